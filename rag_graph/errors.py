@@ -1,0 +1,127 @@
+"""Everything that can go wrong, as a caller meets it.
+
+RagGraphError
+├── SettingsError          a setting is missing, misspelt or out of range
+├── LibraryError           the library of documents cannot be used
+│   ├── IndexNotFound      nothing has been indexed yet
+│   ├── IndexMismatch      the index was built with another embedding model
+│   └── IndexBusy          another process is indexing into it
+├── DocumentUnreadable     one file could not be turned into text
+├── RetrievalFailed        a search could not be carried out
+├── ModelError             the model gave no usable answer
+│   ├── ModelUnavailable   it could not be reached, or its service is failing
+│   ├── ModelRefused       it was reached and will not serve us: wrong key, unknown model
+│   ├── ModelBusy          it is limiting our rate
+│   ├── ModelStalled       it stopped in the middle: silence, a cut connection
+│   ├── ModelGarbled       what it sent was no answer: broken data, or nothing at all
+│   └── ContextTooLong     the prompt does not fit the model
+└── UnknownRun             no run has this id, or its log has expired
+"""
+
+from typing import ClassVar
+
+
+class RagGraphError(Exception):
+    """Base of all errors; its text is one sentence that is safe to show and says what to do."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+
+class SettingsError(RagGraphError):
+    """Correct the named setting."""
+
+    code = "settings"
+
+
+class LibraryError(RagGraphError):
+    """The library of documents cannot be used as it is."""
+
+    code = "index"
+
+
+class IndexNotFound(LibraryError):
+    """Index some documents first."""
+
+    code = "index_not_found"
+
+
+class IndexMismatch(LibraryError):
+    """Rebuild the index, or set the embedding model it was built with."""
+
+    code = "index_mismatch"
+
+
+class IndexBusy(LibraryError):
+    """Wait for the other indexing run to end."""
+
+    code = "index_busy"
+    retryable = True
+
+
+class DocumentUnreadable(RagGraphError):
+    """This file was skipped; the others were indexed."""
+
+    code = "document_unreadable"
+
+
+class RetrievalFailed(RagGraphError):
+    """The search broke; asking again may help."""
+
+    code = "retrieval_failed"
+    retryable = True
+
+
+class ModelError(RagGraphError):
+    """The model gave no usable answer."""
+
+    code = "model_error"
+    retryable = True
+
+
+class ModelUnavailable(ModelError):
+    """Check that the model's service runs and that its base URL is right."""
+
+    code = "model_unavailable"
+
+
+class ModelRefused(ModelError):
+    """Check the API key and the model's name."""
+
+    code = "model_refused"
+    retryable = False
+
+
+class ModelBusy(ModelError):
+    """Wait a moment: the model limits how often it may be asked."""
+
+    code = "model_busy"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ModelStalled(ModelError):
+    """The model stopped in the middle of its answer."""
+
+    code = "model_stalled"
+
+
+class ModelGarbled(ModelError):
+    """What the model sent could not be read as an answer."""
+
+    code = "model_garbled"
+
+
+class ContextTooLong(ModelError):
+    """Ask a shorter question, or set a model with a larger context."""
+
+    code = "context_too_long"
+    retryable = False
+
+
+class UnknownRun(RagGraphError):
+    """No run has this id, or its log has expired."""
+
+    code = "unknown_run"

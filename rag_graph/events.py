@@ -1,0 +1,255 @@
+"""What happens in a run, as typed past facts. Producer and consumers share these words and nothing else.
+
+A run is a list of these, numbered 1, 2, 3 … What starts also finishes, and the last event is the only
+terminal one. Spans are half-open, in Unicode code points: answer spans count from the first character of
+that version's text, source spans from the first character of the document.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from rag_graph.query import Mode
+
+Stage = Literal["fast", "deep"]
+Version = Literal[1, 2]
+"""1 is the draft, 2 the refinement that replaces it."""
+
+
+class Fact(BaseModel):
+    """A part of an event. Fields are only ever added, so a reader ignores those it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class NumberedPassage(Fact):
+    """A retrieved passage under the number by which answers cite it; the number holds for the whole run."""
+
+    number: int
+    document: str
+    title: str
+    uri: str
+    start: int
+    end: int
+    heading: tuple[str, ...] = ()
+    score: float
+    content: str
+
+
+class Timings(Fact):
+    """Milliseconds from the start of the run; None for what did not happen."""
+
+    first_event_ms: float | None = None
+    first_passages_ms: float | None = None
+    first_thinking_ms: float | None = None
+    first_token_ms: float | None = None
+    first_citation_ms: float | None = None
+    draft_ms: float | None = None
+    decided_ms: float | None = None
+    refinement_first_token_ms: float | None = None
+    total_ms: float | None = None
+
+
+class RunStarted(Fact):
+    """The run exists. `attempt` counts executions: 2 and up mean that another process took the run over."""
+
+    type: Literal["run_started"] = "run_started"
+    run_id: str
+    question: str
+    mode: Mode
+    attempt: int = 1
+
+
+class StepStarted(Fact):
+    """A node of the graph began; `description` says in a sentence what it does."""
+
+    type: Literal["step_started"] = "step_started"
+    step: str
+    description: str
+    at_ms: float
+
+
+class StepFinished(Fact):
+    """A node of the graph ended; `description` says in a sentence what came of it."""
+
+    type: Literal["step_finished"] = "step_finished"
+    step: str
+    description: str
+    at_ms: float
+
+
+class PassagesRetrieved(Fact):
+    """A search ended. The deep stage lists the whole merged evidence, best first; numbers stay as they were."""
+
+    type: Literal["passages_retrieved"] = "passages_retrieved"
+    stage: Stage
+    passages: tuple[NumberedPassage, ...]
+
+
+class ThinkingStarted(Fact):
+    """Thinking begins, by the model itself or by the pipeline, which tells its steps when the model is silent."""
+
+    type: Literal["thinking_started"] = "thinking_started"
+    step: str
+    thinker: Literal["model", "pipeline"]
+
+
+class ThinkingDelta(Fact):
+    """More of the thinking of that step."""
+
+    type: Literal["thinking_delta"] = "thinking_delta"
+    step: str
+    delta: str
+
+
+class ThinkingFinished(Fact):
+    """The thinking of that step is over."""
+
+    type: Literal["thinking_finished"] = "thinking_finished"
+    step: str
+    seconds: float
+
+
+class AnswerStarted(Fact):
+    """A version of the answer begins."""
+
+    type: Literal["answer_started"] = "answer_started"
+    version: Version
+
+
+class AnswerDelta(Fact):
+    """More of that version's text."""
+
+    type: Literal["answer_delta"] = "answer_delta"
+    version: Version
+    delta: str
+
+
+class AnswerFinished(Fact):
+    """That version's text is complete, or as complete as it will be."""
+
+    type: Literal["answer_finished"] = "answer_finished"
+    version: Version
+
+
+class Citation(Fact):
+    """The words of a source that support a stretch of the answer, checked: `document.text[source_start:source_end] == quote`."""
+
+    type: Literal["citation"] = "citation"
+    version: Version
+    marker: int
+    start: int
+    end: int
+    document: str
+    title: str
+    uri: str
+    source_start: int
+    source_end: int
+    quote: str
+    attributed_by: Literal["model", "check"]
+    score: float
+
+
+class Unsupported(Fact):
+    """No passage supports this stretch of the answer, or its marker points to no passage (`marker` is then set)."""
+
+    type: Literal["unsupported"] = "unsupported"
+    version: Version
+    start: int
+    end: int
+    marker: int | None = None
+    reason: str
+
+
+class Decided(Fact):
+    """Whether the deeper evidence changes the answer, and why; `new_passages` are numbers."""
+
+    type: Literal["decided"] = "decided"
+    decision: Literal["keep", "refine"]
+    checked: bool
+    reason: str
+    new_passages: tuple[int, ...] = ()
+
+
+class AnswerReset(Fact):
+    """All text, citations and flags of that version so far are void; what follows replaces them."""
+
+    type: Literal["answer_reset"] = "answer_reset"
+    version: Version
+    attempt: int
+    reason: str
+
+
+class Warned(Fact):
+    """Something went less well than it should; the run goes on. `code` is stable, `message` safe to show."""
+
+    type: Literal["warning"] = "warning"
+    step: str
+    code: str
+    message: str
+
+
+class Usage(Fact):
+    """Tokens that one model call took."""
+
+    type: Literal["usage"] = "usage"
+    step: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class RunFinished(Fact):
+    """The answer stands. Terminal."""
+
+    type: Literal["run_finished"] = "run_finished"
+    version: Version
+    answer: str
+    citations: tuple[Citation, ...]
+    timings: Timings
+
+
+class RunFailed(Fact):
+    """The run gave no answer; `answer` keeps what was written. Terminal."""
+
+    type: Literal["run_failed"] = "run_failed"
+    code: str
+    message: str
+    retryable: bool
+    answer: str = ""
+
+
+class RunCancelled(Fact):
+    """Somebody stopped the run; `answer` keeps what was written. Terminal."""
+
+    type: Literal["run_cancelled"] = "run_cancelled"
+    by: Literal["client", "absence", "shutdown", "budget"]
+    answer: str = ""
+
+
+Terminal = RunFinished | RunFailed | RunCancelled
+Event = Annotated[
+    RunStarted
+    | StepStarted
+    | StepFinished
+    | PassagesRetrieved
+    | ThinkingStarted
+    | ThinkingDelta
+    | ThinkingFinished
+    | AnswerStarted
+    | AnswerDelta
+    | AnswerFinished
+    | Citation
+    | Unsupported
+    | Decided
+    | AnswerReset
+    | Warned
+    | Usage
+    | RunFinished
+    | RunFailed
+    | RunCancelled,
+    Field(discriminator="type"),
+]
+EventAdapter: TypeAdapter[Event] = TypeAdapter(Event)
