@@ -1,10 +1,15 @@
 """Text to vectors: the contract of an embedder, and any LangChain `Embeddings` as one."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+import openai
+from langchain_core.embeddings import Embeddings
+from numpy.typing import ArrayLike, NDArray
+
+from rag_graph.errors import ModelBusy, ModelError, ModelGarbled, ModelRefused, ModelUnavailable
 
 Vectors = NDArray[np.float32]
 """One row per text, each of length 1."""
@@ -25,4 +30,97 @@ class Embedder(Protocol):
         """Vectors of passages, shape (len(texts), dims)."""
 
     def embed_query(self, text: str) -> Vectors:
-        """The vector of a question, shape (dims,)."""
+        """Vector of a question, shape (dims,)."""
+
+
+_Answer = TypeVar("_Answer")
+
+
+def unit(rows: ArrayLike) -> Vectors:
+    """Scale each row to length 1; a row of zeros stays as it is."""
+    vectors = np.asarray(rows, dtype=np.float32)
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class LangChainEmbedder:
+    """Any LangChain `Embeddings` as an `Embedder`; `name` is the model's, not the class's."""
+
+    embeddings: Embeddings
+    name: str
+    _dims: list[int] = field(default_factory=list, repr=False)
+
+    @property
+    def dims(self) -> int:
+        """Asks the model for one vector when none has been made yet."""
+        if not self._dims:
+            self.embed_query("dimensions")
+        return self._dims[0]
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        if not texts:
+            return np.empty((0, self.dims), dtype=np.float32)
+        rows = self._ask(lambda: self.embeddings.embed_documents(list(texts)))
+        if len(rows) != len(texts) or len({len(row) for row in rows}) != 1:
+            raise ModelGarbled(
+                f"The embedding model {self.name!r} did not return one vector per text: "
+                "check RAG_EMBEDDING_MODEL and RAG_EMBEDDING_BASE_URL."
+            )
+        return self._checked(rows)
+
+    def embed_query(self, text: str) -> Vectors:
+        return self._checked(self._ask(lambda: self.embeddings.embed_query(text)))
+
+    def _checked(self, rows: ArrayLike) -> Vectors:
+        vectors = unit(rows)
+        if not self._dims:
+            self._dims.append(vectors.shape[-1])
+        if vectors.shape[-1] != self._dims[0] or not np.isfinite(vectors).all():
+            raise ModelGarbled(
+                f"The embedding model {self.name!r} returned a vector of another length than before, "
+                "or no numbers: check RAG_EMBEDDING_MODEL."
+            )
+        return vectors
+
+    def _ask(self, call: Callable[[], _Answer]) -> _Answer:
+        try:
+            return call()
+        except openai.OpenAIError as exc:
+            raise _in_our_words(exc, self.name) from exc
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
+            raise ModelGarbled(
+                f"What the service of the embedding model {self.name!r} sent is no list of vectors: "
+                "check RAG_EMBEDDING_BASE_URL."
+            ) from exc
+
+
+def _in_our_words(exc: openai.OpenAIError, name: str) -> ModelError:
+    match exc:
+        case openai.AuthenticationError() | openai.PermissionDeniedError():
+            return ModelRefused(
+                "The embedding model's service refused the API key: "
+                "set RAG_EMBEDDING_API_KEY or OPENAI_API_KEY."
+            )
+        case openai.NotFoundError():
+            return ModelRefused(
+                f"The embedding model's service does not know {name!r}: "
+                "check RAG_EMBEDDING_MODEL and RAG_EMBEDDING_BASE_URL."
+            )
+        case openai.RateLimitError():
+            return ModelBusy("The embedding model's service limits our rate: wait a moment, then try again.")
+        case openai.APIStatusError() if exc.status_code < 500:  # noqa: PLR2004 - the client's fault, by HTTP
+            return ModelRefused(
+                f"The embedding model's service refused the request (HTTP {exc.status_code}): "
+                "check RAG_EMBEDDING_MODEL and RAG_EMBEDDING_BASE_URL."
+            )
+        case openai.APIStatusError():
+            return ModelUnavailable(
+                f"The embedding model's service is failing (HTTP {exc.status_code}): try again, "
+                "or set another RAG_EMBEDDING_BASE_URL."
+            )
+        case _:
+            return ModelUnavailable(
+                "The embedding model's service could not be reached: check that it runs "
+                "and that RAG_EMBEDDING_BASE_URL is right."
+            )

