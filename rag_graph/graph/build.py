@@ -1,0 +1,41 @@
+"""The graph itself: which step follows which."""
+
+from typing import Any, Literal
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from rag_graph.graph.nodes import Nodes
+from rag_graph.graph.state import Output, State
+from rag_graph.query import Query
+
+RagGraph = CompiledStateGraph[State, None, Query, Output]
+
+
+def build_graph(
+    nodes: Nodes, *, name: str = "rag_graph", checkpointer: BaseCheckpointSaver[Any] | None = None
+) -> RagGraph:
+    """Compile the state machine over these parts.
+
+    Drafting and deep retrieval run in the same superstep, so at the same time.
+    """
+    graph = StateGraph(State, input_schema=Query, output_schema=Output)
+    graph.add_node("condense", nodes.condense)
+    graph.add_node("fast_retrieve", nodes.fast_retrieve)
+    graph.add_node("draft", nodes.draft)
+    graph.add_node("deep_retrieve", nodes.deep_retrieve)
+    graph.add_node("decide", nodes.decide)
+    graph.add_node("refine", nodes.refine)
+    graph.add_edge(START, "condense")
+    graph.add_edge("condense", "fast_retrieve")
+    graph.add_edge("fast_retrieve", "draft")
+    graph.add_edge("fast_retrieve", "deep_retrieve")
+    graph.add_edge(["draft", "deep_retrieve"], "decide")
+    graph.add_conditional_edges("decide", _after_decide, {"refine": "refine", "keep": END})
+    graph.add_edge("refine", END)
+    return graph.compile(name=name, checkpointer=checkpointer)
+
+
+def _after_decide(state: State) -> Literal["refine", "keep"]:
+    return state["decision"].decision

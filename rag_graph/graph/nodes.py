@@ -1,0 +1,222 @@
+"""The steps of a run: condense, retrieve fast, draft, retrieve deeply, decide, refine.
+
+A step that fails costs that step only: it warns, and the run goes on with what there is. The run fails
+when neither a draft nor a refinement could be written.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import time
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import StreamWriter
+
+from rag_graph.errors import ModelError, RetrievalFailed
+from rag_graph.events import (
+    AnswerDelta,
+    AnswerFinished,
+    AnswerReset,
+    AnswerStarted,
+    Decided,
+    Event,
+    NumberedPassage,
+    PassagesRetrieved,
+)
+from rag_graph.graph.evidence import counted, merged, numbered, titles
+from rag_graph.graph.state import State
+from rag_graph.graph.step import Step, telling
+from rag_graph.query import Mode, Query
+from rag_graph.retrieval.contract import Retriever
+from rag_graph.transcript import Transcript
+from rag_graph.writing.condensing import Condenser
+from rag_graph.writing.contract import Assignment, Verdict, Writer
+
+FAST_TOP_K = 3
+DEEP_TOP_K = 10
+NOTHING_FOUND = "The documents hold no passage on this question."
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The graph's steps and the parts they work with. `narrates`: the pipeline thinks aloud."""
+
+    fast: Retriever
+    deep: Mapping[Mode, Retriever]
+    drafter: Writer
+    refiners: Mapping[Mode, Writer]
+    condenser: Condenser
+    narrates: bool = True
+    clock: Callable[[], float] = time
+
+    async def condense(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
+        """Check the input, and make the question one that stands without the conversation."""
+        query = Query.model_validate({name: state[name] for name in Query.model_fields if name in state})
+        update = State(
+            mode=query.mode,
+            history=query.history,
+            filters=query.filters,
+            began=self.clock(),
+            search=query.question,
+        )
+        if not query.history:
+            return update
+        step = self._step("condense", update, writer, config)
+        async with step.told("Reading the question in the light of the conversation"):
+            try:
+                update["search"] = await self.condenser.condense(query, step.tell, config)
+            except ModelError as exc:
+                await step.warn(exc, "the question is searched as it was asked")
+            step.outcome = f"Searching for: {update['search']}"
+        return {**update, "timings": step.timings}
+
+    async def fast_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
+        """Find a few passages in milliseconds."""
+        step = self._step("fast_retrieve", state, writer, config)
+        update = State()
+        async with step.told("Searching the documents"):
+            try:
+                hits = await self.fast.retrieve(state["search"], top_k=FAST_TOP_K, filters=state["filters"])
+                update["fast_passages"] = numbered(hits)
+            except RetrievalFailed as exc:
+                await step.warn(exc, "the draft is skipped and the deeper search goes on")
+            passages = update.get("fast_passages", [])
+            await step.tell(PassagesRetrieved(stage="fast", passages=tuple(passages)))
+            step.outcome = f"Found {counted(passages)}"
+        if passages:
+            await step.narrate(f"Reading {counted(passages)}: {titles(passages)}.")
+        return {**update, "timings": step.timings}
+
+    async def draft(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
+        """Write version 1 from the first passages."""
+        if "fast_passages" not in state:
+            return State(draft="", draft_failure="the first search failed")
+        passages = state["fast_passages"]
+        step = self._step("draft", state, writer, config)
+        written = Transcript()
+
+        async def tell(event: Event) -> None:
+            written.add(event)
+            await step.tell(event)
+
+        update = State()
+        async with step.told(f"Drafting an answer from {counted(passages)}"):
+            await tell(AnswerStarted(version=1))
+            try:
+                if passages:
+                    await self.drafter.write(self._assignment(state, step), tell, config)
+                else:
+                    await tell(AnswerDelta(version=1, delta=NOTHING_FOUND))
+            except ModelError as exc:
+                update["draft_failure"] = str(exc)
+                await step.warn(exc, "the draft breaks off here and the deeper search goes on")
+            await tell(AnswerFinished(version=1))
+            step.outcome = "The draft broke off" if "draft_failure" in update else "Drafted an answer"
+        draft = written.answers[1]
+        return {**update, "draft": draft.content, "draft_citations": draft.citations, "timings": step.timings}
+
+    async def deep_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
+        """Gather the better evidence, while the draft is written."""
+        step = self._step("deep_retrieve", state, writer, config)
+        first = state.get("fast_passages", [])
+        passages: Sequence[NumberedPassage] = first
+        async with step.told("Searching more widely"):
+            try:
+                hits = await self.deep[state["mode"]].retrieve(
+                    state["search"], top_k=DEEP_TOP_K, filters=state["filters"]
+                )
+                passages = merged(first, hits)
+                await step.tell(PassagesRetrieved(stage="deep", passages=tuple(passages)))
+            except RetrievalFailed as exc:
+                if "fast_passages" not in state:
+                    raise
+                await step.warn(exc, "the draft stands on the first passages")
+            step.outcome = f"Found {counted(passages[len(first) :])} more" if passages is not first else ""
+        return State(documents=list(passages), timings=step.timings)
+
+    async def decide(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
+        """Say whether the better evidence changes the draft, and why."""
+        step = self._step("decide", state, writer, config)
+        known = {passage.number for passage in state.get("fast_passages", [])}
+        new = tuple(sorted(p.number for p in state["documents"] if p.number not in known))
+        async with step.told("Comparing the draft with what was found since"):
+            verdict, checked = await self._verdict(state, step, new, config)
+            decision = Decided(
+                decision="refine" if verdict.refine else "keep",
+                checked=checked,
+                reason=verdict.reason,
+                new_passages=new,
+            )
+            await step.tell(decision)
+            step.outcome = "The answer is written anew" if verdict.refine else "The draft stands"
+        update = State(decision=decision, timings=step.timings)
+        if not verdict.refine:
+            update["answer"] = state["draft"]
+            update["citations"] = state["draft_citations"]
+        return update
+
+    async def refine(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
+        """Write version 2 from all the evidence; if that fails, the draft stands."""
+        step = self._step("refine", state, writer, config)
+        written = Transcript()
+
+        async def tell(event: Event) -> None:
+            written.add(event)
+            await step.tell(event)
+
+        async with step.told(f"Writing the answer from {counted(state['documents'])}"):
+            await tell(AnswerStarted(version=2))
+            try:
+                await self.refiners[state["mode"]].write(self._assignment(state, step), tell, config)
+            except ModelError as exc:
+                if "draft_failure" in state:
+                    raise
+                reason = "the refinement broke off, so the draft stands"
+                await step.warn(exc, reason)
+                await tell(AnswerReset(version=2, attempt=1, reason=reason))
+            await tell(AnswerFinished(version=2))
+            step.outcome = "Wrote the answer" if written.answers[2].content else "The draft stands"
+        answer = written.answers[2]
+        if not answer.content:
+            return State(answer=state["draft"], citations=state["draft_citations"], timings=step.timings)
+        return State(answer=answer.content, citations=answer.citations, timings=step.timings)
+
+    async def _verdict(
+        self, state: State, step: Step, new: tuple[int, ...], config: RunnableConfig
+    ) -> tuple[Verdict, bool]:
+        if "draft_failure" in state:
+            return Verdict(refine=True, reason="the draft could not be written"), False
+        if not new:
+            return Verdict(refine=False, reason="the deeper search found no new evidence"), False
+        await step.narrate(f"Comparing the draft with {counted(_among(state['documents'], new))} found since.")
+        try:
+            assignment = self._assignment(state, step, new_passages=new)
+            return await self.refiners[state["mode"]].review(assignment, step.tell, config), True
+        except ModelError as exc:
+            await step.warn(exc, "the draft could not be checked and stands as it is")
+            return Verdict(refine=False, reason="the draft could not be checked"), False
+
+    def _assignment(self, state: State, step: Step, *, new_passages: tuple[int, ...] = ()) -> Assignment:
+        drafting = step.name == "draft"
+        passages = state["fast_passages"] if drafting else state["documents"]
+        return Assignment(
+            question=state["search"],
+            passages=tuple(sorted(passages, key=lambda passage: passage.number)),
+            version=1 if drafting else 2,
+            step=step.name,
+            history=tuple(state["history"]),
+            draft="" if drafting or "draft_failure" in state else state["draft"],
+            new_passages=new_passages,
+        )
+
+    def _step(self, name: str, state: State, writer: StreamWriter, config: RunnableConfig) -> Step:
+        return Step(
+            name,
+            telling(writer, config),
+            began=state["began"],
+            clock=self.clock,
+            narrates=self.narrates,
+        )
+
+
+def _among(passages: Sequence[NumberedPassage], numbers: tuple[int, ...]) -> list[NumberedPassage]:
+    return [passage for passage in passages if passage.number in numbers]

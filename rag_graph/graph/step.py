@@ -1,0 +1,83 @@
+"""One node at work: it tells what happens, remembers what it wrote, and takes its time."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from langchain_core.callbacks import BaseCallbackManager, adispatch_custom_event
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import StreamWriter
+
+from rag_graph.errors import RagGraphError
+from rag_graph.events import (
+    Event,
+    StepFinished,
+    StepStarted,
+    ThinkingDelta,
+    ThinkingFinished,
+    ThinkingStarted,
+    Warned,
+)
+from rag_graph.writing.contract import Tell
+
+
+class Step:
+    """The work of one node in one run. `began` and `clock` are in seconds, what is told is in milliseconds."""
+
+    def __init__(self, name: str, tell: Tell, *, began: float, clock: Callable[[], float], narrates: bool) -> None:
+        self.name = name
+        self.tell = tell
+        self.outcome = ""
+        self.timings: dict[str, float] = {}
+        self._began = began
+        self._clock = clock
+        self._narrates = narrates
+
+    @asynccontextmanager
+    async def told(self, description: str) -> AsyncIterator[None]:
+        """Tell the step's start and its end, with `outcome` as the sentence at the end."""
+        started = self._at_ms()
+        await self.tell(StepStarted(step=self.name, description=description, at_ms=started))
+        yield
+        ended = self._at_ms()
+        self.timings = {self.name: round(ended - started, 3)}
+        await self.tell(StepFinished(step=self.name, description=self.outcome or description, at_ms=ended))
+
+    async def narrate(self, sentence: str) -> None:
+        """Think aloud for the pipeline, so that a wait is never silent."""
+        if not self._narrates:
+            return
+        await self.tell(ThinkingStarted(step=self.name, thinker="pipeline"))
+        await self.tell(ThinkingDelta(step=self.name, delta=f"{sentence}\n"))
+        await self.tell(ThinkingFinished(step=self.name, seconds=0.0))
+
+    async def warn(self, error: RagGraphError, consequence: str) -> None:
+        """Say what failed and what that means for the run."""
+        message = f"{str(error).rstrip('.')}; {consequence}."
+        await self.tell(Warned(step=self.name, code=error.code, message=message))
+
+    def _at_ms(self) -> float:
+        return round((self._clock() - self._began) * 1000, 3)
+
+
+def telling(writer: StreamWriter, config: RunnableConfig) -> Tell:
+    """Tell events of the node that runs under `config`.
+
+    `astream(stream_mode="custom")` yields the events themselves; `astream_events` shows them as
+    `on_custom_event` under the event's type. Without listeners the second costs nothing.
+    """
+    callbacks = config.get("callbacks")
+    if not (isinstance(callbacks, BaseCallbackManager) and callbacks.handlers):
+        return _as_coroutine(writer)
+
+    async def tell(event: Event) -> None:
+        writer(event)
+        await adispatch_custom_event(event.type, event.model_dump(mode="json"), config=config)
+
+    return tell
+
+
+def _as_coroutine(writer: StreamWriter) -> Callable[[Event], Awaitable[None]]:
+    async def tell(event: Event) -> None:
+        writer(event)
+
+    return tell

@@ -1,0 +1,139 @@
+"""What a person may set, by `RAG_…` environment variables or a `.env` file."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from dotenv import dotenv_values
+from platformdirs import user_data_path
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rag_graph.errors import SettingsError
+
+PREFIX = "RAG_"
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+class ModelSettings(BaseModel):
+    """An OpenAI-compatible model; without `base_url`, `api_key` and `model` it is not set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str = Field(default="", description="OpenAI-compatible endpoint, such as http://localhost:11434/v1.")
+    api_key: SecretStr = Field(default=SecretStr(""), description="Key sent to that endpoint.")
+    model: str = Field(default="", description="The model's name at that endpoint.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @property
+    def is_set(self) -> bool:
+        return bool(self.base_url or self.model or self.api_key.get_secret_value())
+
+
+class ChatSettings(ModelSettings):
+    """A model that writes."""
+
+    context_tokens: int = Field(default=16_000, ge=1_000, description="Prompts are fitted to this many tokens.")
+
+
+class ReasoningSettings(ChatSettings):
+    """A model that thinks before it writes."""
+
+    effort: Literal["", "minimal", "low", "medium", "high"] = Field(
+        default="", description="How long it may think, where it can be told."
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Frozen; a misspelt name or a bad value is a SettingsError that names it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    host: str = Field(default="127.0.0.1", description="Address the server listens on.")
+    port: int = Field(default=8000, ge=0, le=65_535, description="Port the server listens on.")
+    data_dir: Path = Field(default_factory=lambda: user_data_path("rag-graph"), description="Where the index is kept.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="How much the server logs."
+    )
+
+    chat: ChatSettings = Field(default=ChatSettings(), description="The model that drafts and refines.")
+    reasoning: ReasoningSettings = Field(
+        default=ReasoningSettings(),
+        description="The model of the deep mode; unset parts are those of `chat`.",
+    )
+    fallback: ChatSettings = Field(default=ChatSettings(), description="Asked when the chat model fails; unset: none.")
+    embedding: ModelSettings = Field(default=ModelSettings(), description="The model that makes vectors.")
+    local_gguf: Path | None = Field(
+        default=None, description="A GGUF file to run as the embedded model, in place of the built-in one."
+    )
+    thinking: Literal["full", "summary", "off"] = Field(
+        default="full",
+        description="The model's own reasoning as it comes, only the pipeline's summary of its steps, or none.",
+    )
+    stall_timeout_s: float = Field(default=30, gt=0, description="A model that is silent for this long is asked again.")
+    first_token_timeout_s: float = Field(
+        default=120, gt=0, description="A model may take this long before its first token."
+    )
+
+    openai_api_key: SecretStr = Field(default=SecretStr(""), validation_alias="OPENAI_API_KEY")
+    openai_base_url: str = Field(default="", validation_alias="OPENAI_BASE_URL")
+
+    @classmethod
+    def load(cls, **given: Any) -> Self:
+        """Read the environment and `.env`; what is given by keyword comes first."""
+        _refuse_unknown(os.environ)
+        _refuse_unknown(dotenv_values(".env"))
+        try:
+            return cls(**given)
+        except ValidationError as exc:
+            raise SettingsError(_explain(exc)) from None
+
+    @property
+    def index_dir(self) -> Path:
+        return self.data_dir / "index"
+
+
+def setting_names() -> dict[str, str]:
+    """Every `RAG_…` variable there is, with its description."""
+    names: dict[str, str] = {}
+    for name, field in Settings.model_fields.items():
+        if field.validation_alias:
+            continue
+        if isinstance(field.default, ModelSettings):
+            for part, inner in type(field.default).model_fields.items():
+                names[f"{PREFIX}{name}_{part}".upper()] = f"{field.description} {inner.description}"
+        else:
+            names[f"{PREFIX}{name}".upper()] = field.description or ""
+    return names
+
+
+def _refuse_unknown(environment: Mapping[str, str | None]) -> None:
+    known = setting_names()
+    for name in environment:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "`rag-graph settings` lists those there are."
+            raise SettingsError(f"{name} is not a setting; {hint}")
+
+
+def _explain(exc: ValidationError) -> str:
+    first = exc.errors(include_url=False, include_input=False)[0]
+    name = "_".join(str(part) for part in first["loc"]).upper()
+    problem = first["msg"].removeprefix("Value error, ")
+    return f"{PREFIX}{name}: {problem[:1].lower()}{problem[1:]}."

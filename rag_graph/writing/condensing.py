@@ -1,0 +1,42 @@
+"""Making a follow-up question one that can be searched by itself."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from langchain_core.runnables import RunnableConfig
+
+from rag_graph.events import Warned
+from rag_graph.models.replies import Replier
+from rag_graph.query import MAX_QUESTION_CHARS, Query
+from rag_graph.writing.contract import Tell
+from rag_graph.writing.prompts import condense_prompt
+
+
+class Condenser(Protocol):
+    """Turns a question with a history into one that needs none. Raises ModelError."""
+
+    async def condense(self, query: Query, tell: Tell, config: RunnableConfig) -> str: ...
+
+
+@dataclass(frozen=True)
+class PromptedCondenser:
+    """Asks a chat model to rewrite the question."""
+
+    model: Replier
+    context_tokens: int
+
+    async def condense(self, query: Query, tell: Tell, config: RunnableConfig) -> str:
+        prompt = condense_prompt(query.question, query.history, self.context_tokens)
+        if prompt.dropped_turns:
+            message = f"The oldest {prompt.dropped_turns} turns of the conversation were left out to fit the context."
+            await tell(Warned(step="condense", code="history_dropped", message=message))
+        reply = (await self.model.reply(prompt.messages, config=config)).strip().strip("\"'")
+        return reply[:MAX_QUESTION_CHARS] or query.question
+
+
+class PrecedingQuestion:
+    """For models too small to rewrite: the words of the last question before this one are searched with it."""
+
+    async def condense(self, query: Query, tell: Tell, config: RunnableConfig) -> str:  # noqa: ARG002 - contract
+        asked = [turn.content for turn in query.history if turn.role == "user"]
+        return f"{asked[-1]} {query.question}"[-MAX_QUESTION_CHARS:] if asked else query.question

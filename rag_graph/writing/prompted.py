@@ -1,0 +1,150 @@
+"""A writer for any chat model: asked to cite by number, read as it streams, its citations checked on the way."""
+
+from dataclasses import dataclass
+from time import monotonic
+
+from langchain_core.runnables import RunnableConfig
+
+from rag_graph.citations import CitationStream
+from rag_graph.events import (
+    AnswerReset,
+    ThinkingDelta,
+    ThinkingFinished,
+    ThinkingStarted,
+    Usage,
+    Warned,
+)
+from rag_graph.models.replies import Content, Piece, Replier, Restarted, Thinking, TokensUsed
+from rag_graph.writing.contract import Assignment, Tell, Verdict
+from rag_graph.writing.prompts import Prompt, answer_prompt, review_prompt
+
+
+@dataclass(frozen=True)
+class PromptedWriter:
+    """Writes with a chat model. `shows_thinking` passes the model's own reasoning on."""
+
+    model: Replier
+    context_tokens: int
+    shows_thinking: bool = True
+
+    async def write(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> None:
+        prompt = answer_prompt(assignment, self.context_tokens)
+        await _tell_what_was_dropped(prompt, assignment.step, tell)
+        reader = _Reader(assignment, tell, shows_thinking=self.shows_thinking)
+        try:
+            async for piece in self.model.stream(prompt.messages, config=config):
+                await reader.read(piece)
+        finally:
+            await reader.end_thinking()
+        await reader.finish()
+
+    async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:
+        prompt = review_prompt(assignment, self.context_tokens)
+        thinking = _ThinkingSpan(assignment.step, tell)
+        line = ""
+        async for piece in self.model.stream(prompt.messages, config=config):
+            match piece:
+                case Content(delta):
+                    line += delta
+                case Thinking(delta) if self.shows_thinking:
+                    await thinking.add(delta)
+                case Restarted():
+                    line = ""
+                case TokensUsed():
+                    await tell(_usage(assignment.step, piece))
+        await thinking.end()
+        return _verdict(line)
+
+
+def _verdict(reply: str) -> Verdict:
+    word, _, reason = reply.strip().partition(":")
+    refine = word.strip(" *`\n").upper() != "KEEP"
+    fallback = "the new passages change the answer" if refine else "the new passages agree with the draft"
+    return Verdict(refine, reason.strip(" `\n") or fallback)
+
+
+async def _tell_what_was_dropped(prompt: Prompt, step: str, tell: Tell) -> None:
+    if prompt.dropped_passages:
+        numbers = ", ".join(str(number) for number in prompt.dropped_passages)
+        message = f"Passages {numbers} were left out: they do not fit the model's context."
+        await tell(Warned(step=step, code="passages_dropped", message=message))
+    if prompt.dropped_turns:
+        message = f"The oldest {prompt.dropped_turns} turns of the conversation were left out to fit the context."
+        await tell(Warned(step=step, code="history_dropped", message=message))
+
+
+def _usage(step: str, tokens: TokensUsed) -> Usage:
+    return Usage(
+        step=step,
+        model=tokens.model,
+        input_tokens=tokens.input_tokens,
+        output_tokens=tokens.output_tokens,
+        reasoning_tokens=tokens.reasoning_tokens,
+        cached_tokens=tokens.cached_tokens,
+    )
+
+
+class _ThinkingSpan:
+    """Opens at the first word of thinking, closes once."""
+
+    def __init__(self, step: str, tell: Tell) -> None:
+        self._step = step
+        self._tell = tell
+        self._began: float | None = None
+
+    async def add(self, delta: str) -> None:
+        if self._began is None:
+            self._began = monotonic()
+            await self._tell(ThinkingStarted(step=self._step, thinker="model"))
+        await self._tell(ThinkingDelta(step=self._step, delta=delta))
+
+    async def end(self) -> None:
+        if self._began is not None:
+            seconds = round(monotonic() - self._began, 3)
+            self._began = None
+            await self._tell(ThinkingFinished(step=self._step, seconds=seconds))
+
+
+class _Reader:
+    """Turns the pieces of one reply into events."""
+
+    def __init__(self, assignment: Assignment, tell: Tell, *, shows_thinking: bool) -> None:
+        self._assignment = assignment
+        self._tell = tell
+        self._shows_thinking = shows_thinking
+        self._thinking = _ThinkingSpan(assignment.step, tell)
+        self._answer = self._new_answer()
+
+    async def read(self, piece: Piece) -> None:
+        match piece:
+            case Content(delta):
+                await self.end_thinking()
+                for fact in self._answer.feed(delta):
+                    await self._tell(fact)
+            case Thinking(delta):
+                if self._shows_thinking:
+                    await self._thinking.add(delta)
+            case TokensUsed():
+                await self._tell(_usage(self._assignment.step, piece))
+            case Restarted(reason):
+                await self.end_thinking()
+                await self._restart(reason)
+
+    async def end_thinking(self) -> None:
+        await self._thinking.end()
+
+    async def finish(self) -> None:
+        for fact in self._answer.finish():
+            await self._tell(fact)
+
+    async def _restart(self, reason: str) -> None:
+        self._answer = self._new_answer()
+        version, attempt = self._assignment.version, self._assignment.attempt
+        await self._tell(AnswerReset(version=version, attempt=attempt, reason=reason))
+
+    def _new_answer(self) -> CitationStream:
+        return CitationStream(
+            self._assignment.passages,
+            version=self._assignment.version,
+            question=self._assignment.question,
+        )
