@@ -15,7 +15,14 @@ RagGraphError
 │   ├── ModelStalled       it stopped in the middle: silence, a cut connection
 │   ├── ModelGarbled       what it sent was no answer: broken data, or nothing at all
 │   └── ContextTooLong     the prompt does not fit the model
-└── UnknownRun             no run has this id, or its log has expired
+├── UnknownRun             no run has this id, or its log has expired
+├── BadCursor              the place to go on from does not exist in that run
+├── RunRefused             the run was not started
+│   ├── KeyMalformed       its idempotency key is empty or too long
+│   ├── KeyReused          its idempotency key was used for another question
+│   ├── TooManyRuns        as many runs as allowed are going on
+│   └── Draining           this server is about to stop
+└── LogUnavailable         the store of the runs cannot be reached
 """
 
 from typing import ClassVar
@@ -125,3 +132,56 @@ class UnknownRun(RagGraphError):
     """No run has this id, or its log has expired."""
 
     code = "unknown_run"
+
+
+class BadCursor(RagGraphError):
+    """Follow the run from its beginning."""
+
+    code = "bad_cursor"
+
+
+class RunRefused(RagGraphError):
+    """The run was not started."""
+
+    code = "run_refused"
+
+
+class KeyMalformed(RunRefused):
+    """Send a key of 1 to 255 characters."""
+
+    code = "key_malformed"
+
+
+class KeyReused(RunRefused):
+    """Send a new key with a new question."""
+
+    code = "key_reused"
+
+
+class TooManyRuns(RunRefused):
+    """Wait for a run to end, or cancel one."""
+
+    code = "too_many_runs"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Draining(RunRefused):
+    """Ask again in a moment: another server, or this one restarted, will answer."""
+
+    code = "draining"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class LogUnavailable(RagGraphError):
+    """Check that Redis runs and that its URL is right."""
+
+    code = "log_unavailable"
+    retryable = True
