@@ -1,0 +1,110 @@
+"""What test runs say: events of a whole run, and producers that tell them in several ways."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+
+from rag_graph.events import (
+    AnswerDelta,
+    AnswerFinished,
+    AnswerStarted,
+    Citation,
+    Decided,
+    Event,
+    NumberedPassage,
+    PassagesRetrieved,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+    ThinkingDelta,
+    ThinkingFinished,
+    ThinkingStarted,
+    Timings,
+    Version,
+)
+from rag_graph.query import Query
+from rag_graph.transcript import Transcript
+
+QUERY = Query(question="Who built the tower?", mode="deep")
+PASSAGE = NumberedPassage(
+    number=1, document="d", title="Towers", uri="towers.md", start=0, end=16, score=1.0, content="Eiffel built it."
+)
+
+
+def citation(version: Version) -> Citation:
+    return Citation(
+        version=version,
+        marker=1,
+        start=0,
+        end=12,
+        document="d",
+        title="Towers",
+        uri="towers.md",
+        source_start=0,
+        source_end=16,
+        quote="Eiffel built it.",
+        attributed_by="model",
+        score=0.9,
+    )
+
+
+def finished(version: Version = 1, answer: str = "Eiffel did.") -> RunFinished:
+    return RunFinished(version=version, answer=answer, citations=(), timings=Timings(total_ms=9.0))
+
+
+def deltas(version: Version, *words: str) -> list[Event]:
+    return [AnswerDelta(version=version, delta=word) for word in words]
+
+
+BODY: Sequence[Event] = (
+    StepStarted(step="draft", description="Drafting", at_ms=1.0),
+    PassagesRetrieved(stage="fast", passages=(PASSAGE,)),
+    ThinkingStarted(step="draft", thinker="model"),
+    ThinkingDelta(step="draft", delta="A tower… "),
+    ThinkingDelta(step="draft", delta="which one?"),
+    ThinkingFinished(step="draft", seconds=0.2),
+    AnswerStarted(version=1),
+    *deltas(1, "Somebody ", "did [1]."),
+    citation(1),
+    AnswerFinished(version=1),
+    StepFinished(step="draft", description="Drafted", at_ms=5.0),
+    Decided(decision="refine", checked=True, reason="New evidence names him."),
+    StepStarted(step="refine", description="Refining", at_ms=6.0),
+    AnswerStarted(version=2),
+    *deltas(2, "Eiffel ", "did [1]."),
+    citation(2),
+    AnswerFinished(version=2),
+    StepFinished(step="refine", description="Refined", at_ms=8.0),
+)
+STORY: Sequence[Event] = (*BODY, finished(2, "Eiffel did [1]."))
+OPENING = RunStarted(run_id="ignored", question=QUERY.question, mode=QUERY.mode)
+
+
+@dataclass
+class Telling:
+    """Tells the given events, then, unless they end the run, waits for `go_on` and tells `rest`."""
+
+    events: Sequence[Event] = STORY
+    rest: Sequence[Event] = (finished(),)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+    cleaned: asyncio.Event = field(default_factory=asyncio.Event)
+    calls: list[str] = field(default_factory=list)
+    afters: list[Transcript | None] = field(default_factory=list)
+
+    async def __call__(
+        self, query: Query, *, run_id: str, attempt: int, after: Transcript | None
+    ) -> AsyncGenerator[Event]:
+        self.calls.append(run_id)
+        self.afters.append(after)
+        try:
+            yield RunStarted(run_id=run_id, question=query.question, mode=query.mode, attempt=attempt)
+            for event in self.events:
+                yield event
+            self.told.set()
+            await self.go_on.wait()
+            for event in self.rest:
+                yield event
+        finally:
+            self.cleaned.set()
