@@ -1,0 +1,1 @@
+"""Runs: what a question becomes, executed once, kept in a log, followed by any number of readers."""

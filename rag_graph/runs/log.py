@@ -1,0 +1,196 @@
+"""The contract of a run's log: append numbered entries, follow them from a cursor; its keepers are elsewhere.
+
+Entries are numbered 1, 2, 3 … without holes. The first terminal event ends the log: it takes nothing more.
+"""
+
+import re
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Self
+
+from rag_graph.errors import BadCursor
+from rag_graph.events import AnswerDelta, Event, RunCancelled, RunFailed, RunFinished, ThinkingDelta
+from rag_graph.query import Query
+
+BATCH_ENTRIES = 256
+"""At most so many entries are handed to a reader at once, which bounds what a slow one can hold."""
+DELTA_OVERHEAD_BYTES = 80
+
+Status = Literal["running", "finished", "failed", "cancelled"]
+CancelledBy = Literal["client", "absence", "shutdown", "budget"]
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_CURSOR = re.compile(r"([0-9A-HJKMNP-TV-Z]{26}):(0|[1-9][0-9]{0,14})")
+
+
+class RunEnded(Exception):
+    """The log has its terminal event, so it takes no more."""
+
+
+class Superseded(Exception):
+    """Another process has taken the run over; what this one says no longer counts."""
+
+
+class Cursor(NamedTuple):
+    """A place in a run, written `run:seq`, as in an SSE id: everything up to `seq` has been seen."""
+
+    run_id: str
+    seq: int
+
+    @classmethod
+    def parse(cls, value: str) -> Self:
+        match = _CURSOR.fullmatch(value)
+        if match is None:
+            raise BadCursor("This is no cursor: send the id of the last event you have seen, as `run:number`.")
+        return cls(match[1], int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.run_id}:{self.seq}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event with its number, and when it was appended, in seconds since the epoch."""
+
+    seq: int
+    at: float
+    event: Event
+    _data: bytes | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def data(self) -> bytes:
+        """The event as JSON, encoded once however many read it."""
+        if self._data is None:
+            object.__setattr__(self, "_data", self.event.model_dump_json().encode())
+        return self._data or b""
+
+    @property
+    def ends(self) -> bool:
+        return isinstance(self.event, (RunFinished, RunFailed, RunCancelled))
+
+    @property
+    def size(self) -> int:
+        """About how many bytes this takes, told without encoding a token."""
+        if isinstance(self.event, (AnswerDelta, ThinkingDelta)):
+            return DELTA_OVERHEAD_BYTES + len(self.event.delta)
+        return len(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The log no longer holds what followed `after`; it goes on at `first_kept`."""
+
+    after: int
+    first_kept: int
+
+
+Batch = Sequence[Entry | Gap]
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What a run is created from; `caller` and `key` come hashed."""
+
+    run_id: str
+    caller: str
+    query: Query
+    created_at: float
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as it stands; `last_seq` is the number of its newest entry."""
+
+    run_id: str
+    caller: str
+    query: Query
+    created_at: float
+    status: Status
+    attempt: int
+    last_seq: int
+    ended_at: float | None
+
+
+class StartedRun(NamedTuple):
+    """`replayed` says that an earlier request with the same key had started it."""
+
+    run_id: str
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much of one run is kept, and how long after its end."""
+
+    max_entries: int = 20_000
+    max_bytes: int = 8_000_000
+    ttl_s: float = 3600.0
+
+
+class RunLog(ABC):
+    """Where runs are kept."""
+
+    @abstractmethod
+    async def create(self, new: NewRun) -> StartedRun:
+        """Keep a new run, or give back the one that its key has started; raises `KeyReused`."""
+
+    @abstractmethod
+    async def find(self, key: str) -> str | None:
+        """Give the id of the kept run that this key has started."""
+
+    @abstractmethod
+    async def append(self, run_id: str, event: Event, *, attempt: int) -> Entry:
+        """Take the next event.
+
+        Once the entry has its number nothing is awaited: an append that was cancelled has not happened.
+        Raises `RunEnded` and `Superseded`.
+        """
+
+    @abstractmethod
+    async def flush(self, run_id: str) -> None:
+        """Return when everything appended so far can be read by all."""
+
+    @abstractmethod
+    async def describe(self, run_id: str) -> Run:
+        """Tell how the run stands; raises `UnknownRun`."""
+
+    @abstractmethod
+    def follow_batches(self, run_id: str, after: int = 0) -> AsyncGenerator[Batch]:
+        """Yield what follows the cursor, all that is ready at a time; wait for more until the run has ended.
+
+        Raises `UnknownRun`, at any step, once the run is forgotten; `BadCursor` if it has not come so far.
+        """
+
+    async def follow(self, run_id: str, after: int = 0) -> AsyncGenerator[Entry | Gap]:
+        """Yield what follows the cursor one by one, as `follow_batches` does."""
+        async with aclosing(self.follow_batches(run_id, after)) as batches:
+            async for batch in batches:
+                for item in batch:
+                    yield item
+
+
+def new_run_id(now: float) -> str:
+    """Make a ULID: ids sort by the time of their creation."""
+    number = (int(now * 1000) << 80) | secrets.randbits(80)
+    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def status_of(last: Event) -> Status:
+    match last:
+        case RunFinished():
+            return "finished"
+        case RunFailed():
+            return "failed"
+        case RunCancelled():
+            return "cancelled"
+        case _:
+            return "running"
+
+
+def check_cursor(run_id: str, after: int, *, last_seq: int) -> None:
+    if after > last_seq:
+        raise BadCursor(f"Run {run_id} has {last_seq} events, not {after}: follow it from 0.")

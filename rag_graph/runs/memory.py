@@ -1,0 +1,166 @@
+"""Runs kept in this process: nothing to install, and gone when it stops."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+
+from rag_graph.errors import KeyReused, UnknownRun
+from rag_graph.events import Event
+from rag_graph.runs.log import (
+    BATCH_ENTRIES,
+    Batch,
+    Bounds,
+    Entry,
+    Gap,
+    NewRun,
+    Run,
+    RunEnded,
+    RunLog,
+    StartedRun,
+    check_cursor,
+    status_of,
+)
+
+
+@dataclass(slots=True, eq=False)
+class _Kept:
+    new: NewRun
+    entries: list[Entry] = field(default_factory=list)
+    first_seq: int = 1
+    size: int = 0
+    ended_at: float | None = None
+    grown: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def last_seq(self) -> int:
+        return self.first_seq + len(self.entries) - 1
+
+    def append(self, event: Event, at: float) -> Entry:
+        entry = Entry(self.last_seq + 1, at, event)
+        self.entries.append(entry)
+        self.size += entry.size
+        if entry.ends:
+            self.ended_at = at
+        self.grown.set()
+        self.grown.clear()
+        return entry
+
+    def trim(self, bounds: Bounds) -> None:
+        """Drop the oldest eighth or more when there is too much, so that trimming costs little per entry."""
+        if len(self.entries) <= bounds.max_entries and self.size <= bounds.max_bytes:
+            return
+        keep_entries = bounds.max_entries - bounds.max_entries // 8
+        keep_bytes = bounds.max_bytes - bounds.max_bytes // 8
+        dropped = 0
+        while dropped < len(self.entries) - 1 and (
+            len(self.entries) - dropped > keep_entries or self.size > keep_bytes
+        ):
+            self.size -= self.entries[dropped].size
+            dropped += 1
+        del self.entries[:dropped]
+        self.first_seq += dropped
+
+    def after(self, cursor: int) -> Batch:
+        if cursor + 1 < self.first_seq:
+            return (Gap(cursor, self.first_seq),)
+        start = cursor + 1 - self.first_seq
+        return self.entries[start : start + BATCH_ENTRIES]
+
+
+class MemoryRunLog(RunLog):
+    """Keeps at most `max_ended` runs that have ended, the newest."""
+
+    def __init__(
+        self,
+        bounds: Bounds | None = None,
+        *,
+        max_ended: int = 1_000,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._bounds = bounds or Bounds()
+        self._max_ended = max_ended
+        self._clock = clock
+        self._runs: dict[str, _Kept] = {}
+        self._ended: dict[str, float] = {}
+        self._keys: dict[str, str] = {}
+
+    async def create(self, new: NewRun) -> StartedRun:
+        self._forget()
+        if new.key is not None:
+            earlier = self._keys.get(new.key)
+            if earlier is not None:
+                if self._runs[earlier].new.query != new.query:
+                    raise KeyReused("This idempotency key was used for another question: send a new key.")
+                return StartedRun(earlier, replayed=True)
+            self._keys[new.key] = new.run_id
+        self._runs[new.run_id] = _Kept(new)
+        return StartedRun(new.run_id, replayed=False)
+
+    async def find(self, key: str) -> str | None:
+        self._forget()
+        return self._keys.get(key)
+
+    async def append(self, run_id: str, event: Event, *, attempt: int) -> Entry:  # noqa: ARG002  (nobody else can execute it)
+        kept = self._kept(run_id)
+        if kept.ended_at is not None:
+            raise RunEnded(run_id)
+        entry = kept.append(event, self._clock())
+        kept.trim(self._bounds)
+        if entry.ends:
+            self._ended[run_id] = entry.at
+            self._forget()
+        return entry
+
+    async def flush(self, run_id: str) -> None:
+        """Return at once: what is appended here can be read."""
+
+    async def describe(self, run_id: str) -> Run:
+        self._forget()
+        kept = self._kept(run_id)
+        return Run(
+            run_id=run_id,
+            caller=kept.new.caller,
+            query=kept.new.query,
+            created_at=kept.new.created_at,
+            status=status_of(kept.entries[-1].event) if kept.entries else "running",
+            attempt=1,
+            last_seq=kept.last_seq,
+            ended_at=kept.ended_at,
+        )
+
+    async def follow_batches(self, run_id: str, after: int = 0) -> AsyncGenerator[Batch]:
+        cursor = after
+        while True:
+            self._forget()
+            kept = self._kept(run_id)
+            check_cursor(run_id, cursor, last_seq=kept.last_seq)
+            batch = kept.after(cursor)
+            if batch:
+                newest = batch[-1]
+                cursor = newest.first_kept - 1 if isinstance(newest, Gap) else newest.seq
+                yield batch
+                if isinstance(newest, Entry) and newest.ends:
+                    return
+            elif kept.ended_at is not None:
+                return
+            else:
+                await kept.grown.wait()
+
+    def _kept(self, run_id: str) -> _Kept:
+        kept = self._runs.get(run_id)
+        if kept is None:
+            raise UnknownRun("No run has this id, or it has expired: ask again.")
+        return kept
+
+    def _forget(self) -> None:
+        """Drop ended runs that are too old or too many; `_ended` is in the order of their ends."""
+        oldest_kept = self._clock() - self._bounds.ttl_s
+        while self._ended:
+            run_id, ended_at = next(iter(self._ended.items()))
+            if ended_at >= oldest_kept and len(self._ended) <= self._max_ended:
+                return
+            del self._ended[run_id]
+            key = self._runs.pop(run_id).new.key
+            if key is not None:
+                del self._keys[key]

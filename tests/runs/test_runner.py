@@ -1,0 +1,413 @@
+import asyncio
+import math
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+
+from rag_graph.errors import (
+    BadCursor,
+    Draining,
+    KeyMalformed,
+    KeyReused,
+    ModelBusy,
+    TooManyRuns,
+    UnknownRun,
+)
+from rag_graph.events import (
+    AnswerFinished,
+    AnswerReset,
+    AnswerStarted,
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    ThinkingFinished,
+)
+from rag_graph.query import Query
+from rag_graph.runs.log import Entry, Gap, RunLog
+from rag_graph.runs.runner import Execute, Runner
+from rag_graph.transcript import Transcript
+from tests.runs.stories import BODY, QUERY, STORY, Telling, deltas, finished
+
+pytestmark = pytest.mark.anyio
+
+OpenRunner = Callable[..., Runner]
+
+
+@pytest.fixture
+async def open_runner(run_log: RunLog) -> AsyncIterator[OpenRunner]:
+    runners: list[Runner] = []
+
+    def open_one(
+        execute: Execute, *, grace_s: float = math.inf, max_runs: int = 100, max_runs_per_caller: int = 100
+    ) -> Runner:
+        runners.append(
+            Runner(run_log, execute, grace_s=grace_s, max_runs=max_runs, max_runs_per_caller=max_runs_per_caller)
+        )
+        return runners[-1]
+
+    with anyio.fail_after(10):
+        yield open_one
+        for runner in runners:
+            await runner.drain(0)
+
+
+async def read(runner: Runner, run_id: str, after: int = 0, *, caller: str = "me") -> list[Event]:
+    items = [item async for item in runner.follow(run_id, after, caller=caller)]
+    assert not any(isinstance(item, Gap) for item in items)
+    return [item.event for item in items if isinstance(item, Entry)]
+
+
+async def run(runner: Runner) -> list[Event]:
+    return await read(runner, (await runner.start(QUERY, caller="me")).run_id)
+
+
+@asynccontextmanager
+async def reading(runner: Runner, run_id: str) -> AsyncIterator[None]:
+    """Be a reader of that run."""
+    async with aclosing(runner.follow(run_id, caller="me")) as entries:
+        await anext(entries)
+        yield
+
+
+def assert_closed(events: Sequence[Event]) -> None:
+    """What started has finished, and the only terminal event is the last."""
+    terminals = [event for event in events if isinstance(event, (RunFinished, RunFailed, RunCancelled))]
+    assert terminals == [events[-1]]
+    assert Transcript.of(events).closings(at_ms=0.0) == []
+    assert [type(event) for event in events].count(RunStarted) == 1
+    assert isinstance(events[0], RunStarted)
+
+
+async def test_a_run_says_what_its_execution_said(open_runner: OpenRunner) -> None:
+    telling = Telling()
+    runner = open_runner(telling)
+    started = await runner.start(QUERY, caller="me")
+
+    events = await read(runner, started.run_id)
+
+    assert events[0] == RunStarted(run_id=started.run_id, question=QUERY.question, mode="deep")
+    assert events[1:] == list(STORY)
+    assert telling.calls == [started.run_id]
+    assert (await runner.state(started.run_id, caller="me")).status == "finished"
+
+
+async def test_every_resume_gives_what_followed_its_cursor(open_runner: OpenRunner) -> None:
+    runner = open_runner(Telling())
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+    canonical = await read(runner, run_id)
+    for after in range(len(canonical) + 1):
+        assert canonical[:after] + await read(runner, run_id, after) == canonical
+
+
+@pytest.mark.parametrize("told", range(len(BODY) + 1))
+async def test_a_run_cancelled_anywhere_closes_what_it_opened(open_runner: OpenRunner, told: int) -> None:
+    telling = Telling(BODY[:told])
+    runner = open_runner(telling)
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+    await telling.told.wait()
+
+    state = await runner.cancel(run_id, caller="me")
+
+    assert state.status == "cancelled"
+    assert telling.cleaned.is_set()
+    events = await read(runner, run_id)
+    assert_closed(events)
+    assert events[-1] == RunCancelled(by="client", answer=Transcript.of(BODY[:told]).answer)
+    assert events[1 : told + 1] == list(BODY[:told])
+
+
+async def test_a_run_cancelled_at_once_is_closed_and_let_go(open_runner: OpenRunner) -> None:
+    telling = Telling(())
+    runner = open_runner(telling)
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+
+    await runner.cancel(run_id, caller="me")
+
+    events = await read(runner, run_id)
+    assert_closed(events)
+    assert isinstance(events[-1], RunCancelled)
+    assert len(telling.calls) == int(telling.cleaned.is_set())
+
+
+async def test_cancelling_an_ended_run_changes_nothing(open_runner: OpenRunner) -> None:
+    runner = open_runner(Telling())
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+    before = await read(runner, run_id)
+    assert (await runner.cancel(run_id, caller="me")).status == "finished"
+    assert await read(runner, run_id) == before
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_a_cancel_that_races_with_the_end_has_one_winner(open_runner: OpenRunner, steps: int) -> None:
+    telling = Telling(BODY[:8])
+    runner = open_runner(telling)
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+    await telling.told.wait()
+    telling.go_on.set()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+
+    state = await runner.cancel(run_id, caller="me")
+
+    events = await read(runner, run_id)
+    assert_closed(events)
+    assert state.status == {RunFinished: "finished", RunCancelled: "cancelled"}[type(events[-1])]
+
+
+async def test_an_error_with_a_code_fails_the_run_and_keeps_what_was_written(open_runner: OpenRunner) -> None:
+    async def execute(*_: object, **__: object) -> AsyncGenerator[Event]:
+        yield AnswerStarted(version=1)
+        for event in deltas(1, "So ", "far"):
+            yield event
+        raise ModelBusy("The model is busy: ask again in a minute.")
+
+    events = await run(open_runner(execute))
+
+    assert_closed(events)
+    assert events[-1] == RunFailed(
+        code="model_busy", message="The model is busy: ask again in a minute.", retryable=True, answer="So far"
+    )
+
+
+async def test_an_unforeseen_error_fails_the_run_without_telling_its_words(
+    open_runner: OpenRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def execute(*_: object, **__: object) -> AsyncGenerator[Event]:
+        yield AnswerStarted(version=1)
+        raise RuntimeError("password=hunter2")
+
+    events = await run(open_runner(execute))
+
+    assert_closed(events)
+    assert isinstance(events[-1], RunFailed)
+    assert events[-1].code == "internal"
+    assert "hunter2" not in events[-1].message
+    assert "the run broke" in caplog.text
+
+
+@pytest.mark.parametrize("told", [BODY[:0], BODY[:8]], ids=["nothing", "half"])
+async def test_an_execution_that_ends_without_an_outcome_fails(open_runner: OpenRunner, told: Sequence[Event]) -> None:
+    telling = Telling(told, rest=())
+    telling.go_on.set()
+    events = await run(open_runner(telling))
+    assert_closed(events)
+    assert isinstance(events[-1], RunFailed)
+
+
+async def test_what_is_open_when_the_run_finishes_is_closed_before_the_end(open_runner: OpenRunner) -> None:
+    events = await run(open_runner(Telling([*BODY[:4], AnswerStarted(version=1), finished()])))
+    assert_closed(events)
+    assert [type(event) for event in events[-4:]] == [ThinkingFinished, AnswerFinished, StepFinished, RunFinished]
+
+
+async def test_nothing_is_heard_after_the_outcome(open_runner: OpenRunner) -> None:
+    telling = Telling([finished(), *deltas(1, "and another thing")])
+    events = await run(open_runner(telling))
+    assert events[1:] == [finished()]
+    assert telling.cleaned.is_set()
+
+
+async def test_a_version_that_is_written_anew_is_reset_first(open_runner: OpenRunner) -> None:
+    events = await run(
+        open_runner(
+            Telling(
+                [
+                    AnswerStarted(version=1),
+                    *deltas(1, "half"),
+                    AnswerStarted(version=1),
+                    *deltas(1, "whole"),
+                    finished(),
+                ]
+            )
+        )
+    )
+    assert isinstance(events[3], AnswerReset)
+    assert Transcript.of(events).answer == "whole"
+
+
+async def test_a_leaked_cancellation_is_a_failure_not_a_cancel(open_runner: OpenRunner) -> None:
+    async def execute(*_: object, **__: object) -> AsyncGenerator[Event]:
+        yield AnswerStarted(version=1)
+        raise asyncio.CancelledError
+
+    events = await run(open_runner(execute))
+    assert_closed(events)
+    assert isinstance(events[-1], RunFailed)
+
+
+async def test_fifty_starts_with_one_key_are_one_run_that_all_can_read(open_runner: OpenRunner) -> None:
+    telling = Telling()
+    runner = open_runner(telling, max_runs=1, max_runs_per_caller=1)
+
+    started = await asyncio.gather(*(runner.start(QUERY, caller="me", key="k") for _ in range(50)))
+    transcripts = await asyncio.gather(*(read(runner, run_id) for run_id, _ in started))
+
+    assert len({run_id for run_id, _ in started}) == 1
+    assert Counter(replayed for _, replayed in started) == {True: 49, False: 1}
+    assert len(telling.calls) == 1
+    assert all(events == transcripts[0] for events in transcripts)
+
+
+async def test_a_key_belongs_to_its_caller_and_its_question(open_runner: OpenRunner) -> None:
+    runner = open_runner(Telling())
+    mine = await runner.start(QUERY, caller="me", key="k")
+    theirs = await runner.start(QUERY, caller="you", key="k")
+    assert mine.run_id != theirs.run_id
+    with pytest.raises(KeyReused):
+        await runner.start(Query(question="And the bridge?"), caller="me", key="k")
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256])
+async def test_a_malformed_key_is_refused(open_runner: OpenRunner, key: str) -> None:
+    with pytest.raises(KeyMalformed):
+        await open_runner(Telling()).start(QUERY, caller="me", key=key)
+
+
+async def test_a_starter_that_leaves_does_not_stop_the_start(open_runner: OpenRunner) -> None:
+    telling = Telling()
+    runner = open_runner(telling)
+    starting = asyncio.create_task(runner.start(QUERY, caller="me", key="k"))
+    await asyncio.sleep(0)
+    starting.cancel()
+    again = await runner.start(QUERY, caller="me", key="k")
+    assert again.replayed
+    assert (await read(runner, again.run_id))[1:] == list(STORY)
+
+
+async def test_anothers_run_is_unknown(open_runner: OpenRunner) -> None:
+    runner = open_runner(Telling())
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+    with pytest.raises(UnknownRun):
+        await runner.state(run_id, caller="you")
+    with pytest.raises(UnknownRun):
+        await runner.cancel(run_id, caller="you")
+    with pytest.raises(UnknownRun):
+        await read(runner, run_id, caller="you")
+
+
+async def test_check_raises_what_a_reader_would_meet(open_runner: OpenRunner) -> None:
+    runner = open_runner(Telling())
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+    length = len(await read(runner, run_id))
+    assert (await runner.check(run_id, length, caller="me")).last_seq == length
+    with pytest.raises(BadCursor):
+        await runner.check(run_id, length + 1, caller="me")
+
+
+async def test_runs_are_limited_in_all_and_per_caller(open_runner: OpenRunner) -> None:
+    telling = Telling(())
+    runner = open_runner(telling, max_runs=2, max_runs_per_caller=1)
+    first = await runner.start(QUERY, caller="me", key="k")
+    with pytest.raises(TooManyRuns, match="You have 1"):
+        await runner.start(QUERY, caller="me")
+    await runner.start(QUERY, caller="you")
+    with pytest.raises(TooManyRuns) as refused:
+        await runner.start(QUERY, caller="them")
+    assert refused.value.retry_after_s > 0
+    assert (await runner.start(QUERY, caller="me", key="k")).run_id == first.run_id
+
+    await runner.cancel(first.run_id, caller="me")
+    assert not (await runner.start(QUERY, caller="them")).replayed
+
+
+async def test_a_run_that_nobody_reads_is_cancelled_after_the_grace_time(open_runner: OpenRunner) -> None:
+    telling = Telling(BODY[:8])
+    runner = open_runner(telling, grace_s=0.01)
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+    await telling.cleaned.wait()
+    events = await read(runner, run_id)
+    assert events[-1] == RunCancelled(by="absence", answer="Somebody ")
+
+
+async def test_a_run_whose_reader_leaves_is_cancelled_after_the_grace_time(open_runner: OpenRunner) -> None:
+    telling = Telling(())
+    runner = open_runner(telling, grace_s=0.01)
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+    async with reading(runner, run_id):
+        await anyio.sleep(0.05)
+        assert not telling.cleaned.is_set()
+    await telling.cleaned.wait()
+
+
+async def test_a_reader_that_returns_in_time_keeps_the_run(open_runner: OpenRunner) -> None:
+    telling = Telling(())
+    runner = open_runner(telling, grace_s=0.1)
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+    async with reading(runner, run_id):
+        pass
+    async with reading(runner, run_id), reading(runner, run_id):
+        await anyio.sleep(0.15)
+        telling.go_on.set()
+        assert (await read(runner, run_id))[-1] == finished()
+
+
+async def test_draining_takes_no_new_runs_but_lets_those_that_run_end(open_runner: OpenRunner) -> None:
+    telling = Telling(())
+    runner = open_runner(telling)
+    run_id = (await runner.start(QUERY, caller="me", key="k")).run_id
+    draining = asyncio.create_task(runner.drain(5))
+    await telling.told.wait()
+
+    with pytest.raises(Draining):
+        await runner.start(QUERY, caller="me")
+    assert (await runner.start(QUERY, caller="me", key="k")).replayed
+
+    telling.go_on.set()
+    await draining
+    assert (await runner.state(run_id, caller="me")).status == "finished"
+    assert runner.running == 0
+
+
+async def test_draining_stops_what_does_not_end_in_time(open_runner: OpenRunner) -> None:
+    telling = Telling(BODY[:8])
+    runner = open_runner(telling)
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+    await telling.told.wait()
+    await runner.drain(0.01)
+    assert (await read(runner, run_id))[-1] == RunCancelled(by="shutdown", answer="Somebody ")
+    assert telling.cleaned.is_set()
+
+
+@dataclass
+class Held:
+    """Holds a resource that takes its time to be let go."""
+
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    released: bool = False
+
+    async def __call__(self, *_: object, **__: object) -> AsyncGenerator[Event]:
+        try:
+            yield AnswerStarted(version=1)
+            self.opened.set()
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.02)
+            self.released = True
+
+
+async def test_cancelling_returns_when_all_has_been_let_go(open_runner: OpenRunner) -> None:
+    held = Held()
+    runner = open_runner(held)
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+    await held.opened.wait()
+    await runner.cancel(run_id, caller="me")
+    assert held.released
+
+
+async def test_a_reader_cancelled_by_an_anyio_scope_ends_alone(open_runner: OpenRunner) -> None:
+    telling = Telling(())
+    runner = open_runner(telling)
+    run_id = (await runner.start(QUERY, caller="me")).run_id
+    async with reading(runner, run_id):
+        with anyio.move_on_after(0.01):
+            await read(runner, run_id)
+        assert not telling.cleaned.is_set()
+        telling.go_on.set()
+        assert (await read(runner, run_id))[-1] == finished()
