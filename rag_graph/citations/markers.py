@@ -1,0 +1,187 @@
+"""Citation markers in a text that is being written: found, normalised, dropped when they point to nothing."""
+
+import re
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+MAX_MARKER_CHARS = 64
+MAX_HELD_CHARS = MAX_MARKER_CHARS + 2
+"""No more than this is held back: an unfinished marker, and two characters that tell it from a link or index."""
+
+_MAX_NUMBERS = 12
+_RECENT_CHARS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """One number that the text cites, where it stands in the normalised text; `start == end` if it was dropped."""
+
+    start: int
+    end: int
+    number: int
+
+
+class MarkerScanner:
+    """Passes a text through piece by piece and collects its markers; code, links and footnotes are left alone.
+
+    A marker is `[1]`, `[1, 2]`, `[1-3]`, `【1】` or `【1†source】`. A single space is held back with it, so that
+    dropping a marker leaves no gap. Inline code that is still open at the end of a line ends there.
+    """
+
+    def __init__(self, known: AbstractSet[int]) -> None:
+        self.length = 0
+        self.found: list[Marker] = []
+        self._known = known
+        self._held = ""
+        self._recent = ""
+        self._line = ""
+        self._fence = ""
+        self._ticks = 0
+        self._run = ""
+        self._in_target = False
+
+    def feed(self, piece: str) -> str:
+        """Take the next piece of raw text; give the text that may be shown now."""
+        if self._held or self._run or self._in_target or _SPECIAL.search(piece):
+            return "".join(self._scan(self._held + piece, final=False))
+        return self._pass(piece)
+
+    def finish(self) -> str:
+        """Give what was held back: no more text comes."""
+        return "".join(self._scan(self._held, final=True))
+
+    def _pass(self, text: str) -> str:
+        self.length += len(text)
+        self._recent = (self._recent + text)[-_RECENT_CHARS:]
+        if len(self._line) <= _RECENT_CHARS:
+            self._line += text
+        return text
+
+    def _scan(self, text: str, *, final: bool) -> Iterator[str]:
+        self._held = ""
+        at = self._resume(text)
+        yield self._pass(text[:at])
+        while special := _SPECIAL.search(text, at):
+            yield self._pass(text[at : special.start()])
+            at = special.start()
+            sign = text[at:][special.end() - at - 1]
+            if sign in "[【 " and not self._is_verbatim():
+                marker = _MARKER.match(text, at)
+                if not final and self._may_grow(text, at, marker):
+                    self._held = text[at:]
+                    return
+                if marker and self._is_marker(text, marker):
+                    yield self._normalise(marker)
+                    at = marker.end()
+                    continue
+            yield self._pass(special[0])
+            at = special.end()
+            if sign in "`~":
+                self._run = special[0]
+                if at < len(text):
+                    self._end_run(text[at])
+            elif sign == "\n":
+                self._line, self._ticks = "", 0
+            elif sign == "(" and not self._is_verbatim() and self._recent.endswith("]("):
+                self._in_target = True
+                begin, at = at, self._skip_target(text, at)
+                yield self._pass(text[begin:at])
+        yield self._pass(text[at:])
+
+    def _resume(self, text: str) -> int:
+        """Continue what the last piece left open; give where the ordinary scan begins."""
+        at = 0
+        if self._run and text:
+            more = _RUN.match(text)
+            if more and more[0][0] == self._run[0]:
+                self._run += more[0]
+                at = more.end()
+            if at < len(text):
+                self._end_run(text[at])
+        return self._skip_target(text, at) if self._in_target else at
+
+    def _skip_target(self, text: str, at: int) -> int:
+        end = _TARGET.match(text, at)
+        stop = end.end() if end else at
+        self._in_target = stop == len(text)
+        return stop
+
+    def _end_run(self, following: str) -> None:
+        """Take in a whole run of backticks or tildes: a fence, inline code, or nothing."""
+        run, self._run = self._run, ""
+        opens_line = self._is_line_lead(self._line[: -len(run)])
+        if self._fence:
+            if opens_line and run.startswith(self._fence) and following.isspace():
+                self._fence = ""
+        elif opens_line and len(run) >= _MIN_FENCE and not self._ticks:
+            self._fence = run
+        elif run[0] == "`" and self._ticks in (0, len(run)):
+            self._ticks = 0 if self._ticks else len(run)
+
+    def _is_line_lead(self, line: str) -> bool:
+        return len(self._line) <= _RECENT_CHARS and bool(_LINE_LEAD.fullmatch(line))
+
+    def _is_verbatim(self) -> bool:
+        return bool(self._fence or self._ticks)
+
+    def _may_grow(self, text: str, at: int, marker: re.Match[str] | None) -> bool:
+        """Tell whether more text could make this a marker, or show that it is none."""
+        if marker:
+            return len(text) - marker.end() < (2 if text.startswith(".", marker.end()) else 1)
+        return len(text) - at <= MAX_MARKER_CHARS and bool(_UNFINISHED.fullmatch(text, at))
+
+    def _is_marker(self, text: str, marker: re.Match[str]) -> bool:
+        following = text[marker.end() : marker.end() + 2]
+        if following.startswith("(") or marker.end() - marker.start() > MAX_MARKER_CHARS:
+            return False
+        if following.startswith(":") and self._is_line_lead(self._line):
+            return False
+        if marker[0].startswith(" "):
+            return True
+        return not self._recent.endswith(("[", "\\")) and not _is_index(self._recent, following)
+
+    def _normalise(self, marker: re.Match[str]) -> str:
+        numbers = _numbers(marker["square"] or marker["lens"])
+        text = " " if marker[0].startswith(" ") and not self._known.isdisjoint(numbers) else ""
+        for number in numbers:
+            label = f"[{number}]" if number in self._known else ""
+            start = self.length + len(text)
+            self.found.append(Marker(start, start + len(label), number))
+            text += label
+        return self._pass(text)
+
+
+_SPECIAL = re.compile(r" ?[\[【]|`+|~+|\n|\(| \Z")
+_RUN = re.compile(r"`+|~+")
+_MIN_FENCE = 3
+_LINE_LEAD = re.compile(r"[ \t>]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+)?")
+_TARGET = re.compile(r"[^\s)]*")
+_ITEM = r"[1-9]\d{0,2}(?: ?[-–] ?[1-9]\d{0,2})?"
+_LIST = rf"{_ITEM}(?: ?[,;] ?{_ITEM})*"
+_MARKER = re.compile(rf" ?(?:\[ ?(?P<square>{_LIST}) ?\]|【 ?(?P<lens>{_LIST}) ?(?:†[^】\[\n]*)?】)")
+_UNFINISHED = re.compile(r" ?(?:\[[\d ,;–-]*|【[\d ,;–-]*(?:†[^】\[\n]*)?)?")
+_RANGE = re.compile(r"(\d+)(?: ?[-–] ?(\d+))?")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_$]+\Z")
+
+
+def _numbers(listed: str) -> list[int]:
+    """Expand `1, 3-5`, without repeats."""
+    numbers: dict[int, None] = {}
+    for first, last in _RANGE.findall(listed):
+        low, high = int(first), int(last or first)
+        numbers |= dict.fromkeys(range(low, high + 1) if low <= high < low + _MAX_NUMBERS else (low, high))
+    return list(numbers)
+
+
+def _is_index(before: str, following: str) -> bool:
+    """Tell `items[1].name`, `row_1[2]` and `x[1]` from a marker right after a word, as in `the tower[1]`."""
+    word = _IDENTIFIER.search(before)
+    if not word:
+        return False
+    if following[:1].isalnum() or following[:1] in ("=", "_"):
+        return True
+    if following[:1] == "." and following[1:].islower():
+        return True
+    is_unit = before[: word.start()].rstrip()[-1:].isdigit()
+    return "_" in word[0] or (len(word[0]) == 1 and word[0].islower() and not is_unit)

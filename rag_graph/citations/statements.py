@@ -1,0 +1,301 @@
+"""What a sentence says, as far as it can be compared without a model: its words, numbers, names and their order."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+NUMBER_WORDS = {
+    word: str(value)
+    for value, word in enumerate(
+        "zero . two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+        " eighteen nineteen twenty".split()  # noqa: SIM905 - a table of words reads best as a sentence
+    )
+    if word != "."
+} | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90"}
+
+
+def _words(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+def _table(listed: str) -> dict[str, str]:
+    """Read `key: word word; key: word` into word to key."""
+    rows = (row.split(":") for row in listed.split(";"))
+    return {word: key.strip() for key, words in rows for word in words.split()}
+
+
+STOP_WORDS = _words(
+    "a an the this that these those it its he him his she her hers they them their theirs we us our you your i me my"
+    " is are was were be been being am has have had having do does did done will would shall should can"
+    " and or but so if then than as at by for from in into of on onto to with within about over under between"
+    " through during also too very more most less least much many some any such own same other both each"
+    " there here where when which who whom whose what why how while because since until after before again further"
+    " once just only not no nor own up down out off above below"
+    " however therefore moreover additionally furthermore overall thus hence indeed namely respectively according"
+    " upon per via along across around among amongst against toward towards"
+)
+NEGATIONS = _words("not no never none neither nor without cannot non nobody nothing nowhere hardly barely scarcely isn")
+PREPOSITIONS = _words(
+    "by from to in into of on onto at for with within than between over under through during since until after before"
+    " above below against towards toward via per without"
+)
+PRONOUNS = _words("it its he his she her they their this these him them")
+CONJUNCTIONS = _words("and but while whereas or nor although though which who whose because so")
+UNITS = _table(
+    "m: m metre metres meter meters; km: km kilometre kilometres kilometer kilometers; cm: cm centimetre centimetres"
+    " centimeter centimeters; mm: mm millimetre millimetres millimeter millimeters; ft: ft foot feet; inch: inch inches;"
+    " mi: mi mile miles; kg: kg kilogram kilograms kilo kilos; g: g gram grams; mg: mg milligram milligrams; mcg: mcg"
+    " microgram micrograms ug; t: tonne tonnes ton tons; lb: lb lbs pound pounds; l: litre litres liter liters; ml: ml"
+    " millilitre millilitres milliliter milliliters; second: second seconds sec secs s; th: th st nd rd; ms: ms millisecond milliseconds;"
+    " minute: minute minutes min mins; hour: hour hours hr hrs; day: day days; week: week weeks; month: month months;"
+    " year: year years; century: century centuries; decade: decade decades; %: percent; °c: celsius; °f: fahrenheit;"
+    " k: kelvin; usd: dollar dollars usd; eur: euro euros eur; gbp: gbp; kb: kb kilobyte kilobytes; mb: mb megabyte"
+    " megabytes; gb: gb gigabyte gigabytes; tb: tb terabyte terabytes; byte: byte bytes; bit: bit bits; hz: hz hertz;"
+    " khz: khz; mhz: mhz; ghz: ghz; w: watt watts; kw: kw kilowatt kilowatts; mw: mw megawatt megawatts"
+)
+SIGNS = {"%": "%", "$": "usd", "€": "eur", "£": "gbp", "¥": "jpy", "°": "°", "°c": "°c", "°f": "°f"}
+MULTIPLIERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12} | {
+    "mn": 10**6,
+    "bn": 10**9,
+}
+BOUNDS = _table(
+    "more: more over above exceeding exceeds least minimum exceeded; less: less under below fewer most maximum up within"
+    " almost nearly"
+)
+IRREGULAR = _table(
+    "win: won winning; build: built building; rise: rose risen rising; fall: fell fallen; begin: began begun beginning;"
+    " write: wrote written writing; hold: held; make: made making; sell: sold; buy: bought; lead: led; become: became;"
+    " grow: grew grown; pay: paid; take: took taken taking; give: gave given giving; find: found; found: founded founder"
+    " founders founding; know: known knew; see: saw seen; run: ran running; send: sent; spend: spent; leave: left; lose:"
+    " lost losing; keep: kept; lie: lay lain; draw: drew drawn; drive: drove driven driving; choose: chose chosen; speak:"
+    " spoke spoken; break: broke broken; beat: beaten; say: said; think: thought; teach: taught; bring: brought; catch:"
+    " caught; meet: met; child: children; man: men; woman: women; person: people; die: died dying death; tall: taller"
+    " tallest height; long: longer longest length; wide: wider widest width; deep: deeper deepest depth; large: larger"
+    " largest; big: bigger biggest; high: higher highest; old: older oldest; small: smaller smallest; weigh: weight"
+    " weighs weighed; set: setting; get: got getting; cut: cutting; use: using used uses usage; locate: location located"
+)
+
+_TOKEN = re.compile(
+    r"(?P<number>(?<![\w.])\d+(?:[.,]\d+)*)|(?P<name>[^\W\d_](?:[\w.&]*\w)?)|(?P<sign>[%$€£¥]|°[CF]?)|(?P<break>[,;:()—–|])"
+)
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+_UNSPACED_NEGATION = re.compile(r"[不没沒無无未非]|ない|ません|なかった|않|없|안 ")
+_GROUPS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_URL = re.compile(r"https?://\S+|\]\([^)\s]*\)")
+_CONTRACTION = re.compile(r"n['’]t\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word that carries meaning: a number has its value as stem, with the unit and the bound it stands under."""
+
+    stem: str
+    position: int
+    clause: int
+    case: str
+    is_name: bool = False
+    is_number: bool = False
+    unit: str = ""
+    bound: str = ""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence taken apart."""
+
+    words: tuple[Word, ...]
+    negated: frozenset[str]
+    plain: frozenset[str]
+    """Every word as it stands, in small letters."""
+    opening: str
+    """The first word, in small letters."""
+    is_unspaced: bool
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        return frozenset(word.stem for word in self.words)
+
+    @cached_property
+    def numbers(self) -> tuple[Word, ...]:
+        return tuple(word for word in self.words if word.is_number)
+
+    @cached_property
+    def names(self) -> tuple[Word, ...]:
+        return tuple(word for word in self.words if word.is_name)
+
+    @cached_property
+    def clauses(self) -> dict[int, frozenset[str]]:
+        found: dict[int, set[str]] = {}
+        for word in self.words:
+            found.setdefault(word.clause, set()).add(word.stem)
+        return {clause: frozenset(stems) for clause, stems in found.items()}
+
+
+@lru_cache(maxsize=32_768)
+def stem(word: str) -> str:
+    """Reduce an English word in small letters to what its forms share, lightly."""
+    if word in IRREGULAR:
+        return IRREGULAR[word]
+    for ending, least in _ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= least:
+            word = word[: -len(ending)]
+            break
+    if len(word) > _SHORTEST_DOUBLE and word[-1] == word[-2] and word[-1] not in "aeiouls":
+        word = word[:-1]
+    return word[:-1] + "i" if word.endswith("y") and len(word) > _SHORTEST_DOUBLE else word.removesuffix("e")
+
+
+_SHORTEST_DOUBLE = 3
+_ENDINGS = tuple(
+    (ending, int(least))
+    for ending, least in (
+        row.split(":")
+        for row in (
+            "izations:3 ization:3 ations:4 ation:4 ements:4 ement:4 ments:4 ment:4 ings:3 ions:4 ion:4 ing:3 edly:4"
+            " ies:9 ed:3 ers:4 er:5 ily:9 ly:4 es:4 's:1 ’s:1 s:3"
+        ).split()
+    )
+)
+
+
+def take_apart(sentence: str) -> Statement:
+    """Find the words, numbers, names and negations of one sentence."""
+    text = _CONTRACTION.sub(" not", _URL.sub(" ", sentence))
+    reader = _Reader()
+    for token in _TOKEN.finditer(text):
+        reader.take(token)
+    unspaced = _UNSPACED.findall(text)
+    return Statement(
+        words=tuple(reader.words) + tuple(_bigrams(unspaced, len(reader.words))),
+        negated=frozenset(_negated(reader)) | frozenset(_UNSPACED_NEGATION.findall("".join(unspaced))),
+        plain=frozenset(reader.plain),
+        opening=reader.plain[0] if reader.plain else "",
+        is_unspaced=sum(map(len, unspaced)) * 2 > len(text),
+    )
+
+
+def _bigrams(runs: list[str], position: int) -> Iterator[Word]:
+    for run in runs:
+        for at in range(max(1, len(run) - 1)):
+            position += 1
+            yield Word(run[at : at + 2], position, clause=0, case="")
+
+
+_NEGATED_WORDS = 3
+
+
+def _negated(reader: "_Reader") -> Iterator[str]:
+    """Give the words right behind each negation; a negation with nothing behind it negates what stands before."""
+    for position in reader.negations:
+        behind = [word.stem for word in reader.words if word.position > position][:_NEGATED_WORDS]
+        before = [word.stem for word in reader.words if word.position < position][-1:]
+        yield from behind or before or ["not"]
+
+
+class _Reader:
+    """Reads tokens from left to right."""
+
+    def __init__(self) -> None:
+        self.words: list[Word] = []
+        self.plain: list[str] = []
+        self.negations: list[int] = []
+        self._clause = 0
+        self._case = ""
+        self._bound = ""
+        self._currency = ""
+        self._position = 0
+
+    def take(self, token: re.Match[str]) -> None:
+        self._position += 1
+        if token["number"]:
+            self._number(_value(token["number"]))
+        elif token["name"]:
+            self._word(token["name"])
+        elif token["sign"]:
+            self._sign(SIGNS.get(token["sign"].lower(), ""))
+        else:
+            self._clause += 1
+
+    def _number(self, value: str) -> None:
+        self._add(
+            Word(
+                value, self._position, self._clause, self._case, is_number=True, unit=self._currency, bound=self._bound
+            )
+        )
+        self._currency = ""
+
+    def _sign(self, unit: str) -> None:
+        if not self._measure(unit):
+            self._currency = unit
+
+    def _measure(self, unit: str, *, times: int = 1) -> bool:
+        """Give the number just before this its unit."""
+        if (
+            not self.words
+            or not self.words[-1].is_number
+            or self._position - self.words[-1].position > 1 + (times == 1)
+        ):
+            return False
+        number = self.words[-1]
+        if number.unit and unit:
+            return False
+        value = (
+            number.stem
+            if times == 1
+            else _value(str(float(number.stem) * times))
+            if _is_plain(number.stem)
+            else number.stem
+        )
+        self.words[-1] = Word(
+            value,
+            self._position,
+            number.clause,
+            number.case,
+            is_number=True,
+            unit=unit or number.unit,
+            bound=number.bound,
+        )
+        return True
+
+    def _word(self, word: str) -> None:
+        lower = word.lower().removesuffix("'s").removesuffix("’s")
+        is_first = not self.plain
+        self.plain.append(lower)
+        if lower in NEGATIONS:
+            self.negations.append(self._position)
+        if lower in BOUNDS:
+            self._bound = BOUNDS[lower]
+        if lower in PREPOSITIONS:
+            self._case = lower
+        elif lower in CONJUNCTIONS:
+            self._clause += 1
+            self._case = ""
+        if lower in MULTIPLIERS and self._measure("", times=MULTIPLIERS[lower]):
+            return
+        if lower in UNITS and self._measure(UNITS[lower]):
+            return
+        if lower in NUMBER_WORDS:
+            self._number(NUMBER_WORDS[lower])
+        elif not (_UNSPACED.search(word) or lower in STOP_WORDS or lower in NEGATIONS):
+            is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
+            self._add(Word(stem(lower), self._position, self._clause, self._case, is_name=is_name))
+
+    def _add(self, word: Word) -> None:
+        self.words.append(word)
+        self._case = self._bound = ""
+
+
+def _is_plain(value: str) -> bool:
+    return value.replace(".", "", 1).isdigit()
+
+
+def _value(number: str) -> str:
+    """Write a number in one way: 1,000 and 1000.0 are 1000."""
+    if _GROUPS.fullmatch(number):
+        number = number.replace(",", "")
+    if number.count(",") == 1 and "." not in number:
+        number = number.replace(",", ".")
+    if not _is_plain(number):
+        return number
+    return number.rstrip("0").rstrip(".") if "." in number else number.lstrip("0") or "0"
