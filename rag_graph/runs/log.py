@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self, TypeGuard
 
 from rag_graph.errors import BadCursor
-from rag_graph.events import AnswerDelta, Event, RunCancelled, RunFailed, RunFinished, ThinkingDelta
+from rag_graph.events import AnswerDelta, Event, RunCancelled, RunFailed, RunFinished, Terminal, ThinkingDelta
 from rag_graph.query import Query
 
 BATCH_ENTRIES = 256
@@ -23,6 +23,7 @@ Status = Literal["running", "finished", "failed", "cancelled"]
 CancelledBy = Literal["client", "absence", "shutdown", "budget"]
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_TERMINALS = frozenset({RunFinished, RunFailed, RunCancelled})
 _CURSOR = re.compile(r"([0-9A-HJKMNP-TV-Z]{26}):(0|[1-9][0-9]{0,14})")
 
 
@@ -51,9 +52,12 @@ class Cursor(NamedTuple):
         return f"{self.run_id}:{self.seq}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """An event with its number, and when it was appended, in seconds since the epoch."""
+    """An event with its number, and when it was appended, in seconds since the epoch.
+
+    Not frozen, because one is made for every token and freezing makes that four times as dear; treat it so.
+    """
 
     seq: int
     at: float
@@ -64,12 +68,12 @@ class Entry:
     def data(self) -> bytes:
         """The event as JSON, encoded once however many read it."""
         if self._data is None:
-            object.__setattr__(self, "_data", self.event.model_dump_json().encode())
-        return self._data or b""
+            self._data = self.event.model_dump_json().encode()
+        return self._data
 
     @property
     def ends(self) -> bool:
-        return isinstance(self.event, (RunFinished, RunFailed, RunCancelled))
+        return is_terminal(self.event)
 
     @property
     def size(self) -> int:
@@ -177,6 +181,11 @@ def new_run_id(now: float) -> str:
     """Make a ULID: ids sort by the time of their creation."""
     number = (int(now * 1000) << 80) | secrets.randbits(80)
     return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+def is_terminal(event: Event) -> TypeGuard[Terminal]:
+    """Tell by the exact type: `isinstance` is slow on pydantic models, and this is asked of every token."""
+    return type(event) in _TERMINALS
 
 
 def status_of(last: Event) -> Status:

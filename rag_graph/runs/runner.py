@@ -23,7 +23,6 @@ from rag_graph.events import (
     Event,
     RunCancelled,
     RunFailed,
-    RunFinished,
     RunStarted,
     Terminal,
 )
@@ -40,6 +39,7 @@ from rag_graph.runs.log import (
     StartedRun,
     Superseded,
     check_cursor,
+    is_terminal,
     new_run_id,
 )
 from rag_graph.transcript import Transcript
@@ -257,12 +257,12 @@ class Runner:
         )
         async with aclosing(events):
             async for event in events:
-                if isinstance(event, RunStarted):
+                if event.type == "run_started":
                     continue
-                if isinstance(event, (RunFinished, RunFailed, RunCancelled)):
+                if is_terminal(event):
                     await self._conclude(execution, event)
                     return
-                if isinstance(event, AnswerStarted):
+                if event.type == "answer_started":
                     await self._void_earlier(execution, event)
                 await self._record(execution, event)
 
