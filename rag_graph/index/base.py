@@ -1,0 +1,68 @@
+"""What a search may ask of a store of documents, whichever store it is."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_graph.documents import Document, Passage
+from rag_graph.models.embeddings import Embedder, Vectors
+from rag_graph.query import Filters
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Passages by id with their scores, best first."""
+
+    ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @staticmethod
+    def empty() -> "Ranking":
+        return Ranking(ids=np.empty(0, dtype=np.int64), scores=np.empty(0, dtype=np.float32))
+
+
+class View(Protocol):
+    """One state of the library under one filter. Nothing outside the filter can be reached through it.
+
+    Calls block: run them in a thread.
+    """
+
+    @property
+    def size(self) -> int:
+        """How many passages the library has, before the filter."""
+
+    def nearest(self, vector: Vectors, *, limit: int) -> Ranking:
+        """The passages whose vectors are closest to `vector`."""
+
+    def matching(self, queries: Sequence[Mapping[str, float]], *, limit: int) -> list[Ranking]:
+        """For each query, weights by term, the passages that match it best."""
+
+    def frequencies(self, phrases: Sequence[Sequence[str]]) -> list[int]:
+        """For each phrase, how many passages of the library hold all its terms."""
+
+    def titled(self, names: Sequence[str]) -> dict[str, list[int]]:
+        """Of these names (`terms.title_name`), those that are titles, with the passages that open such documents."""
+
+    def passages(self, ids: Sequence[int]) -> list[Passage]:
+        """These passages, in this order; those that are gone or outside the filter are left out."""
+
+
+class Store(Protocol):
+    """Documents that can be searched."""
+
+    @property
+    def embedder(self) -> Embedder:
+        """What turns a question into a vector of this store."""
+
+    def view(self, filters: Filters | None = None) -> AbstractContextManager[View]:
+        """The store as it is now, narrowed to what the filters allow."""
+
+    def document(self, document_id: str) -> Document | None:
+        """The document with its whole text, or None."""

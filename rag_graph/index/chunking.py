@@ -1,0 +1,87 @@
+"""Documents to passages: where each one begins and ends in the text, and under which headings it stands."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+PASSAGE_CHARS = 1_200
+"""About as much as a small embedding model reads."""
+WHOLE_CHARS = 2_000
+"""A text without headings stays one passage up to this length."""
+_BLOCK_CHARS = 50_000
+
+_SEPARATORS = ["\n\n", "\n", ". ", "? ", "! ", "。", "؟", "।", "; ", ", ", " ", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading, where its line begins in the text, and how deep it is: 1 is the highest."""
+
+    start: int
+    level: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """`text[start:end]`, which stands under these headings, outermost first."""
+
+    start: int
+    end: int
+    heading: tuple[str, ...] = ()
+
+
+def chunk(text: str, outline: Sequence[Heading] = ()) -> Iterator[Chunk]:
+    """The passages of a text, in order; together they hold all of it but white space."""
+    splitter = RecursiveCharacterTextSplitter(
+        separators=_SEPARATORS,
+        keep_separator="end",
+        chunk_size=PASSAGE_CHARS,
+        chunk_overlap=0,
+        add_start_index=True,
+    )
+    whole = PASSAGE_CHARS if outline else WHOLE_CHARS
+    for start, end, heading in _sections(text, outline):
+        first, last = _stripped(text, start, end)
+        if last - first <= whole:
+            if first < last:
+                yield Chunk(first, last, heading)
+            continue
+        for block_start, block_end in _blocks(text, first, last):
+            for piece in splitter.create_documents([text[block_start:block_end]]):
+                piece_start = block_start + int(piece.metadata["start_index"])
+                yield Chunk(piece_start, piece_start + len(piece.page_content), heading)
+
+
+def _sections(text: str, outline: Sequence[Heading]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """The stretches between headings; a heading with nothing under it opens the section that follows."""
+    start, path = 0, list[Heading]()
+    for place, heading in enumerate(outline):
+        body_starts = start + len(path[-1].title) if path and path[-1].start == start else start
+        if text[body_starts : heading.start].strip(" \n\r\t#=-"):
+            yield start, heading.start, tuple(h.title for h in path)
+            start = heading.start
+        elif not place:
+            start = heading.start if not text[: heading.start].strip() else start
+        path = [h for h in path if h.level < heading.level] + [heading]
+    yield start, len(text), tuple(h.title for h in path)
+
+
+def _blocks(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Stretches of bounded length, cut at white space if there is some: the splitter holds one at a time."""
+    while end - start > _BLOCK_CHARS:
+        limit = start + _BLOCK_CHARS
+        cut = max(text.rfind(mark, start + _BLOCK_CHARS // 2, limit) for mark in ("\n", " "))
+        cut = cut + 1 if cut >= 0 else limit
+        yield start, cut
+        start = cut
+    yield start, end
+
+
+def _stripped(text: str, start: int, end: int) -> tuple[int, int]:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return start, end

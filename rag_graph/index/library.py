@@ -1,0 +1,280 @@
+"""The library that is embedded in the process: SQLite for the texts, FAISS and BM25F segments for the search."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_graph.documents import Document, Passage
+from rag_graph.errors import IndexNotFound, RetrievalFailed
+from rag_graph.index.base import Ranking
+from rag_graph.index.catalogue import FILE_NAME, Catalogue
+from rag_graph.index.indexing import SEGMENTS
+from rag_graph.index.lexical import Averages, LexicalScorer, Mask, idf, weighted_keys
+from rag_graph.index.segments import Segment
+from rag_graph.index.terms import key, keys
+from rag_graph.models.embeddings import Embedder, Vectors
+from rag_graph.query import Filters
+
+_OPEN_ATTEMPTS = 3
+_KEPT_FILTERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A segment as it is searched: which of its passages live, and the scorer of its words."""
+
+    segment: Segment
+    alive: Mask | None
+    scorer: LexicalScorer
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """The library at one generation."""
+
+    generation: int
+    parts: tuple[_Part, ...]
+    size: int
+
+
+class Library:
+    """A library on disk, open for searching. Calls block; any thread may make them.
+
+    A finished indexing run is seen by the next `view`, without reopening.
+    """
+
+    def __init__(self, directory: Path, embedder: Embedder) -> None:
+        self._directory = directory
+        self._embedder = embedder
+        self._connections: list[Catalogue] = []
+        self._lock = Lock()
+        self._filtered: dict[tuple[int, str], tuple[Mask, ...]] = {}
+        self._snapshot = self._open_snapshot(None)
+
+    @classmethod
+    def open(cls, directory: Path, embedder: Embedder) -> "Library":
+        """Open the library at `directory`, built with this embedder."""
+        if not (directory / FILE_NAME).is_file():
+            raise IndexNotFound("Nothing has been indexed yet; run: rag-graph index PATH")
+        return cls(directory, embedder)
+
+    @property
+    def embedder(self) -> Embedder:
+        return self._embedder
+
+    @property
+    def generation(self) -> int:
+        """Counts the indexing runs; whoever keeps results can tell by it that they are old."""
+        return self._snapshot.generation
+
+    @property
+    def size(self) -> int:
+        """How many passages there are."""
+        return self._snapshot.size
+
+    def close(self) -> None:
+        with self._lock:
+            while self._connections:
+                self._connections.pop().close()
+
+    def refresh(self) -> None:
+        """Move on to what the last finished indexing run left."""
+        with self._catalogue() as catalogue:
+            newest = catalogue.generation()
+        if newest != self._snapshot.generation:
+            self._snapshot = self._open_snapshot(self._snapshot)
+
+    @contextmanager
+    def view(self, filters: Filters | None = None) -> Iterator["LibraryView"]:
+        """The library as it is now, narrowed to what the filters allow."""
+        self.refresh()
+        snapshot = self._snapshot
+        yield LibraryView(self, snapshot, self._allowed(snapshot, filters) if filters else None)
+
+    def document(self, document_id: str) -> Document | None:
+        with self._catalogue() as catalogue:
+            return catalogue.document(document_id)
+
+    def passages(self, ids: Sequence[int]) -> list[Passage]:
+        """These passages, in this order, without those that are gone."""
+        with self._catalogue() as catalogue:
+            return catalogue.passages(ids)
+
+    def counts(self) -> tuple[int, int]:
+        """How many documents and passages there are."""
+        with self._catalogue() as catalogue:
+            return catalogue.counts()
+
+    @contextmanager
+    def _catalogue(self) -> Iterator[Catalogue]:
+        """A connection that nobody else uses meanwhile."""
+        try:
+            with self._lock:
+                catalogue = self._connections.pop() if self._connections else None
+            catalogue = catalogue or Catalogue(self._directory)
+            yield catalogue
+        except sqlite3.Error as exc:
+            raise RetrievalFailed(f"The index at {str(self._directory)!r} cannot be read; rebuild it.") from exc
+        with self._lock:
+            self._connections.append(catalogue)
+
+    def _open_snapshot(self, previous: _Snapshot | None) -> _Snapshot:
+        known = {part.segment.folder.name: part.segment for part in previous.parts} if previous else {}
+        for attempt in range(1, _OPEN_ATTEMPTS + 1):
+            try:
+                return self._read_snapshot(known)
+            except FileNotFoundError as exc:  # an indexing run replaced a segment between the two reads
+                if attempt == _OPEN_ATTEMPTS:
+                    raise IndexNotFound("Parts of the index are missing; run: rag-graph index --rebuild PATH") from exc
+        raise AssertionError
+
+    def _read_snapshot(self, known: Mapping[str, Segment]) -> _Snapshot:
+        with self._catalogue() as catalogue:
+            catalogue.begin_read()
+            try:
+                if catalogue.fact("format") is None:
+                    raise IndexNotFound("Nothing has been indexed yet; run: rag-graph index PATH")
+                catalogue.check(embedder=self._embedder.name, dims=self._embedder.dims)
+                generation, rows, dead = catalogue.generation(), catalogue.segments(), catalogue.dead()
+            finally:
+                catalogue.rollback()
+        gone = np.array(dead, dtype=np.int64)
+        segments = [known.get(row.name) or Segment.open(self._directory / SEGMENTS / row.name) for row in rows]
+        averages = Averages.of([segment.postings for segment in segments])
+        parts = tuple(_part(segment, gone, averages) for segment in segments)
+        return _Snapshot(generation, parts, size=sum(len(segment.ids) for segment in segments) - len(gone))
+
+    def _allowed(self, snapshot: _Snapshot, filters: Filters) -> tuple[Mask, ...]:
+        """For each segment, the passages that filters allow; the last few filters are remembered."""
+        name = (snapshot.generation, repr(sorted(filters.items())))
+        if (known := self._filtered.get(name)) is not None:
+            return known
+        with self._catalogue() as catalogue:
+            ids = np.array(catalogue.passage_ids(filters), dtype=np.int64)
+        masks = tuple(_only(part, ids) for part in snapshot.parts)
+        with self._lock:
+            while len(self._filtered) >= _KEPT_FILTERS:
+                self._filtered.pop(next(iter(self._filtered)))
+            self._filtered[name] = masks
+        return masks
+
+
+class LibraryView:
+    """One state of the library under one filter."""
+
+    def __init__(self, library: Library, snapshot: _Snapshot, allowed: tuple[Mask, ...] | None) -> None:
+        self._library = library
+        self._snapshot = snapshot
+        self._parts = tuple(
+            (part, allowed[place] if allowed is not None else part.alive) for place, part in enumerate(snapshot.parts)
+        )
+        self._filtered = allowed is not None
+
+    @property
+    def size(self) -> int:
+        return self._snapshot.size
+
+    def nearest(self, vector: Vectors, *, limit: int) -> Ranking:
+        found = []
+        for part, allowed in self._parts:
+            ordinals, scores = part.segment.vectors.search(vector, limit=limit, allowed=allowed)
+            found.append((part.segment.ids[ordinals], scores))
+        return _best(found, limit)
+
+    def matching(self, queries: Sequence[Mapping[str, float]], *, limit: int) -> list[Ranking]:
+        words = list(dict.fromkeys(term for query in queries for term in query))
+        weights = {term: idf(count, self.size) for term, count in zip(words, self._document_counts(words), strict=True)}
+        weighted = [
+            weighted_keys({term: weight * weights[term] for term, weight in query.items()}) for query in queries
+        ]
+        by_query: list[list[tuple[NDArray[np.int64], NDArray[np.float32]]]] = [[] for _ in queries]
+        for part, allowed in self._parts:
+            results = part.scorer.search(weighted, limit=limit, allowed=allowed)
+            for found, (ordinals, scores) in zip(by_query, results, strict=True):
+                found.append((part.segment.ids[ordinals], scores))
+        return [_best(found, limit) for found in by_query]
+
+    def frequencies(self, phrases: Sequence[Sequence[str]]) -> list[int]:
+        return [self._phrase_count(phrase) for phrase in phrases]
+
+    def titled(self, names: Sequence[str]) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        numbers = keys(names)
+        for part, allowed in self._parts:
+            segment = part.segment
+            if not len(segment.title_keys):
+                continue
+            places = np.minimum(np.searchsorted(segment.title_keys, numbers), len(segment.title_keys) - 1)
+            for place in np.flatnonzero(segment.title_keys[places] == numbers).tolist():
+                ordinals = segment.titled(int(numbers[place]))
+                ordinals = ordinals if allowed is None else ordinals[allowed[ordinals]]
+                if len(ordinals):
+                    found.setdefault(names[place], []).extend(segment.ids[ordinals].tolist())
+        return found
+
+    def passages(self, ids: Sequence[int]) -> list[Passage]:
+        if self._filtered:
+            wanted = np.array(ids, dtype=np.int64)
+            inside = {
+                int(part.segment.ids[ordinal])
+                for part, allowed in self._parts
+                for ordinal in part.segment.ordinals(wanted)
+                if allowed is not None and allowed[ordinal]
+            }
+            ids = [number for number in ids if number in inside]
+        return self._library.passages(ids)
+
+    def _document_counts(self, words: Sequence[str]) -> list[int]:
+        counts = np.zeros(len(words), dtype=np.int64)
+        numbers = keys(words)
+        for part, _ in self._parts:
+            postings = part.segment.postings
+            counts += [postings.frequency(int(row)) for row in postings.rows(numbers)]
+        return [int(count) for count in counts]
+
+    def _phrase_count(self, phrase: Sequence[str]) -> int:
+        numbers = np.array([key(term) for term in dict.fromkeys(phrase)], dtype=np.uint64)
+        if not len(numbers):
+            return 0
+        total = 0
+        for part, _ in self._parts:
+            postings = part.segment.postings
+            holders = sorted((postings.holders(int(row)) for row in postings.rows(numbers)), key=len)
+            common = holders[0]
+            for others in holders[1:]:
+                if not len(common):
+                    break
+                places = np.minimum(np.searchsorted(others, common), len(others) - 1)
+                common = common[others[places] == common]
+            total += len(common)
+        return total
+
+
+def _part(segment: Segment, gone: NDArray[np.int64], averages: Averages) -> _Part:
+    ordinals = segment.ordinals(gone)
+    alive = None
+    if len(ordinals):
+        alive = np.ones(len(segment.ids), dtype=np.bool_)
+        alive[ordinals] = False
+    return _Part(segment, alive, LexicalScorer(segment.postings, averages))
+
+
+def _only(part: _Part, ids: NDArray[np.int64]) -> Mask:
+    mask = np.zeros(len(part.segment.ids), dtype=np.bool_)
+    mask[part.segment.ordinals(ids)] = True
+    return mask if part.alive is None else mask & part.alive
+
+
+def _best(found: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], limit: int) -> Ranking:
+    if not found:
+        return Ranking.empty()
+    ids = np.concatenate([ids for ids, _ in found])
+    scores = np.concatenate([scores for _, scores in found]).astype(np.float32, copy=False)
+    order = np.lexsort((ids, -scores))[:limit]
+    return Ranking(ids=ids[order], scores=scores[order])

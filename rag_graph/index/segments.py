@@ -1,0 +1,121 @@
+"""A segment: a batch of passages as files that never change. Updates add segments; small ones are merged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_graph.index.lexical import Mask, Postings, PostingsBuilder, merge_postings
+from rag_graph.index.terms import Keys, key, terms, title_name
+from rag_graph.index.vectors import VectorBuilder, VectorIndex
+from rag_graph.models.embeddings import Vectors
+
+_IDS, _TITLE_KEYS, _TITLE_ORDINALS, _VECTORS = "ids.npy", "title_keys.npy", "title_ordinals.npy", "vectors.faiss"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The vectors, postings and titles of passages, whose ids it holds in ascending order."""
+
+    folder: Path
+    ids: NDArray[np.int64]
+    title_keys: Keys
+    title_ordinals: NDArray[np.int32]
+    postings: Postings
+    vectors: VectorIndex
+
+    @classmethod
+    def open(cls, folder: Path) -> "Segment":
+        return cls(
+            folder=folder,
+            ids=np.load(folder / _IDS, allow_pickle=False),
+            title_keys=np.load(folder / _TITLE_KEYS, allow_pickle=False),
+            title_ordinals=np.load(folder / _TITLE_ORDINALS, allow_pickle=False),
+            postings=Postings.open(folder),
+            vectors=VectorIndex(folder / _VECTORS),
+        )
+
+    def ordinals(self, passage_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where those of these passages that are here stand."""
+        places = np.searchsorted(self.ids, passage_ids)
+        inside = places < len(self.ids)
+        places, passage_ids = places[inside], passage_ids[inside]
+        found: NDArray[np.int64] = places[self.ids[places] == passage_ids]
+        return found
+
+    def titled(self, number: int) -> NDArray[np.int32]:
+        """The passages that open documents whose title has this key."""
+        first, last = (
+            np.searchsorted(self.title_keys, np.uint64(number), side="left"),
+            np.searchsorted(self.title_keys, np.uint64(number), side="right"),
+        )
+        return self.title_ordinals[first:last]
+
+
+class SegmentBuilder:
+    """Collects passages and writes them as one segment."""
+
+    def __init__(self, folder: Path, *, dims: int) -> None:
+        folder.mkdir(parents=True)
+        self._folder = folder
+        self._ids: list[int] = []
+        self._titles: list[tuple[int, int]] = []
+        self._postings = PostingsBuilder()
+        self._vectors = VectorBuilder(folder / "vectors.part", dims)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, passage_id: int, *, title: str, heading: Sequence[str], content: str, opens: bool) -> None:
+        """Add a passage; `opens` says that it is the first of its document."""
+        if opens and (name := title_name(title)):
+            self._titles.append((key(name), len(self._ids)))
+        self._ids.append(passage_id)
+        self._postings.add(terms(" ".join((title, *heading))), terms(content))
+
+    def add_vectors(self, vectors: Vectors) -> None:
+        """Add the vectors of the passages that have none yet, in the same order."""
+        self._vectors.add(vectors)
+
+    def build(self) -> None:
+        np.save(self._folder / _IDS, np.array(self._ids, dtype=np.int64), allow_pickle=False)
+        _save_titles(
+            self._folder,
+            np.array([number for number, _ in self._titles], dtype=np.uint64),
+            np.array([ordinal for _, ordinal in self._titles], dtype=np.int32),
+        )
+        self._postings.build().save(self._folder)
+        self._vectors.build(self._folder / _VECTORS)
+
+
+def merge_segments(parts: Sequence[tuple[Segment, Mask]], folder: Path, *, dims: int) -> int:
+    """Write one segment out of several, less the passages that are no longer alive; return its size."""
+    folder.mkdir(parents=True)
+    ids = np.concatenate([segment.ids[alive] for segment, alive in parts])
+    np.save(folder / _IDS, ids, allow_pickle=False)
+    _merge_titles(parts, folder)
+    merge_postings([(segment.postings, alive) for segment, alive in parts], folder)
+    vectors = VectorBuilder(folder / "vectors.part", dims)
+    for segment, alive in parts:
+        for block in segment.vectors.blocks(alive):
+            vectors.add(block)
+    vectors.build(folder / _VECTORS)
+    return len(ids)
+
+
+def _merge_titles(parts: Sequence[tuple[Segment, Mask]], folder: Path) -> None:
+    numbers, ordinals, offset = [], [], 0
+    for segment, alive in parts:
+        kept = alive[segment.title_ordinals]
+        numbers.append(segment.title_keys[kept])
+        ordinals.append((np.cumsum(alive) - 1)[segment.title_ordinals[kept]] + offset)
+        offset += int(alive.sum())
+    _save_titles(folder, np.concatenate(numbers), np.concatenate(ordinals).astype(np.int32))
+
+
+def _save_titles(folder: Path, numbers: Keys, ordinals: NDArray[np.int32]) -> None:
+    order = np.argsort(numbers, kind="stable")
+    np.save(folder / _TITLE_KEYS, numbers[order], allow_pickle=False)
+    np.save(folder / _TITLE_ORDINALS, ordinals[order], allow_pickle=False)

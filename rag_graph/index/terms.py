@@ -1,0 +1,86 @@
+"""Text to searchable terms: folded, stemmed words and their 64-bit keys, which is all that an index stores of them."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from threading import local
+
+import numpy as np
+import Stemmer  # type: ignore[import-not-found]  # a C extension without types
+from numpy.typing import NDArray
+
+Keys = NDArray[np.uint64]
+
+MAX_TERM_CHARS = 64
+
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:['’][^\W\d_{_CJK}]{{1,2}}\b)?")
+_CJK_RUN = re.compile(rf"[{_CJK}]")
+_PARENTHESIS = re.compile(r"\s*\([^()]*\)\s*$")
+
+_thread = local()
+
+
+def words(text: str) -> Iterator[re.Match[str]]:
+    """The words of a text where they stand; a run of Chinese, Japanese or Korean script counts as one."""
+    return _WORD.finditer(text)
+
+
+@lru_cache(maxsize=200_000)
+def stems(word: str) -> tuple[str, ...]:
+    """The terms of one word: itself without case, accents and ending, or two-character windows of CJK script."""
+    folded = _fold(word)
+    if _CJK_RUN.match(folded):
+        return tuple(folded[i : i + 2] for i in range(max(1, len(folded) - 1)))
+    stem = _stemmer().stemWord(re.split("['’]", folded, maxsplit=1)[0])
+    return (stem[:MAX_TERM_CHARS],) if stem else ()
+
+
+def terms(text: str) -> list[str]:
+    """The terms of a text, in order, repeats included."""
+    return [stem for match in words(text) for stem in stems(match[0])]
+
+
+@lru_cache(maxsize=200_000)
+def key(term: str) -> int:
+    """The 64-bit key under which a term is stored."""
+    return int.from_bytes(blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def keys(items: Iterable[str]) -> Keys:
+    return np.fromiter((key(item) for item in items), dtype=np.uint64)
+
+
+def title_name(title: str) -> str:
+    """What a text calls a document: the words of its title, without a closing parenthesis such as "(film)"."""
+    return phrase_name(match[0] for match in words(_PARENTHESIS.sub("", title)))
+
+
+def phrase_name(phrase: Iterable[str]) -> str:
+    """A phrase as titles are compared: folded words, one space apart."""
+    return " ".join(_fold(word) for word in phrase)
+
+
+def term_counts(items: Sequence[str]) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    for item in items:
+        number = key(item)
+        counts[number] = counts.get(number, 0) + 1
+    return counts
+
+
+def _fold(word: str) -> str:
+    if word.isascii():
+        return word.lower()
+    decomposed = unicodedata.normalize("NFKD", word.casefold())
+    return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
+
+
+def _stemmer() -> Stemmer.Stemmer:
+    """One per thread: a stemmer keeps state between calls."""
+    if not hasattr(_thread, "stemmer"):
+        _thread.stemmer = Stemmer.Stemmer("english")
+    stemmer: Stemmer.Stemmer = _thread.stemmer
+    return stemmer

@@ -1,0 +1,6 @@
+"""Questions to hits: the fast tier, the deep tier, and any LangChain retriever."""
+
+from rag_graph.retrieval.base import Retriever
+from rag_graph.retrieval.hybrid import DEEP, FAST, DeepRetriever, FastRetriever, HybridRetriever, Stages
+
+__all__ = ["DEEP", "FAST", "DeepRetriever", "FastRetriever", "HybridRetriever", "Retriever", "Stages"]
