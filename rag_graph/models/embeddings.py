@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import numpy as np
-import openai
 from langchain_core.embeddings import Embeddings
 from numpy.typing import ArrayLike, NDArray
 
-from rag_graph.errors import ModelBusy, ModelError, ModelGarbled, ModelRefused, ModelUnavailable
+from rag_graph.errors import ModelGarbled
+from rag_graph.models.failures import CLIENT_ERRORS, in_our_words
 
 Vectors = NDArray[np.float32]
 """One row per text, each of length 1."""
@@ -86,41 +86,5 @@ class LangChainEmbedder:
     def _ask(self, call: Callable[[], _Answer]) -> _Answer:
         try:
             return call()
-        except openai.OpenAIError as exc:
-            raise _in_our_words(exc, self.name) from exc
-        except (AttributeError, KeyError, TypeError, ValueError) as exc:
-            raise ModelGarbled(
-                f"What the service of the embedding model {self.name!r} sent is no list of vectors: "
-                "check RAG_EMBEDDING_BASE_URL."
-            ) from exc
-
-
-def _in_our_words(exc: openai.OpenAIError, name: str) -> ModelError:
-    match exc:
-        case openai.AuthenticationError() | openai.PermissionDeniedError():
-            return ModelRefused(
-                "The embedding model's service refused the API key: "
-                "set RAG_EMBEDDING_API_KEY or OPENAI_API_KEY."
-            )
-        case openai.NotFoundError():
-            return ModelRefused(
-                f"The embedding model's service does not know {name!r}: "
-                "check RAG_EMBEDDING_MODEL and RAG_EMBEDDING_BASE_URL."
-            )
-        case openai.RateLimitError():
-            return ModelBusy("The embedding model's service limits our rate: wait a moment, then try again.")
-        case openai.APIStatusError() if exc.status_code < 500:  # noqa: PLR2004 - the client's fault, by HTTP
-            return ModelRefused(
-                f"The embedding model's service refused the request (HTTP {exc.status_code}): "
-                "check RAG_EMBEDDING_MODEL and RAG_EMBEDDING_BASE_URL."
-            )
-        case openai.APIStatusError():
-            return ModelUnavailable(
-                f"The embedding model's service is failing (HTTP {exc.status_code}): try again, "
-                "or set another RAG_EMBEDDING_BASE_URL."
-            )
-        case _:
-            return ModelUnavailable(
-                "The embedding model's service could not be reached: check that it runs "
-                "and that RAG_EMBEDDING_BASE_URL is right."
-            )
+        except CLIENT_ERRORS as exc:
+            raise in_our_words(exc, "RAG_EMBEDDING") from exc
