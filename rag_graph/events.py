@@ -133,7 +133,10 @@ class AnswerFinished(Fact):
 
 
 class Citation(Fact):
-    """The words of a source that support a stretch of the answer, checked: `document.text[source_start:source_end] == quote`."""
+    """The words of a source that support a stretch of the answer, checked.
+
+    `document.text[source_start:source_end] == quote`, always.
+    """
 
     type: Literal["citation"] = "citation"
     version: Version

@@ -26,7 +26,7 @@ from rag_graph.graph.evidence import counted, merged, numbered, titles
 from rag_graph.graph.state import State
 from rag_graph.graph.step import Step, telling
 from rag_graph.query import Mode, Query
-from rag_graph.retrieval.contract import Retriever
+from rag_graph.retrieval import Retriever
 from rag_graph.transcript import Transcript
 from rag_graph.writing.condensing import Condenser
 from rag_graph.writing.contract import Assignment, Verdict, Writer
@@ -50,7 +50,7 @@ class Nodes:
 
     async def condense(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Check the input, and make the question one that stands without the conversation."""
-        query = Query.model_validate({name: state[name] for name in Query.model_fields if name in state})
+        query = Query.model_validate({name: value for name, value in state.items() if name in Query.model_fields})
         update = State(
             mode=query.mode,
             history=query.history,

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from time import monotonic
 from typing import Any
@@ -27,7 +27,7 @@ async def stream_events(
     run_id: str | None = None,
     attempt: int = 1,
     config: RunnableConfig | None = None,
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event]:
     """Run the graph on `query`: `RunStarted`, what the nodes tell, then one terminal event.
 
     What the nodes opened is closed before the end, whatever happens. Closing the iterator cancels the run,
@@ -79,7 +79,7 @@ def _failure(error: RagGraphError, transcript: Transcript) -> RunFailed:
     return RunFailed(code=error.code, message=str(error), retryable=error.retryable, answer=transcript.answer)
 
 
-async def _told(graph: RagGraph, query: Query, config: RunnableConfig) -> AsyncIterator[Event]:
+async def _told(graph: RagGraph, query: Query, config: RunnableConfig) -> AsyncGenerator[Event]:
     """What the nodes tell, from a task of its own.
 
     Under a cancel scope of anyio, as web servers use it, LangGraph leaves a running node to its end; a plain
@@ -90,6 +90,7 @@ async def _told(graph: RagGraph, query: Query, config: RunnableConfig) -> AsyncI
     question: Any = query.model_dump()
 
     async def run() -> None:
+        event: Any
         async for event in graph.astream(question, config, stream_mode="custom"):
             arrived.append(event)
             wake.set()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -34,10 +35,11 @@ class LocalServer:
     The child leaves when its standard input is closed, which the system does even for a killed parent.
     """
 
-    def __init__(self, gguf: Path, *, command: tuple[str, ...] | None = None) -> None:
-        self.gguf = gguf
+    def __init__(self, gguf: Path | Callable[[], Path], *, command: tuple[str, ...] | None = None) -> None:
+        """`gguf` may be a function that fetches the file when the server is first needed."""
+        self._gguf = gguf
         self.api_key = secrets.token_urlsafe(32)
-        self._command = command or (sys.executable, "-m", "rag_graph.models.local_server_child", str(gguf))
+        self._command = command or (sys.executable, "-m", "rag_graph.models.local_server_child")
         self._child: _Child | None = None
         self._closed = False
         self._changing = threading.Lock()
@@ -76,8 +78,13 @@ class LocalServer:
             return self._child.url
 
     def _start(self) -> _Child:
+        gguf = self._gguf if isinstance(self._gguf, Path) else self._gguf()
         process = subprocess.Popen(  # noqa: S603 - a fixed command
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [*self._command, str(gguf)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         too_late = threading.Timer(START_TIMEOUT_S, process.kill)
         too_late.start()
@@ -86,7 +93,7 @@ class LocalServer:
         except (OSError, ValueError, KeyError) as exc:
             _end(process)
             raise ModelUnavailable(
-                f"The embedded model did not start ({exc}): check that {self.gguf} is a GGUF file and that "
+                f"The embedded model did not start ({exc}): check that {gguf} is a GGUF file and that "
                 "pip install 'rag-graph[local]' was run, or set RAG_CHAT_BASE_URL to another model."
             ) from exc
         finally:

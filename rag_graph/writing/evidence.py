@@ -1,4 +1,4 @@
-"""A writer for a model too small to be trusted: evidence is quoted first, then the model's phrase is checked against it.
+"""A writer for a model too small to be trusted: evidence is quoted first, then the model's phrase is checked.
 
 A 135M model that writes freely invents facts, while two sentences picked by an embedder hold the answer in nine
 of ten single-document questions; so the quotes carry the answer, and the phrase is called confirmed only when the
@@ -31,7 +31,8 @@ from rag_graph.writing.contract import Assignment, Tell, Verdict
 
 LEAST_WORDS = 4
 LONGEST_QUOTE_CHARS = 600
-LONGEST_PHRASE_CHARS = 200
+LONGEST_PHRASE_TOKENS = 40
+PHRASE_ENDS = ("\n",)
 
 EXAMPLES = """\
 Sources: The Rhine flows past Basel, Strasbourg and Cologne. It reaches the North Sea in the Netherlands.
@@ -121,7 +122,7 @@ def best_evidence(question: str, passages: Sequence[NumberedPassage], embedder: 
         Evidence(passage, sentence.start, sentence.end, 0.0)
         for passage in passages
         for sentence in sentences(passage.content)
-        if sentence.kind != "heading" and _is_quotable(passage.content[sentence.start : sentence.end])
+        if sentence.kind != "heading" and _states_something(passage.content[sentence.start : sentence.end])
     ]
     if not found:
         return ()
@@ -140,8 +141,12 @@ def _closest(found: Sequence[Evidence], scores: np.ndarray[tuple[int], np.dtype[
     return Evidence(chosen.passage, chosen.start, chosen.end, float(scores[best]))
 
 
-def _is_quotable(sentence: str) -> bool:
-    return len(sentence.split()) >= LEAST_WORDS and len(sentence) <= LONGEST_QUOTE_CHARS
+def _states_something(sentence: str) -> bool:
+    return (
+        len(sentence.split()) >= LEAST_WORDS
+        and len(sentence) <= LONGEST_QUOTE_CHARS
+        and not sentence.rstrip("\"'”’»)").endswith("?")
+    )
 
 
 def _flat(content: str) -> str:

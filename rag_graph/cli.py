@@ -1,0 +1,192 @@
+"""The `rag-graph` command: index documents, ask, serve."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from functools import wraps
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from rag_graph.app import create_app
+from rag_graph.errors import IndexMismatch, RagGraphError
+from rag_graph.events import RunFailed
+from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths
+from rag_graph.parts import choose_embedder
+from rag_graph.pipeline import open_pipeline
+from rag_graph.protocols.result import run_result
+from rag_graph.query import Query
+from rag_graph.settings import Settings, setting_names
+from rag_graph.terminal import show
+from rag_graph.transcript import Transcript
+
+FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
+
+cli = typer.Typer(
+    name="rag-graph",
+    help="Streaming RAG: a draft at once, deep retrieval meanwhile, a refinement when it changes the answer.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _in_one_line(command: Callable[P, R]) -> Callable[P, R]:
+    """What goes wrong is one line on stderr and an exit code: 2 for what the user can mend, 130 for Ctrl-C."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except RagGraphError as exc:
+            _complain(str(exc))
+            raise typer.Exit(UNUSABLE) from None
+        except KeyboardInterrupt:
+            _complain("Stopped.")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True).print(Text(f"rag-graph: {message}", style="red"), soft_wrap=True)
+
+
+@cli.command()
+@_in_one_line
+def index(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders to index.")],
+    rebuild: Annotated[bool, typer.Option(help="Forget what was indexed before.")] = False,
+) -> None:
+    """Index documents: Markdown, text, HTML, PDF, DOCX, JSON Lines. Unchanged files are skipped."""
+    settings = Settings.load()
+    report = _index(settings, paths, rebuild=rebuild)
+    if report.failures:
+        raise typer.Exit(FAILED)
+
+
+@cli.command()
+@_in_one_line
+def ask(
+    question: Annotated[str, typer.Argument(help="What you want to know.")],
+    deep: Annotated[bool, typer.Option(help="Think harder: more searches, the reasoning model.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the whole run as one JSON document.")] = False,
+) -> None:
+    """Ask a question; the answer is shown as it comes, and replaced when the evidence changes it."""
+    settings = Settings.load()
+    try:
+        query = Query(question=question, mode="deep" if deep else "fast")
+    except ValidationError as exc:
+        raise typer.BadParameter(exc.errors()[0]["msg"], param_hint="QUESTION") from None
+    transcript = asyncio.run(_ask(settings, query, as_json=as_json))
+    if isinstance(transcript.terminal, RunFailed):
+        raise typer.Exit(FAILED)
+
+
+@cli.command()
+@_in_one_line
+def serve(
+    sample: Annotated[bool, typer.Option(help="Index the sample documents first.")] = False,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (RAG_HOST).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (RAG_PORT).")] = None,
+) -> None:
+    """Serve the HTTP endpoints and the playground."""
+    given = {"host": host, "port": port}
+    settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
+    if sample:
+        _index_sample(settings)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level=settings.log_level,
+        timeout_graceful_shutdown=settings.drain_s,
+    )
+
+
+@cli.command(name="settings")
+def show_settings() -> None:
+    """List every setting with what it means."""
+    for name, description in setting_names().items():
+        sys.stdout.write(f"{name:32} {description}\n")
+
+
+def main() -> None:
+    cli()
+
+
+def _index_sample(settings: Settings) -> None:
+    with as_file(files("rag_graph") / "sample") as folder:
+        try:
+            _index(settings, [folder], rebuild=False)
+        except IndexMismatch:
+            _index(settings, [folder], rebuild=True)
+
+
+def _index(settings: Settings, paths: Sequence[Path], *, rebuild: bool) -> IndexReport:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("Indexing"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        _PassagesColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", style="dim"),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=None, passages=0)
+
+        def on_progress(done: IndexProgress) -> None:
+            progress.update(
+                task,
+                completed=done.bytes_done,
+                total=done.bytes_total,
+                passages=done.passages,
+                description=Path(done.uri).name,
+            )
+
+        report = index_paths(
+            settings.index_dir, paths, embedder=choose_embedder(settings), on_progress=on_progress, rebuild=rebuild
+        )
+    _report(report, console)
+    return report
+
+
+class _PassagesColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        passages = task.fields["passages"]
+        rate = passages / task.elapsed if task.elapsed else 0.0
+        return Text(f"{passages} passages, {rate:.0f}/s")
+
+
+def _report(report: IndexReport, console: Console) -> None:
+    rate = report.passages / report.seconds if report.seconds else 0.0
+    console.print(
+        f"{report.added} documents added, {report.replaced} replaced, {report.removed} removed, "
+        f"{report.unchanged} unchanged; {report.passages} passages in {report.seconds:.1f} s ({rate:.0f}/s).",
+        highlight=False,
+    )
+    for failure in report.failures:
+        console.print(Text(f"not indexed: {failure.uri}: {failure.reason}", style="yellow"), soft_wrap=True)
+
+
+async def _ask(settings: Settings, query: Query, *, as_json: bool) -> Transcript:
+    async with open_pipeline(settings) as pipeline:
+        await pipeline.check_ready()
+        async with aclosing(pipeline.ask(query)) as events:
+            if not as_json:
+                return await show(events, pipeline.library.document, Console())
+            transcript = Transcript()
+            async for event in events:
+                transcript.add(event)
+        sys.stdout.write(run_result(transcript).model_dump_json(indent=2) + "\n")
+        return transcript

@@ -1,0 +1,142 @@
+"""The one place where parts are chosen by the settings and joined: models, library, retrieval, graph, runs."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from langchain_core.runnables import RunnableConfig
+
+from rag_graph.documents import Document
+from rag_graph.errors import RagGraphError
+from rag_graph.events import Event
+from rag_graph.graph.build import RagGraph, build_graph
+from rag_graph.graph.nodes import Nodes
+from rag_graph.graph.stream import stream_events
+from rag_graph.index.base import View
+from rag_graph.index.library import Library
+from rag_graph.models.embeddings import Embedder
+from rag_graph.parts import Voices, choose_embedder, open_voices
+from rag_graph.query import Filters, Query
+from rag_graph.retrieval import DeepRetriever, FastRetriever
+from rag_graph.runs.memory import MemoryRunLog
+from rag_graph.runs.runner import Runner
+from rag_graph.settings import Settings
+from rag_graph.transcript import Transcript
+
+log = logging.getLogger(__name__)
+
+
+class LateLibrary:
+    """The library at a folder, opened when it is first asked: a server may start before anything was indexed."""
+
+    def __init__(self, directory: Path, embedder: Embedder) -> None:
+        self._directory = directory
+        self._library: Library | None = None
+        self._opening = Lock()
+        self.embedder = embedder
+
+    @contextmanager
+    def view(self, filters: Filters | None = None) -> Iterator[View]:
+        with self.open().view(filters) as view:
+            yield view
+
+    def document(self, document_id: str) -> Document | None:
+        return self.open().document(document_id)
+
+    def counts(self) -> tuple[int, int]:
+        """How many documents and passages there are."""
+        return self.open().counts()
+
+    def open(self) -> Library:
+        """Raises `IndexNotFound` and `IndexMismatch`."""
+        if self._library is None:
+            with self._opening:
+                self._library = self._library or Library.open(self._directory, self.embedder)
+        return self._library
+
+    def close(self) -> None:
+        if self._library is not None:
+            self._library.close()
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Everything that answers questions, opened by `open_pipeline`."""
+
+    graph: RagGraph
+    runner: Runner
+    library: LateLibrary
+    voices: Voices
+
+    def ask(self, query: Query, config: RunnableConfig | None = None) -> AsyncGenerator[Event]:
+        """One run, outside the log: for callers in this process, and under a LangChain config."""
+        return stream_events(self.graph, query, config=config)
+
+    async def check_ready(self) -> None:
+        """Raise what keeps every question from being answered, such as `IndexNotFound`."""
+        await asyncio.to_thread(self.library.open)
+
+
+@asynccontextmanager
+async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
+    """Choose the parts by the settings and join them; what was opened is closed at the end. Raises SettingsError."""
+    embedder = choose_embedder(settings)
+    voices = await open_voices(settings, embedder)
+    library = LateLibrary(settings.index_dir, embedder)
+    deep = DeepRetriever(library)
+    nodes = Nodes(
+        fast=FastRetriever(library),
+        deep={"fast": deep, "deep": deep},
+        drafter=voices.drafter,
+        refiners=voices.refiners,
+        condenser=voices.condenser,
+        narrates=settings.thinking != "off",
+    )
+    graph = build_graph(nodes)
+    warming = asyncio.create_task(_warm(library, voices, embedder))
+    try:
+        async with _runner(graph, settings) as runner:
+            yield Pipeline(graph, runner, library, voices)
+    finally:
+        warming.cancel()
+        await asyncio.gather(warming, return_exceptions=True)
+        await voices.aclose()
+        library.close()
+
+
+def _runner(graph: RagGraph, settings: Settings) -> Runner:
+    async def execute(
+        query: Query,
+        *,
+        run_id: str,
+        attempt: int,
+        after: Transcript | None,  # noqa: ARG001 - runs here begin anew
+    ) -> AsyncGenerator[Event]:
+        async for event in stream_events(graph, query, run_id=run_id, attempt=attempt):
+            yield event
+
+    return Runner(
+        MemoryRunLog(),
+        execute,
+        grace_s=settings.run_grace_s,
+        max_runs=settings.max_runs,
+        max_runs_per_caller=settings.max_runs_per_caller,
+    )
+
+
+async def _warm(library: LateLibrary, voices: Voices, embedder: Embedder) -> None:
+    """Load what the first question would otherwise wait for; what fails here is told when it is needed."""
+    for name, part in (("models", voices.warm()), ("index", asyncio.to_thread(_touch, library, embedder))):
+        try:
+            await part
+        except RagGraphError as exc:
+            log.warning("%s: %s", name, exc)
+
+
+def _touch(library: LateLibrary, embedder: Embedder) -> None:
+    library.open()
+    embedder.embed_query("warm")

@@ -1,0 +1,1 @@
+"""What frames say: pure views of a run's events, one module a language."""

@@ -1,0 +1,72 @@
+"""A run as one JSON document, for those who wait for its end."""
+
+from rag_graph.events import (
+    Citation,
+    Decided,
+    Fact,
+    NumberedPassage,
+    RunFailed,
+    RunFinished,
+    Timings,
+    Unsupported,
+    Usage,
+    Version,
+)
+from rag_graph.query import Mode
+from rag_graph.runs.log import Status, status_of
+from rag_graph.transcript import Transcript
+
+
+class RunError(Fact):
+    """Why a run gave no answer."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+class RunResult(Fact):
+    """What became of a run; `version` is the one that stands, and `documents` the evidence by rank."""
+
+    run_id: str
+    status: Status
+    question: str
+    mode: Mode
+    version: Version
+    answer: str
+    draft: str
+    citations: tuple[Citation, ...]
+    unsupported: tuple[Unsupported, ...]
+    documents: tuple[NumberedPassage, ...]
+    thinking: str
+    decision: Decided | None
+    warnings: tuple[str, ...]
+    usage: tuple[Usage, ...]
+    timings: Timings
+    error: RunError | None
+
+
+def run_result(transcript: Transcript) -> RunResult:
+    """Sum a run up; its transcript holds a terminal event, or the run counts as running."""
+    passages = transcript.passages.get("deep") or transcript.passages.get("fast")
+    last = transcript.terminal
+    return RunResult(
+        run_id=transcript.run_id,
+        status=status_of(last) if last else "running",
+        question=transcript.question,
+        mode=transcript.mode,
+        version=last.version if isinstance(last, RunFinished) else transcript.standing,
+        answer=transcript.answer,
+        draft=transcript.answers[1].content,
+        citations=transcript.citations,
+        unsupported=tuple(transcript.answers[transcript.standing].unsupported),
+        documents=passages.passages if passages else (),
+        thinking="".join("".join(deltas) for deltas in transcript.thinking.values()),
+        decision=transcript.decision,
+        warnings=tuple(warning.message for warning in transcript.warnings),
+        usage=tuple(transcript.usage),
+        timings=transcript.timings,
+        error=RunError(code=last.code, message=last.message, retryable=last.retryable)
+        if isinstance(last, RunFailed)
+        else None,
+    )

@@ -1,0 +1,136 @@
+"""LangServe's endpoints and playgrounds, and what its clients need; nothing else in the project knows it."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.params import Depends
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import AddableDict, Runnable, RunnableConfig, RunnableGenerator
+from langserve import add_routes
+from langserve.serialization import WellKnownLCSerializer
+from pydantic import BaseModel, Field
+
+from rag_graph.errors import RagGraphError
+from rag_graph.events import Event, RunCancelled, RunFailed
+from rag_graph.protocols.plain import PlainText
+from rag_graph.protocols.structured import Structured
+from rag_graph.query import Mode, Query, Turn
+
+Ask = Callable[[Query, RunnableConfig], AsyncGenerator[Event]]
+"""Runs the graph under a LangChain config, so that its nodes show in the caller's events and traces."""
+
+_LINE_BREAKS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
+
+
+class RunBroken(RagGraphError):
+    """The run ended without an answer; the message is that of its last event."""
+
+
+class LineSafeSerializer(WellKnownLCSerializer):
+    """LangServe's serializer, without the raw line breaks at which its Python client would cut an event in two."""
+
+    def dumps(self, obj: Any) -> bytes:
+        text = super().dumps(obj).decode()
+        for char, escape in _LINE_BREAKS.items():
+            text = text.replace(char, escape)
+        return text.encode()
+
+
+class Conversation(BaseModel):
+    """Messages, oldest first; the last one is the question."""
+
+    messages: list[HumanMessage | AIMessage | SystemMessage] = Field(
+        description="The conversation so far.",
+        json_schema_extra={"widget": {"type": "chat", "input": "messages"}},
+    )
+    mode: Mode = Field(default="fast", description="`deep` thinks harder.")
+
+
+def serve(app: FastAPI, ask: Ask, *, dependencies: Sequence[Depends]) -> None:
+    """Add `/rag` (text), `/rag/structured` (dicts that add up) and `/chat` (messages in, text out)."""
+    shared: dict[str, Any] = {"dependencies": dependencies, "serializer": LineSafeSerializer()}
+    add_routes(app, structured_answer(ask), path="/rag/structured", **shared)
+    add_routes(app, plain_answer(ask), path="/rag", **shared)
+    add_routes(app, chat_answer(ask), path="/chat", playground_type="chat", **shared)
+
+
+def plain_answer(ask: Ask) -> Runnable[Any, str]:
+    """Stream the answer as people read it out."""
+
+    async def answer(inputs: AsyncIterator[Any], config: RunnableConfig) -> AsyncIterator[str]:
+        async for query in inputs:
+            async for piece in _text(ask, Query.model_validate(query), config):
+                yield piece
+
+    return _generator(answer, "rag").with_types(input_type=Query, output_type=str)
+
+
+def chat_answer(ask: Ask) -> Runnable[Any, str]:
+    """Stream the answer to the last message; those before it are the history."""
+
+    async def answer(inputs: AsyncIterator[Any], config: RunnableConfig) -> AsyncIterator[str]:
+        async for conversation in inputs:
+            async for piece in _text(ask, _asked(Conversation.model_validate(conversation)), config):
+                yield piece
+
+    return _generator(answer, "chat").with_types(input_type=Conversation, output_type=str)
+
+
+def structured_answer(ask: Ask) -> Runnable[Any, dict[str, Any]]:
+    """Stream chunks that add up to `answer`, `draft`, `citations`, `documents`, `decision` and `timings`."""
+    return StructuredAnswer(ask).with_types(input_type=Query, output_type=dict[str, Any])
+
+
+class StructuredAnswer(RunnableGenerator[Any, dict[str, Any]]):
+    """Chunks of a dict; what `invoke` returns is the whole run, not their sum, which cannot take back a reset."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        chunks: Any = self._chunks
+        super().__init__(chunks, name="rag_structured")
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> dict[str, Any]:  # noqa: A002 - LangChain's name
+        whole: Any = self._whole
+        return await self._acall_with_config(whole, input, config)
+
+    async def _chunks(self, inputs: AsyncIterator[Any], config: RunnableConfig) -> AsyncIterator[dict[str, Any]]:
+        async for query in inputs:
+            view = Structured()
+            async for event in _events(self._ask, Query.model_validate(query), config):
+                if chunk := view.add(event):
+                    yield AddableDict(chunk)
+
+    async def _whole(self, query: Any, config: RunnableConfig) -> dict[str, Any]:
+        view = Structured()
+        async for event in _events(self._ask, Query.model_validate(query), config):
+            view.add(event)
+        return view.result()
+
+
+def _generator(stream: Any, name: str) -> Runnable[Any, str]:
+    """`RunnableGenerator` passes the config on to those who take it, which its annotation does not say."""
+    return RunnableGenerator(stream, name=name)
+
+
+async def _text(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterator[str]:
+    view = PlainText()
+    async for event in _events(ask, query, config):
+        if piece := view.add(event):
+            yield piece
+
+
+async def _events(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterator[Event]:
+    """The run's events; one that gave no answer ends in an exception, as LangChain's callers expect."""
+    async with aclosing(ask(query, config)) as events:
+        async for event in events:
+            yield event
+            if isinstance(event, RunFailed | RunCancelled):
+                raise RunBroken(event.message if isinstance(event, RunFailed) else "The run was stopped.")
+
+
+def _asked(conversation: Conversation) -> Query:
+    *earlier, last = [message for message in conversation.messages if not isinstance(message, SystemMessage)]
+    turns = [Turn(role="user" if message.type == "human" else "assistant", content=message.text) for message in earlier]
+    return Query(question=last.text, mode=conversation.mode, history=turns)

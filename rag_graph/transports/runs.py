@@ -1,0 +1,190 @@
+"""Our own endpoints: ask, follow, look at and cancel runs."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import aclosing
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import Query as Parameter
+from pydantic import BaseModel, TypeAdapter
+
+from rag_graph.errors import BadCursor
+from rag_graph.events import Event
+from rag_graph.protocols.native import LogTrimmed, json_line, sse_frame
+from rag_graph.protocols.result import RunResult, run_result
+from rag_graph.query import Mode, Query
+from rag_graph.runs.log import Cursor, Entry, Run, Status
+from rag_graph.runs.runner import Runner
+from rag_graph.transcript import Transcript
+from rag_graph.transports.sse import EVENT_STREAM, HEARTBEAT, JSON_LINES, FrameStream, gone
+
+Form = Literal["text/event-stream", "application/x-ndjson", "application/json"]
+FORMS: tuple[Form, ...] = ("text/event-stream", "application/x-ndjson", "application/json")
+MAX_CURSOR = 10**15
+
+
+class RunState(BaseModel):
+    """How a run stands. `last_seq` is the number of its newest event."""
+
+    run_id: str
+    status: Status
+    question: str
+    mode: Mode
+    attempt: int
+    last_seq: int
+    created_at: float
+    ended_at: float | None
+
+
+def event_schemas() -> dict[str, Any]:
+    """JSON Schemas of all events by name, for the OpenAPI document."""
+    schema = TypeAdapter(Event | LogTrimmed).json_schema(ref_template="#/components/schemas/{model}")
+    definitions: dict[str, Any] = schema.pop("$defs")
+    return definitions | {"Event": schema}
+
+
+def _documented(description: str) -> dict[int | str, dict[str, Any]]:
+    event = {"$ref": "#/components/schemas/Event"}
+    return {
+        200: {
+            "description": description,
+            "content": {EVENT_STREAM: {"schema": event}, JSON_LINES: {"schema": event}},
+        },
+    }
+
+
+def _form(accept: str) -> Form:
+    """The first form that the header names; events when it names none."""
+    wanted = [part.split(";")[0].strip().lower() for part in accept.split(",")]
+    return next((form for name in wanted for form in FORMS if form == name), "text/event-stream")
+
+
+def _state(run: Run) -> RunState:
+    return RunState(
+        run_id=run.run_id,
+        status=run.status,
+        question=run.query.question,
+        mode=run.query.mode,
+        attempt=run.attempt,
+        last_seq=run.last_seq,
+        created_at=run.created_at,
+        ended_at=run.ended_at,
+    )
+
+
+async def _follow(
+    request: Request,
+    runner: Runner,
+    cursor: Cursor,
+    *,
+    caller: str,
+    form: Form,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Answer in the form that was asked for; the id of the run is in the headers at once."""
+    await runner.check(cursor.run_id, cursor.seq, caller=caller)
+    named = {"x-run-id": cursor.run_id, **(headers or {})}
+    if form == "application/json":
+        return await _whole(request, runner, cursor.run_id, caller=caller, headers=named)
+    batches = runner.follow_batches(cursor.run_id, cursor.seq, caller=caller)
+    if form == JSON_LINES:
+        return FrameStream(batches, json_line, media_type=JSON_LINES, headers=named)
+    frame = partial(sse_frame, cursor.run_id)
+    return FrameStream(batches, frame, media_type=EVENT_STREAM, headers=named, heartbeat=HEARTBEAT)
+
+
+async def _whole(request: Request, runner: Runner, run_id: str, *, caller: str, headers: Mapping[str, str]) -> Response:
+    """Wait for the end of the run, unless the reader leaves."""
+    transcript = Transcript()
+
+    async def read() -> None:
+        async with aclosing(runner.follow(run_id, caller=caller)) as entries:
+            async for entry in entries:
+                if isinstance(entry, Entry):
+                    transcript.add(entry.event)
+
+    reading = asyncio.create_task(read())
+    leaving = asyncio.create_task(gone(request.receive))
+    try:
+        await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if reading.done():
+            reading.result()
+    finally:
+        reading.cancel()
+        leaving.cancel()
+        await asyncio.gather(reading, leaving, return_exceptions=True)
+    body = run_result(transcript).model_dump_json()
+    return Response(body, media_type="application/json", headers=dict(headers))
+
+
+def runner_of(request: Request) -> Runner:
+    runner: Runner = request.app.state.pipeline.runner
+    return runner
+
+
+def caller_of(request: Request) -> str:
+    """Who asks: the name that authentication has left, or everybody."""
+    return getattr(request.state, "caller", "")
+
+
+RunnerHere = Annotated[Runner, Depends(runner_of)]
+CallerHere = Annotated[str, Depends(caller_of)]
+LastEventId = Annotated[str, Header(description="Go on after this event, written `run:seq`.")]
+
+router = APIRouter(tags=["runs"])
+
+
+@router.post("/query", response_model=RunResult, responses=_documented("The run's events, or its result."))
+async def query(
+    request: Request,
+    asked: Query,
+    runner: RunnerHere,
+    caller: CallerHere,
+    idempotency_key: Annotated[str | None, Header(description="Same key, same run: safe to send again.")] = None,
+    last_event_id: LastEventId = "",
+) -> Response:
+    """Ask a question. `Accept` chooses events as they come (the default), lines of JSON, or one document at the end."""
+    form = _form(request.headers.get("accept", ""))
+    if last_event_id:
+        cursor = Cursor.parse(last_event_id)
+        return await _follow(request, runner, cursor, caller=caller, form=form)
+    await request.app.state.pipeline.check_ready()
+    run_id, replayed = await runner.start(asked, caller=caller, key=idempotency_key)
+    headers = {"x-run-id": run_id}
+    if idempotency_key is not None:
+        headers |= {"idempotency-key": idempotency_key, "idempotent-replayed": str(replayed).lower()}
+    return await _follow(request, runner, Cursor(run_id, 0), caller=caller, form=form, headers=headers)
+
+
+@router.get("/runs/{run_id}")
+async def state(run_id: str, runner: RunnerHere, caller: CallerHere) -> RunState:
+    """How a run stands."""
+    return _state(await runner.state(run_id, caller=caller))
+
+
+@router.get("/runs/{run_id}/events", response_model=RunResult, responses=_documented("The run's events."))
+async def events(
+    request: Request,
+    run_id: str,
+    runner: RunnerHere,
+    caller: CallerHere,
+    after: Annotated[int, Parameter(ge=0, le=MAX_CURSOR, description="Go on after this event number.")] = 0,
+    last_event_id: LastEventId = "",
+) -> Response:
+    """Follow a run from its start, or from where a reader stopped. 204 when there is nothing more to come."""
+    cursor = Cursor.parse(last_event_id) if last_event_id else Cursor(run_id, after)
+    if cursor.run_id != run_id:
+        raise BadCursor("The last event id belongs to another run: follow this one from its beginning.")
+    run = await runner.check(run_id, cursor.seq, caller=caller)
+    form = _form(request.headers.get("accept", ""))
+    if run.status != "running" and cursor.seq >= run.last_seq and form != "application/json":
+        return Response(status_code=204)
+    return await _follow(request, runner, cursor, caller=caller, form=form)
+
+
+@router.post("/runs/{run_id}/cancel")
+async def cancel(run_id: str, runner: RunnerHere, caller: CallerHere) -> RunState:
+    """Stop a run; what it has written is kept. A run that has ended stays as it is."""
+    return _state(await runner.cancel(run_id, "client", caller=caller))

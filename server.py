@@ -1,0 +1,15 @@
+"""The ASGI app, for `python server.py` and `uvicorn server:app`."""
+
+import sys
+
+from rag_graph.app import create_app
+from rag_graph.cli import serve
+from rag_graph.errors import SettingsError
+
+try:
+    app = create_app()
+except SettingsError as exc:
+    sys.exit(f"rag_graph: {exc}")
+
+if __name__ == "__main__":
+    serve()
