@@ -1,0 +1,315 @@
+"""How a model's reply is read, whoever speaks: thinking apart from the answer, and a way on when the model breaks."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import RunnableConfig
+
+from rag_graph.errors import (
+    ContextTooLong,
+    ModelBusy,
+    ModelError,
+    ModelGarbled,
+    ModelRefused,
+    ModelStalled,
+)
+from rag_graph.models.failures import CLIENT_ERRORS, in_our_words
+from rag_graph.models.thinking import AllWasThought, Said, ThinkingFilter, Thought
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT_S: Final = 5.0
+"""A service that asks us to come back later than this is not waited for."""
+
+DEFAULT_WAIT_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """More of the answer."""
+
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """More of the model's own reasoning. A reply that is asked for again may bring its thinking again."""
+
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokensUsed:
+    """What one call took, where the service says so."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """All Content of this reply so far is void; what follows replaces it."""
+
+    reason: str
+
+
+Piece = Content | Thinking | TokensUsed | Restarted
+
+
+@dataclass(frozen=True)
+class Replier:
+    """A chat model whose reply comes even when it falters.
+
+    A call that fails is made once more without streaming, then on `fallback`, if there is one; only then is the
+    first failure raised, as a ModelError that names the settings beginning with `setting`. What a call had said
+    is replaced only when there is something to replace it with. A model that refuses us, or whose context is too
+    small, is not asked again. Leaving the stream, or being cancelled, closes the model's connection.
+    """
+
+    model: BaseChatModel
+    fallback: BaseChatModel | None = None
+    stall_timeout_s: float = 30.0
+    first_token_timeout_s: float = 120.0
+    setting: str = "RAG_CHAT"
+    fallback_setting: str = "RAG_FALLBACK"
+
+    async def stream(
+        self, messages: Sequence[BaseMessage], *, config: RunnableConfig | None = None
+    ) -> AsyncGenerator[Piece, None]:
+        failures: list[ModelError] = []
+        said_before = False
+        for call in self._calls(list(messages), config):
+            if failures and not await _is_worth_it(call, failures[-1]):
+                continue
+            replaces = said_before
+            try:
+                async with aclosing(call.pieces()) as pieces:
+                    async for piece in pieces:
+                        if type(piece) is Content:
+                            if replaces:
+                                yield Restarted(_why(failures[-1], call))
+                                replaces = False
+                            said_before = True
+                        yield piece
+            except ModelError as exc:
+                _log(call, exc)
+                failures.append(exc)
+            else:
+                return
+        raise _verdict(failures, had_fallback=self.fallback is not None)
+
+    async def reply(self, messages: Sequence[BaseMessage], *, config: RunnableConfig | None = None) -> str:
+        """Return the whole answer, without the thinking."""
+        parts: list[str] = []
+        async with aclosing(self.stream(messages, config=config)) as pieces:
+            async for piece in pieces:
+                match piece:
+                    case Content(delta):
+                        parts.append(delta)
+                    case Restarted():
+                        parts.clear()
+        return "".join(parts)
+
+    def _calls(self, messages: list[BaseMessage], config: RunnableConfig | None) -> "Iterator[_Call]":
+        watch = _Patience(self.first_token_timeout_s, self.stall_timeout_s)
+        yield _Call(self.model, messages, config, self.setting, watch)
+        yield _Call(self.model, messages, config, self.setting, watch, is_whole=True, is_retry=True)
+        if self.fallback:
+            yield _Call(self.fallback, messages, config, self.fallback_setting, watch)
+
+
+@dataclass(frozen=True, slots=True)
+class _Patience:
+    first_token_s: float
+    stall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of one model."""
+
+    model: BaseChatModel
+    messages: list[BaseMessage]
+    config: RunnableConfig | None
+    setting: str
+    patience: _Patience
+    is_whole: bool = False
+    is_retry: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.setting} ({'whole' if self.is_whole else 'streaming'})"
+
+    async def pieces(self) -> AsyncGenerator[Piece, None]:
+        reader = _Reader(self.model)
+        try:
+            async with aclosing(self._received(reader)) as received:
+                async for message in received:
+                    for piece in reader.read(message):
+                        yield piece
+            for piece in reader.end():
+                yield piece
+        except TimeoutError as exc:
+            raise ModelStalled(
+                f"The model fell silent: try again, set another {self.setting}_BASE_URL, "
+                "or raise RAG_STALL_TIMEOUT_S or RAG_FIRST_TOKEN_TIMEOUT_S."
+            ) from exc
+        except CLIENT_ERRORS as exc:
+            raise in_our_words(exc, self.setting, started=reader.has_spoken) from exc
+        if not reader.has_said:
+            raise ModelGarbled(f"The model's answer was empty: try again, or check {self.setting}_MODEL.")
+
+    async def _received(self, reader: "_Reader") -> AsyncGenerator[BaseMessage, None]:
+        if self.is_whole:
+            async with asyncio.timeout(self.patience.first_token_s):
+                message = await self.model.ainvoke(self.messages, self.config, stream=False)
+            yield message
+            return
+        source = cast("AsyncGenerator[BaseMessage, None]", self.model.astream(self.messages, self.config))
+        watchdog = _Watchdog(self.patience, reader)
+        try:
+            async with aclosing(source):
+                while chunk := await watchdog.next(source):
+                    yield chunk
+        finally:
+            watchdog.stop()
+
+
+class _Watchdog:
+    """Ends a wait for the next chunk that lasts too long; one timer serves the whole stream."""
+
+    def __init__(self, patience: _Patience, reader: "_Reader") -> None:
+        self._loop = asyncio.get_running_loop()
+        self._patience = patience
+        self._reader = reader
+        self._waiting: asyncio.Task[Any] | None = None
+        self._since = self._loop.time()
+        self._has_barked = False
+        self._cancels_before = 0
+        self._timer = self._loop.call_later(min(patience.first_token_s, patience.stall_s), self._look)
+
+    async def next(self, source: AsyncIterator[BaseMessage]) -> BaseMessage | None:
+        self._waiting = task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._since = self._loop.time()
+        try:
+            return await anext(source, None)
+        except asyncio.CancelledError as exc:
+            if self._has_barked and task.uncancel() <= self._cancels_before:
+                raise TimeoutError from exc
+            raise
+        finally:
+            self._waiting = None
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        limit = self._patience.stall_s if self._reader.has_spoken else self._patience.first_token_s
+        left = limit if self._waiting is None else self._since + limit - self._loop.time()
+        if self._waiting is not None and left <= 0:
+            self._has_barked, self._cancels_before = True, self._waiting.cancelling()
+            self._waiting.cancel()
+        else:
+            self._timer = self._loop.call_later(max(0.001, min(left, self._patience.stall_s)), self._look)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Messages of one call to pieces; remembers whether anything came."""
+
+    model: BaseChatModel
+    has_spoken: bool = False
+    has_said: bool = False
+    _filter: ThinkingFilter = field(default_factory=ThinkingFilter)
+    _usage: dict[str, int] = field(default_factory=dict)
+    _name: str = ""
+
+    def read(self, message: BaseMessage) -> Iterator[Piece]:
+        for part in self._filter.read(message):
+            yield from self._piece(part)
+        if isinstance(message, AIMessage) and message.usage_metadata:
+            self._count(message)
+        self._name = message.response_metadata.get("model_name") or self._name
+
+    def end(self) -> Iterator[Piece]:
+        for part in self._filter.end():
+            yield from self._piece(part)
+        if self._usage:
+            name = self._name or str(getattr(self.model, "model_name", "")) or type(self.model).__name__
+            yield TokensUsed(model=name, **self._usage)
+
+    def _piece(self, part: Thought | Said | AllWasThought) -> Iterator[Piece]:
+        self.has_spoken = True
+        match part:
+            case Said(delta):
+                self.has_said = self.has_said or not delta.isspace()
+                yield Content(delta)
+            case Thought(delta):
+                yield Thinking(delta)
+            case AllWasThought(delta):
+                if self.has_said:
+                    yield Restarted("What had come so far was the model's thinking.")
+                self.has_said = False
+                if delta:
+                    yield Thinking(delta)
+
+    def _count(self, message: AIMessage) -> None:
+        """Take the largest counts: some services repeat growing ones, others send each once."""
+        usage = message.usage_metadata
+        if usage is None:
+            return
+        counts = {
+            "input_tokens": usage["input_tokens"],
+            "output_tokens": usage["output_tokens"],
+            "reasoning_tokens": usage.get("output_token_details", {}).get("reasoning", 0),
+            "cached_tokens": usage.get("input_token_details", {}).get("cache_read", 0),
+        }
+        self._usage = {key: max(count or 0, self._usage.get(key, 0)) for key, count in counts.items()}
+
+
+async def _is_worth_it(call: _Call, failure: ModelError) -> bool:
+    """Whether this call may succeed where the one before failed; a busy model is given the time it asks for."""
+    if not call.is_retry:
+        return True
+    if isinstance(failure, ModelRefused | ContextTooLong):
+        return False
+    if isinstance(failure, ModelBusy):
+        wait_s = DEFAULT_WAIT_S if failure.retry_after_s is None else failure.retry_after_s
+        if wait_s > LONGEST_WAIT_S:
+            return False
+        await asyncio.sleep(wait_s)
+    return True
+
+
+def _why(failure: ModelError, call: _Call) -> str:
+    what = {
+        "model_stalled": "The model stopped in the middle of its answer",
+        "model_garbled": "What the model sent could not be read",
+        "model_busy": "The model limits how often it may be asked",
+    }.get(failure.code, "The model failed")
+    return f"{what}; {'it was asked again' if call.is_retry else 'the fallback model was asked'}."
+
+
+def _verdict(failures: Sequence[ModelError], *, had_fallback: bool) -> ModelError:
+    """Choose what to raise: the first failure says best what to mend; that of a fallback is added to it."""
+    first = failures[0]
+    if not had_fallback:
+        return first
+    both = type(first)(f"{first} The fallback model failed too: {failures[-1]}")
+    both.__cause__ = first
+    return both
+
+
+def _log(call: _Call, failure: ModelError) -> None:
+    """Tell the operator what the service said, except about keys, which some services repeat."""
+    said = "" if isinstance(failure, ModelRefused) else str(failure.__cause__ or "")[:200]
+    logger.warning("%s: %s (%s) %s", call.name, failure.code, type(failure.__cause__).__name__, said)

@@ -1,0 +1,213 @@
+"""Telling a model's thinking from its answer, in whichever of the known spellings it comes."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from langchain_core.messages import BaseMessage
+
+from rag_graph.models.openai_chat import REASONING_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """Part of the model's thinking."""
+
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Part of the model's answer."""
+
+    delta: str
+
+
+@dataclass(frozen=True, slots=True)
+class AllWasThought:
+    """What had been taken for the answer so far was thinking; its text is `delta`."""
+
+    delta: str
+
+
+Part = Thought | Said | AllWasThought
+
+_OPENING: Final = re.compile(r"\s*<think(?:ing)?>", re.IGNORECASE)
+_CLOSING: Final = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
+_LONE_CLOSING: Final = re.compile(r"(?:\A|\n)[ \t]*</think(?:ing)?>", re.IGNORECASE)
+_OPENING_TAGS: Final = ("<think>", "<thinking>")
+_CLOSING_TAGS: Final = ("</think>", "</thinking>")
+_LONGEST_TAG: Final = len("</thinking>")
+
+
+class ThinkingFilter:
+    """Reads the messages (or chunks) of one reply.
+
+    Beside the text: `additional_kwargs` under each of REASONING_KEYS, and content blocks of type `reasoning` or
+    `thinking`. In the text: `<think>…</think>` and `<thinking>…</thinking>` where the reply begins, or right after
+    such a block; further on the tags are text, for an answer may speak of them. Thinking that is never closed
+    goes on to the end. Some prompts open the tag themselves, so that only `</think>` arrives: at the start of a
+    line, in a reply with no other thinking, it makes everything before it thinking.
+    """
+
+    def __init__(self) -> None:
+        self._tags = _TagFilter()
+        self._summary: object = None
+
+    def read(self, message: BaseMessage) -> Iterator[Part]:
+        extra = message.additional_kwargs
+        if extra:
+            yield from self._think("".join(_beside(extra)))
+        content = message.content
+        if isinstance(content, str):
+            if content:
+                yield from self._tags.feed(content)
+            return
+        for block in content:
+            yield from self._read_block(block)
+
+    def end(self) -> Iterator[Part]:
+        yield from self._tags.end()
+
+    def _read_block(self, block: str | dict[str, Any]) -> Iterator[Part]:
+        if isinstance(block, str):
+            yield from self._tags.feed(block)
+        elif block.get("type") in ("reasoning", "thinking"):
+            yield from self._think("".join(self._of_block(block)))
+        elif isinstance(text := block.get("text"), str):
+            yield from self._tags.feed(text)
+
+    def _of_block(self, block: Mapping[str, Any]) -> Iterator[str]:
+        for key in ("reasoning", "thinking", "text"):
+            if isinstance(thought := block.get(key), str):
+                yield thought
+        for part in block.get("summary") or ():
+            place = (block.get("index"), part.get("index"))
+            if self._summary not in (None, place):
+                yield "\n\n"
+            self._summary = place
+            yield part.get("text") or ""
+
+    def _think(self, delta: str) -> Iterator[Part]:
+        if delta:
+            self._tags.has_thought = True
+            yield Thought(delta)
+
+
+def _beside(extra: Mapping[str, Any]) -> Iterator[str]:
+    """Reasoning next to the text; a server that fills two of the keys fills them alike."""
+    for key in REASONING_KEYS:
+        thought = extra.get(key)
+        if isinstance(thought, str) and thought:
+            yield thought
+            return
+        if isinstance(thought, Mapping):
+            yield from (part.get("text") or "" for part in thought.get("summary") or ())
+            return
+
+
+class _TagFilter:
+    """A state machine over text: at a beginning, inside thinking, or in the answer."""
+
+    def __init__(self) -> None:
+        self.has_thought = False
+        self._state: Literal["beginning", "thinking", "answer"] = "beginning"
+        self._held = ""
+        self._said: list[str] = []
+        self._line_is_blank = True
+        self._is_fresh = False
+
+    def feed(self, text: str) -> Iterator[Part]:
+        if self._state == "answer" and not self._held and (self.has_thought or "<" not in text):
+            yield from self._say(text)
+            return
+        self._held += text
+        before = None
+        while self._held and (self._state, self._held) != before:
+            before = (self._state, self._held)
+            match self._state:
+                case "beginning":
+                    yield from self._begin()
+                case "thinking":
+                    yield from self._think()
+                case "answer":
+                    yield from self._answer()
+
+    def end(self) -> Iterator[Part]:
+        held, self._held = self._held, ""
+        if self._state == "thinking":
+            yield from _thoughts(held)
+        elif self._state == "beginning" and self.has_thought:
+            yield from self._say(held.lstrip())
+        else:
+            yield from self._say(held)
+
+    def _begin(self) -> Iterator[Part]:
+        if opening := _OPENING.match(self._held):
+            self._state, self._held = "thinking", self._held[opening.end() :]
+            self.has_thought = self._is_fresh = True
+            return
+        start = self._held.lstrip()
+        if _may_become(start, _OPENING_TAGS):
+            return
+        self._state = "answer"
+        if self.has_thought:
+            self._held = start
+        yield from ()
+
+    def _think(self) -> Iterator[Part]:
+        if self._is_fresh:
+            self._held = self._held.lstrip("\n")
+            self._is_fresh = not self._held
+        if closing := _CLOSING.search(self._held):
+            thought, self._held = self._held[: closing.start()], self._held[closing.end() :]
+            self._state = "beginning"
+        else:
+            kept = _unfinished_tag(self._held)
+            thought, self._held = self._held[: len(self._held) - kept], self._held[len(self._held) - kept :]
+        yield from _thoughts(thought)
+
+    def _answer(self) -> Iterator[Part]:
+        text, self._held = self._held, ""
+        closing = None if self.has_thought else _LONE_CLOSING.search(text)
+        if closing and (self._line_is_blank or text[closing.start()] == "\n"):
+            thought = "".join(self._said) + text[: closing.start()]
+            yield AllWasThought(thought.rstrip())
+            self._state, self._said, self.has_thought = "beginning", [], True
+            self._held = text[closing.end() :]
+            return
+        kept = 0 if self.has_thought else self._unfinished_line(text)
+        self._held = text[len(text) - kept :]
+        yield from self._say(text[: len(text) - kept])
+
+    def _unfinished_line(self, text: str) -> int:
+        """Length of the end of `text` that may be a closing tag at the start of its line."""
+        before, newline, line = text.rpartition("\n")
+        tag = line.lstrip(" \t")
+        at_start = bool(newline) or (self._line_is_blank and not before)
+        return len(tag) if tag and at_start and _may_become(tag, _CLOSING_TAGS) else 0
+
+    def _say(self, text: str) -> Iterator[Part]:
+        if not text:
+            return
+        if not self.has_thought:
+            self._said.append(text)
+            _, newline, line = text.rpartition("\n")
+            self._line_is_blank = (bool(newline) or self._line_is_blank) and not line.strip(" \t")
+        yield Said(text)
+
+
+def _may_become(start: str, tags: tuple[str, ...]) -> bool:
+    return len(start) < _LONGEST_TAG and any(tag.startswith(start.lower()) for tag in tags)
+
+
+def _unfinished_tag(text: str) -> int:
+    """Length of the end of `text` that may be the beginning of a closing tag."""
+    place = text.rfind("<", max(0, len(text) - _LONGEST_TAG))
+    return len(text) - place if place >= 0 and _may_become(text[place:], _CLOSING_TAGS) else 0
+
+
+def _thoughts(delta: str) -> Iterator[Part]:
+    if delta:
+        yield Thought(delta)
