@@ -1,8 +1,8 @@
 """What a sentence says, as far as it can be compared without a model: its words, numbers, names and their order."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 NUMBER_WORDS = {
@@ -42,6 +42,7 @@ PREPOSITIONS = _words(
 )
 PRONOUNS = _words("it its he his she her they their this these him them")
 CONJUNCTIONS = _words("and but while whereas or nor although though which who whose because so")
+LEAD_INS = PREPOSITIONS | _words("when where if because unlike like while although despite as once")
 UNITS = _table(
     "m: m metre metres meter meters; km: km kilometre kilometres kilometer kilometers; cm: cm centimetre centimetres"
     " centimeter centimeters; mm: mm millimetre millimetres millimeter millimeters; ft: ft foot feet; inch: inch inches;"
@@ -64,7 +65,7 @@ BOUNDS = _table(
     " almost nearly"
 )
 IRREGULAR = _table(
-    "win: won winning; build: built building; rise: rose risen rising; fall: fell fallen; begin: began begun beginning;"
+    "win: won winning; build: built building; fall: fell fallen; begin: began begun beginning;"
     " write: wrote written writing; hold: held; make: made making; sell: sold; buy: bought; lead: led; become: became;"
     " grow: grew grown; pay: paid; take: took taken taking; give: gave given giving; find: found; found: founded founder"
     " founders founding; know: known knew; see: saw seen; run: ran running; send: sent; spend: spent; leave: left; lose:"
@@ -72,8 +73,11 @@ IRREGULAR = _table(
     " spoke spoken; break: broke broken; beat: beaten; say: said; think: thought; teach: taught; bring: brought; catch:"
     " caught; meet: met; child: children; man: men; woman: women; person: people; die: died dying death; tall: taller"
     " tallest height; long: longer longest length; wide: wider widest width; deep: deeper deepest depth; large: larger"
-    " largest; big: bigger biggest; high: higher highest; old: older oldest; small: smaller smallest; weigh: weight"
-    " weighs weighed; set: setting; get: got getting; cut: cutting; use: using used uses usage; locate: location located"
+    " largest; high: higher highest; old: older oldest; small: smaller smallest; weigh: weight"
+    " weighs weighed; set: setting; get: got getting; cut: cutting; use: using used uses usage; locate: location located;"
+    " increase: increase increases increased increasing raise raises raised raising rise rises rose risen rising; decrease:"
+    " decrease decreases decreased decline declines declined drop drops dropped; begin: start starts started starting;"
+    " end: finish finishes finished; buy: purchase purchases purchased; large: big bigger biggest"
 )
 
 _TOKEN = re.compile(
@@ -106,8 +110,8 @@ class Statement:
 
     words: tuple[Word, ...]
     negated: frozenset[str]
-    plain: frozenset[str]
-    """Every word as it stands, in small letters."""
+    places: tuple[tuple[str, int], ...]
+    """Every word, in small letters, and the clause it stands in."""
     opening: str
     """The first word, in small letters."""
     is_unspaced: bool
@@ -125,11 +129,44 @@ class Statement:
         return tuple(word for word in self.words if word.is_name)
 
     @cached_property
+    def plain(self) -> frozenset[str]:
+        return frozenset(word for word, _ in self.places)
+
+    @cached_property
+    def roots(self) -> frozenset[str]:
+        """The stems of all words, small ones too."""
+        return frozenset(map(stem, self.plain))
+
+    @cached_property
     def clauses(self) -> dict[int, frozenset[str]]:
         found: dict[int, set[str]] = {}
         for word in self.words:
             found.setdefault(word.clause, set()).add(word.stem)
         return {clause: frozenset(stems) for clause, stems in found.items()}
+
+    def scopes(self, subject: frozenset[str]) -> dict[int, frozenset[str]]:
+        """Give the words of each clause; one without a subject of its own has those that came before it."""
+        found: dict[int, frozenset[str]] = {}
+        for clause, stems in self.clauses.items():
+            own = frozenset(
+                word.stem for word in self.words if word.clause == clause and word.is_name and not word.case
+            )
+            found[clause] = stems if own else stems | subject
+            subject |= own
+        return found
+
+    def with_names(self, small_words: Set[str]) -> "Statement":
+        """Take a capital at the beginning for a name's, unless the word is known in small letters."""
+        first = next(iter(self.words), None)
+        if (
+            not first
+            or first.is_name
+            or first.is_number
+            or first.stem != stem(self.opening)
+            or first.stem in small_words
+        ):
+            return self
+        return replace(self, words=(replace(first, is_name=True), *self.words[1:]))
 
 
 @lru_cache(maxsize=32_768)
@@ -137,7 +174,7 @@ def stem(word: str) -> str:
     """Reduce an English word in small letters to what its forms share, lightly."""
     if word in IRREGULAR:
         return IRREGULAR[word]
-    for ending, least in _ENDINGS:
+    for ending, least in () if word.endswith(_NO_PLURAL) else _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= least:
             word = word[: -len(ending)]
             break
@@ -147,6 +184,7 @@ def stem(word: str) -> str:
 
 
 _SHORTEST_DOUBLE = 3
+_NO_PLURAL = ("ss", "us", "is")
 _ENDINGS = tuple(
     (ending, int(least))
     for ending, least in (
@@ -169,8 +207,8 @@ def take_apart(sentence: str) -> Statement:
     return Statement(
         words=tuple(reader.words) + tuple(_bigrams(unspaced, len(reader.words))),
         negated=frozenset(_negated(reader)) | frozenset(_UNSPACED_NEGATION.findall("".join(unspaced))),
-        plain=frozenset(reader.plain),
-        opening=reader.plain[0] if reader.plain else "",
+        places=tuple(reader.places),
+        opening=reader.places[0][0] if reader.places else "",
         is_unspaced=sum(map(len, unspaced)) * 2 > len(text),
     )
 
@@ -198,13 +236,14 @@ class _Reader:
 
     def __init__(self) -> None:
         self.words: list[Word] = []
-        self.plain: list[str] = []
+        self.places: list[tuple[str, int]] = []
         self.negations: list[int] = []
         self._clause = 0
         self._case = ""
         self._bound = ""
         self._currency = ""
         self._position = 0
+        self._led_in = False
 
     def take(self, token: re.Match[str]) -> None:
         self._position += 1
@@ -215,7 +254,15 @@ class _Reader:
         elif token["sign"]:
             self._sign(SIGNS.get(token["sign"].lower(), ""))
         else:
+            self._break()
+
+    def _break(self) -> None:
+        """Begin a new clause, unless this one only leads in, as in "In 1889, …"."""
+        leads_in = self._clause == 0 and self.places and self.places[0][0] in LEAD_INS and not self._led_in
+        self._led_in = True
+        if not leads_in:
             self._clause += 1
+        self._case = ""
 
     def _number(self, value: str) -> None:
         self._add(
@@ -260,17 +307,16 @@ class _Reader:
 
     def _word(self, word: str) -> None:
         lower = word.lower().removesuffix("'s").removesuffix("’s")
-        is_first = not self.plain
-        self.plain.append(lower)
+        is_first = not self.places
+        if lower in CONJUNCTIONS and not is_first:
+            self._break()
+        self.places.append((lower, self._clause))
         if lower in NEGATIONS:
             self.negations.append(self._position)
         if lower in BOUNDS:
             self._bound = BOUNDS[lower]
         if lower in PREPOSITIONS:
             self._case = lower
-        elif lower in CONJUNCTIONS:
-            self._clause += 1
-            self._case = ""
         if lower in MULTIPLIERS and self._measure("", times=MULTIPLIERS[lower]):
             return
         if lower in UNITS and self._measure(UNITS[lower]):
@@ -279,7 +325,14 @@ class _Reader:
             self._number(NUMBER_WORDS[lower])
         elif not (_UNSPACED.search(word) or lower in STOP_WORDS or lower in NEGATIONS):
             is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
-            self._add(Word(stem(lower), self._position, self._clause, self._case, is_name=is_name))
+            self._add(
+                Word(stem(lower), self._position, self._clause, self._case or self._named_case(), is_name=is_name)
+            )
+
+    def _named_case(self) -> str:
+        """Give the preposition of the name that stands just before, as in "by Gustave Eiffel's company"."""
+        before = self.words[-1] if self.words else None
+        return before.case if before and before.is_name and self._position - before.position == 1 else ""
 
     def _add(self, word: Word) -> None:
         self.words.append(word)

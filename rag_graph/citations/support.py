@@ -1,14 +1,14 @@
 """Whether a sentence of a source says what a claim says: strict rules over words, numbers, names, order and negation."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
 from rag_graph.citations.statements import PRONOUNS, Statement, Word, stem, take_apart
 from rag_graph.events import NumberedPassage
-from rag_graph.sentences import sentences
+from rag_graph.sentences import Sentence, sentences
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,10 @@ class SourceSentence:
     def stems(self) -> frozenset[str]:
         return self.statement.stems | self.subject
 
+    @cached_property
+    def scopes(self) -> dict[int, frozenset[str]]:
+        return self.statement.scopes(self.subject)
+
 
 class Evidence:
     """The passages of a run, ready to be compared with claims."""
@@ -58,8 +62,21 @@ class Evidence:
         self._thresholds = thresholds
 
     @cached_property
+    def _taken_apart(self) -> dict[int, list[tuple[Sentence, Statement]]]:
+        return {
+            number: [
+                (sentence, take_apart(passage.content[sentence.start : sentence.end]))
+                for sentence in sentences(passage.content)
+            ]
+            for number, passage in self.passages.items()
+        }
+
+    @cached_property
     def _sources(self) -> dict[int, tuple[SourceSentence, ...]]:
-        return {number: tuple(_source_sentences(passage)) for number, passage in self.passages.items()}
+        return {
+            number: tuple(_source_sentences(self.passages[number], statements, self._small_words))
+            for number, statements in self._taken_apart.items()
+        }
 
     @cached_property
     def _weights(self) -> dict[str, float]:
@@ -79,10 +96,10 @@ class Evidence:
         """Words that some passage writes with small letters: no names."""
         return frozenset(
             word.stem
-            for sources in self._sources.values()
-            for source in sources
-            for word in source.statement.words
-            if not word.is_name
+            for statements in self._taken_apart.values()
+            for _, statement in statements
+            for word in statement.words
+            if not word.is_name and word.stem != stem(statement.opening)
         )
 
     @cached_property
@@ -109,6 +126,7 @@ class Evidence:
         return self._best(self.passages, claim, coverage=self._thresholds.coverage_of_found)
 
     def _best(self, numbers: Iterable[int], claim: Statement, *, coverage: float) -> Support | None:
+        claim = claim.with_names(self._small_words)
         found = [
             Support(self.passages[number], source.start, source.end, round(covered, 3))
             for number in numbers
@@ -140,29 +158,26 @@ class Evidence:
     def _agrees(self, claim: Statement, source: SourceSentence) -> bool:
         said = source.statement
         return (
-            self._holds_names(claim, source)
+            all(name.stem in source.stems for name in claim.names)
             and _holds_numbers(claim, said)
             and _agrees_in_negation(claim, said)
             and _agrees_in_strength(claim, said)
             and not _has_opposite(claim, said)
             and not _swaps_roles(claim, said)
-            and not _swaps_numbers(claim, said)
-            and not _swaps_subjects(claim, said)
-        )
-
-    def _holds_names(self, claim: Statement, source: SourceSentence) -> bool:
-        opening = stem(claim.opening)
-        return all(
-            word.stem in source.stems
-            for word in claim.words
-            if word.is_name or (word.stem == opening and not word.is_number and opening not in self._small_words)
+            and not _swaps_cases(claim, said)
+            and not _swaps_numbers(claim, source)
+            and not _swaps_counts(claim, said)
+            and not _swaps_subjects(claim, source)
+            and not _replaces_word(claim, said)
         )
 
 
-def _source_sentences(passage: NumberedPassage) -> Iterator[SourceSentence]:
+def _source_sentences(
+    passage: NumberedPassage, statements: Iterable[tuple[Sentence, Statement]], small_words: Set[str]
+) -> Iterator[SourceSentence]:
     subject = take_apart(". ".join((*passage.heading, passage.title))).stems
-    for sentence in sentences(passage.content):
-        statement = take_apart(passage.content[sentence.start : sentence.end])
+    for sentence, plain in statements:
+        statement = plain.with_names(small_words)
         stands_for = statement.opening in PRONOUNS
         yield SourceSentence(sentence.start, sentence.end, statement, subject if stands_for else frozenset())
         if not stands_for:
@@ -211,75 +226,76 @@ def _words(listed: str) -> frozenset[str]:
 
 _OVERSTATING = _words(
     "all every always only never none solely entirely most must mandatory guarantee guarantees guaranteed first last"
-    " largest smallest biggest highest lowest tallest longest oldest best worst exclusively any everyone prove proves"
-    " proved proven cause causes caused because"
+    " largest smallest biggest highest lowest tallest longest oldest best worst exclusively any anyone everyone prove"
+    " proves proved proven cause causes caused because"
 )
+_CONDITIONS = _words("if unless except only false falsely myth wrongly incorrectly allegedly reportedly")
 _HEDGES = _words(
-    "may might could if unless except allegedly alleged alleges claim claims claimed suggest suggests suggested propose"
-    " proposed planned plans expected expects false falsely myth deny denies denied fail fails failed refused rejected"
-    " wrongly incorrectly reportedly rumoured rumored possibly probably perhaps hypothesized partly partially would"
-    " should intended estimated believed almost nearly"
+    "may might could alleged alleges claim claims claimed suggest suggests suggested propose proposed planned plans"
+    " expected expects deny denies denied fail fails failed refused rejected rumoured rumored possibly probably perhaps"
+    " hypothesized partly partially would should intended estimated believed almost nearly until"
 )
+
+
+def _stems(listed: str) -> frozenset[str]:
+    return frozenset(map(stem, listed.split()))
+
+
 _OPPOSITES = (
-    (
-        "increase increased increases rise rose risen rising grew grow grown gain gained up",
-        "decrease decreased decreases fall fell fallen falling shrank decline declined drop dropped lost reduce reduced reduces down",
-    ),
+    ("increase rise grow gain raise up", "decrease fall shrink shrank decline drop lose reduce lower down"),
     ("before earlier prior", "after later following"),
     ("more greater higher above over larger longer faster", "less fewer lower below under smaller shorter slower"),
     ("maximum most highest largest max", "minimum least lowest smallest min"),
-    ("first", "last second third"),
+    ("first", "last"),
     ("north northern", "south southern"),
     ("east eastern", "west western"),
-    (
-        "enabled enable enables on allow allows allowed permit permits permitted",
-        "disabled disable disables off forbid forbids forbidden prohibited prohibits deny denied",
-    ),
+    ("enable allow permit", "disable forbid forbidden prohibit deny"),
     ("required mandatory must", "optional may"),
     ("with including", "without excluding"),
-    ("win won wins winner", "lose lost loses loser"),
-    ("buy bought buys acquired", "sell sold sells"),
-    ("start started starts begin began begins opened open", "end ended ends stop stopped closed close"),
+    ("win", "lose"),
+    ("buy acquire", "sell"),
+    ("start begin open", "end stop close"),
     ("inside inner internal", "outside outer external"),
-    ("success succeed succeeded successful", "failure fail failed unsuccessful"),
+    ("success succeed successful", "failure fail unsuccessful"),
     ("legal lawful valid", "illegal unlawful invalid"),
-    ("always", "never sometimes"),
     ("hot warm hotter", "cold cool colder"),
-    ("import imports imported", "export exports exported"),
+    ("import", "export"),
     ("positive", "negative"),
-    ("left", "right"),
     ("married", "divorced"),
-    ("born", "died"),
+    ("born", "die"),
     ("synchronous synchronously", "asynchronous asynchronously"),
     ("ascending", "descending"),
     ("true", "false"),
+    ("into", "out"),
 )
 _PAIRED = tuple(
-    pair for one, other in _OPPOSITES for pair in ((_words(one), _words(other)), (_words(other), _words(one)))
+    pair for one, other in _OPPOSITES for pair in ((_stems(one), _stems(other)), (_stems(other), _stems(one)))
 )
-_OPPOSITE_CASES = {
+_OPPOSITE_CASES = frozenset(
     frozenset(pair.split())
-    for pair in (
-        "from to",
-        "before after",
-        "above below",
-        "over under",
-        "since until",
-        "with without",
-        "from into",
-        "to by",
-    )
-}
+    for pair in ("from to", "before after", "above below", "over under", "since until", "with without", "from into")
+)
 
 
 def _agrees_in_strength(claim: Statement, said: Statement) -> bool:
     """Refuse a claim that drops a source's doubt, or says "all" or "must" where the source does not."""
-    return not ((said.plain & _HEDGES) - claim.plain) and not ((claim.plain & _OVERSTATING) - said.plain)
+    if claim.plain & _OVERSTATING - said.plain or said.plain & _CONDITIONS - claim.plain:
+        return False
+    closest = max((len(stems & claim.stems) for stems in said.clauses.values()), default=0)
+    return not any(
+        word in _HEDGES
+        and word not in claim.plain
+        and len(said.clauses.get(clause, frozenset()) & claim.stems) >= min(closest, _HEDGED_WORDS)
+        for word, clause in said.places
+    )
+
+
+_HEDGED_WORDS = 2
 
 
 def _has_opposite(claim: Statement, said: Statement) -> bool:
     return any(
-        claim.plain & one and not said.plain & one and said.plain & other and not claim.plain & other
+        claim.roots & one and not said.roots & one and said.roots & other and not claim.roots & other
         for one, other in _PAIRED
     )
 
@@ -291,52 +307,113 @@ def _firsts(statement: Statement) -> dict[str, Word]:
     return found
 
 
+_ROLES = frozenset(("", "by", "to", "than", "from", "with", "against", "over", "for"))
+
+
 def _swaps_roles(claim: Statement, said: Statement) -> bool:
     """Tell "A beat B" from "B beat A", "B was beaten by A" and "from B to A"."""
     there = _firsts(said)
     shared = [(word, there[word.stem]) for word in _firsts(claim).values() if word.stem in there]
     if any(frozenset((here.case, other.case)) in _OPPOSITE_CASES for here, other in shared):
         return True
-    for index, (first, first_there) in enumerate(shared):
-        for middle_index in range(index + 1, len(shared)):
-            middle = shared[middle_index][1]
-            for last, last_there in shared[middle_index + 1 :]:
-                if (first.case and first.case == first_there.case) or (last.case and last.case == last_there.case):
-                    continue
-                turned = last_there.position < middle.position < first_there.position
-                kept = first_there.position < middle.position < last_there.position
-                passive = (last.case == "by") != ((first_there.case if turned else last_there.case) == "by")
-                if (turned and not passive) or (kept and passive):
-                    return True
+    return any(
+        _is_swapped(*first, *last, between)
+        for at, first in enumerate(shared)
+        for to, last in enumerate(shared[at + 1 :], at + 1)
+        if (between := [other.position for _, other in shared[at + 1 : to]])
+    )
+
+
+def _is_swapped(first: Word, first_there: Word, last: Word, last_there: Word, between: list[int]) -> bool:
+    """Tell whether two words that stand around a third have changed places, or kept them in another voice."""
+    pair = ((first, first_there), (last, last_there))
+    if any((here.case and here.case == other.case) or other.case not in _ROLES for here, other in pair):
+        return False
+    if any(last_there.position < middle < first_there.position for middle in between):
+        return (last.case == "by") == (first_there.case == "by")
+    if any(first_there.position < middle < last_there.position for middle in between):
+        return (last.case == "by") != (last_there.case == "by")
     return False
 
 
-def _swaps_numbers(claim: Statement, said: Statement) -> bool:
+def _swaps_cases(claim: Statement, said: Statement) -> bool:
+    """Tell "prefers crawling to swimming" from "prefers swimming to crawling"."""
+    cases: dict[str, set[str]] = {}
+    for word in said.words:
+        cases.setdefault(word.stem, set()).add(word.case)
+    turned = [word for word in claim.words if word.case not in cases.get(word.stem, {word.case})]
+    return any(
+        first.case in cases[other.stem] and other.case in cases[first.stem]
+        for first in turned
+        if first.case in _ROLES - {"", "by"}
+        for other in claim.words
+        if other.case != first.case and other.stem in cases
+    )
+
+
+def _replaces_word(claim: Statement, said: Statement) -> bool:
+    """Tell "300 mg of heparin given" from "300 mg of aspirin given": one unshared word in another's place."""
+    replaceable = {(before, after) for word, before, after in _spots(said) if word.stem not in claim.stems}
+    return any(word.stem not in said.stems and (before, after) in replaceable for word, before, after in _spots(claim))
+
+
+def _spots(statement: Statement) -> Iterator[tuple[Word, str, str]]:
+    """Give each word with the words before and behind it; at an end, with its preposition."""
+    stems = ["", *(word.stem for word in statement.words), ""]
+    for at, word in enumerate(statement.words):
+        yield word, stems[at], stems[at + 2]
+
+
+def _swaps_numbers(claim: Statement, source: SourceSentence) -> bool:
     """Tell "330 m tall and 125 m wide" from "125 m tall": each number must keep the words of its clause."""
     for number in claim.numbers:
         near = claim.clauses[number.clause] - {number.stem}
-        own = _fit(near, (other for other in said.numbers if other.stem == number.stem), said)
-        rivals = (other for other in said.numbers if other.stem != number.stem and other.unit == number.unit)
-        if _fit(near, rivals, said) > own:
+        names = {word.stem for word in claim.names} & near
+        there = source.statement.numbers
+        own = [near & source.scopes[other.clause] for other in there if other.stem == number.stem]
+        rivals = [
+            near & source.scopes[other.clause]
+            for other in there
+            if other.stem != number.stem and _sort(other) == _sort(number)
+        ]
+        best = max(map(len, own), default=0)
+        if any(len(rival) > best or (rival - frozenset().union(*own)) & names for rival in rivals):
             return True
     return False
 
 
-def _fit(near: frozenset[str], words: Iterable[Word], said: Statement) -> int:
-    return max((len(near & said.clauses[word.clause]) for word in words), default=-1)
+def _sort(number: Word) -> str:
+    if number.unit:
+        return "measure"
+    return "year" if len(number.stem) == _YEAR_DIGITS and number.stem[0] in "12" else "count"
 
 
-def _swaps_subjects(claim: Statement, said: Statement) -> bool:
-    """Tell "Alice won gold and Bob won silver" from "Alice won silver"."""
-    openings = {word.clause: word for word in reversed(said.words)}
-    for word in claim.words:
-        if word.case or not word.is_name:
-            continue
-        near = claim.clauses[word.clause] - {word.stem}
-        own = _fit(near, (other for other in said.words if other.stem == word.stem), said)
-        rivals = (
-            other for other in openings.values() if other.is_name and not other.case and other.stem not in claim.stems
-        )
-        if own >= 0 and _fit(near, rivals, said) > own:
-            return True
-    return False
+_YEAR_DIGITS = 4
+
+
+def _swaps_counts(claim: Statement, said: Statement) -> bool:
+    """Tell "36 countries and 400 patients" from "36 patients and 400 countries"."""
+    counted = set(_counted(said))
+    return any(
+        (number, thing) not in counted
+        and any(other == number for other, _ in counted)
+        and any(other == thing for _, other in counted)
+        for number, thing in _counted(claim)
+    )
+
+
+def _counted(statement: Statement) -> Iterator[tuple[str, str]]:
+    for word, following in pairwise(statement.words):
+        if word.is_number and following.position - word.position == 1:
+            yield word.stem, following.stem
+
+
+def _swaps_subjects(claim: Statement, source: SourceSentence) -> bool:
+    """Tell "Alice won gold and Bob won silver" from "Alice won silver": who is named first must be in that clause."""
+    if not claim.words or not claim.words[0].is_name or len(source.scopes) == 1:
+        return False
+    subject = _subject(claim)
+    rest = claim.clauses[claim.words[0].clause] - subject
+    fits = {clause: len(rest & stems) for clause, stems in source.statement.clauses.items()}
+    best = max(fits.values(), default=0)
+    return best > 0 and not any(subject <= source.scopes[clause] for clause, fit in fits.items() if fit == best)
