@@ -3,13 +3,14 @@
 Entries are numbered 1, 2, 3 … without holes. The first terminal event ends the log: it takes nothing more.
 """
 
+import asyncio
 import re
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Self, TypeGuard
+from typing import Any, Literal, NamedTuple, Self, TypeGuard
 
 from rag_graph.errors import BadCursor
 from rag_graph.events import AnswerDelta, Event, RunCancelled, RunFailed, RunFinished, Terminal, ThinkingDelta
@@ -203,3 +204,10 @@ def status_of(last: Event) -> Status:
 def check_cursor(run_id: str, after: int, *, last_seq: int) -> None:
     if after > last_seq:
         raise BadCursor(f"Run {run_id} has {last_seq} events, not {after}: follow it from 0.")
+
+
+async def stop(task: asyncio.Task[Any]) -> None:
+    """Cancel a task until it has ended: below Python 3.12 `asyncio.wait_for` can swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)

@@ -43,6 +43,7 @@ from rag_graph.runs.log import (
     Superseded,
     check_cursor,
     status_of,
+    stop,
 )
 from rag_graph.runs.tail import Tail
 
@@ -136,9 +137,7 @@ class RedisRunLog(RunLog):
         """Let go of Redis; what was appended and not flushed is lost to this process' runs."""
         for task in (self._flushing, self._pumping):
             if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+                await stop(task)
         await self._redis.aclose()
 
     @property
