@@ -1,9 +1,14 @@
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
+from langchain_openai import OpenAIEmbeddings
+from pydantic import SecretStr
 
-from rag_graph.errors import ModelGarbled
+from rag_graph.errors import ModelGarbled, ModelRefused, ModelUnavailable
 from rag_graph.models.embeddings import LangChainEmbedder, unit
+from tests.upstream import Upstream, refused_url
 
 
 class Scripted(Embeddings):
@@ -45,3 +50,38 @@ def test_a_vector_of_another_length_than_before_is_refused() -> None:
 
 def test_unit_leaves_zeros_alone() -> None:
     assert np.allclose(unit([[0.0, 0.0], [0.0, 2.0]]), np.array([[0, 0], [0, 1]]))
+
+
+@pytest.fixture
+def up() -> Iterator[Upstream]:
+    with Upstream() as server:
+        yield server
+
+
+def _over(base_url: str, key: str = "key") -> LangChainEmbedder:
+    embeddings = OpenAIEmbeddings(
+        openai_api_base=base_url,
+        openai_api_key=SecretStr(key),
+        model="scripted",
+        check_embedding_ctx_length=False,
+        max_retries=0,
+    )
+    return LangChainEmbedder(embeddings, "scripted")
+
+
+def test_an_openai_compatible_service_embeds(up: Upstream) -> None:
+    embedder = _over(up.base_url)
+    vectors = embedder.embed(["the tower", "the river"])
+    assert vectors.shape == (2, embedder.dims)
+    assert np.allclose(vectors[0], embedder.embed_query("the tower"), atol=1e-5)
+
+
+def test_a_wrong_key_names_the_settings(up: Upstream) -> None:
+    up.api_key = "right"
+    with pytest.raises(ModelRefused, match="RAG_EMBEDDING_API_KEY or OPENAI_API_KEY"):
+        _over(up.base_url, "wrong").embed_query("a")
+
+
+def test_a_service_that_is_not_there_names_the_setting() -> None:
+    with pytest.raises(ModelUnavailable, match="RAG_EMBEDDING_BASE_URL"):
+        _over(refused_url()).embed(["a"])

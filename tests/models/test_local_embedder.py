@@ -41,9 +41,7 @@ def test_no_texts_give_no_rows(embedder: LocalEmbedder) -> None:
     assert embedder.embed([]).shape == (0, embedder.dims)
 
 
-@pytest.mark.parametrize(
-    "text", ["\ud800 lone surrogate", "\x00", "word " * 200_000, "a" * 1_000_000, "日本語"]
-)
+@pytest.mark.parametrize("text", ["\ud800 lone surrogate", "\x00", "word " * 200_000, "a" * 1_000_000, "日本語"])
 def test_hostile_texts_have_a_vector_too(embedder: LocalEmbedder, text: str) -> None:
     assert np.isfinite(embedder.embed_query(text)).all()
 
