@@ -14,6 +14,7 @@ import numpy as np
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 
+from rag_graph.citations import cite
 from rag_graph.errors import ModelError
 from rag_graph.events import (
     AnswerDelta,
@@ -194,9 +195,12 @@ class _Page:
         if held:
             await self._write(f" (found word for word in [{held.passage.number}])")
             await self._tell(held.citation(self._version, start, self._length))
+        elif borne_out := _where_borne_out(self._phrase, self._assignment):
+            await self._write(f" (borne out by [{borne_out.marker}])")
+            await self._tell(borne_out.model_copy(update={"start": start, "end": self._length}))
         else:
-            await self._write(" (not in the sources; read the quotes)")
-            reason = "The small built-in model wrote this, and no source holds it word for word."
+            await self._write(" (not confirmed by the sources; read the quotes)")
+            reason = "The small built-in model wrote this, and no sentence of the sources bears it out."
             await self._tell(Unsupported(version=self._version, start=start, end=self._length, reason=reason))
 
     async def restart(self, reason: str) -> None:
@@ -221,3 +225,11 @@ def _where_held(phrase: str, evidence: Sequence[Evidence], passages: Sequence[Nu
         if match := pattern.search(passage.content):
             return Evidence(passage, match.start(), match.end(), 1.0)
     return None
+
+
+def _where_borne_out(phrase: str, assignment: Assignment) -> Citation | None:
+    """The sentence that supports all of the phrase, if it is a claim and there is one."""
+    facts = cite(phrase, assignment.passages, question=assignment.question, version=assignment.version)
+    if any(isinstance(fact, Unsupported) for fact in facts):
+        return None
+    return next((fact for fact in facts if isinstance(fact, Citation)), None)

@@ -1,0 +1,47 @@
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from rag_graph.graph.build import RagGraph, build_graph
+from rag_graph.graph.nodes import Nodes
+from rag_graph.models.openai_chat import open_chat_model
+from rag_graph.models.replies import Replier
+from rag_graph.writing.condensing import PromptedCondenser
+from rag_graph.writing.prompted import PromptedWriter
+from tests.fakes import FixedRetriever
+from tests.upstream import Upstream
+
+TOWER = "The tower is 300 metres tall. It was built in 1889."
+BRIDGE = "The bridge crosses the river. It was opened in 1931."
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as server:
+        yield server
+
+
+@pytest.fixture
+def fast() -> FixedRetriever:
+    return FixedRetriever([TOWER])
+
+
+@pytest.fixture
+def deep() -> FixedRetriever:
+    return FixedRetriever([TOWER, BRIDGE])
+
+
+@pytest.fixture
+async def graph(upstream: Upstream, fast: FixedRetriever, deep: FixedRetriever) -> AsyncIterator[RagGraph]:
+    """The real graph and writers over a scripted model and fixed passages."""
+    model = open_chat_model(upstream.base_url, "key", "scripted")
+    replier = Replier(model, stall_timeout_s=2)
+    writer = PromptedWriter(replier, context_tokens=8_000)
+    nodes = Nodes(
+        fast=fast,
+        deep={"fast": deep, "deep": deep},
+        drafter=writer,
+        refiners={"fast": writer, "deep": writer},
+        condenser=PromptedCondenser(replier, context_tokens=8_000),
+    )
+    yield build_graph(nodes)
+    await model.aclose()
