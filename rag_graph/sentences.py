@@ -232,9 +232,9 @@ def _stop_end(text: str, at: int, *, final: bool) -> int | None:
     following = gap.end() if gap else end
     if following == len(text):
         return end if final else None
-    if not _ends_sentence(text, at, text[following]):
+    if not _may_end_sentence(text, at, text[following]):
         return 0
-    if "." not in _word_before(text, at) or not text[following].isupper():
+    if not (_is_initial(text, at) or "." in _word_before(text, at)) or not text[following].isupper():
         return end
     word = _WORD.match(text, following)
     if not final and word and word.end() == len(text):
@@ -247,27 +247,22 @@ def _word_before(text: str, at: int) -> str:
     return last[0] if last else ""
 
 
-def _ends_sentence(text: str, at: int, following: str) -> bool:
-    """Tell whether the stop before a word that begins with `following` ends a sentence."""
+def _may_end_sentence(text: str, at: int, following: str) -> bool:
+    """Tell whether the stop before a word that begins with `following` can end a sentence."""
     if text[at] != "." or text[at - 1 : at] == ".":
         return not following.islower() or _is_uncapitalised(text)
     word = _word_before(text, at)
     known = word.lower()
-    if known in _BEFORE_NAMES:
-        return False
-    if known in _BEFORE_NUMBERS and following.isdigit():
+    if known in _BEFORE_NAMES or (following.isdigit() and known in _BEFORE_NUMBERS | _BEFORE_LOWER_CASE):
         return False
     if following.islower():
-        return (
-            known not in _BEFORE_LOWER_CASE and len(word) > 1 and "." not in word and _is_uncapitalised(text)
-        )
-    if known in _BEFORE_LOWER_CASE:
-        return not following.isdigit()
-    return not _is_initial(text, word, at)
+        return known not in _BEFORE_LOWER_CASE and len(word) > 1 and "." not in word and _is_uncapitalised(text)
+    return True
 
 
-def _is_initial(text: str, word: str, at: int) -> bool:
+def _is_initial(text: str, at: int) -> bool:
     """Tell `J.` in "J. K. Rowling" from "vitamin C." and "World War I."."""
+    word = _word_before(text, at)
     if len(word) != 1 or not word.isupper():
         return False
     before = text[max(0, at - 1 - _ABBREVIATION_CHARS) : at - 1].split()

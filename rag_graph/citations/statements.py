@@ -38,7 +38,7 @@ STOP_WORDS = _words(
 NEGATIONS = _words("not no never none neither nor without cannot non nobody nothing nowhere hardly barely scarcely isn")
 PREPOSITIONS = _words(
     "by from to in into of on onto at for with within than between over under through during since until after before"
-    " above below against towards toward via per without"
+    " above below against towards toward via per without unlike like"
 )
 PRONOUNS = _words("it its he his she her they their this these him them")
 CONJUNCTIONS = _words("and but while whereas or nor although though which who whose because so")
@@ -81,7 +81,7 @@ IRREGULAR = _table(
 )
 
 _TOKEN = re.compile(
-    r"(?P<number>(?<![\w.])\d+(?:[.,]\d+)*)|(?P<name>[^\W\d_](?:[\w.&]*\w)?)|(?P<sign>[%$€£¥]|°[CF]?)|(?P<break>[,;:()—–|])"
+    r"(?P<number>(?<![\w.])\d+(?:[.,]\d+)*)|(?P<name>[^\W\d_](?:[\w.&]*\w)?)|(?P<sign>[%$€£¥]|°[CF]?)|(?P<break>[;:()—–|]|,(?! ?\d))"
 )
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _UNSPACED_NEGATION = re.compile(r"[不没沒無无未非]|ない|ません|なかった|않|없|안 ")
@@ -115,6 +115,8 @@ class Statement:
     opening: str
     """The first word, in small letters."""
     is_unspaced: bool
+    led_in_to: int
+    """Where a lead-in such as "In 1889," ends; 0 if there is none."""
 
     @cached_property
     def stems(self) -> frozenset[str]:
@@ -144,8 +146,10 @@ class Statement:
             found.setdefault(word.clause, set()).add(word.stem)
         return {clause: frozenset(stems) for clause, stems in found.items()}
 
-    def scopes(self, subject: frozenset[str]) -> dict[int, frozenset[str]]:
-        """Give the words of each clause; one without a subject of its own has those that came before it."""
+    @cached_property
+    def scopes(self) -> dict[int, frozenset[str]]:
+        """The words of each clause; one without a subject of its own has those that came before it."""
+        subject: frozenset[str] = frozenset()
         found: dict[int, frozenset[str]] = {}
         for clause, stems in self.clauses.items():
             own = frozenset(
@@ -154,6 +158,24 @@ class Statement:
             found[clause] = stems if own else stems | subject
             subject |= own
         return found
+
+    @cached_property
+    def heads(self) -> dict[int, frozenset[str]]:
+        """The word each clause begins with; of the first clause also the one after a lead-in, as in "In 1889, …"."""
+        found: dict[int, frozenset[str]] = {}
+        for word in self.words:
+            if word.clause not in found:
+                found[word.clause] = frozenset({word.stem})
+            elif word.position > self.led_in_to and all(
+                other.position <= self.led_in_to for other in self.words if other.position < word.position
+            ):
+                found[word.clause] |= {word.stem}
+        return found
+
+    def about(self, subject: Set[str]) -> "Statement":
+        """Say who the pronoun at the beginning stands for."""
+        named = (Word(name, at - len(subject), 0, "", is_name=True) for at, name in enumerate(sorted(subject)))
+        return replace(self, words=(*named, *self.words))
 
     def with_names(self, small_words: Set[str]) -> "Statement":
         """Take a capital at the beginning for a name's, unless the word is known in small letters."""
@@ -210,6 +232,7 @@ def take_apart(sentence: str) -> Statement:
         places=tuple(reader.places),
         opening=reader.places[0][0] if reader.places else "",
         is_unspaced=sum(map(len, unspaced)) * 2 > len(text),
+        led_in_to=reader.led_in_to,
     )
 
 
@@ -243,7 +266,8 @@ class _Reader:
         self._bound = ""
         self._currency = ""
         self._position = 0
-        self._led_in = False
+        self._has_broken = False
+        self.led_in_to = 0
 
     def take(self, token: re.Match[str]) -> None:
         self._position += 1
@@ -258,9 +282,11 @@ class _Reader:
 
     def _break(self) -> None:
         """Begin a new clause, unless this one only leads in, as in "In 1889, …"."""
-        leads_in = self._clause == 0 and self.places and self.places[0][0] in LEAD_INS and not self._led_in
-        self._led_in = True
-        if not leads_in:
+        is_first = not self._has_broken
+        self._has_broken = True
+        if is_first and self.places and self.places[0][0] in LEAD_INS:
+            self.led_in_to = self._position
+        else:
             self._clause += 1
         self._case = ""
 

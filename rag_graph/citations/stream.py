@@ -190,7 +190,7 @@ _CHAT = re.compile(
     re.IGNORECASE,
 )
 _SOURCES_SPEAK = re.compile(
-    r"(?:sources?|passages?|documents?|context|texts?|excerpts?|i|we|information|not (?:mentioned|specified|stated|provided|found) in)",
+    r"\b(?:sources?|passages?|documents?|context|texts?|excerpts?|i|we|information|not (?:mentioned|specified|stated|provided|found) in)\b",
     re.IGNORECASE,
 )
 _NO_TEXT_BETWEEN = re.compile(r"[\s,;]*(?:and)?[\s,;]*")

@@ -20,6 +20,8 @@ class Thresholds:
     coverage_of_found: float = 0.86
     """When we find the passage ourselves."""
     content_words: int = 3
+    coverage_of_clause: float = 0.6
+    """No clause of a claim may be mostly new."""
     coverage_of_question: float = 0.5
     """How much of the question the source of a very short answer must hold."""
     known_words: float = 0.2
@@ -36,22 +38,13 @@ class Support:
     score: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceSentence:
-    """A sentence of a passage, with the words of the subject that its pronoun stands for."""
+    """A sentence of a passage."""
 
     start: int
     end: int
-    statement: Statement
-    subject: frozenset[str]
-
-    @cached_property
-    def stems(self) -> frozenset[str]:
-        return self.statement.stems | self.subject
-
-    @cached_property
-    def scopes(self) -> dict[int, frozenset[str]]:
-        return self.statement.scopes(self.subject)
+    said: Statement
 
 
 class Evidence:
@@ -80,7 +73,7 @@ class Evidence:
 
     @cached_property
     def _weights(self) -> dict[str, float]:
-        everything = [source.statement.stems for sources in self._sources.values() for source in sources]
+        everything = [source.said.stems for sources in self._sources.values() for source in sources]
         counts: dict[str, int] = {}
         for stems in everything:
             for word in stems:
@@ -104,7 +97,7 @@ class Evidence:
 
     @cached_property
     def _vocabulary(self) -> frozenset[str]:
-        plain = [source.statement.plain for sources in self._sources.values() for source in sources]
+        plain = [source.said.plain for sources in self._sources.values() for source in sources]
         return frozenset().union(*plain)
 
     def knows_language_of(self, claim: Statement) -> bool:
@@ -131,7 +124,7 @@ class Evidence:
             Support(self.passages[number], source.start, source.end, round(covered, 3))
             for number in numbers
             for source in self._sources[number]
-            if (covered := self._coverage(claim, source)) >= coverage and self._agrees(claim, source)
+            if (covered := self._coverage(claim, source)) >= coverage and _agrees(claim, source.said)
         ]
         return max(found, key=lambda support: (support.score, support.start - support.end), default=None)
 
@@ -140,10 +133,10 @@ class Evidence:
         for source in self._sources[number]:
             asked = question.stems - claim.stems
             if (
-                claim.stems <= source.stems
+                claim.stems <= source.said.stems
                 and asked
-                and self._weigh(asked & source.stems) >= self._thresholds.coverage_of_question * self._weigh(asked)
-                and self._agrees(claim, source)
+                and self._weigh(asked & source.said.stems) >= self._thresholds.coverage_of_question * self._weigh(asked)
+                and _agrees(claim, source.said)
             ):
                 return Support(self.passages[number], source.start, source.end, 1.0)
         return None
@@ -152,24 +145,26 @@ class Evidence:
         return sum(self._weights.get(word, self._unknown_weight) for word in stems)
 
     def _coverage(self, claim: Statement, source: SourceSentence) -> float:
-        shared = claim.stems & source.stems
-        return self._weigh(shared) / self._weigh(claim.stems) if shared else 0.0
+        stems = source.said.stems
+        if claim.stems.isdisjoint(stems):
+            return 0.0
+        parts = (words for words in claim.clauses.values() if len(words) > 1)
+        if any(self._share(words, stems) < self._thresholds.coverage_of_clause for words in parts):
+            return 0.0
+        return self._share(claim.stems, stems)
 
-    def _agrees(self, claim: Statement, source: SourceSentence) -> bool:
-        said = source.statement
-        return (
-            all(name.stem in source.stems for name in claim.names)
-            and _holds_numbers(claim, said)
-            and _agrees_in_negation(claim, said)
-            and _agrees_in_strength(claim, said)
-            and not _has_opposite(claim, said)
-            and not _swaps_roles(claim, said)
-            and not _swaps_cases(claim, said)
-            and not _swaps_numbers(claim, source)
-            and not _swaps_counts(claim, said)
-            and not _swaps_subjects(claim, source)
-            and not _replaces_word(claim, said)
-        )
+    def _share(self, words: frozenset[str], of: frozenset[str]) -> float:
+        return self._weigh(words & of) / self._weigh(words)
+
+
+def _agrees(claim: Statement, said: Statement) -> bool:
+    return (
+        all(name.stem in said.stems for name in claim.names)
+        and _holds_numbers(claim, said)
+        and _agrees_in_negation(claim, said)
+        and _agrees_in_strength(claim, said)
+        and not any(differs(claim, said) for differs in _DIFFERENCES)
+    )
 
 
 def _source_sentences(
@@ -178,10 +173,11 @@ def _source_sentences(
     subject = take_apart(". ".join((*passage.heading, passage.title))).stems
     for sentence, plain in statements:
         statement = plain.with_names(small_words)
-        stands_for = statement.opening in PRONOUNS
-        yield SourceSentence(sentence.start, sentence.end, statement, subject if stands_for else frozenset())
-        if not stands_for:
+        if statement.opening in PRONOUNS:
+            statement = statement.about(subject)
+        else:
             subject = _subject(statement)
+        yield SourceSentence(sentence.start, sentence.end, statement)
 
 
 def _subject(statement: Statement) -> frozenset[str]:
@@ -224,23 +220,22 @@ def _words(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-_OVERSTATING = _words(
+def _stems(listed: str) -> frozenset[str]:
+    return frozenset(map(stem, listed.split()))
+
+
+_OVERSTATING = _stems(
     "all every always only never none solely entirely most must mandatory guarantee guarantees guaranteed first last"
     " largest smallest biggest highest lowest tallest longest oldest best worst exclusively any anyone everyone prove"
     " proves proved proven cause causes caused because"
 )
 _CONDITIONS = _words("if unless except only false falsely myth wrongly incorrectly allegedly reportedly")
-_HEDGES = _words(
-    "may might could alleged alleges claim claims claimed suggest suggests suggested propose proposed planned plans"
-    " expected expects deny denies denied fail fails failed refused rejected rumoured rumored possibly probably perhaps"
-    " hypothesized partly partially would should intended estimated believed almost nearly until"
+
+
+_HEDGES = _stems(
+    "may might could allege claim suggest propose plan expect deny fail refuse rumour rumor possibly probably perhaps"
+    " hypothesize partly partially would should intend estimate believe almost nearly until"
 )
-
-
-def _stems(listed: str) -> frozenset[str]:
-    return frozenset(map(stem, listed.split()))
-
-
 _OPPOSITES = (
     ("increase rise grow gain raise up", "decrease fall shrink shrank decline drop lose reduce lower down"),
     ("before earlier prior", "after later following"),
@@ -279,12 +274,12 @@ _OPPOSITE_CASES = frozenset(
 
 def _agrees_in_strength(claim: Statement, said: Statement) -> bool:
     """Refuse a claim that drops a source's doubt, or says "all" or "must" where the source does not."""
-    if claim.plain & _OVERSTATING - said.plain or said.plain & _CONDITIONS - claim.plain:
+    if (claim.roots & _OVERSTATING) - said.roots or (said.plain & _CONDITIONS) - claim.plain:
         return False
     closest = max((len(stems & claim.stems) for stems in said.clauses.values()), default=0)
     return not any(
-        word in _HEDGES
-        and word not in claim.plain
+        stem(word) in _HEDGES
+        and stem(word) not in claim.roots
         and len(said.clauses.get(clause, frozenset()) & claim.stems) >= min(closest, _HEDGED_WORDS)
         for word, clause in said.places
     )
@@ -307,7 +302,7 @@ def _firsts(statement: Statement) -> dict[str, Word]:
     return found
 
 
-_ROLES = frozenset(("", "by", "to", "than", "from", "with", "against", "over", "for"))
+_ADJUNCTS = frozenset(("in", "on", "onto", "at", "of", "during", "within", "since", "until", "via", "per"))
 
 
 def _swaps_roles(claim: Statement, said: Statement) -> bool:
@@ -327,7 +322,7 @@ def _swaps_roles(claim: Statement, said: Statement) -> bool:
 def _is_swapped(first: Word, first_there: Word, last: Word, last_there: Word, between: list[int]) -> bool:
     """Tell whether two words that stand around a third have changed places, or kept them in another voice."""
     pair = ((first, first_there), (last, last_there))
-    if any((here.case and here.case == other.case) or other.case not in _ROLES for here, other in pair):
+    if any((here.case and here.case == other.case) or other.case in _ADJUNCTS for here, other in pair):
         return False
     if any(last_there.position < middle < first_there.position for middle in between):
         return (last.case == "by") == (first_there.case == "by")
@@ -345,10 +340,27 @@ def _swaps_cases(claim: Statement, said: Statement) -> bool:
     return any(
         first.case in cases[other.stem] and other.case in cases[first.stem]
         for first in turned
-        if first.case in _ROLES - {"", "by"}
+        if first.case not in ("", "by") and first.case not in _ADJUNCTS
         for other in claim.words
         if other.case != first.case and other.stem in cases
     )
+
+
+_RELATIONS = frozenset("to from than against for with without under unlike like after before".split())
+
+
+def _moves_subject(claim: Statement, said: Statement) -> bool:
+    """Tell "unlike diesel, petrol burns" from "diesel burns": who acts must be there, and act there too."""
+    if not claim.words:
+        return False
+    return _is_no_actor(claim.words[0], said) or bool(
+        said.words and said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim)
+    )
+
+
+def _is_no_actor(word: Word, there: Statement) -> bool:
+    cases = {other.case for other in there.words if other.stem == word.stem}
+    return not word.case and cases <= _RELATIONS
 
 
 def _replaces_word(claim: Statement, said: Statement) -> bool:
@@ -364,22 +376,38 @@ def _spots(statement: Statement) -> Iterator[tuple[Word, str, str]]:
         yield word, stems[at], stems[at + 2]
 
 
-def _swaps_numbers(claim: Statement, source: SourceSentence) -> bool:
+def _swaps_numbers(claim: Statement, said: Statement) -> bool:
     """Tell "330 m tall and 125 m wide" from "125 m tall": each number must keep the words of its clause."""
     for number in claim.numbers:
         near = claim.clauses[number.clause] - {number.stem}
         names = {word.stem for word in claim.names} & near
-        there = source.statement.numbers
-        own = [near & source.scopes[other.clause] for other in there if other.stem == number.stem]
+        there = said.numbers
+        own = [near & said.scopes[other.clause] for other in there if other.stem == number.stem]
         rivals = [
-            near & source.scopes[other.clause]
+            near & said.scopes[other.clause]
             for other in there
             if other.stem != number.stem and _sort(other) == _sort(number)
         ]
         best = max(map(len, own), default=0)
+        before = _before(claim, number.stem)
+        if before and before & _before_rivals(said, number) - _before(said, number.stem):
+            return True
         if any(len(rival) > best or (rival - frozenset().union(*own)) & names for rival in rivals):
             return True
     return False
+
+
+def _before(statement: Statement, *numbers: str) -> frozenset[str]:
+    """Give the words right before these numbers."""
+    return frozenset(
+        word.stem for word, number in pairwise(statement.words) if number.is_number and number.stem in numbers
+    )
+
+
+def _before_rivals(said: Statement, number: Word) -> frozenset[str]:
+    sort = (number.unit, _sort(number))
+    rivals = (other.stem for other in said.numbers if other.stem != number.stem and (other.unit, _sort(other)) == sort)
+    return _before(said, *rivals)
 
 
 def _sort(number: Word) -> str:
@@ -408,12 +436,41 @@ def _counted(statement: Statement) -> Iterator[tuple[str, str]]:
             yield word.stem, following.stem
 
 
-def _swaps_subjects(claim: Statement, source: SourceSentence) -> bool:
+def _swaps_subjects(claim: Statement, said: Statement) -> bool:
     """Tell "Alice won gold and Bob won silver" from "Alice won silver": who is named first must be in that clause."""
-    if not claim.words or not claim.words[0].is_name or len(source.scopes) == 1:
+    if not claim.words or not claim.words[0].is_name or len(said.scopes) == 1:
         return False
     subject = _subject(claim)
     rest = claim.clauses[claim.words[0].clause] - subject
-    fits = {clause: len(rest & stems) for clause, stems in source.statement.clauses.items()}
+    fits = {clause: len(rest & stems) for clause, stems in said.clauses.items()}
     best = max(fits.values(), default=0)
-    return best > 0 and not any(subject <= source.scopes[clause] for clause, fit in fits.items() if fit == best)
+    return best > 0 and not any(subject <= said.scopes[clause] for clause, fit in fits.items() if fit == best)
+
+
+def _mixes_clauses(claim: Statement, said: Statement) -> bool:
+    """Tell "snapshots are removed, but archives are kept" from "archives are removed".
+
+    A clause of the claim that draws on two of the source must hold the word that each of them begins with.
+    """
+    for words in claim.clauses.values():
+        drawn_on = [
+            clause
+            for clause, stems in said.clauses.items()
+            if (words & stems) - frozenset().union(*(other for at, other in said.clauses.items() if at != clause))
+        ]
+        if len(drawn_on) > 1 and any(words.isdisjoint(said.heads[clause]) for clause in drawn_on):
+            return True
+    return False
+
+
+_DIFFERENCES = (
+    _has_opposite,
+    _swaps_roles,
+    _swaps_cases,
+    _moves_subject,
+    _swaps_numbers,
+    _swaps_counts,
+    _swaps_subjects,
+    _mixes_clauses,
+    _replaces_word,
+)
