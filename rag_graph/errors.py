@@ -20,6 +20,8 @@ RagGraphError
 │   └── RunExpired         its log is no longer kept, or was lost with the server that kept it
 ├── BadCursor              the place to go on from does not exist in that run
 ├── RunAbandoned           the run was given up after its servers had stopped
+├── InvalidRequest         what was sent to the server is no question it understands
+├── ServerUnreachable      the server does not answer, or not as one of ours
 ├── RunRefused             the run was not started
 │   ├── KeyMalformed       its idempotency key is empty or too long
 │   ├── KeyReused          its idempotency key was used for another question
@@ -36,6 +38,10 @@ class RagGraphError(Exception):
 
     code: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str = "", *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class SettingsError(RagGraphError):
@@ -107,10 +113,6 @@ class ModelBusy(ModelError):
 
     code = "model_busy"
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
 
 class ModelStalled(ModelError):
     """The model stopped in the middle of its answer."""
@@ -163,6 +165,19 @@ class RunAbandoned(RagGraphError):
     retryable = True
 
 
+class InvalidRequest(RagGraphError):
+    """Correct the named field."""
+
+    code = "invalid_request"
+
+
+class ServerUnreachable(RagGraphError):
+    """Check that the server runs and that its URL is right; ask again with the same key."""
+
+    code = "server_unreachable"
+    retryable = True
+
+
 class RunRefused(RagGraphError):
     """The run was not started."""
 
@@ -187,20 +202,12 @@ class TooManyRuns(RunRefused):
     code = "too_many_runs"
     retryable = True
 
-    def __init__(self, message: str, *, retry_after_s: float) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
 
 class Draining(RunRefused):
     """Ask again in a moment: another server, or this one restarted, will answer."""
 
     code = "draining"
     retryable = True
-
-    def __init__(self, message: str, *, retry_after_s: float) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
 
 
 class LogUnavailable(RagGraphError):
