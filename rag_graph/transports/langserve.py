@@ -16,7 +16,7 @@ from rag_graph.errors import RagGraphError
 from rag_graph.events import Event, RunCancelled, RunFailed
 from rag_graph.protocols.plain import PlainText
 from rag_graph.protocols.structured import Structured
-from rag_graph.query import Mode, Query, Turn
+from rag_graph.query import Query, Turn
 
 Ask = Callable[[Query, RunnableConfig], AsyncGenerator[Event]]
 """Runs the graph under a LangChain config, so that its nodes show in the caller's events and traces."""
@@ -39,13 +39,15 @@ class LineSafeSerializer(WellKnownLCSerializer):
 
 
 class Conversation(BaseModel):
-    """Messages, oldest first; the last one is the question."""
+    """Messages, oldest first; the last one is the question.
+
+    LangServe's chat playground takes any other text field for the place of what is typed, so there is none.
+    """
 
     messages: list[HumanMessage | AIMessage | SystemMessage] = Field(
         description="The conversation so far.",
         json_schema_extra={"widget": {"type": "chat", "input": "messages"}},
     )
-    mode: Mode = Field(default="fast", description="`deep` thinks harder.")
 
 
 def serve(app: FastAPI, ask: Ask, *, dependencies: Sequence[Depends]) -> None:
@@ -133,4 +135,4 @@ async def _events(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterat
 def _asked(conversation: Conversation) -> Query:
     *earlier, last = [message for message in conversation.messages if not isinstance(message, SystemMessage)]
     turns = [Turn(role="user" if message.type == "human" else "assistant", content=message.text) for message in earlier]
-    return Query(question=last.text, mode=conversation.mode, history=turns)
+    return Query(question=last.text, history=turns)

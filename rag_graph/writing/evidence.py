@@ -173,7 +173,7 @@ class _Page:
         if not evidence:
             await self._write("No sentence of the documents bears on this question.")
         for index, item in enumerate(evidence):
-            gap = "\n>\n" if index else ""
+            gap = "\n\n" if index else ""
             start = self._length + len(gap)
             await self._write(f"{gap}> “{_flat(item.quote)}” [{item.passage.number}]")
             await self._tell(item.citation(self._version, start, self._length))
