@@ -123,10 +123,18 @@ class Upstream:
         """Answer with this; a string is sent word by word, a sequence chunk by chunk."""
         return self.script(Script(content=tokens(content), thinking=tokens(thinking), **options))
 
-    def fail(self, *, status: int = 500, retry_after: float | None = None, code: str = "", **options: Any) -> Script:
+    def fail(
+        self,
+        *,
+        status: int = 500,
+        retry_after: float | None = None,
+        code: str = "",
+        message: str = "Scripted failure.",
+        **options: Any,
+    ) -> Script:
         """Answer with an HTTP error."""
         headers = {} if retry_after is None else {"retry-after": str(retry_after)}
-        error = {"message": f"Scripted failure {status}.", "type": code or "scripted", "code": code or None}
+        error = {"message": message, "type": code or "scripted", "code": code or None}
         return self.script(Script(status=status, headers=headers, error=error, **options))
 
     def too_long(self, *, llama: bool = False) -> Script:
@@ -266,7 +274,7 @@ class Upstream:
     async def _reply(self, script: Script, request: Request, writer: asyncio.StreamWriter) -> bool:
         if script.status != 200:
             return await _send_json(writer, script.status, {"error": script.error}, headers=script.headers)
-        if request.path == "/v1/responses":
+        if request.path == "/v1/responses" and request.is_streamed:
             frames = responses_frames(script)
         elif request.is_streamed:
             frames = chat_frames(script, asks_usage="stream_options" in request.body)
@@ -289,7 +297,8 @@ class Upstream:
             case "error" | "end":
                 return await _send_json(writer, 200, {"error": {"message": "Scripted failure."}})
         request.tokens_sent = len(script.content)
-        return await _send_json(writer, 200, whole(script))
+        by_responses = request.path == "/v1/responses"
+        return await _send_json(writer, 200, whole_response(script) if by_responses else whole(script))
 
 
 def tokens(content: str | Sequence[str]) -> tuple[str, ...]:
@@ -378,6 +387,13 @@ def chat_frames(script: Script, *, asks_usage: bool) -> Iterator[tuple[bytes, bo
         yield _frame({**envelope, "choices": [], "usage": usage(script)}), False
     if script.sends_done:
         yield b"data: [DONE]\n\n", False
+
+
+def whole_response(script: Script) -> dict[str, Any]:
+    """A Responses API answer in one piece."""
+    *_, (last, _) = responses_frames(script)
+    finished: dict[str, Any] = json.loads(last.partition(b"data: ")[2])["response"]
+    return finished
 
 
 def responses_frames(script: Script) -> Iterator[tuple[bytes, bool]]:

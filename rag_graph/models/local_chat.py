@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 
 from rag_graph.errors import SettingsError
 from rag_graph.models.local_server import LocalServer
-from rag_graph.models.openai_chat import ChunkStream, ReasoningChatOpenAI
+from rag_graph.models.openai_chat import ChunkStream, LoopClient, ReasoningChatOpenAI
 
 NAME = "embedded"
 
@@ -36,6 +36,8 @@ class LocalChatModel(ReasoningChatOpenAI):
     """Asynchronous only. It streams even when the whole answer is asked for, since only streams can be stopped."""
 
     server: Any = Field(exclude=True)
+    http_async_client: Any | None = Field(default_factory=lambda: LoopClient(trust_env=False), exclude=True)
+    """No proxy stands before the own machine, whatever the environment says."""
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         self.root_async_client.base_url = await cast("LocalServer", self.server).url()

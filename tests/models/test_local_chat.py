@@ -1,6 +1,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import anyio
 import pytest
@@ -10,6 +11,7 @@ from rag_graph.errors import ContextTooLong, SettingsError
 from rag_graph.models.local_chat import LocalChatModel, local_chat_model
 from rag_graph.models.local_server import LocalServer
 from rag_graph.models.replies import Content, Replier, TokensUsed
+from tests.upstream import refused_url
 
 pytestmark = pytest.mark.anyio
 
@@ -76,3 +78,29 @@ async def test_a_prompt_that_is_too_long_is_told_apart(chatting: LocalChatModel)
 async def test_synchronous_calls_say_what_to_use(embedded: LocalServer) -> None:
     with pytest.raises(SettingsError, match="astream"):
         local_chat_model(embedded).invoke("Say hello.")
+
+
+async def test_no_proxy_stands_before_the_own_machine(embedded: LocalServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "OPENAI_PROXY"):
+        monkeypatch.setenv(name, refused_url())
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    model = local_chat_model(embedded, max_tokens=2)
+    with anyio.fail_after(60):
+        assert (await model.ainvoke("Say hello.")).content
+    await model.aclose()
+
+
+async def test_a_reader_that_leaves_frees_the_model(embedded: LocalServer) -> None:
+    model = local_chat_model(embedded, max_tokens=4000)
+    quick = local_chat_model(embedded, max_tokens=2)
+    with anyio.fail_after(60):
+        for _ in range(6):
+            async with aclosing(Replier(model).stream([HumanMessage("Count up from one in words.")])) as pieces:
+                await anext(pieces)
+        began = anyio.current_time()
+        await quick.ainvoke("Say hello.")
+        took = anyio.current_time() - began
+    await model.aclose()
+    await quick.aclose()
+    assert took < 10

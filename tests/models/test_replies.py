@@ -7,6 +7,7 @@ import anyio
 import pytest
 from anyio import to_thread
 from langchain_core.messages import HumanMessage
+from pydantic import SecretStr
 
 from rag_graph.errors import (
     ContextTooLong,
@@ -284,3 +285,39 @@ async def test_tokens_show_as_events_of_the_model(up: Upstream, replier: Replier
         if event["event"] == "on_chat_model_stream"
     ]
     assert "".join(kinds) == "one two three"
+
+
+async def test_summaries_of_reasoning_are_thinking_streamed_or_whole(up: Upstream) -> None:
+    model = ReasoningChatOpenAI(
+        base_url=up.base_url,
+        api_key=SecretStr("key"),
+        model="gpt-5",
+        use_responses_api=True,
+        reasoning={"summary": "auto"},
+        output_version="responses/v1",
+    )
+    up.say("It is 330.", thinking="Let me see.")
+    up.fail(status=500)
+    up.say("It is 330.", thinking="Let me see.")
+    for _ in range(2):
+        pieces = await pieces_of(Replier(model))
+        assert final(pieces) == "It is 330."
+        assert thought(pieces) == "Let me see."
+        assert pieces[-1] == TokensUsed("scripted", 11, 6, 3, 3)
+    await model.aclose()
+    assert [request.is_streamed for request in up.chats] == [True, True, False]
+
+
+async def test_an_organisation_without_summaries_is_answered_without_them(up: Upstream) -> None:
+    model = ReasoningChatOpenAI(
+        base_url=up.base_url,
+        api_key=SecretStr("key"),
+        model="gpt-5",
+        use_responses_api=True,
+        reasoning={"effort": "low", "summary": "auto"},
+    )
+    up.fail(status=400, code="unsupported_value", message="Verify your organization for reasoning summaries.")
+    up.say("It is 330.")
+    assert await Replier(model).reply(QUESTION) == "It is 330."
+    await model.aclose()
+    assert up.chats[1].body["reasoning"] == {"effort": "low"}
