@@ -255,15 +255,15 @@ class RedisRunLog(RunLog):
     async def claim(self, limit: int) -> Sequence[Claim]:
         run_ids = await self._run(lua.CLAIM, [self._key("live")], [self._key("run", ""), limit, _ms(self._lease_s)])
         claims = []
-        for raw in run_ids:
-            run_id = raw.decode()
-            fields = await self._fields(run_id)
-            run = _run_of(run_id, fields)
-            self._writers[run_id] = _Writer(
-                run_id, fields["key"].decode(), attempt=run.attempt, next_seq=run.last_seq + 1
-            )
-            claims.append(Claim(run, _cancelled_by(fields["cancel"])))
-        return claims
+        for run_id in map(bytes.decode, run_ids):
+            with suppress(UnknownRun):
+                claims.append((run_id, await self._fields(run_id)))
+        return [self._adopt(run_id, fields) for run_id, fields in claims]
+
+    def _adopt(self, run_id: str, fields: Mapping[str, bytes]) -> Claim:
+        run, key = _run_of(run_id, fields), fields["key"].decode()
+        self._writers[run_id] = _Writer(run_id, key, attempt=run.attempt, next_seq=run.last_seq + 1)
+        return Claim(run, _cancelled_by(fields["cancel"]))
 
     async def release(self, run_id: str, attempt: int) -> None:
         if run_id in self._writers:

