@@ -23,9 +23,27 @@ class Ranking:
     def __len__(self) -> int:
         return len(self.ids)
 
-    @staticmethod
-    def empty() -> "Ranking":
-        return Ranking(ids=np.empty(0, dtype=np.int64), scores=np.empty(0, dtype=np.float32))
+    @classmethod
+    def of(cls, ids: NDArray[np.int64], scores: NDArray[np.float32], *, limit: int | None = None) -> "Ranking":
+        """Best first; equals in the order of their ids, so that the same search gives the same answer."""
+        order = np.lexsort((ids, -scores))[:limit]
+        return cls(ids=ids[order], scores=scores[order].astype(np.float32, copy=False))
+
+    @classmethod
+    def best_of(cls, rankings: "Sequence[Ranking]", *, limit: int | None = None) -> "Ranking":
+        """Each passage with the best of its scores."""
+        if len(rankings) == 1:
+            return rankings[0]
+        if not any(map(len, rankings)):
+            return cls.empty()
+        ids, places = np.unique(np.concatenate([ranking.ids for ranking in rankings]), return_inverse=True)
+        best = np.full(len(ids), -np.inf, dtype=np.float32)
+        np.maximum.at(best, places, np.concatenate([ranking.scores for ranking in rankings]))
+        return cls.of(ids, best, limit=limit)
+
+    @classmethod
+    def empty(cls) -> "Ranking":
+        return cls(ids=np.empty(0, dtype=np.int64), scores=np.empty(0, dtype=np.float32))
 
 
 class View(Protocol):
@@ -38,11 +56,11 @@ class View(Protocol):
     def size(self) -> int:
         """How many passages the library has, before the filter."""
 
-    def nearest(self, vector: Vectors, *, limit: int) -> Ranking:
-        """The passages whose vectors are closest to `vector`."""
+    def nearest(self, vectors: Vectors, *, limit: int) -> Ranking:
+        """The passages closest to any of these vectors (rows), each with the best of its products."""
 
-    def matching(self, queries: Sequence[Mapping[str, float]], *, limit: int) -> list[Ranking]:
-        """For each query, weights by term, the passages that match it best."""
+    def matching(self, queries: Sequence[Mapping[str, float]], *, limit: int) -> Ranking:
+        """The passages that match any of these queries (weights by term), each with the best of its scores."""
 
     def frequencies(self, phrases: Sequence[Sequence[str]]) -> list[int]:
         """For each phrase, how many passages of the library hold all its terms."""

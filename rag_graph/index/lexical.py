@@ -3,13 +3,14 @@
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from math import log1p
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_graph.index.terms import Keys, keys, term_counts
+from rag_graph.index.terms import Keys, term_counts
 
 Floats = NDArray[np.float32]
 Ordinals = NDArray[np.int32]
@@ -26,6 +27,9 @@ RARE_POSTINGS = 10_000
 """How many passages the rarer terms of one query may bring in."""
 _MERGE_TERMS = 50_000
 _MAX_COUNT = 255
+_KEPT_TERMS = 256
+_DENSE_FROM = 16
+"""Adding whole rows is faster than adding to places once more than one place in so many is filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,22 @@ class Averages:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Impact:
+    """What a term adds to passages: to all, or to those at `places` when they are few."""
+
+    places: Ordinals | None
+    values: Floats
+
+    @staticmethod
+    def of(places: Ordinals, values: Floats, width: int) -> "_Impact":
+        if len(places) * _DENSE_FROM < width:
+            return _Impact(places, values)
+        line = np.zeros(width, dtype=np.float32)
+        line[places] = values
+        return _Impact(None, line)
+
+
 class LexicalScorer:
     """Scores the passages of one segment for many queries at once."""
 
@@ -226,21 +246,23 @@ class LexicalScorer:
         self.postings = postings
         self._title_norms = _norms(postings.title_lengths, averages.title, TITLE_B) / np.float32(TITLE_WEIGHT)
         self._body_norms = _norms(postings.body_lengths, averages.body, BODY_B)
+        self._common: dict[int, _Impact] = {}
 
     def search(
         self, queries: Sequence[Mapping[int, float]], *, limit: int, allowed: Mask | None
-    ) -> list[tuple[Ordinals, Floats]]:
-        """For each query, weights by term key (idf included), the best ordinals and their scores."""
+    ) -> tuple[Ordinals, Floats]:
+        """The ordinals with the best scores for any of the queries, which are weights (idf included) by term key."""
         wanted = list(dict.fromkeys(number for query in queries for number in query))
-        rows = self.postings.rows(np.array(wanted, dtype=np.uint64))
-        present = {number: int(row) for number, row in zip(wanted, rows, strict=True) if row >= 0}
-        if not present:
-            return [_nothing() for _ in queries]
+        rows = self.postings.rows(np.array(wanted, dtype=np.uint64)).tolist()
+        present = {number: row for number, row in zip(wanted, rows, strict=True) if row >= 0}
         reach = self._reach(queries, present, allowed)
-        matrix = self._matrix(present, reach)
-        weights = np.array([[query.get(number, 0.0) for number in present] for query in queries], dtype=np.float32)
-        candidates = np.arange(self.postings.size, dtype=np.int32) if reach is None else np.flatnonzero(reach)
-        return [_best(candidates, scores, limit) for scores in weights @ matrix]
+        candidates = None if reach is None else np.flatnonzero(reach).astype(np.int32)
+        width = self.postings.size if candidates is None else len(candidates)
+        impacts = self._impacts(present, reach, width)
+        best = np.zeros(width, dtype=np.float32)
+        for query in queries:
+            np.maximum(best, _total(query, impacts, width), out=best)
+        return _best(candidates, best, limit)
 
     def _reach(
         self, queries: Sequence[Mapping[int, float]], present: Mapping[int, int], allowed: Mask | None
@@ -262,22 +284,33 @@ class LexicalScorer:
                 return
             yield row
 
-    def _matrix(self, present: Mapping[int, int], reach: Mask | None) -> Floats:
-        """What each term (rows) adds to each reachable passage (columns), before its weight."""
-        width = self.postings.size if reach is None else int(reach.sum())
-        columns = None if reach is None else (np.cumsum(reach, dtype=np.int32) - 1)
-        matrix = np.zeros((len(present), width), dtype=np.float32)
-        for line, row in zip(matrix, present.values(), strict=True):
+    def _impacts(self, present: Mapping[int, int], reach: Mask | None, width: int) -> dict[int, "_Impact"]:
+        """What each term adds to each reachable passage, before its weight."""
+        if reach is None:
+            return {number: self._impact(row) for number, row in present.items()}
+        columns = np.cumsum(reach, dtype=np.int32) - 1
+        impacts = {}
+        for number, row in present.items():
             span = self.postings.span(row)
-            ordinals = self.postings.ordinals[span]
-            in_title, in_body = self.postings.title_counts[span], self.postings.body_counts[span]
-            if reach is not None and columns is not None:
-                inside = reach[ordinals]
-                ordinals, in_title, in_body = ordinals[inside], in_title[inside], in_body[inside]
-                line[columns[ordinals]] = self._saturated(ordinals, in_title, in_body)
-            else:
-                line[ordinals] = self._saturated(ordinals, in_title, in_body)
-        return matrix
+            inside = reach[self.postings.ordinals[span]]
+            ordinals = self.postings.ordinals[span][inside]
+            values = self._saturated(
+                ordinals, self.postings.title_counts[span][inside], self.postings.body_counts[span][inside]
+            )
+            impacts[number] = _Impact.of(columns[ordinals], values, width)
+        return impacts
+
+    def _impact(self, row: int) -> _Impact:
+        """What a term adds to each passage; kept for the common terms, which come with almost every query."""
+        if (known := self._common.get(row)) is not None:
+            return known
+        span = self.postings.span(row)
+        ordinals = self.postings.ordinals[span]
+        values = self._saturated(ordinals, self.postings.title_counts[span], self.postings.body_counts[span])
+        impact = _Impact.of(ordinals, values, self.postings.size)
+        if impact.places is None and len(self._common) < _KEPT_TERMS:
+            self._common[row] = impact
+        return impact
 
     def _saturated(self, ordinals: Ordinals, in_title: NDArray[np.uint8], in_body: NDArray[np.uint8]) -> Floats:
         counts = in_title / self._title_norms[ordinals] + in_body / self._body_norms[ordinals]
@@ -286,25 +319,30 @@ class LexicalScorer:
 
 def idf(frequency: int, size: int) -> float:
     """How much a term says, from how many of `size` passages hold it."""
-    return float(np.log1p((max(size, frequency) - frequency + 0.5) / (frequency + 0.5)))
-
-
-def weighted_keys(query: Mapping[str, float]) -> dict[int, float]:
-    return dict(zip(keys(query).tolist(), query.values(), strict=True))
+    return log1p((max(size, frequency) - frequency + 0.5) / (frequency + 0.5))
 
 
 def _norms(lengths: NDArray[np.uint16], average: float, b: float) -> Floats:
     return np.asarray(1 - b + b * lengths.astype(np.float32) / average, dtype=np.float32)
 
 
-def _best(candidates: NDArray[np.integer], scores: Floats, limit: int) -> tuple[Ordinals, Floats]:
+def _total(query: Mapping[int, float], impacts: Mapping[int, _Impact], width: int) -> Floats:
+    scores = np.zeros(width, dtype=np.float32)
+    for number, weight in query.items():
+        if (impact := impacts.get(number)) is None:
+            continue
+        if impact.places is None:
+            scores += impact.values * np.float32(weight)
+        else:
+            scores[impact.places] += impact.values * np.float32(weight)
+    return scores
+
+
+def _best(candidates: Ordinals | None, scores: Floats, limit: int) -> tuple[Ordinals, Floats]:
+    """The best `limit` with a score; `candidates` says which passages the scores are of, if not all."""
+    bar = np.float32(0)
     if len(scores) > limit:
-        top = np.argpartition(scores, len(scores) - limit)[len(scores) - limit :]
-        candidates, scores = candidates[top], scores[top]
-    order = np.lexsort((candidates, -scores))
-    order = order[scores[order] > 0]
-    return candidates[order].astype(np.int32), scores[order]
-
-
-def _nothing() -> tuple[Ordinals, Floats]:
-    return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+        bar = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+    found = np.flatnonzero(scores >= bar if bar > 0 else scores > 0)
+    found = found[np.argsort(-scores[found], kind="stable")[:limit]]
+    return found.astype(np.int32) if candidates is None else candidates[found], scores[found]

@@ -15,9 +15,9 @@ from rag_graph.errors import IndexNotFound, RetrievalFailed
 from rag_graph.index.base import Ranking
 from rag_graph.index.catalogue import FILE_NAME, Catalogue
 from rag_graph.index.indexing import SEGMENTS
-from rag_graph.index.lexical import Averages, LexicalScorer, Mask, idf, weighted_keys
+from rag_graph.index.lexical import Averages, LexicalScorer, Mask, Postings, idf
 from rag_graph.index.segments import Segment
-from rag_graph.index.terms import key, keys
+from rag_graph.index.terms import Keys, keys
 from rag_graph.models.embeddings import Embedder, Vectors
 from rag_graph.query import Filters
 
@@ -180,28 +180,36 @@ class LibraryView:
     def size(self) -> int:
         return self._snapshot.size
 
-    def nearest(self, vector: Vectors, *, limit: int) -> Ranking:
-        found = []
+    def nearest(self, vectors: Vectors, *, limit: int) -> Ranking:
+        rankings = []
         for part, allowed in self._parts:
-            ordinals, scores = part.segment.vectors.search(vector, limit=limit, allowed=allowed)
-            found.append((part.segment.ids[ordinals], scores))
-        return _best(found, limit)
+            for ordinals, scores in part.segment.vectors.search(vectors, limit=limit, allowed=allowed):
+                rankings.append(Ranking(part.segment.ids[ordinals], scores))
+        return Ranking.best_of(rankings, limit=limit)
 
-    def matching(self, queries: Sequence[Mapping[str, float]], *, limit: int) -> list[Ranking]:
+    def matching(self, queries: Sequence[Mapping[str, float]], *, limit: int) -> Ranking:
         words = list(dict.fromkeys(term for query in queries for term in query))
-        weights = {term: idf(count, self.size) for term, count in zip(words, self._document_counts(words), strict=True)}
-        weighted = [
-            weighted_keys({term: weight * weights[term] for term, weight in query.items()}) for query in queries
-        ]
-        by_query: list[list[tuple[NDArray[np.int64], NDArray[np.float32]]]] = [[] for _ in queries]
+        numbers = keys(words)
+        weights = dict(zip(words, (idf(count, self.size) for count in self._document_counts(numbers)), strict=True))
+        known = dict(zip(words, numbers.tolist(), strict=True))
+        weighted = [{known[term]: weight * weights[term] for term, weight in query.items()} for query in queries]
+        rankings = []
         for part, allowed in self._parts:
-            results = part.scorer.search(weighted, limit=limit, allowed=allowed)
-            for found, (ordinals, scores) in zip(by_query, results, strict=True):
-                found.append((part.segment.ids[ordinals], scores))
-        return [_best(found, limit) for found in by_query]
+            ordinals, scores = part.scorer.search(weighted, limit=limit, allowed=allowed)
+            rankings.append(Ranking(part.segment.ids[ordinals], scores))
+        return Ranking.best_of(rankings, limit=limit)
 
     def frequencies(self, phrases: Sequence[Sequence[str]]) -> list[int]:
-        return [self._phrase_count(phrase) for phrase in phrases]
+        words = list(dict.fromkeys(term for phrase in phrases for term in phrase))
+        counts = np.zeros(len(phrases), dtype=np.int64)
+        numbers = keys(words)
+        for part, _ in self._parts:
+            postings = part.segment.postings
+            rows = dict(zip(words, postings.rows(numbers).tolist(), strict=True))
+            counts += np.array(
+                [_together(postings, {rows[term] for term in phrase}) for phrase in phrases], dtype=np.int64
+            )
+        return [int(count) for count in counts]
 
     def titled(self, names: Sequence[str]) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
@@ -230,30 +238,29 @@ class LibraryView:
             ids = [number for number in ids if number in inside]
         return self._library.passages(ids)
 
-    def _document_counts(self, words: Sequence[str]) -> list[int]:
-        counts = np.zeros(len(words), dtype=np.int64)
-        numbers = keys(words)
+    def _document_counts(self, numbers: Keys) -> list[int]:
+        counts = np.zeros(len(numbers), dtype=np.int64)
         for part, _ in self._parts:
             postings = part.segment.postings
-            counts += [postings.frequency(int(row)) for row in postings.rows(numbers)]
+            counts += np.array([postings.frequency(row) for row in postings.rows(numbers).tolist()], dtype=np.int64)
         return [int(count) for count in counts]
 
-    def _phrase_count(self, phrase: Sequence[str]) -> int:
-        numbers = np.array([key(term) for term in dict.fromkeys(phrase)], dtype=np.uint64)
-        if not len(numbers):
-            return 0
-        total = 0
-        for part, _ in self._parts:
-            postings = part.segment.postings
-            holders = sorted((postings.holders(int(row)) for row in postings.rows(numbers)), key=len)
-            common = holders[0]
-            for others in holders[1:]:
-                if not len(common):
-                    break
-                places = np.minimum(np.searchsorted(others, common), len(others) - 1)
-                common = common[others[places] == common]
-            total += len(common)
-        return total
+
+def _together(postings: Postings, rows: set[int]) -> int:
+    """How many passages hold all these terms."""
+    if not rows or -1 in rows:
+        return 0
+    rarest, *others = sorted(rows, key=postings.frequency)
+    if not others:
+        return postings.frequency(rarest)
+    common = postings.holders(rarest)
+    for row in others:
+        holders = postings.holders(row)
+        places = np.minimum(holders.searchsorted(common), len(holders) - 1)
+        common = common[holders[places] == common]
+        if not len(common):
+            break
+    return len(common)
 
 
 def _part(segment: Segment, gone: NDArray[np.int64], averages: Averages) -> _Part:
@@ -269,12 +276,3 @@ def _only(part: _Part, ids: NDArray[np.int64]) -> Mask:
     mask = np.zeros(len(part.segment.ids), dtype=np.bool_)
     mask[part.segment.ordinals(ids)] = True
     return mask if part.alive is None else mask & part.alive
-
-
-def _best(found: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], limit: int) -> Ranking:
-    if not found:
-        return Ranking.empty()
-    ids = np.concatenate([ids for ids, _ in found])
-    scores = np.concatenate([scores for _, scores in found]).astype(np.float32, copy=False)
-    order = np.lexsort((ids, -scores))[:limit]
-    return Ranking(ids=ids[order], scores=scores[order])

@@ -96,7 +96,7 @@ def is_known(path: Path) -> bool:
 
 
 def load(path: Path) -> Loaded:
-    """The documents of a file. Whatever is wrong with it becomes a `DocumentUnreadable`, or a `Failure` for one line."""
+    """The documents of a file. What is wrong with it becomes `DocumentUnreadable`; with a line, a `Failure`."""
     try:
         yield from _LOADERS[path.suffix.lower()](path)
     except DocumentUnreadable:
@@ -216,37 +216,8 @@ class _Writer:
 
 
 _HIDDEN_TAGS = ("script", "style", "template", "noscript", "svg", "head", "nav")
-_INLINE_TAGS = frozenset(
-    [
-        "a",
-        "abbr",
-        "b",
-        "bdi",
-        "bdo",
-        "cite",
-        "code",
-        "data",
-        "del",
-        "dfn",
-        "em",
-        "font",
-        "i",
-        "ins",
-        "kbd",
-        "mark",
-        "q",
-        "s",
-        "samp",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "sub",
-        "sup",
-        "time",
-        "u",
-        "var",
-    ]
+_INLINE_TAG = re.compile(
+    r"a|abbr|b|bdi|bdo|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|q|s|samp|small|span|strike|strong|sub|sup|time|u|var"
 )
 _HEADING_TAG = re.compile(r"h[1-6]")
 
@@ -270,7 +241,7 @@ def _html_blocks(soup: BeautifulSoup) -> Iterator[tuple[int | None, str]]:
     run: list[str] = []
     for node in soup.descendants:
         if isinstance(node, Tag):
-            if node.name not in _INLINE_TAGS:
+            if not _INLINE_TAG.fullmatch(node.name):
                 yield _heading_level(owner), "".join(run)
                 run = []
         elif type(node) is NavigableString:
@@ -284,7 +255,7 @@ def _html_blocks(soup: BeautifulSoup) -> Iterator[tuple[int | None, str]]:
 
 def _block_of(node: NavigableString) -> Tag | None:
     parent = node.parent
-    while parent is not None and parent.name in _INLINE_TAGS:
+    while parent is not None and _INLINE_TAG.fullmatch(parent.name):
         parent = parent.parent
     return parent
 

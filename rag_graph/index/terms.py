@@ -4,12 +4,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from threading import local
 
 import numpy as np
 import Stemmer  # type: ignore[import-not-found]  # a C extension without types
 from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
 
 Keys = NDArray[np.uint64]
 
@@ -31,7 +31,7 @@ def words(text: str) -> Iterator[re.Match[str]]:
 @lru_cache(maxsize=200_000)
 def stems(word: str) -> tuple[str, ...]:
     """The terms of one word: itself without case, accents and ending, or two-character windows of CJK script."""
-    folded = _fold(word)
+    folded = fold(word)
     if _CJK_RUN.match(folded):
         return tuple(folded[i : i + 2] for i in range(max(1, len(folded) - 1)))
     stem = _stemmer().stemWord(re.split("['’]", folded, maxsplit=1)[0])
@@ -43,14 +43,13 @@ def terms(text: str) -> list[str]:
     return [stem for match in words(text) for stem in stems(match[0])]
 
 
-@lru_cache(maxsize=200_000)
 def key(term: str) -> int:
     """The 64-bit key under which a term is stored."""
-    return int.from_bytes(blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+    return xxh3_64_intdigest(term.encode("utf-8", "surrogatepass"))
 
 
 def keys(items: Iterable[str]) -> Keys:
-    return np.fromiter((key(item) for item in items), dtype=np.uint64)
+    return np.array([key(item) for item in items], dtype=np.uint64)
 
 
 def title_name(title: str) -> str:
@@ -60,7 +59,7 @@ def title_name(title: str) -> str:
 
 def phrase_name(phrase: Iterable[str]) -> str:
     """A phrase as titles are compared: folded words, one space apart."""
-    return " ".join(_fold(word) for word in phrase)
+    return " ".join(fold(word) for word in phrase)
 
 
 def term_counts(items: Sequence[str]) -> dict[int, int]:
@@ -71,7 +70,9 @@ def term_counts(items: Sequence[str]) -> dict[int, int]:
     return counts
 
 
-def _fold(word: str) -> str:
+@lru_cache(maxsize=200_000)
+def fold(word: str) -> str:
+    """A word without its case and accents."""
     if word.isascii():
         return word.lower()
     decomposed = unicodedata.normalize("NFKD", word.casefold())

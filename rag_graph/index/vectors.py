@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -55,26 +56,30 @@ class VectorIndex:
         self._cells = faiss.try_extract_index_ivf(self._index)
 
     def search(
-        self, vector: Vectors, *, limit: int, allowed: Mask | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The ordinals and cosines of the closest vectors, best first."""
+        self, vectors: Vectors, *, limit: int, allowed: Mask | None
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """For each row of `vectors`, the ordinals and products of the closest vectors, best first."""
         size = int(self._index.ntotal)
         if not size:
-            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        query = np.ascontiguousarray(vector, dtype=np.float32).reshape(1, -1)
-        scores, ordinals = self._index.search(query, min(limit, size), params=self._parameters(allowed))
-        found = ordinals[0] >= 0
-        return ordinals[0][found], scores[0][found]
+            return
+        parameters = self._parameters(allowed)
+        for row in np.ascontiguousarray(vectors, dtype=np.float32):
+            scores, ordinals = self._index.search(row.reshape(1, -1), min(limit, size), params=parameters)
+            found = ordinals[0] >= 0
+            yield ordinals[0][found], scores[0][found]
 
-    def _parameters(self, allowed: Mask | None) -> "faiss.SearchParameters":
-        chosen = {} if allowed is None else {"sel": faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))}
+    def _parameters(self, allowed: Mask | None) -> Any:
+        """How to search; the fewer passages are allowed, the more cells are looked into."""
+        chosen, share = {}, 1.0
+        if allowed is not None:
+            # The stubs know the C++ signature only; Python's takes the array.
+            bitmap: Any = faiss.IDSelectorBitmap
+            chosen["sel"] = bitmap(np.packbits(allowed, bitorder="little"))
+            share = max(1, int(allowed.sum())) / len(allowed)
         if self._cells is None:
             return faiss.SearchParameters(**chosen)
-        probes = PROBES
-        if allowed is not None:
-            share = max(1, int(allowed.sum())) / len(allowed)
-            probes = min(self._cells.nlist, int(PROBES / share))
-        return faiss.SearchParametersIVF(nprobe=probes, **chosen)
+        in_cells: Any = faiss.SearchParametersIVF
+        return in_cells(nprobe=min(int(self._cells.nlist), int(PROBES / share)), **chosen)
 
     def blocks(self, alive: Mask) -> Iterator[Vectors]:
         """The living vectors, in order, as well as the index still knows them."""

@@ -1,12 +1,15 @@
-"""What a passage speaks of: capitalised phrases, years, mentions of other documents, and where it has none, rare words."""
+"""What a passage speaks of: capitalised phrases, years, other documents' titles; where it has none, rare words."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import log
+from typing import NamedTuple
 
 from rag_graph.documents import Passage
 from rag_graph.index.base import View
-from rag_graph.index.terms import phrase_name, stems, title_name, words
+from rag_graph.index.terms import fold, stems, title_name, words
 from rag_graph.sentences import sentence_spans
 
 MIN_FREQUENCY = 2
@@ -17,6 +20,7 @@ _FREQUENCY_AT = 15_000
 _MAX_PHRASE_WORDS = 8
 _MAX_TITLE_WORDS = 7
 _MAX_WORDS = 400
+_SHORT_WORD = 2
 _FOCUS_SENTENCES = 2
 
 _IN_FOCUS = 1.6
@@ -25,85 +29,15 @@ _OWN_TITLE = 0.8
 _IS_YEAR = 0.5
 _IS_RARE_WORD = 0.5
 
-_CONNECTORS = frozenset(
-    [
-        "of",
-        "the",
-        "and",
-        "de",
-        "la",
-        "le",
-        "du",
-        "des",
-        "da",
-        "di",
-        "del",
-        "van",
-        "von",
-        "der",
-        "den",
-        "for",
-        "in",
-        "on",
-        "al",
-        "el",
-    ]
+_CONNECTOR = re.compile(
+    r"of|the|and|de|la|le|du|des|da|di|del|van|von|der|den|for|in|on|al|el",
+    re.IGNORECASE,
 )
-_OPENERS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "at",
-        "but",
-        "by",
-        "for",
-        "from",
-        "he",
-        "her",
-        "his",
-        "how",
-        "i",
-        "if",
-        "in",
-        "is",
-        "it",
-        "its",
-        "of",
-        "on",
-        "or",
-        "our",
-        "she",
-        "so",
-        "some",
-        "that",
-        "the",
-        "their",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "to",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "while",
-        "who",
-        "with",
-        "you",
-        "after",
-        "before",
-        "during",
-        "however",
-        "also",
-    ]
+_OPENER = re.compile(
+    r"a|an|and|are|as|at|but|by|for|from|he|her|his|how|i|if|in|is|it|its|of|on|or"
+    r"|our|she|so|some|that|the|their|there|these|they|this|those|to|was|we|were|what"
+    r"|when|where|which|while|who|with|you|after|before|during|however|also",
+    re.IGNORECASE,
 )
 _JOINTS = frozenset((" ", "\n", "-", ". ", " & ", "’", "'", " - ", "–"))
 
@@ -126,62 +60,67 @@ class Mention:
     frequency: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
+class _Word(NamedTuple):
+    """A word of the passage; a tuple, because a search makes hundreds."""
+
     text: str
     start: int
     end: int
+    is_name: bool
     terms: tuple[str, ...]
 
-    @property
-    def is_name(self) -> bool:
-        return self.text[0].isupper() or self.text[0].isdigit()
+
+class _Phrase(NamedTuple):
+    """Words of a passage that stand together; `start` is None for what stands outside its text."""
+
+    name: str
+    terms: tuple[str, ...]
+    start: int | None
+    factor: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Phrase:
-    """Words of a passage that stand together."""
+class Reading:
+    """A passage as one question sees it: what it covers, what it adds, which documents it names."""
 
-    words: tuple[_Word, ...]
-    factor: float = 1.0
-
-    @property
-    def name(self) -> str:
-        return " ".join(word.text for word in self.words)
-
-    @property
-    def terms(self) -> tuple[str, ...]:
-        return tuple(term for word in self.words for term in word.terms)
-
-    @property
-    def start(self) -> int:
-        return self.words[0].start
+    covered: frozenset[str]
+    entities: list[Entity]
+    mentions: list[Mention]
 
 
-def find_entities(passage: Passage, view: View, *, weights: Mapping[str, float]) -> tuple[list[Entity], list[Mention]]:
-    """The entities of a passage that the question lacks, most promising first; and the titles it mentions.
-
-    `weights` are the question's terms with how much each says.
-    """
-    found = [_Word(match[0], match.start(), match.end(), stems(match[0])) for match in words(passage.content)]
-    found = found[:_MAX_WORDS]
+def read(passage: Passage, view: View, *, weights: Mapping[str, float]) -> Reading:
+    """Read a passage for a question, given as its terms with how much each says. Entities come best first."""
+    found, titled = _words(passage.content), _words(passage.title)
     openings, focus = _sentences(passage.content, found, weights)
-    titles = _titles(found, view)
     own = title_name(passage.title)
-    phrases = [
-        *_capitalised(found, passage.content, openings),
-        *_years(found),
-        *(phrase for phrase in titles.values() if phrase_name(w.text for w in phrase.words) != own),
-        _Phrase(tuple(_Word(m[0], 0, 0, stems(m[0])) for m in words(passage.title)), _OWN_TITLE),
-    ]
-    if not any(phrase.factor >= 1 for phrase in phrases):
-        phrases += [_Phrase((word,), _IS_RARE_WORD) for word in found if len(word.text) > 2]  # noqa: PLR2004 - "to", "de"
+    titles, mentioned = _titles(found, view, own)
+    phrases = [*_capitalised(found, passage.content, openings), *_years(found), *titles.values()]
+    if not phrases:
+        phrases = [_phrase([word], _IS_RARE_WORD) for word in found if len(word.text) > _SHORT_WORD]
+    phrases.append(_phrase(titled, _OWN_TITLE)._replace(start=None))
     phrases = [phrase for phrase in phrases if phrase.terms and not weights.keys() >= set(phrase.terms)]
-    counts = _count((phrase.terms for phrase in phrases), view)
-    return (
-        _worth(phrases, counts, view.size, focus),
-        _mentions({name: phrase for name, phrase in titles.items() if name != own}, view),
+    counts = _count([phrase.terms for phrase in phrases] + [titles[name].terms for name in mentioned], view)
+    return Reading(
+        covered=frozenset(term for word in (*found, *titled) for term in word.terms),
+        entities=_worth(phrases, counts, view.size, focus),
+        mentions=[Mention(name, tuple(ids), counts[titles[name].terms]) for name, ids in mentioned.items()],
     )
+
+
+def _phrase(run: Sequence[_Word], factor: float = 1.0) -> _Phrase:
+    return _Phrase(
+        name=" ".join(word.text for word in run),
+        terms=tuple(term for word in run for term in word.terms),
+        start=run[0].start if run else None,
+        factor=factor,
+    )
+
+
+def _words(text: str) -> list[_Word]:
+    return [
+        _Word(word := match[0], *match.span(), word[0].isupper() or word[0].isdigit(), stems(word))
+        for match in islice(words(text), _MAX_WORDS)
+    ]
 
 
 def max_frequency(size: int) -> int:
@@ -206,19 +145,12 @@ def _worth(
         if not MIN_FREQUENCY <= count <= max_frequency(size):
             continue
         worth = log(max(size, count + 1) / count) * phrase.factor
-        if phrase.words[0].end and any(start <= phrase.start < end for start, end in focus):
+        start = phrase.start
+        if start is not None and any(first <= start < last for first, last in focus):
             worth *= _IN_FOCUS
         if phrase.terms not in best or best[phrase.terms].worth < worth:
             best[phrase.terms] = Entity(phrase.name, phrase.terms, worth)
     return sorted(best.values(), key=lambda entity: -entity.worth)
-
-
-def _mentions(titles: Mapping[str, _Phrase], view: View) -> list[Mention]:
-    if not titles:
-        return []
-    passages = view.titled(list(titles))
-    counts = _count((titles[name].terms for name in passages), view)
-    return [Mention(name, tuple(ids), counts[titles[name].terms]) for name, ids in passages.items()]
 
 
 def _sentences(
@@ -248,13 +180,13 @@ def _capitalised(found: Sequence[_Word], text: str, openings: frozenset[int]) ->
     for run in _runs(found, text):
         while run and (not run[-1].text[0].isupper() and not run[-1].text.isdigit()):
             run.pop()
-        while run and run[0].text.lower() in _OPENERS:
+        while run and _OPENER.fullmatch(run[0].text):
             run.pop(0)
         if not run or not run[0].text[0].isupper():
             continue
         if len(run) == 1 and run[0].start in openings and run[0].text not in inner:
             continue
-        yield _Phrase(tuple(run[:_MAX_PHRASE_WORDS]))
+        yield _phrase(run[:_MAX_PHRASE_WORDS])
 
 
 def _runs(found: Sequence[_Word], text: str) -> Iterator[list[_Word]]:
@@ -263,7 +195,7 @@ def _runs(found: Sequence[_Word], text: str) -> Iterator[list[_Word]]:
         joined = bool(run) and text[run[-1].end : word.start] in _JOINTS
         if joined and _is_stop(text, run[-1], word):
             joined = False
-        if joined and (word.is_name or word.text in _CONNECTORS):
+        if joined and (word.is_name or _CONNECTOR.fullmatch(word.text)):
             run.append(word)
             continue
         if run:
@@ -281,22 +213,25 @@ def _is_stop(text: str, before: _Word, after: _Word) -> bool:
 def _years(found: Sequence[_Word]) -> Iterator[_Phrase]:
     for word in found:
         if len(word.text) == 4 and word.text.isdigit() and word.text[:2] in {"15", "16", "17", "18", "19", "20"}:  # noqa: PLR2004
-            yield _Phrase((word,), _IS_YEAR)
+            yield _phrase([word], _IS_YEAR)
 
 
-def _titles(found: Sequence[_Word], view: View) -> dict[str, _Phrase]:
-    """The titles of documents that stand in the text; of overlapping ones, the longest."""
+def _titles(found: Sequence[_Word], view: View, own: str) -> tuple[dict[str, _Phrase], dict[str, list[int]]]:
+    """The titles of other documents that stand in the text, with their passages; of overlapping ones, the longest."""
+    folded = [fold(word.text) for word in found]
     spans = {
-        (first, last): phrase_name(word.text for word in found[first:last])
+        (first, last): " ".join(folded[first:last])
         for first, word in enumerate(found)
         if word.is_name
         for last in range(first + 1, min(first + _MAX_TITLE_WORDS, len(found)) + 1)
+        if found[last - 1].is_name
     }
     known = view.titled(list(dict.fromkeys(spans.values())))
     taken: set[int] = set()
     titles: dict[str, _Phrase] = {}
     for (first, last), name in sorted(spans.items(), key=lambda item: item[0][0] - item[0][1]):
-        if name in known and not taken & set(range(first, last)):
-            taken |= set(range(first, last))
-            titles.setdefault(name, _Phrase(tuple(found[first:last]), _IS_TITLE))
-    return titles
+        if name in known and taken.isdisjoint(range(first, last)):
+            taken.update(range(first, last))
+            titles.setdefault(name, _phrase(found[first:last], _IS_TITLE))
+    titles.pop(own, None)
+    return titles, {name: known[name] for name in titles}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import exp, log, log1p
 
@@ -13,10 +13,12 @@ from rag_graph.index.base import Ranking, Store, View
 from rag_graph.index.terms import stems, terms, words
 from rag_graph.models.embeddings import Embedder
 from rag_graph.query import Filters
-from rag_graph.retrieval.entities import Entity, Mention, find_entities
-from rag_graph.retrieval.fusion import best_of, fuse, ranked, with_quotas
+from rag_graph.retrieval.entities import Entity, Mention, read
+from rag_graph.retrieval.fusion import fuse, with_quotas
 
 _POOL = 200
+_SPARE = 10
+"""How many more than are asked for take part in the quotas."""
 _SEED_TEMPERATURE = 3.0
 
 
@@ -79,7 +81,8 @@ class _Bridge:
 
     @property
     def query(self) -> Mapping[str, float]:
-        return Counter([*(term for word in self.residual for term in stems(word)), *self.entity.terms])
+        counts = Counter([*(term for word in self.residual for term in stems(word)), *self.entity.terms])
+        return {term: count * self.weight for term, count in counts.items()}
 
     @property
     def text(self) -> str:
@@ -101,41 +104,42 @@ class _Search:
         scores, quotas = first, self._stages.quotas
         if self._stages.lexical_bridge or self._stages.dense_bridge or self._stages.links:
             scores = fuse([*rankings, *self._second_hop(first)], size=self._view.size)
-        order = with_quotas(ranked(scores), ranked(first), quotas)
-        return [Hit(passage, scores[passage.id]) for passage in self._view.passages(order[:top_k])]
+        order = with_quotas(scores.ids[: top_k + _SPARE].tolist(), first.ids[:_SPARE].tolist(), quotas)
+        found = dict(zip(scores.ids.tolist(), scores.scores.tolist(), strict=True))
+        return [Hit(passage, found[passage.id]) for passage in self._view.passages(order[:top_k])]
 
     def _first_hop(self) -> list[tuple[float, Ranking]]:
         parts = []
         if self._stages.dense:
-            parts.append((self._stages.dense, self._nearest(self._question)))
+            parts.append((self._stages.dense, self._nearest({self._question: 1.0})))
         if self._stages.lexical:
-            (found,) = self._view.matching([Counter(terms(self._question))], limit=_POOL)
-            parts.append((self._stages.lexical, found))
+            parts.append((self._stages.lexical, self._view.matching([Counter(terms(self._question))], limit=_POOL)))
         return parts
 
-    def _second_hop(self, first: Mapping[int, float]) -> list[tuple[float, Ranking]]:
+    def _second_hop(self, first: Ranking) -> list[tuple[float, Ranking]]:
         bridges, links = self._build(first)
         parts = [(self._stages.links, links)]
         if self._stages.lexical_bridge:
             found = self._view.matching([bridge.query for bridge in bridges], limit=_POOL)
-            parts.append((self._stages.lexical_bridge, _best_bridges(bridges, found)))
+            parts.append((self._stages.lexical_bridge, found))
         if self._stages.dense_bridge:
-            found = [self._nearest(bridge.text) for bridge in bridges]
-            parts.append((self._stages.dense_bridge, _best_bridges(bridges, found)))
+            found = self._nearest({bridge.text: bridge.weight for bridge in reversed(bridges)})
+            parts.append((self._stages.dense_bridge, found))
         return parts
 
-    def _build(self, first: Mapping[int, float]) -> tuple[list[_Bridge], Ranking]:
+    def _build(self, first: Ranking) -> tuple[list[_Bridge], Ranking]:
         """The bridges from the best passages, and the documents that those name."""
         weights = self._question_weights()
+        asked = [(match[0], stems(match[0])) for match in words(self._question)]
         bridges: list[_Bridge] = []
         linked: dict[int, float] = {}
-        best = ranked(first)[: self._stages.seeds]
-        for seed in self._view.passages(best):
-            weight = exp((first[seed.id] - first[best[0]]) / _SEED_TEMPERATURE)
-            entities, mentions = find_entities(seed, self._view, weights=weights)
-            residual = _residual(self._question, seed)
-            bridges += [_Bridge(weight, residual, entity) for entity in entities[: self._stages.entities]]
-            _link(linked, mentions, weight, seed)
+        best = dict(zip(first.ids.tolist(), first.scores[: self._stages.seeds].tolist(), strict=False))
+        for seed in self._view.passages(list(best)):
+            weight = exp((best[seed.id] - float(first.scores[0])) / _SEED_TEMPERATURE)
+            reading = read(seed, self._view, weights=weights)
+            residual = tuple(word for word, its in asked if not reading.covered.issuperset(its))
+            bridges += [_Bridge(weight**0.5, residual, entity) for entity in reading.entities[: self._stages.entities]]
+            _link(linked, reading.mentions, weight, seed)
         return bridges, _ranking(linked)
 
     def _question_weights(self) -> dict[str, float]:
@@ -144,18 +148,12 @@ class _Search:
         size = self._view.size
         return {term: log((size + 1) / (count + 0.5)) for term, count in zip(asked, counts, strict=True)}
 
-    def _nearest(self, text: str) -> Ranking:
-        return self._view.nearest(self._embedder.embed_query(text), limit=_POOL)
-
-
-def _residual(question: str, seed: Passage) -> tuple[str, ...]:
-    """The question's words that the passage does not cover."""
-    covered = {*terms(seed.content), *terms(seed.title)}
-    return tuple(match[0] for match in words(question) if not covered.issuperset(stems(match[0])))
-
-
-def _best_bridges(bridges: Sequence[_Bridge], found: Iterable[Ranking]) -> Ranking:
-    return best_of((bridge.weight**0.5, ranking) for bridge, ranking in zip(bridges, found, strict=True))
+    def _nearest(self, texts: Mapping[str, float]) -> Ranking:
+        """The passages closest to any of the texts, which count by their weights."""
+        if not texts:
+            return Ranking.empty()
+        vectors = [self._embedder.embed_query(text) * np.float32(weight) for text, weight in texts.items()]
+        return self._view.nearest(np.stack(vectors), limit=_POOL)
 
 
 def _link(linked: dict[int, float], mentions: Iterable[Mention], weight: float, seed: Passage) -> None:
@@ -168,8 +166,4 @@ def _link(linked: dict[int, float], mentions: Iterable[Mention], weight: float, 
 
 
 def _ranking(scores: Mapping[int, float]) -> Ranking:
-    order = ranked(scores)
-    return Ranking(
-        ids=np.array(order, dtype=np.int64),
-        scores=np.array([scores[number] for number in order], dtype=np.float32),
-    )
+    return Ranking.of(np.array([*scores], dtype=np.int64), np.array([*scores.values()], dtype=np.float32))
