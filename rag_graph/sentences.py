@@ -252,7 +252,7 @@ def _may_end_sentence(text: str, at: int, following: str) -> bool:
     if text[at] != "." or text[at - 1 : at] == ".":
         return not following.islower() or _is_uncapitalised(text)
     word = _word_before(text, at)
-    known = word.lower()
+    known = word if word.isupper() and len(word) == 1 else word.lower()
     if known in _BEFORE_NAMES or (following.isdigit() and known in _BEFORE_NUMBERS | _BEFORE_LOWER_CASE):
         return False
     if following.islower():

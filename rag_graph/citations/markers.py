@@ -60,12 +60,17 @@ class MarkerScanner:
 
     def _scan(self, text: str, *, final: bool) -> Iterator[str]:
         self._held = ""
-        at = self._resume(text)
+        at = self._more_of_run(text)
         yield self._pass(text[:at])
+        if self._run and at < len(text):
+            self._end_run(text[at])
+        if self._in_target:
+            at = self._skip_target(text, at)
+            yield self._pass(text[:at])
         while special := _SPECIAL.search(text, at):
             yield self._pass(text[at : special.start()])
             at = special.start()
-            sign = text[at:][special.end() - at - 1]
+            sign = text[special.end() - 1]
             if sign in "[【 " and not self._is_verbatim():
                 marker = _MARKER.match(text, at)
                 if not final and self._may_grow(text, at, marker):
@@ -89,17 +94,13 @@ class MarkerScanner:
                 yield self._pass(text[begin:at])
         yield self._pass(text[at:])
 
-    def _resume(self, text: str) -> int:
-        """Continue what the last piece left open; give where the ordinary scan begins."""
-        at = 0
-        if self._run and text:
-            more = _RUN.match(text)
-            if more and more[0][0] == self._run[0]:
-                self._run += more[0]
-                at = more.end()
-            if at < len(text):
-                self._end_run(text[at])
-        return self._skip_target(text, at) if self._in_target else at
+    def _more_of_run(self, text: str) -> int:
+        """Find where the run of backticks or tildes that the last piece ended in ends in this one."""
+        more = _RUN.match(text) if self._run else None
+        if not more or more[0][0] != self._run[0]:
+            return 0
+        self._run += more[0]
+        return more.end()
 
     def _skip_target(self, text: str, at: int) -> int:
         end = _TARGET.match(text, at)

@@ -289,10 +289,20 @@ _HEDGED_WORDS = 2
 
 
 def _has_opposite(claim: Statement, said: Statement) -> bool:
-    return any(
-        claim.roots & one and not said.roots & one and said.roots & other and not claim.roots & other
-        for one, other in _PAIRED
-    )
+    """Tell "disabled, and can be enabled later" from "enabled": the clause with the opposite must not fit better."""
+    for one, other in _PAIRED:
+        if claim.roots & one and said.roots & other and not claim.roots & other:
+            rest = claim.stems - one
+            fits = [_fit_of_clauses(rest, said, having) for having in (one, other)]
+            if fits[0] < fits[1]:
+                return True
+    return False
+
+
+def _fit_of_clauses(words: frozenset[str], said: Statement, having: frozenset[str]) -> int:
+    """Count the words in the best of the clauses that have one of these; -1 if none has."""
+    clauses = {clause for word, clause in said.places if stem(word) in having}
+    return max((len(words & said.scopes.get(clause, frozenset())) for clause in clauses), default=-1)
 
 
 def _firsts(statement: Statement) -> dict[str, Word]:

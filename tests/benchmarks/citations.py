@@ -17,7 +17,7 @@ from labelled import Split  # noqa: E402 - after the path is set
 
 from rag_graph.citations import CitationStream  # noqa: E402 - after the path is set
 
-SPLITS: tuple[Split, ...] = ("tuning", "held_out")
+SPLITS: tuple[Split, ...] = ("tuning", "held_out", "fresh")
 
 
 def main() -> None:

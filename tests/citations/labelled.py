@@ -9,7 +9,7 @@ from typing import Literal
 from rag_graph.citations import cite
 from rag_graph.events import Citation, NumberedPassage
 
-Split = Literal["tuning", "held_out"]
+Split = Literal["tuning", "held_out", "fresh"]
 
 
 @dataclass(frozen=True, slots=True)
