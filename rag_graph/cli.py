@@ -1,6 +1,7 @@
 """The `rag-graph` command: index documents, ask, serve."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -83,10 +84,12 @@ def ask(
 ) -> None:
     """Ask a question; the answer is shown as it comes, and replaced when the evidence changes it."""
     settings = Settings.load()
+    logging.getLogger("rag_graph").setLevel(logging.ERROR)
     try:
         query = Query(question=question, mode="deep" if deep else "fast")
     except ValidationError as exc:
-        raise typer.BadParameter(exc.errors()[0]["msg"], param_hint="QUESTION") from None
+        _complain(f"The question is not one: {exc.errors()[0]['msg']}.")
+        raise typer.Exit(UNUSABLE) from None
     transcript = asyncio.run(_ask(settings, query, as_json=as_json))
     if isinstance(transcript.terminal, RunFailed):
         raise typer.Exit(FAILED)
@@ -142,7 +145,7 @@ def _index(settings: Settings, paths: Sequence[Path], *, rebuild: bool) -> Index
         TimeRemainingColumn(),
         TextColumn("{task.description}", style="dim"),
     )
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None, passages=0)
 
         def on_progress(done: IndexProgress) -> None:

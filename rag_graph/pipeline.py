@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -130,11 +131,11 @@ def _runner(graph: RagGraph, settings: Settings) -> Runner:
 
 async def _warm(library: LateLibrary, voices: Voices, embedder: Embedder) -> None:
     """Load what the first question would otherwise wait for; what fails here is told when it is needed."""
-    for name, part in (("models", voices.warm()), ("index", asyncio.to_thread(_touch, library, embedder))):
+    for warm in (voices.warm, partial(asyncio.to_thread, _touch, library, embedder)):
         try:
-            await part
+            await warm()
         except RagGraphError as exc:
-            log.warning("%s: %s", name, exc)
+            log.info("not ready yet: %s", exc)
 
 
 def _touch(library: LateLibrary, embedder: Embedder) -> None:

@@ -63,13 +63,15 @@ class _View:
 
 
 def _write_result(transcript: Transcript, find: FindDocument, console: Console) -> None:
-    last = transcript.terminal
-    if isinstance(last, RunFailed):
-        Console(stderr=True).print(Text(last.message, style="red"))
-    if isinstance(last, RunCancelled):
-        Console(stderr=True).print(Text("Stopped.", style="yellow"))
-    for warning in transcript.warnings:
-        Console(stderr=True).print(Text(warning.message, style="yellow"))
+    remarks = Console(stderr=True)
+    match transcript.terminal:
+        case RunFailed(message=message):
+            remarks.print(Text(message, style="red"), soft_wrap=True)
+        case RunCancelled():
+            remarks.print(Text("Stopped.", style="yellow"))
+        case _:
+            for warning in transcript.warnings:
+                remarks.print(Text(warning.message, style="yellow"), soft_wrap=True)
     if not transcript.answer:
         return
     if console.is_terminal:

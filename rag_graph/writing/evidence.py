@@ -168,6 +168,7 @@ class _Page:
         self._tell = tell
         self._length = 0
         self._phrase = ""
+        self._held_back = ""
 
     async def quote(self, evidence: Sequence[Evidence]) -> None:
         if not evidence:
@@ -179,13 +180,16 @@ class _Page:
             await self._tell(item.citation(self._version, start, self._length))
 
     async def begin_phrase(self) -> None:
-        await self._write("\n\nShort answer: ")
+        await self._write("\n\nIn short, says the small built-in model: ")
 
     async def add_phrase(self, delta: str) -> None:
-        delta = delta if self._phrase else delta.lstrip()
-        if delta:
-            self._phrase += delta
-            await self._write(delta)
+        """Write what the model says, but for the full stop at its end."""
+        said = self._held_back + (delta if self._phrase else delta.lstrip())
+        kept = said.rstrip(" .")
+        self._held_back = said[len(kept) :]
+        if kept:
+            self._phrase += kept
+            await self._write(kept)
 
     async def end_phrase(self, evidence: Sequence[Evidence]) -> None:
         start = self._length - len(self._phrase)
@@ -193,18 +197,18 @@ class _Page:
             return
         held = _where_held(self._phrase, evidence, self._assignment.passages)
         if held:
-            await self._write(f" (found word for word in [{held.passage.number}])")
+            await self._write(f" — found word for word in [{held.passage.number}].")
             await self._tell(held.citation(self._version, start, self._length))
         elif borne_out := _where_borne_out(self._phrase, self._assignment):
-            await self._write(f" (borne out by [{borne_out.marker}])")
+            await self._write(f" — borne out by [{borne_out.marker}].")
             await self._tell(borne_out.model_copy(update={"start": start, "end": self._length}))
         else:
-            await self._write(" (not confirmed by the sources; read the quotes)")
+            await self._write(" — not confirmed by the sources; trust the quotes.")
             reason = "The small built-in model wrote this, and no sentence of the sources bears it out."
             await self._tell(Unsupported(version=self._version, start=start, end=self._length, reason=reason))
 
     async def restart(self, reason: str) -> None:
-        self._length, self._phrase = 0, ""
+        self._length, self._phrase, self._held_back = 0, "", ""
         await self._tell(AnswerReset(version=self._version, attempt=self._assignment.attempt, reason=reason))
 
     async def _write(self, delta: str) -> None:
