@@ -25,7 +25,8 @@ CancelledBy = Literal["client", "absence", "shutdown", "budget"]
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TERMINALS = frozenset({RunFinished, RunFailed, RunCancelled})
-_CURSOR = re.compile(r"([0-9A-HJKMNP-TV-Z]{26}):(0|[1-9][0-9]{0,14})")
+RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
+_CURSOR = re.compile(rf"({RUN_ID.pattern}):(0|[1-9][0-9]{{0,14}})")
 
 
 class RunEnded(Exception):

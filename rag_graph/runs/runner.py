@@ -41,6 +41,7 @@ from rag_graph.events import (
 from rag_graph.query import Query
 from rag_graph.runs.lease import Claim, Leases, Pulse
 from rag_graph.runs.log import (
+    RUN_ID,
     Batch,
     CancelledBy,
     Entry,
@@ -65,6 +66,7 @@ BUSY_RETRY_S = 2.0
 DRAINING_RETRY_S = 1.0
 BEAT_S = 0.1
 """How soon a cancel from another process is heard."""
+TELL_READERS_S = 1.0
 SILENCE_S = 1.0
 REMOTE_CANCEL_S = 5.0
 
@@ -95,6 +97,8 @@ class _Execution:
     cancelled_by: CancelledBy | None = None
     given_up: bool = False
     """Another process executes it, or will."""
+    left_at: float = field(default_factory=time.monotonic)
+    """When its last reader in this process left."""
     absence: asyncio.TimerHandle | None = None
     producing: asyncio.Task[None] | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -122,6 +126,7 @@ class Runner:
         self._leases = leases
         self._sharing: asyncio.Task[None] | None = None
         self._renewed_at = 0.0
+        self._tell_readers_at = 0.0
         self._believe_absence_at = 0.0
         self._clock = clock
         self._executions: dict[str, _Execution] = {}
@@ -166,8 +171,8 @@ class Runner:
 
     async def state(self, run_id: str, *, caller: str) -> Run:
         """Tell how a run stands; a run of another caller is an `UnknownRun`."""
-        run = await self._log.describe(run_id)
-        if run.caller != _digest(caller):
+        run = await self._log.describe(run_id) if RUN_ID.fullmatch(run_id) else None
+        if run is None or run.caller != _digest(caller):
             raise UnknownRun("No run has this id, or it has expired: ask again.")
         return run
 
@@ -377,6 +382,7 @@ class Runner:
             del self._readers[run_id]
             execution = self._executions.get(run_id)
             if execution is not None:
+                execution.left_at = time.monotonic()
                 self._await_readers(execution)
 
     def _await_readers(self, execution: _Execution) -> None:
@@ -402,13 +408,20 @@ class Runner:
 
     async def _renew(self, leases: Leases) -> None:
         executed = {execution.run_id: execution.attempt for execution in self._executions.values()}
-        read = list(self._readers)
+        read = self._read_elsewhere(leases.lease_s)
         pulses = await leases.renew(executed, read) if executed or read else {}
         self._doubt_absence()
         for run_id, pulse in pulses.items():
             execution = self._executions.get(run_id)
             if execution is not None and execution.attempt == executed[run_id]:
                 self._heed(execution, pulse)
+
+    def _read_elsewhere(self, lease_s: float) -> list[str]:
+        """List, now and then, what is read here and executed by others, who must hear of it."""
+        if time.monotonic() < self._tell_readers_at:
+            return []
+        self._tell_readers_at = time.monotonic() + min(TELL_READERS_S, lease_s / 3)
+        return [run_id for run_id in self._readers if run_id not in self._executions]
 
     def _doubt_absence(self) -> None:
         """After a silence of the store, give the processes with readers time to say that they have some."""
@@ -422,8 +435,13 @@ class Runner:
             self._give_up(execution)
         elif pulse.cancelled_by is not None:
             self._stop(execution, pulse.cancelled_by)
-        elif pulse.unread_s > self._grace_s and time.monotonic() > self._believe_absence_at:
+        elif self._is_absent(execution, pulse):
             self._stop(execution, "absence")
+
+    def _is_absent(self, execution: _Execution, pulse: Pulse) -> bool:
+        now = time.monotonic()
+        unread_s = min(pulse.unread_s, now - execution.left_at)
+        return not self._readers[execution.run_id] and unread_s > self._grace_s and now > self._believe_absence_at
 
     async def _sweep(self, leases: Leases) -> None:
         room = self._max_runs - len(self._executions)
@@ -503,7 +521,7 @@ def _verdict(execution: _Execution, producing: asyncio.Task[None]) -> Terminal:
 
 
 def _digest(value: str) -> str:
-    return hashlib.sha256(value.encode()).hexdigest()
+    return hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()
 
 
 def _hash_key(owner: str, key: str | None) -> str | None:

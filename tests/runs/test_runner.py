@@ -292,6 +292,12 @@ async def test_anothers_run_is_unknown(open_runner: OpenRunner) -> None:
         await read(runner, run_id, caller="you")
 
 
+@pytest.mark.parametrize("malformed", ["", "x", "0" * 25, "../" * 9, "\ud800" * 26, "0" * 100_000])
+async def test_a_malformed_id_is_an_unknown_run(open_runner: OpenRunner, malformed: str) -> None:
+    with pytest.raises(UnknownRun):
+        await open_runner(Telling()).state(malformed, caller="me")
+
+
 async def test_check_raises_what_a_reader_would_meet(open_runner: OpenRunner) -> None:
     runner = open_runner(Telling())
     run_id = (await runner.start(QUERY, caller="me")).run_id
