@@ -40,9 +40,11 @@ class LocalChatModel(ReasoningChatOpenAI):
     """No proxy stands before the own machine, whatever the environment says."""
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-        self.root_async_client.base_url = await cast("LocalServer", self.server).url()
+        server = cast("LocalServer", self.server)
+        self.root_async_client.base_url = await server.url()
         async with aclosing(cast("ChunkStream", super()._astream(*args, **kwargs))) as chunks:
             async for chunk in chunks:
+                server.heard()
                 yield chunk
 
     async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:

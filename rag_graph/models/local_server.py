@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,9 @@ from rag_graph.errors import ModelUnavailable
 START_TIMEOUT_S: Final = 60.0
 HEALTH_TIMEOUT_S: Final = 5.0
 HEALTH_EVERY_S: Final = 30.0
-STOP_TIMEOUT_S: Final = 5.0
+END_TIMEOUT_S: Final = 5.0
+START_AGAIN_S: Final = 60.0
+"""After a start that failed, so that each question need not wait for another download that cannot work."""
 
 
 @dataclass(slots=True)
@@ -35,12 +38,23 @@ class LocalServer:
     The child leaves when its standard input is closed, which the system does even for a killed parent.
     """
 
-    def __init__(self, gguf: Path | Callable[[], Path], *, command: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self,
+        gguf: Path | Callable[[], Path],
+        *,
+        command: tuple[str, ...] = (sys.executable, "-m", "rag_graph.models.local_server_child"),
+        stop_timeout_s: float = 5.0,
+    ) -> None:
         """`gguf` may be a function that fetches the file when the server is first needed."""
         self._gguf = gguf
         self.api_key = secrets.token_urlsafe(32)
-        self._command = command or (sys.executable, "-m", "rag_graph.models.local_server_child")
+        self._command = command
+        self._stop_timeout_s = stop_timeout_s
         self._child: _Child | None = None
+        self._failure = ""
+        self._failed_at = 0.0
+        self._pending: Future[str] | None = None
+        self._asking = threading.Lock()
         self._closed = False
         self._changing = threading.Lock()
 
@@ -49,7 +63,12 @@ class LocalServer:
         child = self._child
         if child and child.process.poll() is None and _is_fresh(child):
             return child.url
-        return await asyncio.to_thread(self._healthy_url)
+        return await asyncio.shield(asyncio.wrap_future(self._begin()))
+
+    def heard(self) -> None:
+        """Take what the child just sent for a sign of health: a busy one may be slow to answer when asked."""
+        if child := self._child:
+            child.healthy_at = time.monotonic()
 
     @property
     def pid(self) -> int | None:
@@ -62,20 +81,49 @@ class LocalServer:
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
-        with self._changing:
-            self._closed = True
-            self._stop()
+        self._closed = True
+        # Whoever is still fetching or starting it ends it by itself, or goes with this process.
+        if self._changing.acquire(timeout=self._stop_timeout_s):
+            try:
+                self._stop()
+            finally:
+                self._changing.release()
+
+    def _begin(self) -> "Future[str]":
+        """Find or start a server in a thread that nobody else needs: fetching the weights may take minutes."""
+        with self._asking:
+            if self._pending is None or self._pending.done():
+                self._pending = Future()
+                threading.Thread(target=self._fulfil, args=(self._pending,), daemon=True).start()
+            return self._pending
+
+    def _fulfil(self, promise: "Future[str]") -> None:
+        try:
+            promise.set_result(self._healthy_url())
+        except BaseException as exc:  # noqa: BLE001 - it is raised where it is waited for
+            promise.set_exception(exc)
 
     def _healthy_url(self) -> str:
         with self._changing:
-            if self._closed:
-                raise ModelUnavailable("The embedded model has been shut down: start the server again.")
             child = self._child
             if child and child.process.poll() is None and (_is_fresh(child) or _is_healthy(child)):
                 return child.url
             self._stop()
-            self._child = self._start()
-            return self._child.url
+            if self._failure and time.monotonic() - self._failed_at < START_AGAIN_S:
+                raise ModelUnavailable(self._failure)
+            self._raise_if_closed()
+            try:
+                self._child = child = self._start()
+            except ModelUnavailable as exc:
+                self._failure, self._failed_at = str(exc), time.monotonic()
+                raise
+            self._raise_if_closed()
+            return child.url
+
+    def _raise_if_closed(self) -> None:
+        if self._closed:
+            self._stop()
+            raise ModelUnavailable("The embedded model has been shut down: start the server again.")
 
     def _start(self) -> _Child:
         gguf = self._gguf if isinstance(self._gguf, Path) else self._gguf()
@@ -152,7 +200,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
             except OSError:
                 continue
     try:
-        process.wait(STOP_TIMEOUT_S)
+        process.wait(END_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -47,6 +47,8 @@ def _start(gguf: str, key: str) -> Any:
     params.verbosity = 0
     params.n_ctx = CONTEXT_TOKENS
     params.n_parallel = 4
+    # Waiting requests hold a thread each, and the health check needs one too.
+    params.n_threads_http = 64
     params.kv_unified = True
     # A client that hangs up frees its slot between batches, so batches are short.
     params.n_batch = params.n_ubatch = 256

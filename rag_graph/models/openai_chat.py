@@ -61,7 +61,7 @@ def _is_openai(base_url: str) -> bool:
     return not base_url or urlsplit(base_url).hostname == OPENAI_HOST
 
 
-_http: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
+http: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
 """The HTTP library that the SDK was built on: httpx, or since its version 3 httpx2."""
 
 _AnyClient: Any = getattr(openai, "DefaultAioHttpClient", openai.DefaultAsyncHttpxClient)
@@ -203,7 +203,7 @@ class DictStream(openai.AsyncStream[object]):
                 if sse.is_done:
                     await _drain(reads)
                     break
-        except _http.HTTPError as exc:
+        except http.HTTPError as exc:
             raise openai.APIConnectionError(request=self.response.request) from exc
         finally:
             await self.response.aclose()

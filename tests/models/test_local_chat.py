@@ -1,3 +1,4 @@
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -104,3 +105,14 @@ async def test_a_reader_that_leaves_frees_the_model(embedded: LocalServer) -> No
     await model.aclose()
     await quick.aclose()
     assert took < 10
+
+
+async def test_more_questions_than_slots_are_all_answered(embedded: LocalServer) -> None:
+    model = local_chat_model(embedded, max_tokens=2)
+    await embedded.url()
+    pid = embedded.pid
+    with anyio.fail_after(100):
+        answers = await asyncio.gather(*(model.ainvoke(f"Name number {number}.") for number in range(24)))
+    await model.aclose()
+    assert all(answer.content for answer in answers)
+    assert embedded.pid == pid

@@ -5,13 +5,14 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from anyio import to_thread
+from anyio import fail_after, to_thread
 
 from rag_graph.errors import ModelUnavailable
 from rag_graph.models.local_server import LocalServer
@@ -112,3 +113,45 @@ async def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"not a model")
     with pytest.raises(ModelUnavailable, match=r"broken\.gguf"):
         await LocalServer(path).url()
+
+
+async def test_a_start_that_failed_is_not_tried_again_at_once() -> None:
+    tries = []
+
+    def fetch() -> Path:
+        tries.append(1)
+        raise ModelUnavailable("No network.")
+
+    server = LocalServer(fetch)
+    for _ in range(3):
+        with pytest.raises(ModelUnavailable, match="No network"):
+            await server.url()
+    assert len(tries) == 1
+
+
+async def test_closing_does_not_wait_for_a_fetch_and_others_can_work_meanwhile(gguf: Path) -> None:
+    fetching, may_go_on = threading.Event(), threading.Event()
+
+    def fetch() -> Path:
+        fetching.set()
+        may_go_on.wait(20)
+        return gguf
+
+    server = LocalServer(fetch, stop_timeout_s=0.1)
+    with fail_after(20):
+        asked = [asyncio.create_task(server.url()) for _ in range(50)]
+        await to_thread.run_sync(fetching.wait)
+        assert await asyncio.to_thread(lambda: "worked") == "worked"
+        await server.aclose()
+        may_go_on.set()
+        for answer in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(answer, ModelUnavailable)
+    assert server.pid is None
+
+
+async def test_one_who_gives_up_waiting_does_not_spoil_it_for_the_others(server: LocalServer) -> None:
+    impatient, patient = (asyncio.create_task(server.url()) for _ in range(2))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    with fail_after(30):
+        assert (await patient).startswith("http://127.0.0.1:")

@@ -3,7 +3,7 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import anyio
 import openai
@@ -120,9 +120,11 @@ async def test_the_fast_path_is_taken(up: Upstream, model: ReasoningChatOpenAI) 
 
 
 @pytest.mark.anyio
-async def test_the_plain_client_serves_where_a_hook_is_missing(up: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ReasoningChatOpenAI, "_is_fast", False)
-    model = open_chat_model(up.base_url, "secret", "scripted")
+async def test_the_plain_client_serves_where_a_hook_is_missing(up: Upstream) -> None:
+    class Hookless(ReasoningChatOpenAI):
+        _is_fast: ClassVar[bool] = False
+
+    model = Hookless(base_url=up.base_url, api_key="secret", model="scripted", use_responses_api=False)
     up.say("It is 330.", thinking="Let me see.")
     message = await streamed(model)
     await model.aclose()
