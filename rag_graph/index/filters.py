@@ -1,8 +1,10 @@
 """What a person's filters mean, as SQL over the library's tables."""
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
+from rag_graph.documents import Passage
 from rag_graph.query import Filter, Filters, Scalar
 
 _COLUMNS = {"uri": "d.uri", "title": "d.title", "document": "d.id"}
@@ -52,3 +54,26 @@ def _range(column: str, values: list[Any], wanted: Mapping[Any, str | int | floa
             clauses.append(f"(typeof({column}) {kind} 'text' AND {column} {sign} ?)")
             parameters += [*values, *values, wanted[end]]
     return f"({' AND '.join(clauses) or '0'})", parameters
+
+
+def allows(filters: Filters, passage: Passage) -> bool:
+    """The same for a passage that no database holds."""
+    own = {"uri": passage.uri, "title": passage.title, "document": passage.document_id}
+    return all(_allows(wanted, own.get(name, passage.metadata.get(name))) for name, wanted in filters.items())
+
+
+def _allows(wanted: Filter, value: Scalar | None) -> bool:
+    if value is None:
+        return False
+    match wanted:
+        case list():
+            return any(_allows(item, value) for item in wanted)
+        case Mapping():
+            return bool(wanted) and all(
+                isinstance(end, str) == isinstance(value, str) and (end <= value if name == "from" else value <= end)  # type: ignore[operator]  # both are texts, or both numbers
+                for name, end in wanted.items()
+            )
+        case str() if "*" in wanted or "?" in wanted:
+            return isinstance(value, str) and fnmatchcase(value, wanted)
+        case _:
+            return isinstance(wanted, str) == isinstance(value, str) and wanted == value

@@ -1,10 +1,12 @@
 """Bringing the library up to date with the files it is made of: what changed, and nothing else."""
 
 import hashlib
+import os
 import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +24,9 @@ from rag_graph.models.embeddings import Embedder
 
 SEGMENTS = "segments"
 _LOCK = "indexing.lock"
-_EMBED_AT_ONCE = 64
+_EMBED_AT_ONCE = 128
+_EMBEDDERS = min(4, os.cpu_count() or 1)
+"""Threads that embed at the same time, each its share of a batch."""
 _SEGMENT_PASSAGES = 50_000
 """A segment is written when it has this many, so that memory stays flat."""
 _MAX_FAILURES_PER_FILE = 20
@@ -66,8 +70,12 @@ def index_paths(
     Documents under `paths` that are gone are removed; those from elsewhere stay.
     """
     started = time.monotonic()
-    with _only_one(directory), _transaction(directory) as catalogue:
-        run = _Run(directory, catalogue, embedder, on_progress)
+    with (
+        _only_one(directory),
+        _transaction(directory) as catalogue,
+        ThreadPoolExecutor(_EMBEDDERS, thread_name_prefix="embed") as pool,
+    ):
+        run = _Run(directory, catalogue, embedder, on_progress, pool)
         run.prepare(rebuild=rebuild)
         run.index(paths)
         run.finish()
@@ -125,6 +133,7 @@ class _Run:
     catalogue: Catalogue
     embedder: Embedder
     on_progress: Callable[[IndexProgress], None]
+    pool: Executor
     added: int = 0
     replaced: int = 0
     removed: int = 0
@@ -151,24 +160,21 @@ class _Run:
 
     def index(self, paths: Sequence[Path]) -> None:
         found: dict[Path, FoundFile] = {}
-        lost: list[str] = []
         for root in paths:
             for item in find_files(root):
                 if isinstance(item, Failure):
                     self.failures.append(item)
-                    lost.append(item.uri)
                 else:
                     found.setdefault(item.path, item)
         self._bytes_total = sum(item.size for item in found.values())
         for item in found.values():
             self._index_file(item)
-        if not lost:
-            self._remove_vanished(paths)
+        self._remove_vanished(paths)
 
     def _remove_vanished(self, paths: Sequence[Path]) -> None:
         roots = [path.resolve() for path in paths]
         for file, path in self.catalogue.files_not_seen(self._number):
-            if any(Path(path).is_relative_to(root) for root in roots):
+            if any(Path(path).is_relative_to(root) for root in roots) and _is_gone(Path(path)):
                 self.removed += self.catalogue.remove_file(file)
 
     def _index_file(self, item: FoundFile) -> None:
@@ -263,9 +269,15 @@ class _Run:
         return self._builder
 
     def _embed(self, builder: SegmentBuilder) -> None:
-        if self._waiting:
-            builder.add_vectors(self.embedder.embed(self._waiting))
-            self._waiting.clear()
+        if not self._waiting:
+            return
+        workers = min(_EMBEDDERS, len(self._waiting))
+        shares = [self._waiting[place::workers] for place in range(workers)]
+        vectors = np.empty((len(self._waiting), self.embedder.dims), dtype=np.float32)
+        for place, share in enumerate(self.pool.map(self.embedder.embed, shares)):
+            vectors[place::workers] = share
+        builder.add_vectors(vectors)
+        self._waiting.clear()
 
     def _close_segment(self) -> None:
         if self._builder is not None:
@@ -346,6 +358,17 @@ def _to_merge(sizes: Sequence[int], dead: int) -> int:
         total += sizes[-count - 1]
         count += 1
     return count if count > 1 else 0
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether a file that was not found is away for good, and not in a folder that cannot be read just now."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _page(loaded: LoadedDocument, start: int) -> Metadata:

@@ -85,10 +85,10 @@ def find_files(root: Path) -> Iterator[FoundFile | Failure]:
             path = Path(folder, name)
             if not name.startswith(".") and is_known(path):
                 yield from _found(path, root)
-        while failures:
-            yield Failure(_relative(Path(failures.pop().filename), root), "the folder cannot be read")
-    if failures:
-        raise LibraryError(f"The folder {str(root)!r} cannot be read.") from failures[0]
+    for failure in failures:
+        if Path(failure.filename) == root:
+            raise LibraryError(f"The folder {str(root)!r} cannot be read; check its permissions.") from failure
+        yield Failure(_relative(Path(failure.filename), root), "the folder cannot be read")
 
 
 def is_known(path: Path) -> bool:
@@ -108,7 +108,7 @@ def load(path: Path) -> Loaded:
 
 
 def _found(path: Path, root: Path) -> Iterator[FoundFile | Failure]:
-    """A link is followed only to a file that lies elsewhere in nothing: inside the folder it would be read twice."""
+    """No link is followed: inside the folder its target is found anyway, and outside nobody named it."""
     try:
         if path.is_symlink():
             target = path.resolve(strict=True)

@@ -2,5 +2,16 @@
 
 from rag_graph.retrieval.base import Retriever
 from rag_graph.retrieval.hybrid import DEEP, FAST, DeepRetriever, FastRetriever, HybridRetriever, Stages
+from rag_graph.retrieval.langchain import LangChainRetriever, LibraryRetriever
 
-__all__ = ["DEEP", "FAST", "DeepRetriever", "FastRetriever", "HybridRetriever", "Retriever", "Stages"]
+__all__ = [
+    "DEEP",
+    "FAST",
+    "DeepRetriever",
+    "FastRetriever",
+    "HybridRetriever",
+    "LangChainRetriever",
+    "LibraryRetriever",
+    "Retriever",
+    "Stages",
+]
