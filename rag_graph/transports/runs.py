@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi import Query as Parameter
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from rag_graph.errors import BadCursor
 from rag_graph.events import Event
 from rag_graph.protocols.native import LogTrimmed, json_line, sse_frame
-from rag_graph.protocols.result import RunResult, run_result
-from rag_graph.query import Mode, Query
-from rag_graph.runs.log import Cursor, Entry, Run, Status
+from rag_graph.protocols.result import RunResult, RunState, run_result, run_state
+from rag_graph.query import Query
+from rag_graph.runs.log import Cursor, Entry
 from rag_graph.runs.runner import Runner
 from rag_graph.transcript import Transcript
 from rag_graph.transports.sse import EVENT_STREAM, HEARTBEAT, JSON_LINES, FrameStream, gone
@@ -23,19 +23,6 @@ from rag_graph.transports.sse import EVENT_STREAM, HEARTBEAT, JSON_LINES, FrameS
 Form = Literal["text/event-stream", "application/x-ndjson", "application/json"]
 FORMS: tuple[Form, ...] = ("text/event-stream", "application/x-ndjson", "application/json")
 MAX_CURSOR = 10**15
-
-
-class RunState(BaseModel):
-    """How a run stands. `last_seq` is the number of its newest event."""
-
-    run_id: str
-    status: Status
-    question: str
-    mode: Mode
-    attempt: int
-    last_seq: int
-    created_at: float
-    ended_at: float | None
 
 
 def event_schemas() -> dict[str, Any]:
@@ -59,19 +46,6 @@ def _form(accept: str) -> Form:
     """The first form that the header names; events when it names none."""
     wanted = [part.split(";")[0].strip().lower() for part in accept.split(",")]
     return next((form for name in wanted for form in FORMS if form == name), "text/event-stream")
-
-
-def _state(run: Run) -> RunState:
-    return RunState(
-        run_id=run.run_id,
-        status=run.status,
-        question=run.query.question,
-        mode=run.query.mode,
-        attempt=run.attempt,
-        last_seq=run.last_seq,
-        created_at=run.created_at,
-        ended_at=run.ended_at,
-    )
 
 
 async def _follow(
@@ -161,7 +135,7 @@ async def query(
 @router.get("/runs/{run_id}")
 async def state(run_id: str, runner: RunnerHere, caller: CallerHere) -> RunState:
     """How a run stands."""
-    return _state(await runner.state(run_id, caller=caller))
+    return run_state(await runner.state(run_id, caller=caller))
 
 
 @router.get("/runs/{run_id}/events", response_model=RunResult, responses=_documented("The run's events."))
@@ -187,4 +161,4 @@ async def events(
 @router.post("/runs/{run_id}/cancel")
 async def cancel(run_id: str, runner: RunnerHere, caller: CallerHere) -> RunState:
     """Stop a run; what it has written is kept. A run that has ended stays as it is."""
-    return _state(await runner.cancel(run_id, "client", caller=caller))
+    return run_state(await runner.cancel(run_id, "client", caller=caller))
