@@ -1,1 +1,68 @@
-"""Streaming RAG on LangGraph: a draft at once, deep retrieval meanwhile, a refinement when it changes the answer."""
+"""Streaming RAG on LangGraph: a draft at once, deep retrieval meanwhile, a refinement when it changes the answer.
+
+The public names are imported when they are first used: the embedded model's child process needs none of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rag_graph.app import create_app
+    from rag_graph.documents import Document, Hit, Passage
+    from rag_graph.errors import RagGraphError
+    from rag_graph.events import Event
+    from rag_graph.graph.build import build_graph
+    from rag_graph.graph.nodes import Nodes
+    from rag_graph.graph.stream import stream_events
+    from rag_graph.index import IndexReport, Library, index_paths
+    from rag_graph.pipeline import Pipeline, open_pipeline
+    from rag_graph.query import Query, Turn
+    from rag_graph.settings import Settings
+    from rag_graph.transcript import Transcript
+
+_HOMES = {
+    "rag_graph.app": ("create_app",),
+    "rag_graph.documents": ("Document", "Hit", "Passage"),
+    "rag_graph.errors": ("RagGraphError",),
+    "rag_graph.events": ("Event",),
+    "rag_graph.graph.build": ("build_graph",),
+    "rag_graph.graph.nodes": ("Nodes",),
+    "rag_graph.graph.stream": ("stream_events",),
+    "rag_graph.index": ("IndexReport", "Library", "index_paths"),
+    "rag_graph.pipeline": ("Pipeline", "open_pipeline"),
+    "rag_graph.query": ("Query", "Turn"),
+    "rag_graph.settings": ("Settings",),
+    "rag_graph.transcript": ("Transcript",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Document",
+    "Event",
+    "Hit",
+    "IndexReport",
+    "Library",
+    "Nodes",
+    "Passage",
+    "Pipeline",
+    "Query",
+    "RagGraphError",
+    "Settings",
+    "Transcript",
+    "Turn",
+    "build_graph",
+    "create_app",
+    "index_paths",
+    "open_pipeline",
+    "stream_events",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
