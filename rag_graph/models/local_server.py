@@ -20,6 +20,9 @@ from rag_graph.errors import ModelUnavailable
 START_TIMEOUT_S: Final = 60.0
 HEALTH_TIMEOUT_S: Final = 5.0
 HEALTH_EVERY_S: Final = 30.0
+COMMAND: Final = (sys.executable, "-P", str(Path(__file__).with_name("local_server_child.py")))
+"""By its path: as a module, the child would import this whole package first."""
+
 END_TIMEOUT_S: Final = 5.0
 START_AGAIN_S: Final = 60.0
 """After a start that failed, so that each question need not wait for another download that cannot work."""
@@ -42,7 +45,7 @@ class LocalServer:
         self,
         gguf: Path | Callable[[], Path],
         *,
-        command: tuple[str, ...] = (sys.executable, "-m", "rag_graph.models.local_server_child"),
+        command: tuple[str, ...] = COMMAND,
         stop_timeout_s: float = 5.0,
     ) -> None:
         """`gguf` may be a function that fetches the file when the server is first needed."""

@@ -1,4 +1,4 @@
-"""The process that runs the embedded language model: `python -m rag_graph.models.local_server_child FILE.gguf`.
+"""The process that runs the embedded language model: `python -P local_server_child.py FILE.gguf`.
 
 It reads an API key from the first line of its standard input, answers with one line of JSON that holds the URL
 it serves at (or an error), and leaves when that input is closed: when its parent closes it, or is gone.
