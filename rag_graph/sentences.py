@@ -4,7 +4,6 @@ Rules, no model: full stops that end nothing (abbreviations, initials, decimals)
 full stops of scripts without spaces. A wrapped line is not a sentence's end; a new block is.
 """
 
-# ruff: noqa: RUF001 - the signs of other scripts are meant
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -105,7 +104,8 @@ class SentenceStream:
 
     def _cut(self, end: int) -> Iterator[Sentence]:
         block = self._block()
-        start, stop = block.end(), len(self._pending[:end].rstrip())
+        stop = len(self._pending[:end].rstrip())
+        start = end - len(self._pending[block.end() : end].lstrip()) if block.end() < end else end
         if block["fence"] and "`" not in self._pending[start:stop]:
             self._fence = block["fence"]
         elif start < stop and not _RULE.fullmatch(self._pending, start, stop):

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_graph.sentences import MAX_SENTENCE_CHARS, Sentence, SentenceStream, sentence_spans, sentences
@@ -66,7 +66,8 @@ def test_a_wrapped_line_does_not_end_a_sentence_and_a_blank_one_does() -> None:
 
 
 def test_each_block_of_markdown_is_its_own_sentence() -> None:
-    text = "# Title. More\nIntro:\n- one\n- [ ] two. Three\n1. four\n\n> five\n> six\n\n| a. B | c |\n|---|---|\n| d | e |\n"
+    text = "# Title. More\nIntro:\n- one\n- [ ] two. Three\n1. four\n\n> five\n> six\n\n"
+    text += "| a. B | c |\n|---|---|\n| d | e |\n"
     kinds = [(sentence.kind, text[sentence.start : sentence.end]) for sentence in sentences(text)]
     assert kinds == [
         ("heading", "Title. More"),
@@ -110,6 +111,7 @@ def test_a_stretch_without_an_end_is_cut() -> None:
     assert all(end - start <= MAX_SENTENCE_CHARS for start, end in spans)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_spans_are_in_order_apart_and_without_outer_space(text: str) -> None:
     before = 0
@@ -119,6 +121,7 @@ def test_spans_are_in_order_apart_and_without_outer_space(text: str) -> None:
         before = end
 
 
+@settings(deadline=None)
 @given(TEXTS, st.lists(st.integers(min_value=0), max_size=8))
 def test_pieces_give_the_same_sentences_as_the_whole(text: str, cuts: list[int]) -> None:
     assert fed_in_pieces(text, cuts) == sentences(text)

@@ -82,17 +82,22 @@ class MarkerScanner:
                     continue
             yield self._pass(special[0])
             at = special.end()
-            if sign in "`~":
-                self._run = special[0]
-                if at < len(text):
-                    self._end_run(text[at])
-            elif sign == "\n":
-                self._line, self._ticks = "", 0
-            elif sign == "(" and not self._is_verbatim() and self._recent.endswith("]("):
-                self._in_target = True
-                begin, at = at, self._skip_target(text, at)
-                yield self._pass(text[begin:at])
+            end = self._follow(sign, special[0], text, at)
+            yield self._pass(text[at:end])
+            at = end
         yield self._pass(text[at:])
+
+    def _follow(self, sign: str, run: str, text: str, at: int) -> int:
+        """Note what a sign that was passed on changes; give where the scan goes on."""
+        if sign in "`~":
+            self._run = run
+            if at < len(text):
+                self._end_run(text[at])
+        elif sign == "\n":
+            self._line, self._ticks = "", 0
+        elif sign == "(" and not self._is_verbatim() and self._recent.endswith("]("):
+            return self._skip_target(text, at)
+        return at
 
     def _more_of_run(self, text: str) -> int:
         """Find where the run of backticks or tildes that the last piece ended in ends in this one."""

@@ -1,18 +1,10 @@
 """What a sentence says, as far as it can be compared without a model: its words, numbers, names and their order."""
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-
-NUMBER_WORDS = {
-    word: str(value)
-    for value, word in enumerate(
-        "zero . two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-        " eighteen nineteen twenty".split()  # noqa: SIM905 - a table of words reads best as a sentence
-    )
-    if word != "."
-} | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90"}
 
 
 def _words(listed: str) -> frozenset[str]:
@@ -25,35 +17,41 @@ def _table(listed: str) -> dict[str, str]:
     return {word: key.strip() for key, words in rows for word in words.split()}
 
 
+NUMBER_WORDS = _table(
+    "0: zero; 2: two; 3: three; 4: four; 5: five; 6: six; 7: seven; 8: eight; 9: nine; 10: ten; 11: eleven; 12: twelve;"
+    " 13: thirteen; 14: fourteen; 15: fifteen; 16: sixteen; 17: seventeen; 18: eighteen; 19: nineteen; 20: twenty;"
+    " 30: thirty; 40: forty; 50: fifty; 60: sixty; 70: seventy; 80: eighty; 90: ninety"
+)
+"""Not "one", which is seldom a number."""
 STOP_WORDS = _words(
-    "a an the this that these those it its he him his she her hers they them their theirs we us our you your i me my"
-    " is are was were be been being am has have had having do does did done will would shall should can"
-    " and or but so if then than as at by for from in into of on onto to with within about over under between"
-    " through during also too very more most less least much many some any such own same other both each"
-    " there here where when which who whom whose what why how while because since until after before again further"
-    " once just only not no nor own up down out off above below"
-    " however therefore moreover additionally furthermore overall thus hence indeed namely respectively according"
-    " upon per via along across around among amongst against toward towards"
+    "a an the this that these those it its he him his she her hers they them their theirs we us our you your i me"
+    " my is are was were be been being am has have had having do does did done will would shall should can and or"
+    " but so if then than as at by for from in into of on onto to with within about over under between through"
+    " during also too very more most less least much many some any such own same other both each there here where"
+    " when which who whom whose what why how while because since until after before again further once just only not"
+    " no nor own up down out off above below however therefore moreover additionally furthermore overall thus hence"
+    " indeed namely respectively according upon per via along across around among amongst against toward towards"
 )
 NEGATIONS = _words("not no never none neither nor without cannot non nobody nothing nowhere hardly barely scarcely isn")
 PREPOSITIONS = _words(
-    "by from to in into of on onto at for with within than between over under through during since until after before"
-    " above below against towards toward via per without unlike like"
+    "by from to in into of on onto at for with within than between over under through during since until after"
+    " before above below against towards toward via per without unlike like"
 )
 PRONOUNS = _words("it its he his she her they their this these him them")
 CONJUNCTIONS = _words("and but while whereas or nor although though which who whose because so")
 LEAD_INS = PREPOSITIONS | _words("when where if because unlike like while although despite as once")
 UNITS = _table(
-    "m: m metre metres meter meters; km: km kilometre kilometres kilometer kilometers; cm: cm centimetre centimetres"
-    " centimeter centimeters; mm: mm millimetre millimetres millimeter millimeters; ft: ft foot feet; inch: inch inches;"
-    " mi: mi mile miles; kg: kg kilogram kilograms kilo kilos; g: g gram grams; mg: mg milligram milligrams; mcg: mcg"
-    " microgram micrograms ug; t: tonne tonnes ton tons; lb: lb lbs pound pounds; l: litre litres liter liters; ml: ml"
-    " millilitre millilitres milliliter milliliters; second: second seconds sec secs s; th: th st nd rd; ms: ms millisecond milliseconds;"
-    " minute: minute minutes min mins; hour: hour hours hr hrs; day: day days; week: week weeks; month: month months;"
-    " year: year years; century: century centuries; decade: decade decades; %: percent; °c: celsius; °f: fahrenheit;"
-    " k: kelvin; usd: dollar dollars usd; eur: euro euros eur; gbp: gbp; kb: kb kilobyte kilobytes; mb: mb megabyte"
-    " megabytes; gb: gb gigabyte gigabytes; tb: tb terabyte terabytes; byte: byte bytes; bit: bit bits; hz: hz hertz;"
-    " khz: khz; mhz: mhz; ghz: ghz; w: watt watts; kw: kw kilowatt kilowatts; mw: mw megawatt megawatts"
+    "m: m metre metres meter meters; km: km kilometre kilometres kilometer kilometers; cm: cm centimetre"
+    " centimetres centimeter centimeters; mm: mm millimetre millimetres millimeter millimeters; ft: ft foot feet;"
+    " inch: inch inches; mi: mi mile miles; kg: kg kilogram kilograms kilo kilos; g: g gram grams; mg: mg milligram"
+    " milligrams; mcg: mcg microgram micrograms ug; t: tonne tonnes ton tons; lb: lb lbs pound pounds; l: litre"
+    " litres liter liters; ml: ml millilitre millilitres milliliter milliliters; second: second seconds sec secs s;"
+    " th: th st nd rd; ms: ms millisecond milliseconds; minute: minute minutes min mins; hour: hour hours hr hrs;"
+    " day: day days; week: week weeks; month: month months; year: year years; century: century centuries; decade:"
+    " decade decades; %: percent; °c: celsius; °f: fahrenheit; k: kelvin; usd: dollar dollars usd; eur: euro euros"
+    " eur; gbp: gbp; kb: kb kilobyte kilobytes; mb: mb megabyte megabytes; gb: gb gigabyte gigabytes; tb: tb"
+    " terabyte terabytes; byte: byte bytes; bit: bit bits; hz: hz hertz; khz: khz; mhz: mhz; ghz: ghz; w: watt"
+    " watts; kw: kw kilowatt kilowatts; mw: mw megawatt megawatts"
 )
 SIGNS = {"%": "%", "$": "usd", "€": "eur", "£": "gbp", "¥": "jpy", "°": "°", "°c": "°c", "°f": "°f"}
 MULTIPLIERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12} | {
@@ -61,27 +59,31 @@ MULTIPLIERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 1
     "bn": 10**9,
 }
 BOUNDS = _table(
-    "more: more over above exceeding exceeds least minimum exceeded; less: less under below fewer most maximum up within"
-    " almost nearly"
+    "more: more over above exceeding exceeds least minimum exceeded; less: less under below fewer most maximum up"
+    " within almost nearly"
 )
 IRREGULAR = _table(
-    "win: won winning; build: built building; fall: fell fallen; begin: began begun beginning;"
-    " write: wrote written writing; hold: held; make: made making; sell: sold; buy: bought; lead: led; become: became;"
-    " grow: grew grown; pay: paid; take: took taken taking; give: gave given giving; find: found; found: founded founder"
-    " founders founding; know: known knew; see: saw seen; run: ran running; send: sent; spend: spent; leave: left; lose:"
-    " lost losing; keep: kept; lie: lay lain; draw: drew drawn; drive: drove driven driving; choose: chose chosen; speak:"
-    " spoke spoken; break: broke broken; beat: beaten; say: said; think: thought; teach: taught; bring: brought; catch:"
-    " caught; meet: met; child: children; man: men; woman: women; person: people; die: died dying death; tall: taller"
-    " tallest height; long: longer longest length; wide: wider widest width; deep: deeper deepest depth; large: larger"
-    " largest; high: higher highest; old: older oldest; small: smaller smallest; weigh: weight"
-    " weighs weighed; set: setting; get: got getting; cut: cutting; use: using used uses usage; locate: location located;"
-    " increase: increase increases increased increasing raise raises raised raising rise rises rose risen rising; decrease:"
-    " decrease decreases decreased decline declines declined drop drops dropped; begin: start starts started starting;"
-    " end: finish finishes finished; buy: purchase purchases purchased; large: big bigger biggest"
+    "win: won winning; build: built building; fall: fell fallen; begin: began begun beginning; write: wrote written"
+    " writing; hold: held; make: made making; sell: sold; buy: bought; lead: led; become: became; grow: grew grown;"
+    " pay: paid; take: took taken taking; give: gave given giving; find: found; found: founded founder founders"
+    " founding; know: known knew; see: saw seen; run: ran running; send: sent; spend: spent; leave: left; lose: lost"
+    " losing; keep: kept; lie: lay lain; draw: drew drawn; drive: drove driven driving; choose: chose chosen; speak:"
+    " spoke spoken; break: broke broken; beat: beaten; say: said; think: thought; teach: taught; bring: brought;"
+    " catch: caught; meet: met; child: children; man: men; woman: women; person: people; die: died dying death;"
+    " tall: taller tallest height; long: longer longest length; wide: wider widest width; deep: deeper deepest"
+    " depth; large: larger largest; high: higher highest; old: older oldest; small: smaller smallest; weigh: weight"
+    " weighs weighed; set: setting; get: got getting; cut: cutting; use: using used uses usage; locate: location"
+    " located; increase: increase increases increased increasing raise raises raised raising rise rises rose risen"
+    " rising; decrease: decrease decreases decreased decline declines declined drop drops dropped; begin: start"
+    " starts started starting; end: finish finishes finished; buy: purchase purchases purchased; large: big bigger"
+    " biggest"
 )
 
 _TOKEN = re.compile(
-    r"(?P<number>(?<![\w.])\d+(?:[.,]\d+)*)|(?P<name>[^\W\d_](?:[\w.&]*\w)?)|(?P<sign>[%$€£¥]|°[CF]?)|(?P<break>[;:()—–|]|,(?! ?\d))"
+    r"(?P<number>(?<![\w.])\d+(?:[.,]\d+)*)"
+    r"|(?P<name>[^\W\d_](?:[\w.&]*\w)?)"
+    r"|(?P<sign>[%$€£¥]|°[CF]?)"
+    r"|(?P<break>[;:()—–|]|,(?! ?\d))"
 )
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 _UNSPACED_NEGATION = re.compile(r"[不没沒無无未非]|ない|ません|なかった|않|없|안 ")
@@ -172,12 +174,12 @@ class Statement:
                 found[word.clause] |= {word.stem}
         return found
 
-    def about(self, subject: Set[str]) -> "Statement":
+    def about(self, subject: AbstractSet[str]) -> "Statement":
         """Say who the pronoun at the beginning stands for."""
         named = (Word(name, at - len(subject), 0, "", is_name=True) for at, name in enumerate(sorted(subject)))
         return replace(self, words=(*named, *self.words))
 
-    def with_names(self, small_words: Set[str]) -> "Statement":
+    def with_names(self, small_words: AbstractSet[str]) -> "Statement":
         """Take a capital at the beginning for a name's, unless the word is known in small letters."""
         first = next(iter(self.words), None)
         if (
@@ -196,8 +198,9 @@ def stem(word: str) -> str:
     """Reduce an English word in small letters to what its forms share, lightly."""
     if word in IRREGULAR:
         return IRREGULAR[word]
-    for ending, least in () if word.endswith(_NO_PLURAL) else _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= least:
+    endings = {} if word.endswith(_NO_PLURAL) else _ENDINGS
+    for ending, least in endings.items():
+        if word.endswith(ending) and len(word) - len(ending) >= int(least):
             word = word[: -len(ending)]
             break
     if len(word) > _SHORTEST_DOUBLE and word[-1] == word[-2] and word[-1] not in "aeiouls":
@@ -207,16 +210,11 @@ def stem(word: str) -> str:
 
 _SHORTEST_DOUBLE = 3
 _NO_PLURAL = ("ss", "us", "is")
-_ENDINGS = tuple(
-    (ending, int(least))
-    for ending, least in (
-        row.split(":")
-        for row in (
-            "izations:3 ization:3 ations:4 ation:4 ements:4 ement:4 ments:4 ment:4 ings:3 ions:4 ion:4 ing:3 edly:4"
-            " ies:9 ed:3 ers:4 er:5 ily:9 ly:4 es:4 's:1 ’s:1 s:3"
-        ).split()
-    )
+_ENDINGS = _table(
+    "3: izations ization; 4: ations ation ements ement ments ment; 3: ings; 4: ions ion; 3: ing; 3: ed; 4: ers; 5: er;"
+    " 4: ly es; 3: s"
 )
+"""Endings and the least that must be left before them, the longer ones first."""
 
 
 def take_apart(sentence: str) -> Statement:

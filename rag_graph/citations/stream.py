@@ -132,9 +132,7 @@ class CitationStream:
     def _attribute(self, part: _Part, *, has_dead_marker: bool = False) -> Iterator[Fact]:
         """Find a source for what the model did not cite, or flag it."""
         claim = part.claim
-        if claim.stems <= self._question.stems or not self._evidence.knows_language_of(claim):
-            return
-        if len(claim.stems) < _CLAIM_WORDS:
+        if claim.stems <= self._question.stems or not self._evidence.can_judge(claim):
             return
         support = self._evidence.support_anywhere(claim)
         if support:
@@ -175,22 +173,19 @@ def cite(answer: str, passages: Sequence[NumberedPassage], *, question: str, ver
     return [*stream.feed(answer), *stream.finish()]
 
 
-_CLAIM_WORDS = 3
 _REFUSAL = re.compile(
-    r"\b(?:do(?:es)?|did) ?n[o'’]t (?:\w+ ){0,2}"
-    r"(?:say|mention|contain|provide|include|specif|state|give|discuss|address|cover|indicate|answer|describe|explain|know)"
+    r"\b(?:do(?:es)?|did) ?n[o'’]t (?:\w+ ){0,2}(?:say|mention|contain|provide|include|specif|state|give|discuss"
+    r"|address|cover|indicate|answer|describe|explain|know)"
     r"|\b(?:i|we) (?:cannot|can['’]t|could not|couldn['’]t|am not|was unable|am unable)\b"
     r"|\bno (?:information|mention|answer|relevant|source|passage|details?)\b"
     r"|\bnot (?:mentioned|specified|stated|provided|found) in\b",
     re.IGNORECASE,
 )
+_SPEAKER = re.compile(r"\b(?:sources?|passages?|documents?|context|texts?|excerpts?|information|i|we)\b", re.IGNORECASE)
 _CHAT = re.compile(
-    r"\W*(?:here (?:is|are)|let me|sure\b|certainly|of course|i hope|hope this|in summary[,:]?$|please|i (?:found|will|can)"
+    r"\W*(?:here (?:is|are)|let me|sure\b|certainly|of course|i hope|hope this|in summary[,:]?$|please"
+    r"|i (?:found|will|can)"
     r"|based on the (?:sources|passages|documents|context)[^,]*[,:]?$|thank|you can find|sources?:|references?:)",
-    re.IGNORECASE,
-)
-_SOURCES_SPEAK = re.compile(
-    r"\b(?:sources?|passages?|documents?|context|texts?|excerpts?|i|we|information|not (?:mentioned|specified|stated|provided|found) in)\b",
     re.IGNORECASE,
 )
 _NO_TEXT_BETWEEN = re.compile(r"[\s,;]*(?:and)?[\s,;]*")
@@ -201,7 +196,7 @@ def _is_no_claim(words: str) -> bool:
     bare = words.rstrip(" *_\"'”’)")
     if bare.endswith(("?", ":", "？", "：")) or _CHAT.match(words):
         return True
-    return bool(_REFUSAL.search(words) and _SOURCES_SPEAK.search(words))
+    return bool(_REFUSAL.search(words) and _SPEAKER.search(words))
 
 
 def _without(markers: Sequence[Marker], words: str, sentence: Sentence) -> str:

@@ -1,7 +1,8 @@
-"""Whether a sentence of a source says what a claim says: strict rules over words, numbers, names, order and negation."""
+"""Whether a source sentence says what a claim says: strict rules over words, numbers, names, order and negation."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -20,6 +21,8 @@ class Thresholds:
     coverage_of_found: float = 0.86
     """When we find the passage ourselves."""
     content_words: int = 3
+    longest_claim: int = 60
+    """Content words; a longer stretch is no sentence, and comparing it would take long."""
     coverage_of_clause: float = 0.6
     """No clause of a claim may be mostly new."""
     coverage_of_question: float = 0.5
@@ -100,8 +103,10 @@ class Evidence:
         plain = [source.said.plain for sources in self._sources.values() for source in sources]
         return frozenset().union(*plain)
 
-    def knows_language_of(self, claim: Statement) -> bool:
-        """Tell whether the claim seems to be in a language of the passages."""
+    def can_judge(self, claim: Statement) -> bool:
+        """Tell whether the claim is a sentence's, and seems to be in a language of the passages."""
+        if not self._thresholds.content_words <= len(claim.stems) <= self._thresholds.longest_claim:
+            return False
         if claim.is_unspaced:
             return not claim.stems.isdisjoint(self._weights)
         return len(claim.plain & self._vocabulary) >= self._thresholds.known_words * len(claim.plain)
@@ -119,6 +124,8 @@ class Evidence:
         return self._best(self.passages, claim, coverage=self._thresholds.coverage_of_found)
 
     def _best(self, numbers: Iterable[int], claim: Statement, *, coverage: float) -> Support | None:
+        if len(claim.words) > self._thresholds.longest_claim:
+            return None
         claim = claim.with_names(self._small_words)
         found = [
             Support(self.passages[number], source.start, source.end, round(covered, 3))
@@ -168,7 +175,7 @@ def _agrees(claim: Statement, said: Statement) -> bool:
 
 
 def _source_sentences(
-    passage: NumberedPassage, statements: Iterable[tuple[Sentence, Statement]], small_words: Set[str]
+    passage: NumberedPassage, statements: Iterable[tuple[Sentence, Statement]], small_words: AbstractSet[str]
 ) -> Iterator[SourceSentence]:
     subject = take_apart(". ".join((*passage.heading, passage.title))).stems
     for sentence, plain in statements:
@@ -356,7 +363,7 @@ def _swaps_cases(claim: Statement, said: Statement) -> bool:
     )
 
 
-_RELATIONS = frozenset("to from than against for with without under unlike like after before".split())
+_RELATIONS = _words("to from than against for with without under unlike like after before")
 
 
 def _moves_subject(claim: Statement, said: Statement) -> bool:

@@ -10,6 +10,7 @@ from rag_graph.citations import cite
 from rag_graph.events import Citation, NumberedPassage
 
 Split = Literal["tuning", "held_out", "fresh"]
+"""Rules were tuned on the first only. The second was written before them, the third after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def load(split: Split) -> tuple[list[NumberedPassage], list[LabelledClaim]]:
     """Read the passages of a split, numbered from 1, and the claims about them."""
     lines = Path(__file__).with_name("labelled.jsonl").read_text(encoding="utf-8").splitlines()
     groups = [group for group in map(json.loads, lines) if group["split"] == split]
-    passages = [_passage(number, group["title"], group["content"]) for number, group in enumerate(groups, 1)]
+    passages = [number_passage(number, group["title"], group["content"]) for number, group in enumerate(groups, 1)]
     claims = [
         LabelledClaim(number, claim["claim"], claim["kind"], claim["support"])
         for number, group in enumerate(groups, 1)
@@ -74,7 +75,8 @@ def score(verdicts: list[Verdict]) -> Score:
     return Score(right / max(cited, 1), right / supported, cited, supported)
 
 
-def _passage(number: int, title: str, content: str) -> NumberedPassage:
+def number_passage(number: int, title: str, content: str) -> NumberedPassage:
+    """Make a passage that does not begin where its document does."""
     start = 1_000 * number
     return NumberedPassage(
         number=number,

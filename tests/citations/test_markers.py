@@ -1,5 +1,7 @@
+from itertools import pairwise
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_graph.citations.markers import MAX_HELD_CHARS, MarkerScanner
@@ -107,14 +109,16 @@ def test_markers_count_again_after_code() -> None:
     assert [number for number, _ in scan("`a [1]` [2]\n```\n[1]\n```\nOpen ` tick [1]\nTall [3]")[1]] == [2, 3]
 
 
+@settings(deadline=None)
 @given(TEXTS, st.lists(st.integers(min_value=0), max_size=8))
 def test_pieces_give_the_same_text_and_markers_as_the_whole(text: str, cuts: list[int]) -> None:
     borders = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
-    pieces = [text[start:end] for start, end in zip(borders, borders[1:], strict=False)]
+    pieces = [text[start:end] for start, end in pairwise(borders)]
     assert scan(*pieces) == scan(text)
     assert scan(*text) == scan(text)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_no_more_is_held_back_than_an_unfinished_marker(raw: str) -> None:
     scanner = MarkerScanner(frozenset())
@@ -132,6 +136,7 @@ def _length_dropped(scanner: MarkerScanner) -> list[int]:
     return [MAX_HELD_CHARS for _ in scanner.found]
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_without_brackets_the_text_passes_unchanged(text: str) -> None:
     plain = text.replace("[", "").replace("【", "")

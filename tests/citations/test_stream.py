@@ -1,7 +1,8 @@
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_graph.citations import CitationStream, cite
@@ -212,15 +213,17 @@ ANSWERS = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None, max_examples=50)
 @given(ANSWERS, st.lists(st.integers(min_value=0), max_size=8))
 def test_pieces_give_the_same_text_and_facts_as_the_whole(answer: str, cuts: list[int]) -> None:
     borders = [0, *sorted(cut % (len(answer) + 1) for cut in cuts), len(answer)]
-    in_pieces = fed(*(answer[start:end] for start, end in zip(borders, borders[1:], strict=False)))
+    in_pieces = fed(*(answer[start:end] for start, end in pairwise(borders)))
     in_one = fed(answer)
     assert text_of(in_pieces) == text_of(in_one) == text_of(fed(*answer))
     assert findings(in_pieces) == findings(in_one) == findings(fed(*answer))
 
 
+@settings(deadline=None, max_examples=50)
 @given(ANSWERS)
 def test_every_span_is_exact(answer: str) -> None:
     facts = fed(answer)
@@ -234,6 +237,7 @@ def test_every_span_is_exact(answer: str) -> None:
             assert 0.0 < fact.score <= 1.0
 
 
+@settings(deadline=None, max_examples=50)
 @given(ANSWERS.filter(lambda answer: "[99]" not in answer))
 def test_text_is_never_far_behind_the_model(answer: str) -> None:
     stream = CitationStream(PASSAGES, version=1, question=QUESTION)
