@@ -1,4 +1,4 @@
-"""The ASGI app: which routes there are, what opens and closes with it, and which status an error is."""
+"""The ASGI app: which routes there are, and what opens and closes with it."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -9,53 +9,18 @@ from typing import Any, Literal
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
 
-from rag_graph.errors import (
-    BadCursor,
-    ContextTooLong,
-    DocumentNotFound,
-    Draining,
-    KeyMalformed,
-    KeyReused,
-    LibraryError,
-    LogUnavailable,
-    ModelBusy,
-    ModelError,
-    RagGraphError,
-    RetrievalFailed,
-    RunExpired,
-    SettingsError,
-    TooManyRuns,
-    UnknownRun,
-)
+from rag_graph.errors import DocumentNotFound, Draining, RagGraphError
 from rag_graph.events import Event
 from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.query import Query
+from rag_graph.runs.runner import DRAINING_RETRY_S
 from rag_graph.settings import Settings
-from rag_graph.transports import langserve, runs
-
-STATUSES: dict[type[RagGraphError], int] = {
-    RunExpired: 410,
-    UnknownRun: 404,
-    DocumentNotFound: 404,
-    BadCursor: 422,
-    KeyMalformed: 422,
-    KeyReused: 422,
-    ContextTooLong: 422,
-    TooManyRuns: 429,
-    ModelBusy: 429,
-    Draining: 503,
-    LibraryError: 503,
-    LogUnavailable: 503,
-    RetrievalFailed: 503,
-    SettingsError: 503,
-    ModelError: 502,
-    RagGraphError: 500,
-}
-"""The first class that an error is an instance of tells its status."""
+from rag_graph.transports import langserve, refusals, runs
 
 SUMMARY = "Streaming RAG: a draft at once, deep retrieval meanwhile, a refinement when it changes the answer."
 
@@ -93,18 +58,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     app = FastAPI(title="rag_graph", version=version("rag-graph"), lifespan=lifespan, summary=SUMMARY)
+    app.state.heartbeat_s = settings.heartbeat_s
     app.include_router(runs.router)
     _add_health(app)
     _add_langserve(app)
-    app.add_exception_handler(RagGraphError, _explain)
-    app.add_exception_handler(RequestValidationError, _explain_input)
-    app.add_exception_handler(ValidationError, _explain_input)
+    app.add_exception_handler(RagGraphError, refusals.explain)
+    app.add_exception_handler(RequestValidationError, refusals.explain_input)
+    app.add_exception_handler(ValidationError, refusals.explain_input)
+    app.add_exception_handler(HTTPException, refusals.explain_http)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 
 def _add_health(app: FastAPI) -> None:
-    @app.get("/health", tags=["server"])
+    @app.get("/health", tags=["server"], responses={503: {"model": Health, "description": "It cannot now."}})
     async def health(request: Request, response: Response) -> Health:
         """Whether the server can answer questions; 503 when it cannot."""
         pipeline = _pipeline(request)
@@ -123,7 +90,7 @@ def _add_health(app: FastAPI) -> None:
             return Health(status="draining", problem="This server is about to stop.", **known)
         return Health(status="ready", documents=documents, passages=passages, **known)
 
-    @app.get("/documents/{document_id}", tags=["library"])
+    @app.get("/documents/{document_id}", tags=["library"], responses=refusals.documented(404, 422, 503))
     async def document(request: Request, document_id: str) -> DocumentText:
         """A document's whole text."""
         found = await asyncio.to_thread(_pipeline(request).library.document, document_id)
@@ -144,8 +111,12 @@ def _add_langserve(app: FastAPI) -> None:
         return pipeline.ask(query, config)
 
     async def ready(request: Request) -> None:
-        if request.method == "POST":
-            await _pipeline(request).check_ready()
+        if request.method != "POST":
+            return
+        pipeline = _pipeline(request)
+        if pipeline.runner.draining:
+            raise Draining("This server is about to stop: ask again.", retry_after_s=DRAINING_RETRY_S)
+        await pipeline.check_ready()
 
     langserve.serve(app, ask, dependencies=[Depends(ready)])
 
@@ -153,35 +124,6 @@ def _add_langserve(app: FastAPI) -> None:
 def _pipeline(request: Request) -> Pipeline:
     pipeline: Pipeline = request.app.state.pipeline
     return pipeline
-
-
-async def _explain(_: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, RagGraphError):
-        raise error
-    status = next(status for kind, status in STATUSES.items() if isinstance(error, kind))
-    retry_after_s = getattr(error, "retry_after_s", None)
-    headers = {"retry-after": str(max(1, round(retry_after_s)))} if retry_after_s else None
-    body = {"error": {"code": error.code, "message": str(error), "retryable": error.retryable}}
-    return JSONResponse(body, status_code=status, headers=headers)
-
-
-async def _explain_input(_: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, RequestValidationError | ValidationError):
-        raise error
-    problems = [_without_input(problem) for problem in error.errors()]
-    first = problems[0]
-    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "header", "__root__"))
-    message = f"{field}: {first['msg']}" if field else str(first["msg"])
-    body = {
-        "error": {"code": "invalid_request", "message": message, "field": field, "retryable": False},
-        "detail": problems,
-    }
-    return JSONResponse(body, status_code=422)
-
-
-def _without_input(problem: Any) -> dict[str, Any]:
-    """What was wrong, without sending back what was sent."""
-    return {"loc": [str(part) for part in problem["loc"]], "msg": str(problem["msg"]), "type": str(problem["type"])}
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -91,6 +91,7 @@ class Settings(BaseSettings):
         default=120, gt=0, description="A model may take this long before its first token."
     )
 
+    heartbeat_s: float = Field(default=15, gt=0, description="A stream of events is never silent for longer.")
     run_grace_s: float = Field(default=30, ge=0, description="A run without readers goes on for this long.")
     drain_s: int = Field(default=20, ge=0, description="A server that stops lets its runs go on for this long.")
     max_runs: int = Field(default=64, ge=1, description="Runs that one server process executes at a time.")

@@ -1,9 +1,11 @@
 """Our own endpoints: ask, follow, look at and cancel runs."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from contextlib import aclosing
 from functools import partial
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request, Response
@@ -18,11 +20,13 @@ from rag_graph.query import Query
 from rag_graph.runs.log import Cursor, Entry
 from rag_graph.runs.runner import Runner
 from rag_graph.transcript import Transcript
+from rag_graph.transports.refusals import documented
 from rag_graph.transports.sse import EVENT_STREAM, HEARTBEAT, JSON_LINES, FrameStream, gone
 
 Form = Literal["text/event-stream", "application/x-ndjson", "application/json"]
 FORMS: tuple[Form, ...] = ("text/event-stream", "application/x-ndjson", "application/json")
 MAX_CURSOR = 10**15
+_WEIGHT = re.compile(r"q=(0(\.\d{0,3})?|1(\.0{0,3})?)", re.ASCII)
 
 
 def event_schemas() -> dict[str, Any]:
@@ -32,20 +36,27 @@ def event_schemas() -> dict[str, Any]:
     return definitions | {"Event": schema}
 
 
-def _documented(description: str) -> dict[int | str, dict[str, Any]]:
+def _documented(description: str, *refused: int) -> dict[int | str, dict[str, Any]]:
     event = {"$ref": "#/components/schemas/Event"}
     return {
         200: {
             "description": description,
             "content": {EVENT_STREAM: {"schema": event}, JSON_LINES: {"schema": event}},
         },
+        **documented(*refused),
     }
 
 
 def _form(accept: str) -> Form:
-    """The first form that the header names; events when it names none."""
-    wanted = [part.split(";")[0].strip().lower() for part in accept.split(",")]
-    return next((form for name in wanted for form in FORMS if form == name), "text/event-stream")
+    """The form that the header likes best, of equals the first; events when it names none."""
+    ranked = sorted(map(_weighed, accept.split(",")), key=itemgetter(1), reverse=True)
+    return next((form for name, weight in ranked for form in FORMS if form == name and weight > 0), EVENT_STREAM)
+
+
+def _weighed(part: str) -> tuple[str, float]:
+    name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    weights = [value for value in parameters if _WEIGHT.fullmatch(value)]
+    return name, float(weights[0][2:]) if weights else 1.0
 
 
 async def _follow(
@@ -66,7 +77,14 @@ async def _follow(
     if form == JSON_LINES:
         return FrameStream(batches, json_line, media_type=JSON_LINES, headers=named)
     frame = partial(sse_frame, cursor.run_id)
-    return FrameStream(batches, frame, media_type=EVENT_STREAM, headers=named, heartbeat=HEARTBEAT)
+    return FrameStream(
+        batches,
+        frame,
+        media_type=EVENT_STREAM,
+        headers=named,
+        heartbeat=HEARTBEAT,
+        heartbeat_s=request.app.state.heartbeat_s,
+    )
 
 
 async def _whole(request: Request, runner: Runner, run_id: str, *, caller: str, headers: Mapping[str, str]) -> Response:
@@ -110,7 +128,11 @@ LastEventId = Annotated[str, Header(description="Go on after this event, written
 router = APIRouter(tags=["runs"])
 
 
-@router.post("/query", response_model=RunResult, responses=_documented("The run's events, or its result."))
+@router.post(
+    "/query",
+    response_model=RunResult,
+    responses=_documented("The run's events, or its result.", 400, 404, 410, 422, 429, 503),
+)
 async def query(
     request: Request,
     asked: Query,
@@ -132,13 +154,18 @@ async def query(
     return await _follow(request, runner, Cursor(run_id, 0), caller=caller, form=form, headers=headers)
 
 
-@router.get("/runs/{run_id}")
+@router.get("/runs/{run_id}", responses=documented(404, 410, 422, 503))
 async def state(run_id: str, runner: RunnerHere, caller: CallerHere) -> RunState:
     """How a run stands."""
     return run_state(await runner.state(run_id, caller=caller))
 
 
-@router.get("/runs/{run_id}/events", response_model=RunResult, responses=_documented("The run's events."))
+@router.get(
+    "/runs/{run_id}/events",
+    response_model=RunResult,
+    responses=_documented("The run's events, or its result.", 404, 410, 422, 503)
+    | {204: {"description": "The run has ended and all of it was seen."}},
+)
 async def events(
     request: Request,
     run_id: str,
@@ -158,7 +185,7 @@ async def events(
     return await _follow(request, runner, cursor, caller=caller, form=form)
 
 
-@router.post("/runs/{run_id}/cancel")
+@router.post("/runs/{run_id}/cancel", responses=documented(404, 410, 422, 503))
 async def cancel(run_id: str, runner: RunnerHere, caller: CallerHere) -> RunState:
     """Stop a run; what it has written is kept. A run that has ended stays as it is."""
     return run_state(await runner.cancel(run_id, "client", caller=caller))

@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from time import monotonic
+from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from rag_graph.runs.log import Batch, Entry, Gap
 
-EVENT_STREAM = "text/event-stream"
-JSON_LINES = "application/x-ndjson"
+EVENT_STREAM: Final = "text/event-stream"
+JSON_LINES: Final = "application/x-ndjson"
 HEARTBEAT = b": keep-alive\n\n"
 UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """What keeps proxies from holding frames back."""

@@ -1,0 +1,114 @@
+"""What is answered in place of a run: which status an error is, its one shape, and how the API documents it."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+
+from rag_graph.errors import (
+    BadCursor,
+    ContextTooLong,
+    DocumentNotFound,
+    Draining,
+    InvalidRequest,
+    KeyMalformed,
+    KeyReused,
+    LibraryError,
+    LogUnavailable,
+    ModelBusy,
+    ModelError,
+    RagGraphError,
+    RetrievalFailed,
+    RunExpired,
+    SettingsError,
+    TooManyRuns,
+    UnknownRun,
+)
+
+STATUSES: dict[type[RagGraphError], int] = {
+    RunExpired: 410,
+    UnknownRun: 404,
+    DocumentNotFound: 404,
+    InvalidRequest: 422,
+    BadCursor: 422,
+    KeyMalformed: 422,
+    KeyReused: 422,
+    ContextTooLong: 422,
+    TooManyRuns: 429,
+    ModelBusy: 429,
+    Draining: 503,
+    LibraryError: 503,
+    LogUnavailable: 503,
+    RetrievalFailed: 503,
+    SettingsError: 503,
+    ModelError: 502,
+    RagGraphError: 500,
+}
+"""The first class that an error is an instance of tells its status."""
+
+MEANINGS: Mapping[int, str] = {
+    400: "The body could not be read.",
+    404: "There is nothing under this id.",
+    410: "The run is no longer kept: ask again, with the same idempotency key.",
+    422: "What was sent is not understood; the message names the field.",
+    429: "As many runs as allowed are going on: come back after `Retry-After` seconds.",
+    503: "No question can be answered now; `Retry-After`, where it is given, says when to come back.",
+}
+
+
+class NamedError(BaseModel):
+    """`code` is stable; `message` is a sentence that is safe to show. `field` is set where one was wrong."""
+
+    code: str
+    message: str
+    retryable: bool
+    field: str = ""
+
+
+class Refusal(BaseModel):
+    """The body of every answer that is an error."""
+
+    error: NamedError
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How a route's OpenAPI tells of these refusals."""
+    return {status: {"description": MEANINGS[status], "model": Refusal} for status in statuses}
+
+
+async def explain(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RagGraphError):
+        raise error
+    status = next(status for kind, status in STATUSES.items() if isinstance(error, kind))
+    headers = {"retry-after": str(max(1, round(error.retry_after_s)))} if error.retry_after_s else None
+    return _refusal(status, NamedError(code=error.code, message=str(error), retryable=error.retryable), headers)
+
+
+async def explain_input(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError | ValidationError):
+        raise error
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        field, message = "", "The body is no valid JSON."
+    else:
+        field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "header", "__root__"))
+        message = f"{field}: {first['msg']}" if field else str(first["msg"])
+    return _refusal(422, NamedError(code=InvalidRequest.code, message=message, retryable=False, field=field))
+
+
+async def explain_http(_: Request, error: Exception) -> JSONResponse:
+    """Give what the web framework itself refuses, such as an unknown path, the same shape."""
+    if not isinstance(error, HTTPException):
+        raise error
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    named = NamedError(code=code, message=str(error.detail), retryable=False)
+    return _refusal(error.status_code, named, error.headers)
+
+
+def _refusal(status: int, error: NamedError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(Refusal(error=error).model_dump(), status_code=status, headers=headers)
