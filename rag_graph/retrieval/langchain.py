@@ -6,7 +6,7 @@ from hashlib import blake2b
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
-from pydantic import ConfigDict
+from pydantic import ConfigDict, SkipValidation
 
 from rag_graph.documents import Hit, Passage
 from rag_graph.errors import RagGraphError, RetrievalFailed
@@ -20,7 +20,7 @@ class LibraryRetriever(BaseRetriever):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    retriever: HybridRetriever
+    retriever: SkipValidation[HybridRetriever]
     top_k: int = 10
     filters: Filters | None = None
 
