@@ -1,6 +1,6 @@
 """What is answered in place of a run: which status an error is, its one shape, and how the API documents it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -81,12 +81,25 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": MEANINGS[status], "model": Refusal} for status in statuses}
 
 
+def status_of(kind: type[RagGraphError]) -> int:
+    return next(status for known, status in STATUSES.items() if issubclass(kind, known))
+
+
+def status_of_code(code: str) -> int:
+    """The status of a run that failed with this code."""
+    return next((status_of(kind) for kind in _kinds(RagGraphError) if kind.code == code), 500)
+
+
+def retry_headers(error: RagGraphError) -> dict[str, str]:
+    """When to come back, for errors that know it."""
+    return {"retry-after": str(max(1, round(error.retry_after_s)))} if error.retry_after_s else {}
+
+
 async def explain(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RagGraphError):
         raise error
-    status = next(status for kind, status in STATUSES.items() if isinstance(error, kind))
-    headers = {"retry-after": str(max(1, round(error.retry_after_s)))} if error.retry_after_s else None
-    return _refusal(status, NamedError(code=error.code, message=str(error), retryable=error.retryable), headers)
+    named = NamedError(code=error.code, message=str(error), retryable=error.retryable)
+    return _refusal(status_of(type(error)), named, retry_headers(error))
 
 
 async def explain_input(_: Request, error: Exception) -> JSONResponse:
@@ -112,3 +125,9 @@ async def explain_http(_: Request, error: Exception) -> JSONResponse:
 
 def _refusal(status: int, error: NamedError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     return JSONResponse(Refusal(error=error).model_dump(), status_code=status, headers=headers)
+
+
+def _kinds(kind: type[RagGraphError]) -> Iterator[type[RagGraphError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from _kinds(narrower)
