@@ -72,7 +72,8 @@ async def _follow(
     await runner.check(cursor.run_id, cursor.seq, caller=caller)
     named = {"x-run-id": cursor.run_id, **(headers or {})}
     if form == "application/json":
-        return await _whole(request, runner, cursor.run_id, caller=caller, headers=named)
+        transcript = await read_whole(request, runner, cursor.run_id, caller=caller)
+        return Response(run_result(transcript).model_dump_json(), media_type="application/json", headers=named)
     batches = runner.follow_batches(cursor.run_id, cursor.seq, caller=caller)
     if form == JSON_LINES:
         return FrameStream(batches, json_line, media_type=JSON_LINES, headers=named)
@@ -87,8 +88,8 @@ async def _follow(
     )
 
 
-async def _whole(request: Request, runner: Runner, run_id: str, *, caller: str, headers: Mapping[str, str]) -> Response:
-    """Wait for the end of the run, unless the reader leaves."""
+async def read_whole(request: Request, runner: Runner, run_id: str, *, caller: str) -> Transcript:
+    """Wait for the end of the run, unless the reader leaves: then give what was read so far."""
     transcript = Transcript()
 
     async def read() -> None:
@@ -107,8 +108,7 @@ async def _whole(request: Request, runner: Runner, run_id: str, *, caller: str, 
         reading.cancel()
         leaving.cancel()
         await asyncio.gather(reading, leaving, return_exceptions=True)
-    body = run_result(transcript).model_dump_json()
-    return Response(body, media_type="application/json", headers=dict(headers))
+    return transcript
 
 
 def runner_of(request: Request) -> Runner:
