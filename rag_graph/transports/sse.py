@@ -66,7 +66,8 @@ class FrameStream(Response):
     async def _write(self, send: Send) -> None:
         async with aclosing(self._batches) as batches:
             async for batch in batches:
-                await self._send(send, b"".join(map(self._frame, batch)))
+                if frames := b"".join(map(self._frame, batch)):
+                    await self._send(send, frames)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send(self, send: Send, body: bytes) -> None:
