@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from rag_graph import serving
 from rag_graph.app import create_app
 from rag_graph.errors import IndexMismatch, RagGraphError
 from rag_graph.events import RunFailed
@@ -107,13 +107,7 @@ def serve(
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     if sample:
         _index_sample(settings)
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_level=settings.log_level,
-        timeout_graceful_shutdown=settings.drain_s,
-    )
+    serving.serve(create_app(settings), settings)
 
 
 @cli.command(name="settings")

@@ -23,7 +23,7 @@ LAYERS = (
     "transports telemetry",
     "client evaluation parts terminal notebook",
     "pipeline",
-    "app mcp",
+    "app mcp serving",
     "cli",
 )
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names.split()}

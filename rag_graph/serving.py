@@ -1,0 +1,43 @@
+"""The server process: uvicorn, and how it stops without cutting anybody off."""
+
+import asyncio
+import math
+import socket
+from time import monotonic
+
+import uvicorn
+from fastapi import FastAPI
+
+from rag_graph.pipeline import Pipeline
+from rag_graph.settings import Settings
+
+FAREWELL_S = 3
+"""Readers may take this long for their last frames, however little is left of the time to drain."""
+
+
+def serve(app: FastAPI, settings: Settings) -> None:
+    """Serve until a signal comes; then refuse new runs, and let those that go on end first."""
+    config = uvicorn.Config(app, host=settings.host, port=settings.port, log_level=settings.log_level)
+    DrainingServer(config, app, drain_s=settings.drain_s).run()
+
+
+class DrainingServer(uvicorn.Server):
+    """Keeps its sockets open while it drains: new questions are told to come back, old ones are read to the end.
+
+    A second Ctrl-C ends it at once.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, *, drain_s: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._drain_s = drain_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        pipeline: Pipeline = self._app.state.pipeline
+        began = monotonic()
+        draining = asyncio.create_task(pipeline.runner.drain(self._drain_s))
+        while not draining.done() and not self.force_exit:
+            await asyncio.wait([draining], timeout=0.1)
+        left_s = self._drain_s - (monotonic() - began)
+        self.config.timeout_graceful_shutdown = max(FAREWELL_S, math.ceil(left_s))
+        await super().shutdown(sockets)
