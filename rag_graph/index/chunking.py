@@ -10,6 +10,8 @@ PASSAGE_CHARS = 1_200
 WHOLE_CHARS = 2_000
 """A text without headings stays one passage up to this length."""
 _BLOCK_CHARS = 50_000
+_RULES = " \n\r\t=-"
+"""White space, and the lines that underline headings."""
 
 _SEPARATORS = ["\n\n", "\n", ". ", "? ", "! ", "。", "؟", "।", "; ", ", ", " ", ""]
 
@@ -56,16 +58,14 @@ def chunk(text: str, outline: Sequence[Heading] = ()) -> Iterator[Chunk]:
 
 def _sections(text: str, outline: Sequence[Heading]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
     """The stretches between headings; a heading with nothing under it opens the section that follows."""
-    start, path = 0, list[Heading]()
-    for place, heading in enumerate(outline):
-        body_starts = start + len(path[-1].title) if path and path[-1].start == start else start
-        if text[body_starts : heading.start].strip(" \n\r\t#=-"):
-            yield start, heading.start, tuple(h.title for h in path)
+    start, body, path = 0, 0, list[Heading]()
+    for heading in outline:
+        if text[body : heading.start].strip(_RULES):
+            yield start, heading.start, tuple(above.title for above in path)
             start = heading.start
-        elif not place:
-            start = heading.start if not text[: heading.start].strip() else start
-        path = [h for h in path if h.level < heading.level] + [heading]
-    yield start, len(text), tuple(h.title for h in path)
+        body = text.find("\n", heading.start) + 1 or len(text)
+        path = [above for above in path if above.level < heading.level] + [heading]
+    yield start, len(text), tuple(above.title for above in path)
 
 
 def _blocks(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

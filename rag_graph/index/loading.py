@@ -24,7 +24,7 @@ from rag_graph.index.chunking import Heading
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """A file that is read as a whole; JSON Lines are read line by line and have no limit."""
 MAX_LINE_BYTES = 8 * 1024 * 1024
-_MAX_UNPACKED_BYTES = 4 * MAX_FILE_BYTES
+_MAX_XML_BYTES = MAX_FILE_BYTES
 _MAX_ID_CHARS = 200
 _BINARY_PROBE_BYTES = 8192
 
@@ -278,7 +278,7 @@ def _load_pdf(path: Path) -> Loaded:
 def _load_docx(path: Path) -> Loaded:
     content = _bytes(path)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > _MAX_UNPACKED_BYTES:
+        if sum(entry.file_size for entry in archive.infolist() if entry.filename.endswith(".xml")) > _MAX_XML_BYTES:
             raise DocumentUnreadable("it unpacks to far more than its size")
     document = docx.Document(io.BytesIO(content))
     writer = _Writer()

@@ -1,0 +1,29 @@
+"""An embedder without a model: a text's words, each a fixed random direction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rag_graph.index.terms import key, terms
+from rag_graph.models.embeddings import Vectors
+
+
+@dataclass
+class HashEmbedder:
+    """Texts that share words are close. It remembers what it was asked to embed."""
+
+    name: str = "hash"
+    dims: int = 32
+    embedded: list[str] = field(default_factory=list)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        self.embedded += texts
+        return np.array([self.embed_query(text) for text in texts], dtype=np.float32).reshape(-1, self.dims)
+
+    def embed_query(self, text: str) -> Vectors:
+        vector = np.full(self.dims, 1e-3, dtype=np.float32)
+        for term in terms(text):
+            vector += np.random.default_rng(key(term)).standard_normal(self.dims).astype(np.float32)
+        unit: Vectors = vector / np.linalg.norm(vector)
+        return unit

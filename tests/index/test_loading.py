@@ -1,0 +1,183 @@
+import json
+import os
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import docx
+import pypdf
+import pytest
+
+from rag_graph.errors import DocumentUnreadable, LibraryError
+from rag_graph.index.loading import Failure, FoundFile, LoadedDocument, find_files, load
+
+
+def only(path: Path) -> LoadedDocument:
+    (document,) = load(path)
+    assert isinstance(document, LoadedDocument)
+    return document
+
+
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def names(root: Path) -> list[str]:
+    return [item.path.name if isinstance(item, FoundFile) else f"! {item.uri}" for item in find_files(root)]
+
+
+def test_a_folder_gives_its_known_files_and_passes_over_the_rest(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    for name in ("b.txt", "a.md", "c.png", ".hidden.md", ".git/x.md"):
+        write(tmp_path / name, "text")
+    assert names(tmp_path) == ["a.md", "b.txt"]
+
+
+def test_a_file_of_an_unknown_kind_is_reported_when_it_is_named(tmp_path: Path) -> None:
+    (failure,) = find_files(write(tmp_path / "c.png", "x"))
+    assert isinstance(failure, Failure)
+    assert ".png" in failure.reason
+
+
+def test_links_out_of_the_folder_and_loops_are_reported(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write(folder / "a.md", "text")
+    (folder / "again.md").symlink_to(folder / "a.md")
+    (folder / "loop.md").symlink_to(folder / "loop.md")
+    (folder / "out.md").symlink_to(write(tmp_path / "secret.md", "secret"))
+    (folder / "up").symlink_to(folder)
+    assert names(folder) == ["a.md", "! folder/loop.md", "! folder/out.md"]
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    assert names(tmp_path) == []
+
+
+def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match="no file or folder"):
+        list(find_files(tmp_path / "nowhere"))
+
+
+def test_markdown_has_its_headings_but_not_those_in_code(tmp_path: Path) -> None:
+    text = "---\na: b\n---\n# One\n\n```\n# not\n```\n\nTwo\n---\n### Three *x*\n"
+    document = only(write(tmp_path / "a.md", text))
+    assert document.text == text
+    assert document.title == "One"
+    assert [(text[h.start :].split("\n", maxsplit=1)[0], h.level) for h in document.outline] == [
+        ("# One", 1),
+        ("Two", 2),
+        ("### Three *x*", 3),
+    ]
+
+
+def test_html_gives_what_people_read(tmp_path: Path) -> None:
+    page = """<html><head><title>T &amp; U</title><style>b{}</style></head><body><script>evil()</script>
+      <h1>Top</h1><p>One <b>bold</b> word,
+      two.</p><ul><li>first<li>second</ul><h2>Low</h2>tail<!-- note --></body></html>"""
+    document = only(write(tmp_path / "a.html", page))
+    assert document.title == "T & U"
+    assert document.text.split("\n\n") == ["Top", "One bold word, two.", "first", "second", "Low", "tail"]
+    assert [(document.text[h.start :][: len(h.title)], h.level) for h in document.outline] == [("Top", 1), ("Low", 2)]
+
+
+def test_html_nested_ever_deeper_is_read_or_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.html", "<div>" * 20_000 + "deep")
+    with suppress(DocumentUnreadable):
+        assert only(path).text == "deep"
+
+
+def test_docx_has_its_headings_and_tables(tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_heading("Guide", level=1)
+    document.add_paragraph("Hello there.")
+    document.add_table(rows=1, cols=2).rows[0].cells[1].text = "cell"
+    document.save(str(tmp_path / "a.docx"))
+    loaded = only(tmp_path / "a.docx")
+    assert loaded.text == "Guide\n\nHello there.\n\n | cell".replace("\n\n | cell", "\n\n| cell")
+    assert [(h.start, h.level, h.title) for h in loaded.outline] == [(0, 1, "Guide")]
+
+
+def test_a_docx_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.docx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", bytes(65 * 1024 * 1024))
+    with pytest.raises(DocumentUnreadable, match="unpacks"):
+        list(load(tmp_path / "a.docx"))
+
+
+def test_an_encrypted_pdf_is_refused(tmp_path: Path) -> None:
+    writer = pypdf.PdfWriter()
+    writer.add_blank_page(100, 100)
+    writer.encrypt("secret", algorithm="RC4-128")
+    writer.write(tmp_path / "a.pdf")
+    with pytest.raises(DocumentUnreadable, match="encrypted"):
+        list(load(tmp_path / "a.pdf"))
+
+
+def test_a_pdf_without_text_is_refused(tmp_path: Path) -> None:
+    writer = pypdf.PdfWriter()
+    writer.add_blank_page(100, 100)
+    writer.write(tmp_path / "a.pdf")
+    with pytest.raises(DocumentUnreadable, match="no text"):
+        list(load(tmp_path / "a.pdf"))
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "a.docx", "a.txt"])
+def test_bytes_that_are_not_what_the_suffix_says_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DocumentUnreadable):
+        list(load(write(tmp_path / name, bytes(range(256)) * 40)))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.pdf", "a.docx", "a.jsonl"])
+def test_an_empty_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DocumentUnreadable):
+        list(load(write(tmp_path / name, b"")))
+
+
+def test_a_file_over_the_limit_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "a.txt").open("wb") as file:
+        file.truncate(200 * 1024 * 1024)
+    with pytest.raises(DocumentUnreadable, match="64 MB"):
+        list(load(tmp_path / "a.txt"))
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("\ufeffcafé".encode(), "café"),
+        ("café".encode("cp1252"), "café"),
+        ("café".encode("utf-16"), "café"),
+        (b"a\r\nb", "a\r\nb"),
+    ],
+)
+def test_text_is_read_in_the_encoding_it_most_likely_has(tmp_path: Path, content: bytes, text: str) -> None:
+    assert only(write(tmp_path / "a.txt", content)).text == text
+
+
+def test_json_lines_give_one_document_each_with_what_one_can_filter_by(tmp_path: Path) -> None:
+    lines = [
+        {"_id": "x1", "title": "T", "text": "body", "year": 1999, "tags": ["no"], "metadata": {"lang": "en"}},
+        {"content": "other"},
+    ]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines)))
+    first, second = load(path)
+    assert isinstance(first, LoadedDocument)
+    assert isinstance(second, LoadedDocument)
+    assert (first.key, first.title, first.text) == ("x1", "T", "body")
+    assert first.metadata == {"id": "x1", "year": 1999, "lang": "en"}
+    assert (second.key, second.title) == ("2", "2")
+
+
+def test_bad_lines_are_reported_and_the_others_read(tmp_path: Path) -> None:
+    content = b'{"text": "a"}\n{broken\n[1]\n{"text": ""}\n\n{"text": "\\ud800\\u0000", "n": NaN}\n\xff\n'
+    found = list(load(write(tmp_path / "a.jsonl", content)))
+    assert [item.text if isinstance(item, LoadedDocument) else item.uri for item in found] == [
+        "a",
+        "line 2",
+        "line 3",
+        "line 4",
+        "\ufffd\ufffd",
+        "line 7",
+    ]
