@@ -3,12 +3,12 @@
 import asyncio
 import math
 import socket
+from collections.abc import Awaitable, Callable
 from time import monotonic
 
 import uvicorn
 from fastapi import FastAPI
 
-from rag_graph.pipeline import Pipeline
 from rag_graph.settings import Settings
 
 FAREWELL_S = 3
@@ -18,7 +18,7 @@ FAREWELL_S = 3
 def serve(app: FastAPI, settings: Settings) -> None:
     """Serve until a signal comes; then refuse new runs, and let those that go on end first."""
     config = uvicorn.Config(app, host=settings.host, port=settings.port, log_level=settings.log_level)
-    DrainingServer(config, app, drain_s=settings.drain_s).run()
+    DrainingServer(config, lambda: app.state.pipeline.runner.drain(settings.drain_s), drain_s=settings.drain_s).run()
 
 
 class DrainingServer(uvicorn.Server):
@@ -27,15 +27,14 @@ class DrainingServer(uvicorn.Server):
     A second Ctrl-C ends it at once.
     """
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, *, drain_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]], *, drain_s: float) -> None:
         super().__init__(config)
-        self._app = app
+        self._drain = drain
         self._drain_s = drain_s
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        pipeline: Pipeline = self._app.state.pipeline
         began = monotonic()
-        draining = asyncio.create_task(pipeline.runner.drain(self._drain_s))
+        draining = asyncio.ensure_future(self._drain())
         while not draining.done() and not self.force_exit:
             await asyncio.wait([draining], timeout=0.1)
         left_s = self._drain_s - (monotonic() - began)
