@@ -15,6 +15,8 @@ MAX_SENTENCE_CHARS = 4_000
 """A stretch with no end in sight is cut here, so that work per character stays bounded."""
 
 _LOOKAHEAD_CHARS = 256
+_PIECE_CHARS = 1_024
+"""Longer pieces are taken bit by bit, or one without stops would be searched again and again."""
 _ABBREVIATION_CHARS = 24
 
 
@@ -43,16 +45,23 @@ class SentenceStream:
 
     def feed(self, piece: str) -> list[Sentence]:
         """Take the next piece; give the sentences that are finished now."""
-        self._pending += piece
-        if self._waiting or len(self._pending) > MAX_SENTENCE_CHARS or _STOP.search(piece):
-            return list(self._advance(final=False))
-        return []
+        if len(piece) <= _PIECE_CHARS:
+            return self._take(piece)
+        return [
+            found for at in range(0, len(piece), _PIECE_CHARS) for found in self._take(piece[at : at + _PIECE_CHARS])
+        ]
 
     def finish(self) -> list[Sentence]:
         """Give what is left: no more text comes."""
         found = list(self._advance(final=True))
         found += self._code_line(len(self._pending)) if self._fence else self._cut(len(self._pending))
         return found
+
+    def _take(self, piece: str) -> list[Sentence]:
+        self._pending += piece
+        if self._waiting or len(self._pending) > MAX_SENTENCE_CHARS or _STOP.search(piece):
+            return list(self._advance(final=False))
+        return []
 
     def _advance(self, *, final: bool) -> Iterator[Sentence]:
         while True:

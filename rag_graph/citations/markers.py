@@ -11,6 +11,7 @@ MAX_HELD_CHARS = MAX_MARKER_CHARS + 2
 
 _MAX_NUMBERS = 12
 _RECENT_CHARS = 32
+_PIECE_CHARS = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +44,10 @@ class MarkerScanner:
 
     def feed(self, piece: str) -> str:
         """Take the next piece of raw text; give the text that may be shown now."""
-        if self._held or self._run or self._in_target or _SPECIAL.search(piece):
-            return "".join(self._scan(self._held + piece, final=False))
-        return self._pass(piece)
+        if not (self._held or self._run or self._in_target or _SPECIAL.search(piece)):
+            return self._pass(piece)
+        slices = (piece[at : at + _PIECE_CHARS] for at in range(0, len(piece), _PIECE_CHARS))
+        return "".join(shown for part in slices for shown in self._scan(self._held + part, final=False))
 
     def finish(self) -> str:
         """Give what was held back: no more text comes."""
@@ -165,8 +167,8 @@ _LINE_LEAD = re.compile(r"[ \t>]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+)?")
 _TARGET = re.compile(r"[^\s)]*")
 _ITEM = r"[1-9]\d{0,2}(?: ?[-–] ?[1-9]\d{0,2})?"
 _LIST = rf"{_ITEM}(?: ?[,;] ?{_ITEM})*"
-_MARKER = re.compile(rf" ?(?:\[ ?(?P<square>{_LIST}) ?\]|【 ?(?P<lens>{_LIST}) ?(?:†[^】\[\n]*)?】)")
-_UNFINISHED = re.compile(r" ?(?:\[[\d ,;–-]*|【[\d ,;–-]*(?:†[^】\[\n]*)?)?")
+_MARKER = re.compile(rf" ?(?:\[ ?(?P<square>{_LIST}) ?\]|【 ?(?P<lens>{_LIST}) ?(?:†[^】\[\n]{{0,60}})?】)")
+_UNFINISHED = re.compile(r" ?(?:\[[\d ,;–-]*|【[\d ,;–-]*(?:†[^】\[\n]{0,60})?)?")
 _RANGE = re.compile(r"(\d+)(?: ?[-–] ?(\d+))?")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_$]+\Z")
 

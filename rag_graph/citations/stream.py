@@ -58,6 +58,10 @@ class CitationStream:
         self._emitted = ["".join(self._emitted)]
         return self._emitted[0]
 
+    def prepare(self) -> None:
+        """Make the passages comparable before the first sentence ends; a thread may do it while the model begins."""
+        self._evidence.prepare()
+
     def feed(self, delta: str) -> list[Fact]:
         """Take the next piece of the model's text; give what can be said now."""
         return self._take(self._scanner.feed(delta))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from rag_graph.citations.statements import PRONOUNS, Statement, Word, stem, take_apart
@@ -57,15 +57,13 @@ class Evidence:
         self.passages = {passage.number: passage for passage in passages}
         self._thresholds = thresholds
 
+    def prepare(self) -> None:
+        """Take the passages apart now instead of at the first claim."""
+        _ = self._vocabulary, self._weights
+
     @cached_property
-    def _taken_apart(self) -> dict[int, list[tuple[Sentence, Statement]]]:
-        return {
-            number: [
-                (sentence, take_apart(passage.content[sentence.start : sentence.end]))
-                for sentence in sentences(passage.content)
-            ]
-            for number, passage in self.passages.items()
-        }
+    def _taken_apart(self) -> dict[int, tuple[tuple[Sentence, Statement], ...]]:
+        return {number: _take_sentences_apart(passage.content) for number, passage in self.passages.items()}
 
     @cached_property
     def _sources(self) -> dict[int, tuple[SourceSentence, ...]]:
@@ -172,6 +170,12 @@ def _agrees(claim: Statement, said: Statement) -> bool:
         and _agrees_in_strength(claim, said)
         and not any(differs(claim, said) for differs in _DIFFERENCES)
     )
+
+
+@lru_cache(maxsize=256)
+def _take_sentences_apart(content: str) -> tuple[tuple[Sentence, Statement], ...]:
+    """Keep what was found: the refined answer has most passages of the draft."""
+    return tuple((one, take_apart(content[one.start : one.end])) for one in sentences(content))
 
 
 def _source_sentences(

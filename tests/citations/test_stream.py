@@ -1,3 +1,4 @@
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -245,3 +246,11 @@ def test_text_is_never_far_behind_the_model(answer: str) -> None:
         stream.feed(char)
         behind = at - len(stream.text)
         assert behind <= MAX_HELD_CHARS + answer.count("【") + 3 * answer.count("[1, 2]") + 2 * answer.count("】")
+
+
+@pytest.mark.parametrize("text", ["J. ", "\n", "【1†", "[1]", "word ", "A b. "])
+def test_a_long_text_in_one_piece_takes_no_more_than_its_length(text: str) -> None:
+    long = text * (40_000 // len(text))
+    begin = time.process_time()
+    cite(long, PASSAGES, question=QUESTION)
+    assert time.process_time() - begin < 5
