@@ -120,6 +120,20 @@ class Run:
     last_seq: int
     ended_at: float | None
 
+    @classmethod
+    def of(cls, new: NewRun) -> Self:
+        """Describe a run of which nothing has happened yet."""
+        return cls(
+            run_id=new.run_id,
+            caller=new.caller,
+            query=new.query,
+            created_at=new.created_at,
+            status="running",
+            attempt=1,
+            last_seq=0,
+            ended_at=None,
+        )
+
 
 class StartedRun(NamedTuple):
     """`replayed` says that an earlier request with the same key had started it."""

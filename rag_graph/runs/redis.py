@@ -53,6 +53,7 @@ MAX_PENDING = 1_024
 BLOCK_MS = 2_000
 BELL_S = 60.0
 FORGOTTEN_CHECK_S = 5.0
+COMPLAIN_S = 10.0
 ABANDONED_S = 3_600.0
 """A run that no process executes is forgotten after this and the ordinary time to live."""
 RETRY_S = (0.02, 0.5)
@@ -123,6 +124,7 @@ class RedisRunLog(RunLog):
         self._writers: dict[str, _Writer] = {}
         self._unflushed: dict[str, _Writer] = {}
         self._flushing: asyncio.Task[None] | None = None
+        self._complain_at = 0.0
         self._tails: dict[str, Tail] = {}
         self._pumping: asyncio.Task[None] | None = None
         self._bell = f"{prefix}:bell:{secrets.token_hex(8)}"
@@ -439,9 +441,15 @@ class RedisRunLog(RunLog):
             except RedisError as exc:
                 if time.monotonic() > give_up_at:
                     raise _unavailable() from exc
-                log.warning("Redis does not answer: %s", type(exc).__name__)
+                self._complain(exc)
                 await asyncio.sleep(_jitter(pause_s))
                 pause_s = min(pause_s * 2, RETRY_S[1])
+
+    def _complain(self, error: RedisError) -> None:
+        """Log an outage once in a while, not once for every command that meets it."""
+        if time.monotonic() > self._complain_at:
+            self._complain_at = time.monotonic() + COMPLAIN_S
+            log.warning("Redis does not answer: %s", type(error).__name__)
 
     async def _load_scripts(self) -> None:
         with suppress(RedisError):

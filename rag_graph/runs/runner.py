@@ -1,15 +1,13 @@
-"""The runner: starts runs, records what they say, lets any number of readers follow, and ends each once.
+"""The runner: starts runs, lets any number of readers follow them, and stops what nobody reads.
 
 A run belongs to no connection. It is a plain asyncio task: cancelling by an anyio scope, as web frameworks do,
-would leave a LangGraph node and its model call running. Whatever happens to that task, the log gets the events
-that close what is open, and one terminal event.
+would leave a LangGraph node and its model call running.
 
 With leases, several runners share the runs: each renews those it executes, learns by that what was asked of them
 elsewhere, and takes over those whose runner has stopped.
 """
 
 import asyncio
-import copy
 import hashlib
 import logging
 import math
@@ -17,28 +15,18 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from rag_graph.errors import (
     Draining,
     KeyMalformed,
     LogUnavailable,
     RagGraphError,
-    RunAbandoned,
     TooManyRuns,
     UnknownRun,
 )
-from rag_graph.events import (
-    AnswerReset,
-    AnswerStarted,
-    Event,
-    RunCancelled,
-    RunFailed,
-    RunStarted,
-    Terminal,
-)
 from rag_graph.query import Query
+from rag_graph.runs.execution import Execute, Execution
 from rag_graph.runs.lease import Claim, Leases, Pulse
 from rag_graph.runs.log import (
     RUN_ID,
@@ -53,55 +41,23 @@ from rag_graph.runs.log import (
     StartedRun,
     Superseded,
     check_cursor,
-    is_terminal,
     new_run_id,
     stop,
 )
-from rag_graph.transcript import Transcript
 
 MAX_KEY_CHARS = 255
-MAX_ATTEMPTS = 5
-"""A run that so many processes have not survived may be what stops them."""
 BUSY_RETRY_S = 2.0
 DRAINING_RETRY_S = 1.0
 BEAT_S = 0.1
 """How soon a cancel from another process is heard."""
 TELL_READERS_S = 1.0
+"""How often, at most, other processes hear of readers here; the grace time is longer by that."""
 SILENCE_S = 1.0
+"""After so long without the store, what it says of readers elsewhere may be old."""
 REMOTE_CANCEL_S = 5.0
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-class Execute(Protocol):
-    """Whatever answers a question in events; `after` is what an earlier attempt at this run had said."""
-
-    def __call__(
-        self, query: Query, *, run_id: str, attempt: int, after: Transcript | None
-    ) -> AsyncGenerator[Event]: ...
-
-
-@dataclass(slots=True, eq=False)
-class _Execution:
-    """A run that this process executes."""
-
-    run_id: str
-    caller: str
-    query: Query
-    created_at: float
-    attempt: int
-    transcript: Transcript
-    readable: bool = True
-    """False when the log has lost its beginning, so that a takeover cannot know what was said."""
-    cancelled_by: CancelledBy | None = None
-    given_up: bool = False
-    """Another process executes it, or will."""
-    left_at: float = field(default_factory=time.monotonic)
-    """When its last reader in this process left."""
-    absence: asyncio.TimerHandle | None = None
-    producing: asyncio.Task[None] | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Runner:
@@ -129,7 +85,7 @@ class Runner:
         self._tell_readers_at = 0.0
         self._believe_absence_at = 0.0
         self._clock = clock
-        self._executions: dict[str, _Execution] = {}
+        self._executions: dict[str, Execution] = {}
         self._readers: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._starting = asyncio.Lock()
@@ -208,7 +164,7 @@ class Runner:
         run = await self.state(run_id, caller=caller)
         execution = self._executions.get(run_id)
         if execution is not None:
-            self._stop(execution, by)
+            execution.stop(by)
             await execution.ended.wait()
         elif self._leases is not None and run.status == "running":
             await self._leases.request_cancel(run_id, by)
@@ -224,9 +180,9 @@ class Runner:
             await asyncio.wait(tasks, timeout=limit_s)
         for execution in list(self._executions.values()):
             if self._leases is None:
-                self._stop(execution, "shutdown")
+                execution.stop("shutdown")
             else:
-                self._give_up(execution)
+                execution.give_up()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -252,18 +208,14 @@ class Runner:
             )
 
     async def _begin(self, new: NewRun) -> None:
-        execution = _Execution(
-            run_id=new.run_id,
-            caller=new.caller,
-            query=new.query,
-            created_at=new.created_at,
-            attempt=1,
-            transcript=Transcript(),
-        )
-        await self._record(execution, _opening(execution))
+        execution = self._execution(Run.of(new))
+        await execution.open()
         self._launch(execution)
 
-    def _launch(self, execution: _Execution) -> None:
+    def _execution(self, run: Run, *, cancelled_by: CancelledBy | None = None) -> Execution:
+        return Execution(run, run_log=self._log, execute=self._execute, clock=self._clock, cancelled_by=cancelled_by)
+
+    def _launch(self, execution: Execution) -> None:
         self._executions[execution.run_id] = execution
         self._await_readers(execution)
         self._spawn(self._supervise(execution))
@@ -275,17 +227,11 @@ class Runner:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _supervise(self, execution: _Execution) -> None:
-        """Outlive the producing task, which may be cancelled even before its first step, and end the run."""
-        execution.producing = asyncio.create_task(self._produce(execution))
-        if execution.cancelled_by is not None or execution.given_up:
-            execution.producing.cancel()
+    async def _supervise(self, execution: Execution) -> None:
         try:
-            await asyncio.wait([execution.producing])
-            if execution.given_up and execution.transcript.terminal is None:
+            await execution.run()
+            if execution.given_up:
                 await self._hand_over(execution)
-            else:
-                await self._conclude(execution, _verdict(execution, execution.producing))
         except (RunEnded, Superseded):
             log.warning("another process goes on with the run", extra={"run_id": execution.run_id})
         except Exception:
@@ -296,79 +242,12 @@ class Runner:
             del self._executions[execution.run_id]
             execution.ended.set()
 
-    async def _produce(self, execution: _Execution) -> None:
-        after = await self._mend(execution) if execution.attempt > 1 else None
-        events = self._execute(execution.query, run_id=execution.run_id, attempt=execution.attempt, after=after)
-        async with aclosing(events):
-            async for event in events:
-                if event.type == "run_started":
-                    continue
-                if is_terminal(event):
-                    await self._conclude(execution, event)
-                    return
-                if event.type == "answer_started":
-                    await self._void_earlier(execution, event)
-                await self._record(execution, event)
-
-    async def _mend(self, execution: _Execution) -> Transcript:
-        """Void and close what the process that stopped has left open, and tell all that was said so far."""
-        transcript = execution.transcript
-        if execution.attempt > MAX_ATTEMPTS:
-            raise RunAbandoned(f"This run was given up after {MAX_ATTEMPTS} attempts: ask again.")
-        if not execution.readable:
-            raise RunAbandoned("This run has said too much for another server to take over: ask again.")
-        if not transcript.run_id:
-            await self._record(execution, _opening(execution))
-        for version in transcript.open_versions:
-            reset = AnswerReset(
-                version=version, attempt=execution.attempt, reason="Another server took over in the middle."
-            )
-            await self._record(execution, reset)
-        for event in transcript.closings(at_ms=self._at_ms(execution)):
-            await self._record(execution, event)
-        return copy.deepcopy(transcript)
-
-    async def _hand_over(self, execution: _Execution) -> None:
+    async def _hand_over(self, execution: Execution) -> None:
         """Let others claim the run now; if the store does not answer, they will when the lease is over."""
         if self._leases is not None:
             async with asyncio.timeout(self._leases.lease_s):
                 await self._log.flush(execution.run_id)
                 await self._leases.release(execution.run_id, execution.attempt)
-
-    async def _void_earlier(self, execution: _Execution, event: AnswerStarted) -> None:
-        """Reset a version that is written a second time, so that no reader joins the two."""
-        if execution.transcript.answers[event.version].deltas:
-            reset = AnswerReset(
-                version=event.version, attempt=execution.attempt, reason="This version is written anew."
-            )
-            await self._record(execution, reset)
-
-    async def _conclude(self, execution: _Execution, terminal: Terminal) -> None:
-        transcript = execution.transcript
-        if transcript.terminal is None:
-            for event in transcript.closings(at_ms=self._at_ms(execution)):
-                await self._record(execution, event)
-            await self._record(execution, terminal)
-        await self._log.flush(execution.run_id)
-
-    async def _record(self, execution: _Execution, event: Event) -> None:
-        entry = await self._log.append(execution.run_id, event, attempt=execution.attempt)
-        execution.transcript.add(event, at_ms=(entry.at - execution.created_at) * 1000)
-
-    def _at_ms(self, execution: _Execution) -> float:
-        return (self._clock() - execution.created_at) * 1000
-
-    def _stop(self, execution: _Execution, by: CancelledBy) -> None:
-        if execution.cancelled_by is None and execution.transcript.terminal is None:
-            execution.cancelled_by = by
-            if execution.producing is not None:
-                execution.producing.cancel()
-
-    def _give_up(self, execution: _Execution) -> None:
-        if not execution.given_up and execution.transcript.terminal is None:
-            execution.given_up = True
-            if execution.producing is not None:
-                execution.producing.cancel()
 
     def _arrive(self, run_id: str) -> None:
         self._readers[run_id] += 1
@@ -385,11 +264,11 @@ class Runner:
                 execution.left_at = time.monotonic()
                 self._await_readers(execution)
 
-    def _await_readers(self, execution: _Execution) -> None:
+    def _await_readers(self, execution: Execution) -> None:
         """Begin the grace time; with leases, the readers of all processes count, and every beat tells of them."""
         if self._leases is None and self._grace_s < math.inf:
             loop = asyncio.get_running_loop()
-            execution.absence = loop.call_later(self._grace_s, self._stop, execution, "absence")
+            execution.absence = loop.call_later(self._grace_s, execution.stop, "absence")
 
     async def _share(self, leases: Leases) -> None:
         """Renew and sweep until the runner closes; an unreachable store is tried again at the next beat."""
@@ -408,19 +287,19 @@ class Runner:
 
     async def _renew(self, leases: Leases) -> None:
         executed = {execution.run_id: execution.attempt for execution in self._executions.values()}
-        read = self._read_elsewhere(leases.lease_s)
+        read = self._read_elsewhere(leases)
         pulses = await leases.renew(executed, read) if executed or read else {}
         self._doubt_absence()
         for run_id, pulse in pulses.items():
             execution = self._executions.get(run_id)
             if execution is not None and execution.attempt == executed[run_id]:
-                self._heed(execution, pulse)
+                self._heed(execution, pulse, grace_s=self._grace_s + _tell_readers_s(leases))
 
-    def _read_elsewhere(self, lease_s: float) -> list[str]:
+    def _read_elsewhere(self, leases: Leases) -> list[str]:
         """List, now and then, what is read here and executed by others, who must hear of it."""
         if time.monotonic() < self._tell_readers_at:
             return []
-        self._tell_readers_at = time.monotonic() + min(TELL_READERS_S, lease_s / 3)
+        self._tell_readers_at = time.monotonic() + _tell_readers_s(leases)
         return [run_id for run_id in self._readers if run_id not in self._executions]
 
     def _doubt_absence(self) -> None:
@@ -430,18 +309,16 @@ class Runner:
             self._believe_absence_at = now + self._grace_s
         self._renewed_at = now
 
-    def _heed(self, execution: _Execution, pulse: Pulse | None) -> None:
+    def _heed(self, execution: Execution, pulse: Pulse | None, *, grace_s: float) -> None:
         if pulse is None:
-            self._give_up(execution)
+            execution.give_up()
         elif pulse.cancelled_by is not None:
-            self._stop(execution, pulse.cancelled_by)
-        elif self._is_absent(execution, pulse):
-            self._stop(execution, "absence")
-
-    def _is_absent(self, execution: _Execution, pulse: Pulse) -> bool:
-        now = time.monotonic()
-        unread_s = min(pulse.unread_s, now - execution.left_at)
-        return not self._readers[execution.run_id] and unread_s > self._grace_s and now > self._believe_absence_at
+            execution.stop(pulse.cancelled_by)
+        elif not self._readers[execution.run_id]:
+            now = time.monotonic()
+            unread_s = min(pulse.unread_s, now - execution.left_at)
+            if unread_s > grace_s and now > self._believe_absence_at:
+                execution.stop("absence")
 
     async def _sweep(self, leases: Leases) -> None:
         room = self._max_runs - len(self._executions)
@@ -459,34 +336,11 @@ class Runner:
                 await leases.release(claim.run.run_id, claim.run.attempt)
 
     async def _resume(self, claim: Claim) -> None:
-        run = claim.run
-        execution = _Execution(
-            run_id=run.run_id,
-            caller=run.caller,
-            query=run.query,
-            created_at=run.created_at,
-            attempt=run.attempt,
-            transcript=Transcript(),
-            cancelled_by=claim.cancelled_by,
-        )
-        await self._read_back(execution, run.last_seq)
+        execution = self._execution(claim.run, cancelled_by=claim.cancelled_by)
+        await execution.read_back(claim.run.last_seq)
         self._launch(execution)
         if self._draining:
-            self._give_up(execution)
-
-    async def _read_back(self, execution: _Execution, last_seq: int) -> None:
-        """Fold what earlier attempts have said."""
-        if last_seq == 0:
-            return
-        async with aclosing(self._log.follow(execution.run_id)) as items:
-            async for item in items:
-                if isinstance(item, Gap):
-                    execution.readable = False
-                    continue
-                at_ms = (item.at - execution.created_at) * 1000
-                execution.transcript.add(item.event, at_ms=at_ms)
-                if item.seq >= last_seq:
-                    return
+            execution.give_up()
 
     async def _await_end(self, run: Run) -> None:
         with suppress(TimeoutError):
@@ -498,26 +352,8 @@ class Runner:
                     pass
 
 
-def _opening(execution: _Execution) -> RunStarted:
-    query = execution.query
-    return RunStarted(run_id=execution.run_id, question=query.question, mode=query.mode, attempt=execution.attempt)
-
-
-def _verdict(execution: _Execution, producing: asyncio.Task[None]) -> Terminal:
-    """Say how the run ends, now that its task has ended without saying so."""
-    answer = execution.transcript.answer
-    if producing.cancelled() and execution.cancelled_by is not None:
-        return RunCancelled(by=execution.cancelled_by, answer=answer)
-    error = None if producing.cancelled() else producing.exception()
-    if isinstance(error, (RunEnded, Superseded)):
-        raise error
-    if isinstance(error, RagGraphError):
-        return RunFailed(code=error.code, message=str(error), retryable=error.retryable, answer=answer)
-    if error is not None or execution.transcript.terminal is None:
-        log.error("the run broke", exc_info=error, extra={"run_id": execution.run_id})
-    return RunFailed(
-        code=RagGraphError.code, message="Something broke on our side: ask again.", retryable=True, answer=answer
-    )
+def _tell_readers_s(leases: Leases) -> float:
+    return min(TELL_READERS_S, leases.lease_s / 3)
 
 
 def _digest(value: str) -> str:

@@ -11,16 +11,18 @@ import pytest
 from redis.asyncio import Redis
 
 from rag_graph.events import AnswerReset, AnswerStarted, Event, RunCancelled, RunFailed, RunStarted
+from rag_graph.runs.execution import MAX_ATTEMPTS, Execute
 from rag_graph.runs.log import Bounds, Entry, Gap, NewRun, new_run_id, stop
 from rag_graph.runs.redis import RedisRunLog
-from rag_graph.runs.runner import MAX_ATTEMPTS, Execute, Runner, _digest
+from rag_graph.runs.runner import Runner, _digest
 from rag_graph.transcript import Transcript
 from tests.runs.conftest import OpenRedisLog
 from tests.runs.stories import BODY, QUERY, STORY, Telling, deltas, finished
 from tests.runs.test_runner import assert_closed
 
 pytestmark = pytest.mark.anyio
-LEASE_S = 0.3
+LEASE_S = 2.0
+SHORT_LEASE_S = 0.3
 
 OpenProcess = Callable[..., Awaitable["Process"]]
 
@@ -28,7 +30,7 @@ OpenProcess = Callable[..., Awaitable["Process"]]
 class Process:
     """What one server process has of the runs."""
 
-    def __init__(self, run_log: RedisRunLog, execute: Execute, grace_s: float) -> None:
+    def __init__(self, run_log: RedisRunLog, execute: Execute, *, grace_s: float) -> None:
         self.log = run_log
         self.runner = Runner(run_log, execute, grace_s=grace_s, max_runs=100, max_runs_per_caller=100, leases=run_log)
 
@@ -51,8 +53,14 @@ async def open_process(open_redis_log: OpenRedisLog) -> AsyncIterator[OpenProces
     async with AsyncExitStack() as stack:
         opened: list[Process] = []
 
-        async def open_one(execute: Execute, *, grace_s: float = math.inf, bounds: Bounds | None = None) -> Process:
-            opened.append(Process(open_redis_log(bounds, lease_s=LEASE_S), execute, grace_s))
+        async def open_one(
+            execute: Execute,
+            *,
+            lease_s: float = LEASE_S,
+            grace_s: float = math.inf,
+            bounds: Bounds | None = None,
+        ) -> Process:
+            opened.append(Process(open_redis_log(bounds, lease_s=lease_s), execute, grace_s=grace_s))
             await stack.enter_async_context(opened[-1].runner)
             return opened[-1]
 
@@ -114,11 +122,11 @@ async def test_readers_in_another_process_keep_a_run_and_their_leaving_ends_it(
     open_process: OpenProcess,
 ) -> None:
     telling = Telling(())
-    one, other = await open_process(telling, grace_s=0.5), await open_process(Telling())
+    one, other = await open_process(telling, grace_s=0.3, lease_s=0.6), await open_process(Telling(), lease_s=0.6)
     run_id = await one.start()
     async with aclosing(other.runner.follow(run_id, caller="me")) as entries:
         await anext(entries)
-        with anyio.move_on_after(1.2):
+        with anyio.move_on_after(1.0):
             await telling.cleaned.wait()
         assert not telling.cleaned.is_set()
     await telling.cleaned.wait()
@@ -129,11 +137,11 @@ async def test_a_run_whose_process_has_stopped_is_taken_over_undoubled(open_proc
     dying = Telling(BODY[:8])
     heir = Telling([AnswerStarted(version=1), *deltas(1, "All of it.")], rest=(finished(1, "All of it."),))
     heir.go_on.set()
-    one = await open_process(dying)
+    one = await open_process(dying, lease_s=SHORT_LEASE_S)
     run_id = await one.start()
     await dying.told.wait()
     await one.log.flush(run_id)
-    other = await open_process(heir)
+    other = await open_process(heir, lease_s=SHORT_LEASE_S)
     reading = asyncio.create_task(other.read(run_id))
 
     await one.freeze()
@@ -154,11 +162,11 @@ async def test_a_run_whose_process_has_stopped_is_taken_over_undoubled(open_proc
 async def test_a_process_that_lost_a_run_cannot_write_to_it(open_process: OpenProcess) -> None:
     lost = Telling(BODY[:8], rest=(*deltas(1, "LATE"), finished(1, "LATE")))
     heir = Telling(())
-    one = await open_process(lost)
+    one = await open_process(lost, lease_s=SHORT_LEASE_S)
     run_id = await one.start()
     await lost.told.wait()
     await one.freeze()
-    other = await open_process(heir)
+    other = await open_process(heir, lease_s=SHORT_LEASE_S)
     await heir.told.wait()
 
     lost.go_on.set()
@@ -177,12 +185,12 @@ async def test_a_finished_draft_is_kept_by_a_takeover_and_reset_only_if_written_
     drafted = BODY[:12]
     resuming = Telling([AnswerStarted(version=2), *deltas(2, "Better.")], rest=(finished(2, "Better."),))
     resuming.go_on.set()
-    one = await open_process(Telling(drafted))
+    one = await open_process(Telling(drafted), lease_s=SHORT_LEASE_S)
     run_id = await one.start()
     await one.log.flush(run_id)
     await one.freeze()
 
-    events = await (await open_process(resuming)).read(run_id)
+    events = await (await open_process(resuming, lease_s=SHORT_LEASE_S)).read(run_id)
 
     assert not any(isinstance(event, AnswerReset) for event in events)
     transcript = Transcript.of(events)
@@ -195,7 +203,7 @@ async def test_a_run_that_stopped_before_its_first_event_is_opened_by_its_heir(
     new = NewRun(run_id=new_run_id(1.0), caller=_digest("me"), query=QUERY, created_at=1.0)
     await open_redis_log(lease_s=0.01).create(new)
 
-    events = await (await open_process(Telling())).read(new.run_id)
+    events = await (await open_process(Telling(), lease_s=SHORT_LEASE_S)).read(new.run_id)
 
     assert isinstance(events[0], RunStarted)
     assert events[0].attempt == 2
@@ -204,14 +212,14 @@ async def test_a_run_that_stopped_before_its_first_event_is_opened_by_its_heir(
 
 async def test_a_cancel_that_nobody_could_hear_is_heeded_by_the_heir(open_process: OpenProcess) -> None:
     frozen, heir = Telling(BODY[:8]), Telling()
-    one = await open_process(frozen)
+    one = await open_process(frozen, lease_s=SHORT_LEASE_S)
     run_id = await one.start()
     await frozen.told.wait()
     await one.log.flush(run_id)
     await one.freeze()
     await one.log.request_cancel(run_id, "client")
 
-    events = await (await open_process(heir)).read(run_id)
+    events = await (await open_process(heir, lease_s=SHORT_LEASE_S)).read(run_id)
 
     assert_closed(events)
     assert events[-1] == RunCancelled(by="client", answer="Somebody ")
@@ -220,7 +228,7 @@ async def test_a_cancel_that_nobody_could_hear_is_heeded_by_the_heir(open_proces
 
 async def test_a_run_that_no_process_survives_is_given_up(open_process: OpenProcess) -> None:
     telling = Telling(BODY[:8])
-    one = await open_process(telling)
+    one = await open_process(telling, lease_s=SHORT_LEASE_S)
     run_id = await one.start()
     await telling.told.wait()
     await one.log.flush(run_id)
@@ -229,7 +237,7 @@ async def test_a_run_that_no_process_survives_is_given_up(open_process: OpenProc
         await one.log.release(run_id, (await one.log.describe(run_id)).attempt)
         await one.log.claim(1)
 
-    events = await (await open_process(Telling())).read(run_id)
+    events = await (await open_process(Telling(), lease_s=SHORT_LEASE_S)).read(run_id)
 
     assert_closed(events)
     assert isinstance(events[-1], RunFailed)
@@ -239,13 +247,13 @@ async def test_a_run_that_no_process_survives_is_given_up(open_process: OpenProc
 async def test_a_run_with_a_trimmed_log_is_given_up_instead_of_taken_over(open_process: OpenProcess) -> None:
     telling = Telling([AnswerStarted(version=1), *deltas(1, *"abcdefghijklmnop")])
     bounds = Bounds(max_entries=8)
-    one = await open_process(telling, bounds=bounds)
+    one = await open_process(telling, bounds=bounds, lease_s=SHORT_LEASE_S)
     run_id = await one.start()
     await telling.told.wait()
     await one.log.flush(run_id)
     await one.freeze()
 
-    other = await open_process(Telling(), bounds=bounds)
+    other = await open_process(Telling(), bounds=bounds, lease_s=SHORT_LEASE_S)
 
     items = [item async for item in other.runner.follow(run_id, caller="me")]
     assert isinstance(items[0], Gap)
@@ -275,9 +283,9 @@ async def test_draining_hands_running_runs_over_to_others(open_process: OpenProc
 
 async def test_no_process_takes_a_run_that_is_renewed(open_process: OpenProcess) -> None:
     telling = Telling(())
-    processes = [await open_process(telling) for _ in range(3)]
+    processes = [await open_process(telling, lease_s=0.6) for _ in range(3)]
     run_ids = [await process.start() for process in processes]
-    with anyio.move_on_after(4 * LEASE_S):
+    with anyio.move_on_after(1.5):
         await asyncio.Event().wait()
     telling.go_on.set()
     for run_id in run_ids:
