@@ -181,7 +181,7 @@ def _words(listed: str) -> frozenset[str]:
 
 _BEFORE_NAMES = _words(
     "mr mrs ms mx dr prof st mt ft sr jr gen col lt sgt capt cmdr gov sen rep rev hon pres messrs mme"
-    " mlle hr fr vs v e.g i.e cf viz approx ca c fig figs eq eqs sec art ch vol vols ed eds al op z.b"
+    " mlle hr fr vs v b d lit e.g i.e cf viz approx ca c fig figs eq eqs sec art ch vol vols ed eds al op z.b"
     " d.h bzw u.a vgl"
 )
 _BEFORE_NUMBERS = _words("no nos nr p pp para paras pt ver jan feb mar apr jun jul aug sep sept oct nov dec")
