@@ -21,7 +21,9 @@ MAX_TOKENS: Final = 256
 MAX_CHARS: Final = 16_384
 """Far more than MAX_TOKENS hold, so that a huge text is not tokenised to its end only to be cut."""
 
-BATCH: Final = 16
+BATCH: Final = 8
+"""Larger ones leave the processor's cache: 37 passages per CPU-second at 8, 33 at 16."""
+
 DIMS: Final = 384
 
 
