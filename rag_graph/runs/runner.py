@@ -45,6 +45,8 @@ from rag_graph.runs.log import (
     stop,
 )
 
+FIRST_READER_S = 5.0
+"""Whoever starts a run gets at least this long to begin reading it."""
 MAX_KEY_CHARS = 255
 BUSY_RETRY_S = 2.0
 DRAINING_RETRY_S = 1.0
@@ -217,7 +219,7 @@ class Runner:
 
     def _launch(self, execution: Execution) -> None:
         self._executions[execution.run_id] = execution
-        self._await_readers(execution)
+        self._await_readers(execution, grace_s=max(self._grace_s, FIRST_READER_S))
         self._spawn(self._supervise(execution))
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -262,13 +264,13 @@ class Runner:
             execution = self._executions.get(run_id)
             if execution is not None:
                 execution.left_at = time.monotonic()
-                self._await_readers(execution)
+                self._await_readers(execution, grace_s=self._grace_s)
 
-    def _await_readers(self, execution: Execution) -> None:
+    def _await_readers(self, execution: Execution, *, grace_s: float) -> None:
         """Begin the grace time; with leases, the readers of all processes count, and every beat tells of them."""
-        if self._leases is None and self._grace_s < math.inf:
+        if self._leases is None and grace_s < math.inf:
             loop = asyncio.get_running_loop()
-            execution.absence = loop.call_later(self._grace_s, execution.stop, "absence")
+            execution.absence = loop.call_later(grace_s, execution.stop, "absence")
 
     async def _share(self, leases: Leases) -> None:
         """Renew and sweep until the runner closes; an unreachable store is tried again at the next beat."""
