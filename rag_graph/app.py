@@ -17,10 +17,11 @@ from starlette.exceptions import HTTPException
 from rag_graph.errors import DocumentNotFound, Draining, RagGraphError
 from rag_graph.events import Event
 from rag_graph.pipeline import Pipeline, open_pipeline
+from rag_graph.protocols.openai import Presentation
 from rag_graph.query import Query
 from rag_graph.runs.runner import DRAINING_RETRY_S
 from rag_graph.settings import Settings
-from rag_graph.transports import langserve, refusals, runs
+from rag_graph.transports import langserve, openai, refusals, runs
 
 SUMMARY = "Streaming RAG: a draft at once, deep retrieval meanwhile, a refinement when it changes the answer."
 
@@ -60,6 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="rag_graph", version=version("rag-graph"), lifespan=lifespan, summary=SUMMARY)
     app.state.heartbeat_s = settings.heartbeat_s
     app.include_router(runs.router)
+    app.include_router(openai.create_router(Presentation(draft=settings.v1_draft, sources=settings.v1_sources)))
     _add_health(app)
     _add_langserve(app)
     app.add_exception_handler(RagGraphError, refusals.explain)

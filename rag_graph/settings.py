@@ -97,6 +97,15 @@ class Settings(BaseSettings):
     max_runs: int = Field(default=64, ge=1, description="Runs that one server process executes at a time.")
     max_runs_per_caller: int = Field(default=64, ge=1, description="Runs that one caller may have at a time.")
 
+    v1_draft: Literal["reasoning", "content", "none"] = Field(
+        default="reasoning",
+        description="Where `/v1` sends the draft: as reasoning, as content (a refinement then follows it), nowhere.",
+    )
+    v1_sources: Literal["annotations", "markdown", "events"] = Field(
+        default="annotations",
+        description="How `/v1` tells sources: annotations alone, also a Markdown list, or also Open WebUI's events.",
+    )
+
     openai_api_key: SecretStr = Field(default=SecretStr(""), validation_alias="OPENAI_API_KEY")
     openai_base_url: str = Field(default="", validation_alias="OPENAI_BASE_URL")
 
