@@ -33,6 +33,7 @@ _CONNECTOR = re.compile(
     r"of|the|and|de|la|le|du|des|da|di|del|van|von|der|den|for|in|on|al|el",
     re.IGNORECASE,
 )
+_PARTING = re.compile(r"the|and|in|on|for", re.IGNORECASE)
 _OPENER = re.compile(
     r"a|an|and|are|as|at|but|by|for|from|he|her|his|how|i|if|in|is|it|its|of|on|or"
     r"|our|she|so|some|that|the|their|there|these|they|this|those|to|was|we|were|what"
@@ -187,6 +188,21 @@ def _capitalised(found: Sequence[_Word], text: str, openings: frozenset[int]) ->
         if len(run) == 1 and run[0].start in openings and run[0].text not in inner:
             continue
         yield _phrase(run[:_MAX_PHRASE_WORDS])
+        for part in _parts(run):
+            yield _phrase(part[:_MAX_PHRASE_WORDS])
+
+
+def _parts(run: Sequence[_Word]) -> Iterator[Sequence[_Word]]:
+    """Of "Anna Hall of the University of Leeds", both names; of "University of Leeds" nothing, it is one."""
+    begin = 0
+    for place, word in enumerate(run):
+        if _PARTING.fullmatch(word.text) and begin < place:
+            names = [at for at in range(begin, place) if not _CONNECTOR.fullmatch(run[at].text)]
+            if names:
+                yield run[begin : names[-1] + 1]
+            begin = place + 1
+    if begin:
+        yield run[begin:]
 
 
 def _runs(found: Sequence[_Word], text: str) -> Iterator[list[_Word]]:

@@ -28,17 +28,17 @@ class Stages:
 
     dense: float = 0.4
     lexical: float = 0.6
-    lexical_bridge: float = 0.8
+    lexical_bridge: float = 1.0
     dense_bridge: float = 0.0
-    links: float = 0.2
+    links: float = 0.4
     seeds: int = 3
-    entities: int = 3
+    entities: int = 6
     quotas: tuple[tuple[int, int], ...] = ((1, 1),)
     """(count, places): so many of the first hop's best stay in so many first places."""
 
 
 FAST = Stages()
-DEEP = Stages(lexical_bridge=1.0, dense_bridge=0.6, links=0.3, seeds=5, entities=6, quotas=((2, 5), (4, 10)))
+DEEP = Stages(dense_bridge=0.8, seeds=5, quotas=((2, 5), (4, 10)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,81 @@
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rag_graph.index import Library, index_paths
+from rag_graph.retrieval import DEEP, FAST, DeepRetriever, FastRetriever, HybridRetriever, Stages
+from tests.index.hashing import HashEmbedder
+
+NOISE = [f"The village number {n} lies near a river and has a church. Its mayor is Person{n} Smith." for n in range(60)]
+TEXTS = {
+    "Journal of Inner Weather": "The Journal of Inner Weather is published by the Society of Quiet Clouds.",
+    "Society of Quiet Clouds": "It was founded in 1921. Its first chair was Ada Brown, of the Society of Quiet Clouds.",
+    "Ada Brown": "Ada Brown was a painter from Leeds. Ada Brown died in 1960.",
+    **{f"Village {n}": text for n, text in enumerate(NOISE)},
+}
+QUESTION = "Who was the first chair of the body that publishes the Journal of Inner Weather?"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    folder = tmp_path_factory.mktemp("library")
+    lines = [
+        {"_id": title, "title": title, "text": text, "secret": title == "Ada Brown"} for title, text in TEXTS.items()
+    ]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    index_paths(folder / "index", [folder / "corpus.jsonl"], embedder=HashEmbedder())
+    library = Library.open(folder / "index", HashEmbedder())
+    yield library
+    library.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("tier", [FastRetriever, DeepRetriever])
+async def test_the_second_hop_is_found_through_the_first(library: Library, tier: type[HybridRetriever]) -> None:
+    hits = await tier(library).retrieve(QUESTION, top_k=3)
+    assert {"Journal of Inner Weather", "Society of Quiet Clouds"} <= {hit.passage.title for hit in hits}
+    assert len(hits) == 3
+
+
+def test_without_its_bridges_the_question_leads_to_its_own_words_only(library: Library) -> None:
+    two_hops = "Where was the painter from who first chaired what publishes the Journal of Inner Weather?"
+    without = replace(FAST, lexical_bridge=0, links=0, quotas=())
+
+    def place(stages: Stages) -> int:
+        hits = HybridRetriever(library, stages).search(two_hops, top_k=len(TEXTS))
+        return [hit.passage.title for hit in hits].index("Society of Quiet Clouds")
+
+    assert place(DEEP) <= place(without)
+
+
+@pytest.mark.parametrize("stages", [FAST, DEEP])
+def test_no_stage_reaches_outside_the_filter(library: Library, stages: Stages) -> None:
+    hits = HybridRetriever(library, stages).search("Ada Brown of the Society", top_k=100, filters={"secret": False})
+    assert hits
+    assert all(hit.passage.metadata["secret"] is False for hit in hits)
+    assert HybridRetriever(library, stages).search("Ada Brown", top_k=5, filters={"nothing": 1}) == []
+
+
+@pytest.mark.parametrize("stages", [Stages(dense=1, lexical=0), Stages(dense=0, lexical=1), Stages(dense=0, lexical=0)])
+def test_each_stage_can_be_left_out(library: Library, stages: Stages) -> None:
+    found = HybridRetriever(library, stages).search(QUESTION, top_k=5)
+    assert len(found) == (5 if stages.dense or stages.lexical else 0)
+
+
+@pytest.mark.parametrize("question", ["?", "the", "東京", "a" * 4_000, "\x00 \ud800", "ADA BROWN", "ada brown painter"])
+def test_any_question_gets_an_answer_and_no_error(library: Library, question: str) -> None:
+    hits = FastRetriever(library).search(question, top_k=3)
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True) or len(hits) == 3
+
+
+def test_the_same_search_gives_the_same_hits(library: Library) -> None:
+    assert DeepRetriever(library).search(QUESTION, top_k=9) == DeepRetriever(library).search(QUESTION, top_k=9)
+
+
+def test_an_empty_library_has_no_hits(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    index_paths(tmp_path / "index", [tmp_path / "docs"], embedder=HashEmbedder())
+    assert DeepRetriever(Library.open(tmp_path / "index", HashEmbedder())).search("anything", top_k=3) == []
