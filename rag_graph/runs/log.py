@@ -199,6 +199,16 @@ def new_run_id(now: float) -> str:
     return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
 
 
+def made_at(run_id: str) -> float | None:
+    """When a run's id was made, in seconds since the epoch; None for what is no id of ours."""
+    if RUN_ID.fullmatch(run_id) is None:
+        return None
+    number = 0
+    for char in run_id:
+        number = number << 5 | _CROCKFORD.index(char)
+    return (number >> 80) / 1000
+
+
 def is_terminal(event: Event) -> TypeGuard[Terminal]:
     """Tell by the exact type: `isinstance` is slow on pydantic models, and this is asked of every token."""
     return type(event) in _TERMINALS

@@ -22,6 +22,7 @@ from rag_graph.errors import (
     KeyMalformed,
     LogUnavailable,
     RagGraphError,
+    RunExpired,
     TooManyRuns,
     UnknownRun,
 )
@@ -31,6 +32,7 @@ from rag_graph.runs.lease import Claim, Leases, Pulse
 from rag_graph.runs.log import (
     RUN_ID,
     Batch,
+    Bounds,
     CancelledBy,
     Entry,
     Gap,
@@ -41,6 +43,7 @@ from rag_graph.runs.log import (
     StartedRun,
     Superseded,
     check_cursor,
+    made_at,
     new_run_id,
     stop,
 )
@@ -74,6 +77,7 @@ class Runner:
         max_runs: int,
         max_runs_per_caller: int,
         leases: Leases | None = None,
+        kept_s: float = Bounds().ttl_s,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._log = run_log
@@ -86,7 +90,9 @@ class Runner:
         self._renewed_at = 0.0
         self._tell_readers_at = 0.0
         self._believe_absence_at = 0.0
+        self._kept_s = kept_s
         self._clock = clock
+        self._started_at = clock()
         self._executions: dict[str, Execution] = {}
         self._readers: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -129,9 +135,12 @@ class Runner:
 
     async def state(self, run_id: str, *, caller: str) -> Run:
         """Tell how a run stands; a run of another caller is an `UnknownRun`."""
-        run = await self._log.describe(run_id) if RUN_ID.fullmatch(run_id) else None
+        try:
+            run = await self._log.describe(run_id) if RUN_ID.fullmatch(run_id) else None
+        except UnknownRun:
+            run = None
         if run is None or run.caller != _digest(caller):
-            raise UnknownRun("No run has this id, or it has expired: ask again.")
+            raise self._missing(run_id)
         return run
 
     async def check(self, run_id: str, after: int = 0, *, caller: str) -> Run:
@@ -187,6 +196,13 @@ class Runner:
                 execution.give_up()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _missing(self, run_id: str) -> UnknownRun:
+        """An id from before this process, or older than runs are kept, may have been a run's; nobody can tell."""
+        made = made_at(run_id)
+        if made is not None and made < max(self._started_at, self._clock() - self._kept_s):
+            return RunExpired("This run is no longer kept: ask again, with the same idempotency key if you had one.")
+        return UnknownRun("No run has this id: ask again.")
 
     async def _start(self, new: NewRun) -> StartedRun:
         async with self._starting:
