@@ -140,7 +140,7 @@ async def _first_model(base_url: str, key: str) -> str:
 def _embedded(settings: Settings, embedder: Embedder) -> Voices:
     server = LocalServer(partial(embedded_gguf, settings.local_gguf))
     model = local_chat_model(server, raw=True, max_tokens=LONGEST_PHRASE_TOKENS, stop=PHRASE_ENDS)
-    writer = EvidenceWriter(embedder, Replier(model, setting="RAG_LOCAL_GGUF"))
+    writer = EvidenceWriter(embedder, Replier(model))
     return Voices(
         drafter=writer,
         refiners={"fast": writer, "deep": writer},

@@ -1,7 +1,8 @@
 """One node at work: it tells what happens, remembers what it wrote, and takes its time."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from langchain_core.callbacks import BaseCallbackManager, adispatch_custom_event
 from langchain_core.runnables import RunnableConfig
@@ -18,6 +19,9 @@ from rag_graph.events import (
     Warned,
 )
 from rag_graph.writing.contract import Tell
+
+SINK: Final = "rag_graph_sink"
+"""Where a config may hold a function that takes the run's events."""
 
 
 class Step:
@@ -62,22 +66,17 @@ class Step:
 def telling(writer: StreamWriter, config: RunnableConfig) -> Tell:
     """Tell events of the node that runs under `config`.
 
-    `astream(stream_mode="custom")` yields the events themselves; `astream_events` shows them as
-    `on_custom_event` under the event's type. Without listeners the second costs nothing.
+    They go to the sink that the config holds, or else to `astream(stream_mode="custom")`; LangGraph's own stream
+    costs several task switches a token. `astream_events` shows them as `on_custom_event` under the event's type;
+    without listeners that costs nothing.
     """
+    hear: Callable[[Event], None] = config.get("configurable", {}).get(SINK, writer)
     callbacks = config.get("callbacks")
-    if not (isinstance(callbacks, BaseCallbackManager) and callbacks.handlers):
-        return _as_coroutine(writer)
+    is_heard = isinstance(callbacks, BaseCallbackManager) and bool(callbacks.handlers)
 
     async def tell(event: Event) -> None:
-        writer(event)
-        await adispatch_custom_event(event.type, event.model_dump(mode="json"), config=config)
-
-    return tell
-
-
-def _as_coroutine(writer: StreamWriter) -> Callable[[Event], Awaitable[None]]:
-    async def tell(event: Event) -> None:
-        writer(event)
+        hear(event)
+        if is_heard:
+            await adispatch_custom_event(event.type, event.model_dump(mode="json"), config=config)
 
     return tell

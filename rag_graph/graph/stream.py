@@ -14,6 +14,7 @@ from langchain_core.runnables import RunnableConfig
 from rag_graph.errors import RagGraphError
 from rag_graph.events import AnswerDelta, Event, RunFailed, RunFinished, RunStarted
 from rag_graph.graph.build import RagGraph
+from rag_graph.graph.step import SINK
 from rag_graph.query import Query
 from rag_graph.transcript import Transcript
 
@@ -89,13 +90,13 @@ async def _told(graph: RagGraph, query: Query, config: RunnableConfig) -> AsyncG
     wake = asyncio.Event()
     question: Any = query.model_dump()
 
-    async def run() -> None:
-        event: Any
-        async for event in graph.astream(question, config, stream_mode="custom"):
-            arrived.append(event)
-            wake.set()
+    def hear(event: Event) -> None:
+        arrived.append(event)
+        wake.set()
 
-    task = asyncio.create_task(run(), name=f"run {config['configurable']['thread_id']}")
+    configurable = {**config["configurable"], SINK: hear}
+    running = graph.ainvoke(question, RunnableConfig(**{**config, "configurable": configurable}))
+    task = asyncio.create_task(running, name=f"run {configurable['thread_id']}")
     task.add_done_callback(lambda _: wake.set())
     try:
         while not task.done() or arrived:

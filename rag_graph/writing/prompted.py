@@ -1,5 +1,6 @@
 """A writer for any chat model: asked to cite by number, read as it streams, its citations checked on the way."""
 
+import asyncio
 from dataclasses import dataclass
 from time import monotonic
 
@@ -31,11 +32,13 @@ class PromptedWriter:
         prompt = answer_prompt(assignment, self.context_tokens)
         await _tell_what_was_dropped(prompt, assignment.step, tell)
         reader = _Reader(assignment, tell, shows_thinking=self.shows_thinking)
+        preparing = asyncio.create_task(reader.prepare())
         try:
             async for piece in self.model.stream(prompt.messages, config=config):
                 await reader.read(piece)
         finally:
             await reader.end_thinking()
+            await preparing
         await reader.finish()
 
     async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:
@@ -114,6 +117,10 @@ class _Reader:
         self._shows_thinking = shows_thinking
         self._thinking = _ThinkingSpan(assignment.step, tell)
         self._answer = self._new_answer()
+
+    async def prepare(self) -> None:
+        """Make the passages ready for the check while the model has not yet begun."""
+        await asyncio.to_thread(self._answer.prepare)
 
     async def read(self, piece: Piece) -> None:
         match piece:
