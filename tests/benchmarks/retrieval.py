@@ -1,4 +1,4 @@
-"""What each stage of retrieval is worth, on the shared sets with their distractors: `python -m tests.benchmarks.retrieval`.
+"""What each stage of retrieval is worth, on the shared sets with distractors: `python -m tests.benchmarks.retrieval`.
 
 The libraries are kept in the folder given by `--keep` (else made anew), so that a second run takes a minute.
 """

@@ -1,0 +1,1 @@
+"""What others build to stream an answer over documents, as their documentation shows it; each module has an `app`."""
