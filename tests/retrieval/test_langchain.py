@@ -15,7 +15,12 @@ from tests.index.hashing import HashEmbedder
 class Canned(BaseRetriever):
     documents: list[Document]
 
-    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain passes it
+    ) -> list[Document]:
         if query == "fail":
             raise ConnectionError
         return self.documents
