@@ -21,7 +21,7 @@ from rag_graph.protocols.openai import Presentation
 from rag_graph.query import Query
 from rag_graph.runs.runner import DRAINING_RETRY_S
 from rag_graph.settings import Settings
-from rag_graph.transports import langserve, openai, refusals, runs
+from rag_graph.transports import ai_sdk, langserve, openai, refusals, runs
 
 SUMMARY = "Streaming RAG: a draft at once, deep retrieval meanwhile, a refinement when it changes the answer."
 
@@ -60,8 +60,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title="rag_graph", version=version("rag-graph"), lifespan=lifespan, summary=SUMMARY)
     app.state.heartbeat_s = settings.heartbeat_s
+    app.state.chats = ai_sdk.Chats()
     app.include_router(runs.router)
     app.include_router(openai.create_router(Presentation(draft=settings.v1_draft, sources=settings.v1_sources)))
+    app.include_router(ai_sdk.router)
     _add_health(app)
     _add_langserve(app)
     app.add_exception_handler(RagGraphError, refusals.explain)
