@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any, Literal
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -13,12 +14,15 @@ from fastapi.responses import RedirectResponse
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
+from rag_graph.collector import calm_collector
 from rag_graph.errors import DocumentNotFound, Draining, RagGraphError
 from rag_graph.events import Event
 from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.protocols.openai import Presentation
 from rag_graph.query import Query
+from rag_graph.retrieval import DeepRetriever
 from rag_graph.runs.runner import DRAINING_RETRY_S
 from rag_graph.settings import Settings
 from rag_graph.transports import ai_sdk, langserve, openai, refusals, runs
@@ -54,9 +58,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_pipeline(settings) as pipeline:
+        async with open_pipeline(settings) as pipeline, _open_mcp(app, pipeline, settings):
             app.state.pipeline = pipeline
-            yield
+            with calm_collector():
+                yield
 
     app = FastAPI(title="rag_graph", version=version("rag-graph"), lifespan=lifespan, summary=SUMMARY)
     app.state.heartbeat_s = settings.heartbeat_s
@@ -72,6 +77,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, refusals.explain_http)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
+
+
+@asynccontextmanager
+async def _open_mcp(app: FastAPI, pipeline: Pipeline, settings: Settings) -> AsyncIterator[None]:
+    """Serve `/mcp` while the app runs, where the `mcp` extra is installed."""
+    if find_spec("mcp") is None:
+        yield
+        return
+    from rag_graph.transports import mcp  # noqa: PLC0415 - optional
+
+    tools = mcp.Tools(pipeline, DeepRetriever(pipeline.library))
+    async with mcp.open_http(mcp.create_server(tools, version=app.version), host=settings.host) as serving:
+        app.router.routes.append(Route(mcp.PATH, serving))
+        yield
 
 
 def _add_health(app: FastAPI) -> None:

@@ -21,7 +21,7 @@ LAYERS = (
     "runs",
     "protocols",
     "transports telemetry",
-    "client evaluation parts terminal notebook",
+    "client collector evaluation parts terminal notebook",
     "pipeline",
     "app mcp serving",
     "cli",
