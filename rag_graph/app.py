@@ -89,8 +89,10 @@ async def _open_mcp(app: FastAPI, pipeline: Pipeline, settings: Settings) -> Asy
 
     tools = mcp.Tools(pipeline, DeepRetriever(pipeline.library))
     async with mcp.open_http(mcp.create_server(tools, version=app.version), host=settings.host) as serving:
-        app.router.routes.append(Route(mcp.PATH, serving))
+        route = Route(mcp.PATH, serving)
+        app.router.routes.append(route)
         yield
+        app.router.routes.remove(route)
 
 
 def _add_health(app: FastAPI) -> None:
