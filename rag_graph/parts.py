@@ -1,7 +1,7 @@
 """Which models do which work, chosen by the settings: without any, the embedded ones."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -19,7 +19,9 @@ from rag_graph.models.openai_chat import ReasoningChatOpenAI, open_chat_model
 from rag_graph.models.replies import Replier
 from rag_graph.models.weights import embedded_gguf
 from rag_graph.query import Mode
-from rag_graph.settings import OPENAI_URL, ChatSettings, Settings
+from rag_graph.research import BUDGETS, BridgedResearch, PlannedResearch, Researcher
+from rag_graph.retrieval import Retriever
+from rag_graph.settings import OPENAI_URL, ChatSettings, ReasoningSettings, Settings
 from rag_graph.writing.condensing import Condenser, PrecedingQuestion, PromptedCondenser
 from rag_graph.writing.contract import Writer
 from rag_graph.writing.evidence import LONGEST_PHRASE_TOKENS, PHRASE_ENDS, EvidenceWriter
@@ -34,10 +36,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Voices:
-    """Who writes: the drafter, and for each mode the one who refines. Close them when done."""
+    """Who writes: the drafter, and for each mode the one who refines; who researches. Close them when done."""
 
     drafter: Writer
     refiners: Mapping[Mode, Writer]
+    researcher: Callable[[Retriever], Researcher]
+    """The one of the deep mode, over a retriever."""
     condenser: Condenser
     chat_name: str
     reasoning_name: str
@@ -96,14 +100,20 @@ async def _prompted(settings: Settings) -> Voices:
     )
     shows_thinking = settings.thinking == "full"
     drafter = PromptedWriter(reply(chat, setting="RAG_CHAT"), settings.chat.context_tokens, shows_thinking)
-    thinker = PromptedWriter(
-        reply(reasoning, setting="RAG_REASONING" if settings.reasoning.is_set else "RAG_CHAT"),
-        settings.reasoning.context_tokens,
-        shows_thinking,
-    )
+    reasoner = reply(reasoning, setting="RAG_REASONING" if settings.reasoning.is_set else "RAG_CHAT")
+    context_tokens = settings.reasoning.context_tokens
+    is_other = settings.reasoning != ReasoningSettings()
+    thinker = PromptedWriter(reasoner, context_tokens, shows_thinking) if is_other else drafter
     return Voices(
         drafter=drafter,
         refiners={"fast": drafter, "deep": thinker},
+        researcher=partial(
+            PlannedResearch,
+            model=reasoner,
+            context_tokens=context_tokens,
+            budget=BUDGETS[settings.depth],
+            shows_thinking=shows_thinking,
+        ),
         condenser=PromptedCondenser(reply(chat, setting="RAG_CHAT"), settings.chat.context_tokens),
         chat_name=chat.model_name,
         reasoning_name=reasoning.model_name,
@@ -144,6 +154,7 @@ def _embedded(settings: Settings, embedder: Embedder) -> Voices:
     return Voices(
         drafter=writer,
         refiners={"fast": writer, "deep": writer},
+        researcher=partial(BridgedResearch, budget=BUDGETS[settings.depth]),
         condenser=PrecedingQuestion(),
         chat_name=EMBEDDED,
         reasoning_name=EMBEDDED,

@@ -22,6 +22,7 @@ from rag_graph.index.library import Library
 from rag_graph.models.embeddings import Embedder
 from rag_graph.parts import Voices, choose_embedder, open_voices
 from rag_graph.query import Filters, Query
+from rag_graph.research import WiderSearch
 from rag_graph.retrieval import DeepRetriever, FastRetriever
 from rag_graph.runs.memory import MemoryRunLog
 from rag_graph.runs.runner import Runner
@@ -91,7 +92,7 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
     deep = DeepRetriever(library)
     nodes = Nodes(
         fast=FastRetriever(library),
-        deep={"fast": deep, "deep": deep},
+        researchers={"fast": WiderSearch(deep), "deep": voices.researcher(deep)},
         drafter=voices.drafter,
         refiners=voices.refiners,
         condenser=voices.condenser,

@@ -86,6 +86,9 @@ class Settings(BaseSettings):
         default="full",
         description="The model's own reasoning as it comes, only the pipeline's summary of its steps, or none.",
     )
+    depth: Literal["quick", "standard", "thorough"] = Field(
+        default="standard", description="How many rounds, passages, seconds and tokens the deep mode may search with."
+    )
     stall_timeout_s: float = Field(default=30, gt=0, description="A model that is silent for this long is asked again.")
     first_token_timeout_s: float = Field(
         default=120, gt=0, description="A model may take this long before its first token."

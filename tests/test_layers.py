@@ -17,6 +17,7 @@ LAYERS = (
     "index",
     "retrieval",
     "writing",
+    "research",
     "graph",
     "runs",
     "protocols",

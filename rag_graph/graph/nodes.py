@@ -22,17 +22,17 @@ from rag_graph.events import (
     NumberedPassage,
     PassagesRetrieved,
 )
-from rag_graph.graph.evidence import counted, merged, numbered, titles
 from rag_graph.graph.state import State
 from rag_graph.graph.step import Step, telling
 from rag_graph.query import Mode, Query
+from rag_graph.research import Inquiry, Researcher
+from rag_graph.research.evidence import counted, numbered, titles
 from rag_graph.retrieval import Retriever
 from rag_graph.transcript import Transcript
 from rag_graph.writing.condensing import Condenser
 from rag_graph.writing.contract import Assignment, Verdict, Writer
 
 FAST_TOP_K = 3
-DEEP_TOP_K = 10
 NOTHING_FOUND = "The documents hold no passage on this question."
 
 
@@ -41,7 +41,7 @@ class Nodes:
     """The graph's steps and the parts they work with. `narrates`: the pipeline thinks aloud."""
 
     fast: Retriever
-    deep: Mapping[Mode, Retriever]
+    researchers: Mapping[Mode, Researcher]
     drafter: Writer
     refiners: Mapping[Mode, Writer]
     condenser: Condenser
@@ -118,19 +118,19 @@ class Nodes:
         """Gather the better evidence, while the draft is written."""
         step = self._step("deep_retrieve", state, writer, config)
         first = state.get("fast_passages", [])
-        passages: Sequence[NumberedPassage] = first
-        async with step.told("Searching more widely"):
+        passages = first
+        inquiry = Inquiry(
+            question=state["search"], filters=state["filters"], known=tuple(first), history=tuple(state["history"])
+        )
+        async with step.told("Searching more widely" if state["mode"] == "fast" else "Searching in several steps"):
             try:
-                hits = await self.deep[state["mode"]].retrieve(
-                    state["search"], top_k=DEEP_TOP_K, filters=state["filters"]
-                )
-                passages = merged(first, hits)
-                await step.tell(PassagesRetrieved(stage="deep", passages=tuple(passages)))
-            except RetrievalFailed as exc:
+                passages = await self.researchers[state["mode"]].research(inquiry, step, config)
+            except (RetrievalFailed, ModelError) as exc:
                 if "fast_passages" not in state:
                     raise
                 await step.warn(exc, "the draft stands on the first passages")
-            step.outcome = f"Found {counted(passages[len(first) :])} more" if passages is not first else ""
+            known = {passage.number for passage in first}
+            step.outcome = f"Found {counted([p for p in passages if p.number not in known])} more"
         return State(documents=list(passages), timings=step.timings)
 
     async def decide(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:

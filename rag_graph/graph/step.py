@@ -36,6 +36,10 @@ class Step:
         self._clock = clock
         self._narrates = narrates
 
+    def part(self, name: str) -> "Step":
+        """A step within this one; its parts come one after the other."""
+        return Step(name, self.tell, began=self._began, clock=self._clock, narrates=self._narrates)
+
     @asynccontextmanager
     async def told(self, description: str) -> AsyncIterator[None]:
         """Tell the step's start and its end, with `outcome` as the sentence at the end."""

@@ -2,22 +2,15 @@
 
 import asyncio
 from dataclasses import dataclass
-from time import monotonic
 
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.citations import CitationStream
-from rag_graph.events import (
-    AnswerReset,
-    ThinkingDelta,
-    ThinkingFinished,
-    ThinkingStarted,
-    Usage,
-    Warned,
-)
+from rag_graph.events import AnswerReset, Warned
 from rag_graph.models.replies import Content, Piece, Replier, Restarted, Thinking, TokensUsed
 from rag_graph.writing.contract import Assignment, Tell, Verdict
 from rag_graph.writing.prompts import Prompt, answer_prompt, review_prompt
+from rag_graph.writing.telling import ThinkingSpan, usage
 
 
 @dataclass(frozen=True)
@@ -43,7 +36,7 @@ class PromptedWriter:
 
     async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:
         prompt = review_prompt(assignment, self.context_tokens)
-        thinking = _ThinkingSpan(assignment.step, tell)
+        thinking = ThinkingSpan(assignment.step, tell)
         line = ""
         async for piece in self.model.stream(prompt.messages, config=config):
             match piece:
@@ -54,7 +47,7 @@ class PromptedWriter:
                 case Restarted():
                     line = ""
                 case TokensUsed():
-                    await tell(_usage(assignment.step, piece))
+                    await tell(usage(assignment.step, piece))
         await thinking.end()
         return _verdict(line)
 
@@ -76,38 +69,6 @@ async def _tell_what_was_dropped(prompt: Prompt, step: str, tell: Tell) -> None:
         await tell(Warned(step=step, code="history_dropped", message=message))
 
 
-def _usage(step: str, tokens: TokensUsed) -> Usage:
-    return Usage(
-        step=step,
-        model=tokens.model,
-        input_tokens=tokens.input_tokens,
-        output_tokens=tokens.output_tokens,
-        reasoning_tokens=tokens.reasoning_tokens,
-        cached_tokens=tokens.cached_tokens,
-    )
-
-
-class _ThinkingSpan:
-    """Opens at the first word of thinking, closes once."""
-
-    def __init__(self, step: str, tell: Tell) -> None:
-        self._step = step
-        self._tell = tell
-        self._began: float | None = None
-
-    async def add(self, delta: str) -> None:
-        if self._began is None:
-            self._began = monotonic()
-            await self._tell(ThinkingStarted(step=self._step, thinker="model"))
-        await self._tell(ThinkingDelta(step=self._step, delta=delta))
-
-    async def end(self) -> None:
-        if self._began is not None:
-            seconds = round(monotonic() - self._began, 3)
-            self._began = None
-            await self._tell(ThinkingFinished(step=self._step, seconds=seconds))
-
-
 class _Reader:
     """Turns the pieces of one reply into events."""
 
@@ -115,7 +76,7 @@ class _Reader:
         self._assignment = assignment
         self._tell = tell
         self._shows_thinking = shows_thinking
-        self._thinking = _ThinkingSpan(assignment.step, tell)
+        self._thinking = ThinkingSpan(assignment.step, tell)
         self._answer = self._new_answer()
 
     async def prepare(self) -> None:
@@ -132,7 +93,7 @@ class _Reader:
                 if self._shows_thinking:
                     await self._thinking.add(delta)
             case TokensUsed():
-                await self._tell(_usage(self._assignment.step, piece))
+                await self._tell(usage(self._assignment.step, piece))
             case Restarted(reason):
                 await self.end_thinking()
                 await self._restart(reason)

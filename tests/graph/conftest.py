@@ -6,6 +6,7 @@ from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.nodes import Nodes
 from rag_graph.models.openai_chat import open_chat_model
 from rag_graph.models.replies import Replier
+from rag_graph.research import BUDGETS, PlannedResearch, WiderSearch
 from rag_graph.writing.condensing import PromptedCondenser
 from rag_graph.writing.prompted import PromptedWriter
 from tests.fakes import FixedRetriever
@@ -13,6 +14,7 @@ from tests.upstream import Upstream
 
 TOWER = "The tower is 300 metres tall. It was built in 1889."
 BRIDGE = "The bridge crosses the river. It was opened in 1931."
+
 
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
@@ -38,7 +40,7 @@ async def graph(upstream: Upstream, fast: FixedRetriever, deep: FixedRetriever) 
     writer = PromptedWriter(replier, context_tokens=8_000)
     nodes = Nodes(
         fast=fast,
-        deep={"fast": deep, "deep": deep},
+        researchers={"fast": WiderSearch(deep), "deep": PlannedResearch(deep, replier, 8_000, BUDGETS["standard"])},
         drafter=writer,
         refiners={"fast": writer, "deep": writer},
         condenser=PromptedCondenser(replier, context_tokens=8_000),
