@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from functools import wraps
+from importlib.metadata import version
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
 
@@ -18,13 +20,14 @@ from rich.text import Text
 
 from rag_graph import serving
 from rag_graph.app import create_app
-from rag_graph.errors import IndexMismatch, RagGraphError
+from rag_graph.errors import IndexMismatch, RagGraphError, SettingsError
 from rag_graph.events import RunFailed
 from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths
 from rag_graph.parts import choose_embedder
 from rag_graph.pipeline import open_pipeline
 from rag_graph.protocols.result import run_result
 from rag_graph.query import Query
+from rag_graph.retrieval import DeepRetriever
 from rag_graph.settings import Settings, setting_names
 from rag_graph.terminal import show
 from rag_graph.transcript import Transcript
@@ -110,6 +113,15 @@ def serve(
     serving.serve(create_app(settings), settings)
 
 
+@cli.command(name="mcp")
+@_in_one_line
+def serve_mcp() -> None:
+    """Offer `search` and `ask` to an MCP client, over stdin and stdout."""
+    if find_spec("mcp") is None:
+        raise SettingsError("Install what this needs first: pip install 'rag-graph[mcp]'.")
+    asyncio.run(_serve_mcp(Settings.load()))
+
+
 @cli.command(name="settings")
 def show_settings() -> None:
     """List every setting with what it means."""
@@ -119,6 +131,14 @@ def show_settings() -> None:
 
 def main() -> None:
     cli()
+
+
+async def _serve_mcp(settings: Settings) -> None:
+    from rag_graph.transports import mcp  # noqa: PLC0415 - optional
+
+    async with open_pipeline(settings) as pipeline:
+        tools = mcp.Tools(pipeline, DeepRetriever(pipeline.library))
+        await mcp.serve_stdio(mcp.create_server(tools, version=version("rag-graph")))
 
 
 def _index_sample(settings: Settings) -> None:
