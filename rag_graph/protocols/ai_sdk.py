@@ -212,7 +212,8 @@ class MessageParts:
             case RunFinished():
                 if self._torn or (event.version not in self._standing and event.answer):
                     parts += self._written_whole(event)
-                return [*parts, self._answer(event.version, "final"), *_finish(self._transcript)]
+                reason = self._transcript.decision.reason if self._transcript.decision else ""
+                return [*parts, self._answer(event.version, "final", reason), *_finish(self._transcript)]
             case RunFailed():
                 told = self._answer(self._transcript.standing, "failed", event.message)
                 return [*parts, told, {"type": "error", "errorText": event.message}, *_finish(self._transcript)]
