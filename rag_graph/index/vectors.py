@@ -1,5 +1,6 @@
 """Nearest vectors with FAISS: exact while that is fast, then a byte per dimension, then in cells as well."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ class VectorBuilder:
     def build(self, path: Path) -> None:
         """Write the index and drop what was collected."""
         self._file.close()
+        faiss.omp_set_num_threads(os.cpu_count() or 1)
         vectors: Vectors = np.empty((0, self._dims), dtype=np.float32)
         if self._count:
             vectors = np.memmap(self._path, dtype=np.float32, mode="r", shape=(self._count, self._dims))
@@ -62,6 +64,9 @@ class VectorIndex:
         size = int(self._index.ntotal)
         if not size:
             return
+        # OpenMP's number holds for the calling thread. For one query more threads are slower, and where cores are
+        # busy much slower: they wait for each other by spinning.
+        faiss.omp_set_num_threads(1)
         parameters = self._parameters(allowed)
         for row in np.ascontiguousarray(vectors, dtype=np.float32):
             scores, ordinals = self._index.search(row.reshape(1, -1), min(limit, size), params=parameters)
