@@ -332,7 +332,7 @@ function authorization(token) {
 
 async function refusal(response) {
   const body = parsed(await response.text().catch(() => ""));
-  const { code = "http", message, field = null, retryable = false } = body?.error ?? {};
+  const { code = "http", message, field = null, retryable = RETRIED_STATUSES.has(response.status) } = body?.error ?? {};
   const seconds = Number(response.headers.get("retry-after") || NaN);
   return new AskError(message ?? `The server answered with status ${response.status}.`, {
     code,

@@ -1,0 +1,77 @@
+/** Joins the parts of the page. */
+
+import { Access } from "./access.js";
+import { Announcer } from "./announcer.js";
+import { Composer } from "./composer.js";
+import { Conversation } from "./conversation.js";
+import { QuoteCard } from "./quote.js";
+import { Server } from "./server.js";
+import { SourcePanel } from "./source.js";
+import { passagesByNumber, standing } from "./transcript.js";
+import { Upload } from "./upload.js";
+
+const byId = (id) => document.getElementById(id);
+
+const access = new Access();
+const server = new Server(access);
+const upload = new Upload((files, onProgress) => server.upload(files, onProgress));
+const composer = new Composer({
+  onAsk: (asked) => ask(asked),
+  onStop: () => conversation.stop(),
+});
+const panel = new SourcePanel((id) => server.document(id));
+const conversation = new Conversation({
+  list: byId("turns"),
+  server,
+  announcer: new Announcer(byId("announcements")),
+  onRunning: (isRunning) => composer.setRunning(isRunning),
+  openSource: ({ transcript }, citation, opener) =>
+    panel.open(citation, {
+      citations: citationsWith(citation, transcript),
+      passage: passagesByNumber(transcript).get(citation.marker),
+      opener,
+    }),
+});
+const card = new QuoteCard((chip) => conversation.describe(chip));
+
+byId("composer").append(composer.element);
+document.body.append(panel.element, access.element, card.element);
+card.attend(byId("turns"));
+byId("new").addEventListener("click", startAnew);
+conversation.restore();
+welcome();
+composer.focus();
+offer(await server.config());
+
+function ask(asked) {
+  panel.close();
+  conversation.ask(asked);
+  welcome();
+}
+
+function startAnew() {
+  panel.close();
+  conversation.clear();
+  welcome();
+  composer.focus();
+}
+
+function welcome() {
+  byId("welcome").hidden = !conversation.isEmpty;
+  byId("new").hidden = conversation.isEmpty;
+}
+
+/** What this server can do beyond answering. */
+function offer({ upload: mayUpload, models, version }) {
+  byId("about").textContent = [models.chat, version && `rag_graph ${version}`].filter(Boolean).join(" · ");
+  if (!mayUpload) return;
+  composer.hint.after(upload.button);
+  composer.element.prepend(upload.note, upload.input);
+  upload.attend(document.body);
+}
+
+/** All that the answer cites, and the asked one, which may be a passage that was not confirmed. */
+function citationsWith(citation, transcript) {
+  const { citations } = transcript.answers[standing(transcript)];
+  return citations.includes(citation) ? citations : [...citations, citation];
+}

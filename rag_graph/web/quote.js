@@ -1,0 +1,88 @@
+/** The card that shows a citation's exact words, or why a sentence is in doubt, beside its chip. */
+
+import { h } from "./element.js";
+
+const SHOW_AFTER_MS = 60;
+const HIDE_AFTER_MS = 160;
+const GAP = 8;
+
+export class QuoteCard {
+  #timer = null;
+  #chip = null;
+  #highlight = globalThis.Highlight ? new Highlight() : null;
+
+  /** `describe(chip)` returns `{ citation }` or `{ reason }`, with the `ranges` of the answer it speaks of. */
+  constructor(describe) {
+    this.describe = describe;
+    this.element = h("div", { class: "quote-card", id: "quote-card", role: "tooltip", popover: "manual" });
+    this.element.addEventListener("pointerenter", () => clearTimeout(this.#timer));
+    this.element.addEventListener("pointerleave", () => this.#later(() => this.hide(), HIDE_AFTER_MS));
+    if (this.#highlight) CSS.highlights.set("cited", this.#highlight);
+  }
+
+  /** Serve all chips below this element. */
+  attend(root) {
+    const chipOf = (event) => event.target.closest?.(".chip, .doubt");
+    root.addEventListener("pointerover", (event) => {
+      const chip = event.pointerType === "touch" ? null : chipOf(event);
+      if (chip) this.#later(() => this.show(chip), SHOW_AFTER_MS);
+      else if (this.#chip) this.#later(() => this.hide(), HIDE_AFTER_MS);
+    });
+    root.addEventListener("pointerleave", () => this.#later(() => this.hide(), HIDE_AFTER_MS));
+    root.addEventListener("focusin", (event) => chipOf(event) && this.show(chipOf(event)));
+    root.addEventListener("focusout", () => this.hide());
+    root.addEventListener("click", (event) => event.target.closest?.(".doubt") && this.show(chipOf(event)));
+    document.addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
+    document.addEventListener("scroll", () => this.hide(), { passive: true });
+  }
+
+  show(chip) {
+    clearTimeout(this.#timer);
+    const told = chip.isConnected && this.describe(chip);
+    if (!told) return;
+    this.hide();
+    this.#chip = chip;
+    this.element.replaceChildren(...(told.citation ? quoteParts(told.citation, told.more) : [h("p", { class: "quote-reason" }, told.reason)]));
+    this.element.classList.toggle("in-doubt", !told.citation);
+    chip.setAttribute("aria-describedby", this.element.id);
+    this.element.showPopover();
+    this.#place(chip);
+    for (const range of told.ranges) this.#highlight?.add(range);
+  }
+
+  hide() {
+    clearTimeout(this.#timer);
+    if (!this.#chip) return;
+    this.#chip.removeAttribute("aria-describedby");
+    this.#chip = null;
+    this.#highlight?.clear();
+    this.element.hidePopover();
+  }
+
+  #later(act, ms) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(act, ms);
+  }
+
+  #place(chip) {
+    const at = chip.getBoundingClientRect();
+    const { offsetWidth: width, offsetHeight: height } = this.element;
+    const left = Math.min(Math.max(GAP, at.left + at.width / 2 - width / 2), innerWidth - width - GAP);
+    const isAbove = at.top > height + 2 * GAP;
+    this.element.style.left = `${left}px`;
+    this.element.style.top = `${isAbove ? at.top - height - GAP : at.bottom + GAP}px`;
+  }
+}
+
+function quoteParts({ title, quote, attributed_by: by, marker }, more) {
+  return [
+    h("p", { class: "quote-title" }, h("span", { class: "quote-number" }, marker), title || "Untitled"),
+    h("blockquote", { class: "quote-words", dir: "auto" }, quote),
+    h(
+      "p",
+      { class: "quote-note" },
+      by === "check" ? "Found by checking the sources: the answer did not cite this itself." : "Checked: these words stand in the source.",
+      more ? ` ${more} more in this source.` : "",
+    ),
+  ];
+}

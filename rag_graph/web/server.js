@@ -1,0 +1,82 @@
+/** The server as the page uses it, with the key it may ask for. */
+
+import { AskError, ask, cancel, follow } from "./client.js";
+
+const BASE = new URL(".", document.baseURI).href;
+
+export class Server {
+  /** `access` has the `key`, and asks for one. */
+  constructor(access) {
+    this.access = access;
+  }
+
+  async config() {
+    const defaults = { upload: false, keys: false, version: "", models: {} };
+    try {
+      const response = await fetch(`${BASE}config`, { headers: this.#headers() });
+      return response.ok ? { ...defaults, ...(await response.json()) } : defaults;
+    } catch {
+      return defaults;
+    }
+  }
+
+  /** Yield the rest of a turn's run: from its start, or from where reading stopped. */
+  async *read(turn, options) {
+    const { transcript, query, key: idempotencyKey } = turn;
+    for (;;) {
+      const link = { ...options, base: BASE, token: this.access.key, idempotencyKey };
+      try {
+        const { runId, seq: after } = transcript;
+        yield* runId ? follow(runId, { ...link, query, after }) : ask(query, link);
+        return;
+      } catch (error) {
+        if (!(await this.#mayTryAgain(error))) throw error;
+      }
+    }
+  }
+
+  cancel(runId) {
+    return cancel(runId, { base: BASE, token: this.access.key });
+  }
+
+  async document(id) {
+    const response = await fetch(`${BASE}documents/${encodeURIComponent(id)}`, { headers: this.#headers() });
+    if (!response.ok) throw new Error(`The document could not be loaded (${response.status}).`);
+    return response.json();
+  }
+
+  /** Send files; `onProgress` is told the share that has left. Only XMLHttpRequest tells how much has been sent. */
+  upload(files, onProgress) {
+    const body = new FormData();
+    for (const file of files) body.append("files", file);
+    const request = new XMLHttpRequest();
+    request.open("POST", `${BASE}documents`);
+    for (const [name, value] of Object.entries(this.#headers())) request.setRequestHeader(name, value);
+    request.upload.addEventListener("progress", ({ loaded, total }) => onProgress(total ? loaded / total : 0));
+    return new Promise((resolve, reject) => {
+      request.addEventListener("load", () => {
+        const answer = parsed(request.responseText);
+        if (request.status < 300) resolve(answer ?? {});
+        else reject(new Error(answer?.error?.message ?? `The server answered with status ${request.status}.`));
+      });
+      request.addEventListener("error", () => reject(new Error("The server cannot be reached. Try again in a moment.")));
+      request.send(body);
+    });
+  }
+
+  #headers() {
+    return this.access.key ? { authorization: `Bearer ${this.access.key}` } : {};
+  }
+
+  async #mayTryAgain(error) {
+    return error instanceof AskError && error.status === 401 && (await this.access.ask());
+  }
+}
+
+function parsed(json) {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return null;
+  }
+}

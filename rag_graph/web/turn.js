@@ -1,0 +1,264 @@
+/** One question and its answer on the page. */
+
+import { AnswerView } from "./answer.js";
+import { markChanges, wordsIn } from "./changes.js";
+import { countChanges } from "./diff.js";
+import { h, icon, say } from "./element.js";
+import { keepPlace } from "./reading.js";
+import * as words from "./sentences.js";
+import { SourceList, citedText, copy } from "./sourcelist.js";
+import { StagesView } from "./stages.js";
+import { ThinkingView } from "./thinking.js";
+import { TimelineView } from "./timeline.js";
+import { isRunning, passagesByNumber } from "./transcript.js";
+
+const ICONS = {
+  copy: ["M9 9h10v11H9z", "M5 15V4h10"],
+  harder: ["M12 3v3", "M12 18v3", "M3 12h3", "M18 12h3", "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"],
+  again: ["M20 11a8 8 0 1 0-2.3 6.3", "M20 5v6h-6"],
+};
+
+export class TurnView {
+  #shown = 1;
+  #isFollowed = false;
+  #draftWords = "";
+  #isMarked = false;
+  #moment = "";
+
+  /** `actions`: `openSource(turn, citation, opener)`, `thinkHarder(turn)`, `askAgain(turn)`, `announce(words)`. */
+  constructor(turn, actions) {
+    this.turn = turn;
+    this.actions = actions;
+    this.versions = { 1: new AnswerView(), 2: new AnswerView() };
+    this.thinking = new ThinkingView();
+    this.timeline = new TimelineView();
+    this.stages = new StagesView();
+    this.sources = new SourceList((index, opener) => this.#openSource(index, opener));
+    this.#build();
+    this.update({ link: null });
+  }
+
+  /** Show the turn as it stands; `link` is `{ state, retryInMs }` or null. */
+  update({ link }) {
+    const moment = this.#momentNow();
+    if (moment === this.#moment) return this.#draw(link);
+    this.#moment = moment;
+    keepPlace(this.body, () => this.#draw(link));
+  }
+
+  /** What above the answer's words comes and goes; only then can they be moved. */
+  #momentNow() {
+    const { transcript, problem } = this.turn;
+    const { decision, answers } = transcript;
+    const isOver = !isRunning(transcript) || Boolean(problem);
+    return [this.#wanted(transcript), this.#isImproving(), decision?.decision, Boolean(answers[2].content), isOver].join();
+  }
+
+  #draw(link) {
+    const { transcript, problem } = this.turn;
+    this.#chooseVersion(transcript);
+    const numbers = passagesByNumber(transcript);
+    const written = transcript.answers[this.#shown];
+    this.versions[this.#shown].update(written, numbers.size ? numbers : null);
+    this.thinking.update(transcript);
+    this.stages.update(transcript);
+    this.timeline.update(transcript);
+    this.sources.update(written);
+    this.#showStatus(transcript, problem, link);
+    this.#showState(transcript, problem, written);
+    if (!isRunning(transcript)) this.#showChanges();
+  }
+
+  /** What a chip below this turn stands for. */
+  describe(chip) {
+    const view = this.versions[this.#shown];
+    const { citations, unsupported } = this.turn.transcript.answers[this.#shown];
+    const [first, ...more] = proofsOf(chip).map((index) => citations[index]);
+    if (first) return { citation: first, more: more.length, ranges: view.rangesOf(first) };
+    const flag = chip.dataset.flag ? unsupported[Number(chip.dataset.flag)] : null;
+    if (flag) return { reason: flag.reason, ranges: view.rangesOf(flag) };
+    return { reason: "This citation has not been checked yet.", ranges: [] };
+  }
+
+  #build() {
+    const { question, mode } = this.turn;
+    const id = `turn-${this.turn.key}`;
+    this.status = h("span", { class: "status-words" });
+    this.statusLine = h("p", { class: "status" }, h("span", { class: "pulse", "aria-hidden": "true" }), this.status);
+    this.label = h("h3", { class: "answer-label" });
+    this.notice = h("div", { class: "notice", hidden: true });
+    this.body = h("div", { class: "answer-body" }, this.versions[1].element);
+    this.answer = h("section", { class: "answer", "aria-label": "Answer", hidden: true }, h("header", { class: "answer-head" }, this.label, this.stages.element), this.notice, this.body);
+    this.problem = h("div", { class: "problem", role: "alert" });
+    this.warnings = h("ul", { class: "warnings" });
+    this.actionRow = h("div", { class: "actions" });
+    this.element = h(
+      "article",
+      { class: "turn", "aria-labelledby": id },
+      h("header", { class: "turn-head" }, h("h2", { class: "question", id, dir: "auto", tabindex: "-1" }, question), mode === "deep" && h("p", { class: "mode" }, icon(...ICONS.harder), "Thinking harder")),
+      this.statusLine,
+      this.thinking.element,
+      this.answer,
+      this.problem,
+      this.warnings,
+      this.sources.element,
+      this.actionRow,
+      this.timeline.element,
+    );
+    this.answer.addEventListener("click", (event) => {
+      const chip = event.target.closest(".chip");
+      if (chip) this.#openChip(chip);
+    });
+  }
+
+  /** The refinement takes the draft's place once it has outgrown it, is complete, or the reader wants to see it. */
+  #wanted({ answers, terminal }) {
+    const [draft, refined] = [answers[1], answers[2]];
+    if (terminal?.type === "run_finished") return terminal.version;
+    const isReady = refined.finished || terminal || this.#isFollowed || refined.content.length >= draft.content.length;
+    return refined.content && (isReady || this.#shown === 2) ? 2 : 1;
+  }
+
+  #chooseVersion(transcript) {
+    const wanted = this.#wanted(transcript);
+    if (wanted === this.#shown) return;
+    if (wanted === 2) this.#draftWords = wordsIn(this.versions[1].element);
+    this.#shown = wanted;
+    this.body.replaceChildren(this.versions[wanted].element);
+  }
+
+  #showStatus(transcript, problem, link) {
+    const isLost = link?.state === "lost";
+    const isOver = !isRunning(transcript) || Boolean(problem);
+    this.statusLine.classList.toggle("over", isOver);
+    this.statusLine.classList.toggle("lost", isLost && !isOver);
+    if (isOver) say(this.status, words.summaryOf(transcript));
+    else if (isLost) say(this.status, "The connection was lost. Reconnecting by itself; nothing that was written is lost…");
+    else say(this.status, words.progressOf(transcript, { isImproving: this.#isImproving() }));
+  }
+
+  #isImproving() {
+    const { answers, decision, terminal } = this.turn.transcript;
+    return !terminal && decision?.decision === "refine" && !answers[2].finished;
+  }
+
+  #showState(transcript, problem, written) {
+    const isOver = !isRunning(transcript) || Boolean(problem);
+    const state = isOver ? "final" : this.#isImproving() ? "improving" : written.content ? "draft" : "waiting";
+    this.answer.dataset.state = transcript.terminal && transcript.terminal.type !== "run_finished" ? "broken" : state;
+    this.answer.hidden = !written.content && !(transcript.answers[1].started && !isOver);
+    this.answer.setAttribute("aria-busy", String(!isOver));
+    this.versions[this.#shown].element.classList.toggle("writing", !isOver && !written.finished);
+    say(this.label, words.labelOf(transcript, this.#shown));
+    this.#showNotice(transcript);
+    this.#showProblem(transcript, problem);
+    this.#showActions(transcript, isOver);
+  }
+
+  #showNotice(transcript) {
+    if (this.#isImproving()) {
+      const { title, reason } = words.improvementOf(transcript);
+      this.#fillNotice("improving", title, reason, this.#followButton(transcript));
+    } else {
+      const verdict = words.verdictOf(transcript);
+      if (!verdict) this.notice.hidden = true;
+      else this.#fillNotice(this.#shown === 2 ? "improved" : "stands", verdict.title, verdict.reason, this.#changesButton());
+    }
+  }
+
+  #fillNotice(kind, title, text, button) {
+    const key = [kind, title, text, button?.textContent, button?.getAttribute("aria-pressed")].join("|");
+    if (this.notice.dataset.key === key) return;
+    const hadFocus = this.notice.contains(document.activeElement);
+    this.notice.dataset.key = key;
+    this.notice.className = `notice ${kind}`;
+    this.notice.hidden = false;
+    this.notice.replaceChildren(h("p", {}, h("strong", {}, title), ` ${text}`), ...(button ? [button] : []));
+    if (hadFocus) button?.focus({ preventScroll: true });
+  }
+
+  #followButton({ answers }) {
+    if (this.#shown === 2 || !answers[2].content) return null;
+    const follow = () => {
+      this.#isFollowed = true;
+      this.update({ link: null });
+    };
+    return h("button", { type: "button", class: "quiet", onclick: follow }, "Read along");
+  }
+
+  #changesButton() {
+    if (!this.#isMarked) return null;
+    const isOn = this.answer.classList.contains("with-changes");
+    const toggle = () => {
+      keepPlace(this.body, () => this.answer.classList.toggle("with-changes", !isOn));
+      this.#showNotice(this.turn.transcript);
+    };
+    return h("button", { type: "button", class: "quiet", "aria-pressed": String(isOn), onclick: toggle }, this.changeWords);
+  }
+
+  /** Once all is written: what the refinement changed, quietly. */
+  #showChanges() {
+    if (this.#shown !== 2 || this.#isMarked) return;
+    const before = this.#draftWords || this.turn.transcript.answers[1].content;
+    if (!before) return;
+    const { added, removed } = countChanges(markChanges(this.versions[2].element, before));
+    if (!added && !removed) return;
+    this.#isMarked = true;
+    this.changeWords = `Show changes: ${added} new, ${removed} gone`;
+    this.answer.classList.add("fresh-changes");
+    this.#showNotice(this.turn.transcript);
+  }
+
+  #showProblem({ terminal, warnings, gap }, problem) {
+    const told = problem ?? (terminal?.type === "run_failed" ? terminal : null);
+    const stopped = terminal?.type === "run_cancelled" ? words.stoppedBy(terminal) : "";
+    say(this.problem, told ? words.problemOf(told) : stopped);
+    this.problem.classList.toggle("calm", Boolean(stopped));
+    const hints = warnings.map(({ message }) => message);
+    if (gap) hints.push("A part of this run was no longer kept by the server; the answer is complete.");
+    if (this.warnings.childElementCount !== hints.length) this.warnings.replaceChildren(...hints.map((hint) => h("li", {}, hint)));
+  }
+
+  #showActions(transcript, isOver) {
+    if (!isOver || this.actionRow.childElementCount) return;
+    const { type } = transcript.terminal ?? {};
+    const button = (sign, name, act) => h("button", { type: "button", class: "action", onclick: act }, icon(...ICONS[sign]), h("span", {}, name));
+    const all = [];
+    if (this.turn.transcript.answers[this.#shown].content) all.push(button("copy", "Copy with sources", (event) => this.#copy(event)));
+    if (type === "run_finished" && this.turn.mode === "fast") all.push(button("harder", "Think harder about this", () => this.actions.thinkHarder(this.turn)));
+    all.push(button("again", "Ask again", () => this.actions.askAgain(this.turn)));
+    this.actionRow.replaceChildren(...all);
+  }
+
+  async #copy(event) {
+    const name = event.currentTarget.querySelector("span");
+    try {
+      await copy(citedText(this.turn.transcript));
+      say(name, "Copied");
+      this.actions.announce("Answer and sources copied.");
+    } catch {
+      say(name, "Copying was not allowed");
+    }
+    setTimeout(() => say(name, "Copy with sources"), 2_000);
+  }
+
+  #openChip(chip) {
+    const [index] = proofsOf(chip);
+    if (index !== undefined) return this.#openSource(index, chip);
+    const passage = passagesByNumber(this.turn.transcript).get(Number(chip.dataset.number));
+    if (passage) this.actions.openSource(this.turn, fromPassage(passage), chip);
+  }
+
+  #openSource(index, opener) {
+    this.actions.openSource(this.turn, this.turn.transcript.answers[this.#shown].citations[index], opener);
+  }
+}
+
+function proofsOf(chip) {
+  return chip.dataset.proofs ? chip.dataset.proofs.split(" ").map(Number) : [];
+}
+
+/** A passage that is cited but not confirmed is shown as a whole. */
+function fromPassage({ number, document: id, title, uri, start, end, content }) {
+  return { marker: number, document: id, title, uri, source_start: start, source_end: end, quote: content };
+}

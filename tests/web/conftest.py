@@ -1,0 +1,88 @@
+"""A real browser for the page, and a scripted server behind it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.web import stories
+from tests.web.scripted import ScriptedServer
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+AXE = "axe-core@4.14.1"
+TIMEOUT_MS = 8_000
+STORIES = {
+    "who": stories.improved,
+    "keep": stories.kept,
+    "fail": stories.failed,
+    "hostile": stories.hostile,
+    "long": stories.long,
+    "rewrite": stories.rewritten,
+}
+WATCH = """
+globalThis.violations = [];
+addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sample }) =>
+  violations.push(`${violatedDirective} ${blockedURI} ${sample}`));
+"""
+
+
+def unavailable(what: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is needed in CI")
+    pytest.skip(f"{what} is not available")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        unavailable("Chromium")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(STORIES) as running:
+        yield running
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    opened = browser.new_context(viewport={"width": 1280, "height": 800})
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, server: ScriptedServer) -> Iterator[Page]:
+    """The page, opened; at the end there was no error and nothing that its policy had to stop."""
+    opened = context.new_page()
+    opened.set_default_timeout(TIMEOUT_MS)
+    opened.add_init_script(WATCH)
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(server.url)
+    yield opened
+    assert errors == []
+    assert opened.evaluate("violations") == []
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe-core, which looks for barriers."""
+    npm = shutil.which("npm")
+    if npm is None:
+        unavailable("npm")
+    folder = tmp_path_factory.mktemp("axe")
+    command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), AXE]
+    run = subprocess.run(command, capture_output=True, timeout=60, check=False)  # noqa: S603 - a fixed command
+    if run.returncode:
+        unavailable(AXE)
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()

@@ -1,0 +1,470 @@
+"""The page in a real browser: what a person sees and does, against scripted runs."""
+
+import logging
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Locator, Page, expect
+
+from tests.web import stories
+from tests.web.conftest import TIMEOUT_MS
+from tests.web.scripted import ScriptedServer
+from tests.web.stories import BUILT, DRAFT, QUESTION, SKETCHED
+
+LONGEST_TASK_MS = 50
+logger = logging.getLogger(__name__)
+
+
+@pytest.fixture(autouse=True)
+def patience() -> None:
+    expect.set_options(timeout=TIMEOUT_MS)
+
+
+def ask(page: Page, question: str, *, harder: bool = False) -> Locator:
+    """Ask, and give the turn that this begins."""
+    page.get_by_role("switch", name="Think harder").set_checked(harder, force=True)
+    page.get_by_label("Your question").fill(question)
+    page.keyboard.press("Enter")
+    return page.locator(".turn").last
+
+
+def open_all(server: ScriptedServer) -> None:
+    server.gates_are_open = True
+
+
+def shown(text: str) -> str:
+    """What of the answer's Markdown is to be read, without markers."""
+    return " ".join(re.sub(r"\*\*| ?\[\d+\]|^- ", "", text, flags=re.MULTILINE).split())
+
+
+def read(turn: Locator) -> str:
+    """The words of the answer as they are rendered, without chips and what is gone."""
+    script = """element => {
+        const copy = element.cloneNode(true);
+        copy.querySelectorAll(".mark, del").forEach(mark => mark.remove());
+        return [...copy.querySelectorAll("p, li, h3, h4")].map(block => block.textContent).join(" ");
+    }"""
+    return " ".join(str(turn.locator(".answer-text").evaluate(script)).split())
+
+
+def test_a_draft_streams_is_improved_and_shows_what_changed(page: Page, server: ScriptedServer) -> None:
+    turn = ask(page, QUESTION)
+    expect(turn.locator(".status")).to_contain_text("Drafting an answer from 2 passages")
+    server.open_gate("draft")
+    expect(turn.locator(".answer-label")).to_have_text("First answer")
+    expect(turn.locator(".answer-text")).to_contain_text("built by the company of Gustave Eiffel")
+    expect(turn.locator(".answer")).to_have_attribute("data-state", "draft")
+    server.open_gate("mid-draft", "deep", "refine")
+    expect(turn.locator(".notice")).to_contain_text("Improving this answer with 1 new passage")
+    expect(turn.locator(".answer-text")).to_contain_text("in a single night")
+    server.open_gate("mid-refinement")
+    expect(turn.locator(".answer-label")).to_have_text("Improved answer")
+    assert read(turn) == shown(stories.REFINED)
+    turn.get_by_role("button", name="Show changes").click()
+    expect(turn.locator("del").first).to_be_visible()
+    expect(turn.locator("del").first).to_contain_text("It was designed by Eiffel himself")
+    expect(turn.locator("ins").first).to_contain_text("The design came from two of its engineers")
+
+
+def test_a_draft_that_stands_says_why(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    turn = ask(page, "Keep it?")
+    expect(turn.locator(".answer-label")).to_have_text("The first answer stands")
+    expect(turn.locator(".notice")).to_contain_text("The deeper search found no new evidence.")
+    assert read(turn) == shown(DRAFT)
+
+
+def test_thinking_harder_is_off_until_it_is_asked_for(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    switch = page.get_by_role("switch", name="Think harder")
+    expect(switch).not_to_be_checked()
+    expect(ask(page, QUESTION).locator(".answer-label")).to_have_text("Improved answer")
+    expect(page.locator(".thinking")).to_be_hidden()
+    switch.focus()
+    page.keyboard.press("Space")
+    expect(switch).to_be_checked()
+    turn = ask(page, QUESTION, harder=True)
+    expect(turn.locator(".mode")).to_contain_text("Thinking harder")
+    expect(turn.locator(".answer-label")).to_have_text("Improved answer")
+    assert [query["mode"] for query in server.queries] == ["fast", "deep"]
+
+
+def test_thinking_opens_while_it_streams_and_folds_when_the_answer_starts(page: Page, server: ScriptedServer) -> None:
+    turn = ask(page, QUESTION, harder=True)
+    expect(turn.locator(".thinking-text")).to_be_visible()
+    expect(turn.locator(".thinking-text")).to_contain_text("The question has two parts")
+    expect(turn.locator(".thinking-title")).to_contain_text(re.compile(r"Thinking… \d+\.\d s"))
+    server.open_gate("thinking", "draft")
+    expect(turn.locator(".answer-text")).to_contain_text("The tower")
+    expect(turn.locator(".thinking-text")).to_be_hidden()
+    expect(turn.locator(".thinking-title")).to_have_text("Thought for 4.2 s")
+    turn.locator(".thinking summary").click()
+    open_all(server)
+    server.open_gate("mid-draft", "deep", "refine", "mid-refinement")
+    expect(turn.locator(".answer-label")).to_have_text("Improved answer")
+    expect(turn.locator(".thinking-text")).to_be_visible()
+
+
+def test_an_answered_question_can_be_thought_about_harder(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    ask(page, QUESTION).get_by_role("button", name="Think harder about this").click()
+    expect(page.locator(".turn")).to_have_count(2)
+    expect(page.locator(".turn").last.locator(".answer-label")).to_have_text("Improved answer")
+    first, second = server.queries
+    assert (second["question"], second["mode"]) == (QUESTION, "deep")
+    assert second["history"] == first["history"] == []
+
+
+def test_a_follow_up_knows_what_was_said(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    expect(ask(page, "Keep it?").locator(".actions")).to_contain_text("Ask again")
+    ask(page, "Keep what?").get_by_role("button", name="Ask again").wait_for()
+    history = server.queries[1]["history"]
+    assert [turn["role"] for turn in history] == ["user", "assistant"]
+    assert history[0]["content"] == "Keep it?"
+    assert history[1]["content"] == DRAFT.replace(" [1]", "")
+
+
+def test_the_refinement_takes_over_without_moving_what_is_read(page: Page, server: ScriptedServer) -> None:
+    page.set_viewport_size({"width": 900, "height": 600})
+    turn = ask(page, "Rewrite it?")
+    expect(turn.locator(".notice")).to_contain_text("Improving")
+    old = turn.locator("p", has_text="Part 5 is about")
+    old.evaluate("element => scrollBy({ top: element.getBoundingClientRect().top - 120, behavior: 'instant' })")
+    before = old.evaluate("element => element.getBoundingClientRect().top")
+    server.open_gate("refine")
+    expect(turn.locator(".answer-label")).to_have_text("Improved answer")
+    expect(turn.locator(".answer-text")).to_contain_text("The years come first.")
+    after = turn.locator("p", has_text="Part 5 is about").evaluate("element => element.getBoundingClientRect().top")
+    assert abs(after - before) <= 2
+
+
+def test_a_citation_shows_its_words_and_opens_the_document_there(page: Page, server: ScriptedServer) -> None:
+    server.open_gate("draft")
+    turn = ask(page, QUESTION)
+    chip = turn.get_by_role("button", name="Source 1: A history of the tower").first
+    chip.hover()
+    expect(page.get_by_role("tooltip")).to_contain_text(BUILT)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("tooltip")).to_be_hidden()
+    open_all(server)
+    server.open_gate("mid-draft", "deep", "refine", "mid-refinement")
+    chip = turn.get_by_role("button", name="Source 3: Engineers").first
+    chip.focus()
+    expect(page.get_by_role("tooltip")).to_contain_text(SKETCHED)
+    turn.get_by_role("button", name="Source 1: A history of the tower").first.click()
+    panel = page.get_by_role("complementary", name="A history of the tower")
+    current = panel.locator("mark.current")
+    expect(current).to_be_in_viewport()
+    assert current.inner_text() == BUILT
+    assert panel.locator(".source-text").evaluate("element => element.textContent") == stories.TOWER.content
+    panel.get_by_role("button", name="Next quote").click()
+    assert current.inner_text() != BUILT
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(turn.get_by_role("button", name="Source 1: A history of the tower").first).to_be_focused()
+
+
+def test_every_chip_stands_at_its_words(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    turn = ask(page, QUESTION)
+    expect(turn.locator(".answer-label")).to_have_text("Improved answer")
+    chips = turn.locator(".answer-text .chip")
+    behind = "chips => chips.map(chip => chip.parentElement.previousSibling?.textContent.split(' ').at(-1) ?? '')"
+    assert chips.evaluate_all(behind) == ["1889", "1889.", "1884", "added", "3", "year"]
+    states = chips.evaluate_all("chips => chips.map(chip => chip.className.replace('chip ', ''))")
+    assert states == ["confirmed", "confirmed found", "confirmed", "confirmed", "doubtful", "confirmed"]
+
+
+def test_what_no_source_supports_is_marked_and_explained(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    turn = ask(page, "Keep it?")
+    expect(turn.locator(".unsupported")).to_have_text("It was designed by Eiffel himself in a single night.")
+    turn.get_by_role("button", name="Not supported by the sources").focus()
+    expect(page.get_by_role("tooltip")).to_have_text("No passage says this.")
+
+
+def test_stopping_ends_the_run_and_keeps_what_was_written(page: Page, server: ScriptedServer) -> None:
+    server.open_gate("draft")
+    turn = ask(page, QUESTION)
+    expect(turn.locator(".answer-text")).to_contain_text("Gustave Eiffel")
+    page.get_by_role("button", name="Stop").click()
+    expect(turn.get_by_role("alert")).to_have_text("You stopped this answer.")
+    expect(turn.locator(".answer-text")).to_contain_text("Gustave Eiffel")
+    assert len(server.cancelled) == 1
+    open_all(server)
+    turn.get_by_role("button", name="Ask again").click()
+    expect(page.locator(".turn").last.locator(".answer-label")).to_have_text("Improved answer")
+
+
+def test_a_reload_in_mid_answer_goes_on_where_it_was(page: Page, server: ScriptedServer) -> None:
+    server.open_gate("draft")
+    expect(ask(page, QUESTION).locator(".answer-text")).to_contain_text("Gustave Eiffel")
+    page.reload()
+    turn = page.locator(".turn")
+    expect(turn.locator(".answer-text")).to_contain_text("Gustave Eiffel")
+    open_all(server)
+    server.open_gate("mid-draft", "deep", "refine", "mid-refinement")
+    expect(turn.locator(".answer-label")).to_have_text("Improved answer")
+    assert read(turn) == shown(stories.REFINED)
+    assert len(server.queries) == 1
+    assert int(server.resumed_from[0].rpartition(":")[2]) > 0
+    page.reload()
+    expect(turn.locator(".answer-label")).to_have_text("Improved answer")
+    assert len(server.resumed_from) == 1
+
+
+def test_a_lost_connection_says_so_and_heals(page: Page, server: ScriptedServer) -> None:
+    server.open_gate("draft")
+    turn = ask(page, QUESTION)
+    expect(turn.locator(".answer-text")).to_contain_text("Gustave Eiffel")
+    server.cut(down=True)
+    expect(turn.locator(".status")).to_contain_text("The connection was lost. Reconnecting by itself")
+    server.open_gate("mid-draft", "deep", "refine", "mid-refinement")
+    server.restore()
+    expect(turn.locator(".answer-label")).to_have_text("Improved answer")
+    assert read(turn) == shown(stories.REFINED)
+    assert len(server.queries) == 1
+
+
+def test_markup_from_documents_and_models_is_text(page: Page, server: ScriptedServer) -> None:
+    elsewhere: list[str] = []
+    page.on("request", lambda request: None if request.url.startswith(server.url) else elsewhere.append(request.url))
+    turn = ask(page, "Hostile <img src=x onerror=alert(1)>")
+    expect(turn.get_by_role("button", name="Copy with sources")).to_be_visible()
+    text = turn.locator(".answer-text").inner_text()
+    for words in ("<script>document.title='pwned'</script>", "<b>bold</b>", "<iframe", "[1] <script>", "<style>"):
+        assert words in text
+    forbidden = (
+        ":is(.answer, .question, .thinking, .sources) :is(script, iframe, style, img, [onclick], [onerror], div[id])"
+    )
+    expect(turn.locator(forbidden)).to_have_count(0)
+    hrefs = turn.locator("a").evaluate_all("links => links.map(link => link.getAttribute('href') ?? '')")
+    assert all(re.match(r"https?://|$", href) for href in hrefs)
+    turn.locator(".chip.confirmed").first.click()
+    expect(page.locator("mark.current")).to_have_text("<script>document.title='pwned'</script><b>bold</b> &amp;")
+    assert page.locator(".source-text").inner_text() == stories.HOSTILE.content
+    assert page.title() == "Ask your documents · rag_graph"
+    assert elsewhere == []
+
+
+def test_a_failed_run_says_what_to_do_and_keeps_its_words(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    turn = ask(page, "Fail it?")
+    expect(turn.get_by_role("alert")).to_contain_text("check that it runs and that its base URL is right")
+    expect(turn.locator(".answer-text")).to_have_text("The tower was built by")
+    expect(turn.get_by_role("button", name="Ask again")).to_be_visible()
+
+
+def test_a_refusal_says_when_to_come_back(page: Page, server: ScriptedServer) -> None:
+    busy = {"error": {"code": "too_many_runs", "message": "All places are taken.", "retryable": True}}
+    server.refusal = (429, busy, {"retry-after": "7"})
+    turn = ask(page, QUESTION)
+    expect(turn.get_by_role("alert")).to_have_text("All places are taken. You can ask again in 7 s.")
+
+
+def test_a_server_that_is_gone_is_told_in_a_sentence(page: Page, server: ScriptedServer) -> None:
+    server.cut(down=True)
+    turn = ask(page, QUESTION)
+    expect(turn.get_by_role("alert")).to_contain_text("The server cannot be reached. Check your connection")
+
+
+def test_a_key_is_asked_for_once(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    server.required_key = "s3cret"
+    turn = ask(page, QUESTION)
+    page.get_by_label("API key").fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("The key you gave was not accepted.")).to_be_visible()
+    page.get_by_label("API key").fill("s3cret")
+    page.get_by_role("button", name="Use this key").click()
+    expect(turn.locator(".answer-label")).to_have_text("Improved answer")
+    page.reload()
+    expect(ask(page, QUESTION).locator(".answer-label")).to_have_text("Improved answer")
+
+
+def test_the_timeline_tells_what_ran_when(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    turn = ask(page, QUESTION)
+    expect(turn.locator(".status")).to_contain_text("Answered in 4.2 s · first words after 0.3 s")
+    turn.get_by_text("How this answer came about").click()
+    names = turn.locator(".timeline-rows .timeline-name")
+    expect(names).to_have_text(["First search", "First answer", "Deeper search", "Comparing", "Improving"])
+    bars = turn.locator(".bar").evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().left)")
+    assert bars == sorted(bars)
+    expect(turn.locator(".timeline-moments li")).to_have_count(3)
+
+
+def test_the_answer_can_be_copied_with_its_sources(page: Page, context: BrowserContext, server: ScriptedServer) -> None:
+    open_all(server)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    ask(page, "Keep it?").get_by_role("button", name="Copy with sources").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith(DRAFT)
+    assert "[1] A history of the tower (notes/tower.md)" in copied
+    assert f"“{BUILT}”" in copied
+
+
+def test_documents_can_be_added_only_where_the_server_allows_it(page: Page, server: ScriptedServer) -> None:
+    expect(page.get_by_role("button", name="Ask", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Add documents")).to_have_count(0)
+    server.config["upload"] = True
+    page.reload()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Add documents").click()
+    chooser.value.set_files(FilePayload(name="notes.md", mimeType="text/markdown", buffer=b"# Notes"))
+    expect(page.get_by_text("Notes.md can be asked about now.")).to_be_visible()
+    assert server.uploads == ["notes.md"]
+
+
+def test_screen_readers_hear_sentences_not_tokens(page: Page, server: ScriptedServer) -> None:
+    page.evaluate("""() => {
+        globalThis.heard = [];
+        const region = document.getElementById("announcements");
+        new MutationObserver(() => heard.push(region.textContent)).observe(region, { childList: true });
+    }""")
+    open_all(server)
+    turn = ask(page, QUESTION)
+    expect(turn.locator(".status")).to_contain_text("Answered in")
+    heard = page.evaluate("heard")
+    assert heard[-1] == "Improved answer. Complete."
+    assert len(heard) <= 6
+    assert turn.locator(".answer-text").evaluate("element => element.closest('[aria-live]')") is None
+
+
+def test_everything_can_be_reached_by_keyboard(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    expect(page.get_by_label("Your question")).to_be_focused()
+    turn = ask(page, "Keep it?")
+    expect(turn.locator(".status")).to_contain_text("Answered in")
+    page.get_by_role("button", name="New conversation").focus()
+    reached = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText")
+        )
+    wanted = ["Source 1: A history of the tower", "Not supported by the sources", "Copy with sources", "Ask again"]
+    places = [next(at for at, name in enumerate(reached) if want in name) for want in wanted]
+    assert places == sorted(places)
+    assert "Your question" in reached
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_barrier(browser: Browser, server: ScriptedServer, axe: str, scheme: str) -> None:
+    context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(server.url)
+    page.evaluate(axe)
+    check(page)
+    server.open_gate("thinking", "draft")
+    turn = ask(page, QUESTION, harder=True)
+    expect(turn.locator(".chip.confirmed").first).to_be_visible()
+    check(page)
+    open_all(server)
+    server.open_gate("mid-draft", "deep", "refine", "mid-refinement")
+    expect(turn.locator(".answer-label")).to_have_text("Improved answer")
+    turn.get_by_role("button", name="Show changes").click()
+    turn.get_by_text("How this answer came about").click()
+    turn.locator(".chip.confirmed").first.click()
+    expect(page.locator("mark.current")).to_be_visible()
+    check(page)
+    page.keyboard.press("Escape")
+    expect(ask(page, "Fail it?").get_by_role("alert")).not_to_be_empty()
+    check(page)
+    context.close()
+
+
+def check(page: Page) -> None:
+    found: dict[str, Any] = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    serious = [
+        (violation["id"], node["html"], node["failureSummary"])
+        for violation in found["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+    assert serious == []
+
+
+def test_a_phone_360_pixels_wide_shows_everything(browser: Browser, server: ScriptedServer) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    open_all(server)
+    page.goto(server.url)
+    for question in (QUESTION, "Long?", "Hostile?", "Fail it?"):
+        turn = ask(page, question, harder=True)
+        expect(turn.get_by_role("button", name="Ask again")).to_be_visible()
+        assert page.evaluate("document.scrollingElement.scrollWidth") == 360
+    first = page.locator(".turn").first
+    first.get_by_text("How this answer came about").click()
+    first.locator(".chip.confirmed").first.click()
+    expect(page.locator("mark.current")).to_be_in_viewport()
+    assert page.evaluate("document.scrollingElement.scrollWidth") == 360
+    context.close()
+
+
+def test_nothing_moves_for_those_who_want_calm(browser: Browser, server: ScriptedServer) -> None:
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(server.url)
+    server.open_gate("draft")
+    expect(ask(page, QUESTION).locator(".answer-text")).to_contain_text("Gustave")
+    endless = "document.getAnimations().filter(one => one.effect.getComputedTiming().iterations === Infinity).length"
+    assert page.evaluate(endless) == 0
+    context.close()
+
+
+MEASURE = """() => {
+    globalThis.seen = {};
+    globalThis.longest = 0;
+    let last = performance.now();
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+        const now = performance.now();
+        longest = Math.max(longest, now - last);
+        last = now;
+        setTimeout(() => { last = performance.now(); port2.postMessage(0); });
+    };
+    port2.postMessage(0);
+    const longer = list => list.getEntries().forEach(({ duration }) => { longest = Math.max(longest, duration); });
+    new PerformanceObserver(longer).observe({ type: "longtask" });
+    addEventListener("keydown", ({ key }) => { if (key === "Enter") globalThis.entered = performance.now(); }, true);
+    const note = (name, selector) => {
+        if (!(name in seen) && document.querySelector(selector)) seen[name] = performance.now() - entered;
+    };
+    new MutationObserver(() => {
+        note("status", ".turn .status-words:not(:empty)");
+        note("word", ".turn .answer-text p");
+        note("citation", ".turn .chip.confirmed");
+    }).observe(document.body, { childList: true, subtree: true, attributes: true });
+}"""
+
+
+def test_a_long_answer_never_blocks_the_page(page: Page, server: ScriptedServer) -> None:
+    """Best of three, for a busy machine can make any task long."""
+    open_all(server)
+    server.pace_s = 0.001
+    longest = []
+    for _ in range(3):
+        page.evaluate(MEASURE)
+        turn = ask(page, "Long?")
+        expect(turn.get_by_role("button", name="Ask again")).to_be_visible(timeout=20_000)
+        longest.append(page.evaluate("longest"))
+        if longest[-1] < LONGEST_TASK_MS:
+            break
+        page.reload()
+    logger.info("longest task in ms, by attempt: %s", [round(ms, 1) for ms in longest])
+    assert min(longest) < LONGEST_TASK_MS
+
+
+def test_the_first_status_is_there_at_once(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    page.evaluate(MEASURE)
+    turn = ask(page, QUESTION)
+    expect(turn.locator(".answer-label")).to_have_text("Improved answer")
+    seen = page.evaluate("seen")
+    logger.info("ms from Enter: %s", {name: round(ms) for name, ms in seen.items()})
+    assert seen["status"] < 100
+    assert seen.keys() == {"status", "word", "citation"}
