@@ -242,7 +242,8 @@ class _Impact:
 class LexicalScorer:
     """Scores the passages of one segment for many queries at once."""
 
-    def __init__(self, postings: Postings, averages: Averages) -> None:
+    def __init__(self, postings: Postings, averages: Averages, *, exhaustive_below: int = EXHAUSTIVE_BELOW) -> None:
+        self._exhaustive_below = exhaustive_below
         self.postings = postings
         self._title_norms = _norms(postings.title_lengths, averages.title, TITLE_B) / np.float32(TITLE_WEIGHT)
         self._body_norms = _norms(postings.body_lengths, averages.body, BODY_B)
@@ -268,7 +269,7 @@ class LexicalScorer:
         self, queries: Sequence[Mapping[int, float]], present: Mapping[int, int], allowed: Mask | None
     ) -> Mask | None:
         """The passages worth scoring; None for all."""
-        if self.postings.size <= EXHAUSTIVE_BELOW:
+        if self.postings.size <= self._exhaustive_below:
             return allowed
         reach = np.zeros(self.postings.size, dtype=np.bool_)
         for row in {row for query in queries for row in self._rare(query, present)}:

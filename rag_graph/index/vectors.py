@@ -24,7 +24,8 @@ _BLOCK = 10_000
 class VectorBuilder:
     """Collects unit vectors in a file; memory stays flat however many there are."""
 
-    def __init__(self, spill: Path, dims: int) -> None:
+    def __init__(self, spill: Path, dims: int, *, bytes_up_to: int = BYTES_UP_TO) -> None:
+        self._bytes_up_to = bytes_up_to
         self._path = spill
         self._file = spill.open("wb")
         self._dims = dims
@@ -41,7 +42,7 @@ class VectorBuilder:
         vectors: Vectors = np.empty((0, self._dims), dtype=np.float32)
         if self._count:
             vectors = np.memmap(self._path, dtype=np.float32, mode="r", shape=(self._count, self._dims))
-        index = _empty(self._count, self._dims)
+        index = _empty(self._count, self._dims, self._bytes_up_to)
         if not index.is_trained:
             index.train(_sample(vectors, _TRAIN_PER_CELL * max(256, getattr(index, "nlist", 0))))
         for start in range(0, self._count, _BLOCK):
@@ -96,10 +97,10 @@ class VectorIndex:
                 yield self._index.reconstruct_batch(ordinals.astype(np.int64))
 
 
-def _empty(count: int, dims: int) -> "faiss.Index":
+def _empty(count: int, dims: int, bytes_up_to: int) -> "faiss.Index":
     if count <= FLAT_UP_TO:
         return faiss.IndexFlatIP(dims)
-    if count <= BYTES_UP_TO:
+    if count <= bytes_up_to:
         return faiss.IndexScalarQuantizer(dims, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
     cells = 1 << round(np.log2(4 * count**0.5))
     return faiss.index_factory(dims, f"IVF{cells},SQ8", faiss.METRIC_INNER_PRODUCT)
