@@ -69,6 +69,7 @@ class LateLibrary:
 class Pipeline:
     """Everything that answers questions, opened by `open_pipeline`."""
 
+    nodes: Nodes
     graph: RagGraph
     runner: Runner
     library: LateLibrary
@@ -102,7 +103,7 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
     warming = asyncio.create_task(_warm(library, voices, embedder))
     try:
         async with _runner(graph, settings) as runner:
-            yield Pipeline(graph, runner, library, voices)
+            yield Pipeline(nodes, graph, runner, library, voices)
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)

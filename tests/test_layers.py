@@ -24,7 +24,7 @@ LAYERS = (
     "transports telemetry",
     "client collector evaluation parts terminal notebook",
     "pipeline",
-    "app mcp serving",
+    "app deploy serving",
     "cli",
 )
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names.split()}

@@ -1,22 +1,34 @@
 """The graph itself: which step follows which."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import StreamWriter
 
-from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.state import Output, State
 from rag_graph.query import Query
 
 RagGraph = CompiledStateGraph[State, None, Query, Output]
 
 
+class Steps(Protocol):
+    """What the graph is built from: one method a node."""
+
+    async def condense(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State: ...
+    async def fast_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State: ...
+    async def draft(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State: ...
+    async def deep_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State: ...
+    async def decide(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State: ...
+    async def refine(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State: ...
+
+
 def build_graph(
-    nodes: Nodes, *, name: str = "rag_graph", checkpointer: BaseCheckpointSaver[Any] | None = None
+    nodes: Steps, *, name: str = "rag_graph", checkpointer: BaseCheckpointSaver[Any] | None = None
 ) -> RagGraph:
-    """Compile the state machine over these parts.
+    """Compile the state machine over these steps.
 
     Drafting and deep retrieval run in the same superstep, so at the same time.
     """

@@ -1,0 +1,1 @@
+"""The graph as LangGraph's own servers load it."""
