@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from langchain_core.language_models import BaseChatModel
 
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.nodes import Nodes
@@ -36,7 +37,14 @@ def deep() -> FixedRetriever:
 async def graph(upstream: Upstream, fast: FixedRetriever, deep: FixedRetriever) -> AsyncIterator[RagGraph]:
     """The real graph and writers over a scripted model and fixed passages."""
     model = open_chat_model(upstream.base_url, "key", "scripted")
-    replier = Replier(model, stall_timeout_s=2)
+    yield graph_over(model, fast, deep)
+    await model.aclose()
+
+
+def graph_over(
+    model: BaseChatModel, fast: FixedRetriever, deep: FixedRetriever, *, fallback: BaseChatModel | None = None
+) -> RagGraph:
+    replier = Replier(model, fallback, stall_timeout_s=0.5, first_token_timeout_s=2)
     writer = PromptedWriter(replier, context_tokens=8_000)
     nodes = Nodes(
         fast=fast,
@@ -45,5 +53,4 @@ async def graph(upstream: Upstream, fast: FixedRetriever, deep: FixedRetriever) 
         refiners={"fast": writer, "deep": writer},
         condenser=PromptedCondenser(replier, context_tokens=8_000),
     )
-    yield build_graph(nodes)
-    await model.aclose()
+    return build_graph(nodes)
