@@ -16,7 +16,7 @@ KEY = SecretStr("sk-test")
 
 
 def settings(**given: object) -> Settings:
-    return Settings(_env_file=None, **{"OPENAI_API_KEY": "", "OPENAI_BASE_URL": "", **given})  # type: ignore[arg-type, call-arg]
+    return Settings(_env_file=None, **{"OPENAI_API_KEY": "", "OPENAI_BASE_URL": "", **given})  # type: ignore[arg-type]  # as the environment gives them
 
 
 async def test_without_settings_the_embedded_models_work() -> None:

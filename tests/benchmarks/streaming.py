@@ -167,7 +167,7 @@ def _await_port(port: int, child: "subprocess.Popen[bytes]") -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise RuntimeError(f"{child.args} did not start")
+    raise RuntimeError(f"{child.args!r} did not start")
 
 
 def _free_port() -> int:
@@ -220,7 +220,7 @@ async def _until_token(client: httpx.AsyncClient, url: str, body: dict[str, Any]
 
 def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
-    return times.user + times.system
+    return float(times.user + times.system)
 
 
 def _summary(trials: Sequence[dict[str, Measured]], direct_ms: float) -> dict[str, Any]:
@@ -247,7 +247,8 @@ def _median(trials: Sequence[dict[str, Measured]], name: str) -> dict[str, float
 
 def _ratio(trials: Sequence[dict[str, Measured]], name: str, key: str) -> float:
     """The median of the ratios to the recipe, each taken within one trial."""
-    return round(statistics.median(getattr(trial[name], key) / getattr(trial["recipe"], key) for trial in trials), 3)
+    ratios = [float(getattr(trial[name], key) / getattr(trial["recipe"], key)) for trial in trials]
+    return round(statistics.median(ratios), 3)
 
 
 def _print(summary: dict[str, Any]) -> None:

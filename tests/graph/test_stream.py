@@ -3,15 +3,14 @@
 import asyncio
 from contextlib import aclosing
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from anyio import fail_after
-from langchain_core.runnables import RunnableConfig
 
 from rag_graph.events import (
     AnswerDelta,
     AnswerReset,
-    Citation,
     Decided,
     Event,
     PassagesRetrieved,
@@ -33,6 +32,7 @@ from tests.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
 TALL = Query(question="How tall is the tower?")
+AS_JSON: Any = {"question": "How tall is the tower?"}
 
 
 async def run(graph: RagGraph, query: Query = TALL) -> list[Event]:
@@ -249,12 +249,13 @@ async def test_astream_events_shows_nodes_tokens_and_our_events(graph: RagGraph,
     upstream.say("KEEP: fine")
     nodes, told, tokens = set(), [], []
     with fail_after(10):
-        async for event in graph.astream_events({"question": "How tall is the tower?"}, version="v2"):  # type: ignore[arg-type]  # a dict is the input's JSON form
+        async for event in graph.astream_events(AS_JSON, version="v2"):
             match event["event"]:
                 case "on_chain_start":
                     nodes.add(event["name"])
                 case "on_custom_event":
-                    told.append((event["name"], event["data"]["type"]))
+                    data: Any = event["data"]
+                    told.append((event["name"], data["type"]))
                 case "on_chat_model_stream":
                     tokens.append(event["data"]["chunk"].text)
     assert {"rag_graph", "fast_retrieve", "draft", "deep_retrieve", "decide"} <= nodes
@@ -267,7 +268,7 @@ async def test_invoke_returns_the_whole_output(graph: RagGraph, upstream: Upstre
     upstream.say("The tower is 300 metres tall [1].")
     upstream.say("KEEP: fine")
     with fail_after(10):
-        output = await graph.ainvoke({"question": "How tall is the tower?"}, RunnableConfig())  # type: ignore[arg-type]  # a dict is the input's JSON form
+        output = await graph.ainvoke(AS_JSON)
     assert set(output) == {"answer", "draft", "citations", "documents", "decision", "timings"}
     assert output["answer"] == output["draft"] == "The tower is 300 metres tall [1]."
     assert [document.number for document in output["documents"]] == [1, 2]

@@ -1,6 +1,7 @@
 """The recipe: an `AsyncOpenAI` stream inside a FastAPI `StreamingResponse`."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
@@ -20,8 +21,8 @@ class Ask(BaseModel):
 @app.post("/ask")
 async def ask(body: Ask) -> StreamingResponse:
     async def stream() -> AsyncIterator[str]:
-        messages = prompt(body.question, await retrieve(body.question))
-        chunks = await client.chat.completions.create(model="scripted", messages=messages, stream=True)  # type: ignore[call-overload]  # plain dicts, as its documentation shows
+        messages: Any = prompt(body.question, await retrieve(body.question))
+        chunks = await client.chat.completions.create(model="scripted", messages=messages, stream=True)
         async for chunk in chunks:
             if chunk.choices and (delta := chunk.choices[0].delta.content):
                 yield f"data: {delta}\n\n"
