@@ -1,7 +1,7 @@
 """A writer for a model too small to be trusted: evidence is quoted first, then the model's phrase is checked.
 
-A 135M model that writes freely invents facts, while two sentences picked by an embedder hold the answer in nine
-of ten single-document questions; so the quotes carry the answer, and the phrase is called confirmed only when the
+A 135M model that writes freely invents facts, while two well chosen sentences hold the answer in nine of ten
+single-document questions; so the quotes carry the answer, and the phrase is called confirmed only when the
 sources hold it word for word.
 """
 
@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 
@@ -26,12 +25,13 @@ from rag_graph.events import (
     Warned,
 )
 from rag_graph.models.embeddings import Embedder
-from rag_graph.models.replies import Content, Replier, Restarted
-from rag_graph.sentences import sentences
+from rag_graph.models.replies import Content, Replier, Restarted, TokensUsed
 from rag_graph.writing.contract import Assignment, Tell, Verdict
+from rag_graph.writing.quotes import Quote, QuoteChoice
+from rag_graph.writing.telling import usage
 
-LEAST_WORDS = 4
-LONGEST_QUOTE_CHARS = 600
+LEAST_GAIN = 0.01
+"""By so much must the best sentences beat those of the draft (their scores go from 0 to 1)."""
 LONGEST_PHRASE_TOKENS = 40
 PHRASE_ENDS = ("\n",)
 
@@ -47,51 +47,24 @@ Answer: Leonard Thompson
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A sentence of a passage: `passage.content[start:end]`, and how close it is to the question (cosine)."""
-
-    passage: NumberedPassage
-    start: int
-    end: int
-    score: float
-
-    @property
-    def quote(self) -> str:
-        return self.passage.content[self.start : self.end]
-
-    def citation(self, version: Version, start: int, end: int) -> Citation:
-        passage = self.passage
-        return Citation(
-            version=version,
-            marker=passage.number,
-            start=start,
-            end=end,
-            document=passage.document,
-            title=passage.title,
-            uri=passage.uri,
-            source_start=passage.start + self.start,
-            source_end=passage.start + self.end,
-            quote=self.quote,
-            attributed_by="check",
-            score=max(0.0, min(1.0, round(self.score, 4))),
-        )
-
-
 @dataclass(frozen=True)
 class EvidenceWriter:
-    """Quotes the two best sentences, then lets the small model name the answer; without a model, quotes only."""
+    """Quotes the two best sentences, then lets the small model name the answer; without a model, quotes only.
+
+    A refinement keeps the quotes of the draft and adds what is better, so that it never takes evidence away.
+    """
 
     embedder: Embedder
     model: Replier | None
 
     async def write(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> None:
-        evidence = await asyncio.to_thread(best_evidence, assignment.question, assignment.passages, self.embedder)
+        drafted, best = await asyncio.to_thread(self._choose, assignment)
+        evidence = (*drafted, *(quote for quote in best if quote.flat not in {kept.flat for kept in drafted}))
         page = _Page(assignment, tell)
         await page.quote(evidence)
-        if self.model is None:
+        if self.model is None or not best:
             return
-        prompt = [HumanMessage(_prompt(assignment.question, evidence))]
+        prompt = [HumanMessage(_prompt(assignment.question, best))]
         try:
             await page.begin_phrase()
             async for piece in self.model.stream(prompt, config=config):
@@ -102,61 +75,55 @@ class EvidenceWriter:
                         await page.restart(reason)
                         await page.quote(evidence)
                         await page.begin_phrase()
+                    case TokensUsed():
+                        await tell(usage(assignment.step, piece))
         except ModelError as exc:
             message = f"{exc} The quotes stand without a short answer."
             await tell(Warned(step=assignment.step, code="quotes_only", message=message))
         await page.end_phrase(evidence)
 
     async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:  # noqa: ARG002 - contract
-        """Refine when the best sentences of all the evidence are not those that the draft quotes."""
-        evidence = await asyncio.to_thread(best_evidence, assignment.question, assignment.passages, self.embedder)
-        fresh = [item.passage for item in evidence if _flat(item.quote) not in assignment.draft]
-        if not fresh:
+        """Refine when sentences of the new passages answer the question better than those that the draft quotes."""
+        drafted, best = await asyncio.to_thread(self._choose, assignment)
+        new = [quote.passage for quote in best if quote.passage.number in assignment.new_passages]
+        if drafted and best[0].score - drafted[0].score < LEAST_GAIN:
+            new = []
+        if not new:
             return Verdict(refine=False, reason="the draft already quotes the best evidence")
-        names = " and ".join(dict.fromkeys(f"“{passage.title}”" for passage in fresh))
-        return Verdict(refine=True, reason=f"{names} answers the question more closely")
+        names = " and ".join(dict.fromkeys(f"“{passage.title}” [{passage.number}]" for passage in new))
+        return Verdict(refine=True, reason=f"a sentence of {names} answers the question more closely")
+
+    def _choose(self, assignment: Assignment) -> tuple[tuple[Quote, ...], tuple[Quote, ...]]:
+        """What the draft quotes, and the best of all the evidence, by the same measure."""
+        choice = QuoteChoice(assignment.question, assignment.passages, self.embedder)
+        return choice.best(lambda quote: _as_quoted(quote) in assignment.draft), choice.best()
 
 
-def best_evidence(question: str, passages: Sequence[NumberedPassage], embedder: Embedder) -> tuple[Evidence, ...]:
-    """The sentence closest to the question, then the one closest to both together; blocks while embedding."""
-    found = [
-        Evidence(passage, sentence.start, sentence.end, 0.0)
-        for passage in passages
-        for sentence in sentences(passage.content)
-        if sentence.kind != "heading" and _states_something(passage.content[sentence.start : sentence.end])
-    ]
-    if not found:
-        return ()
-    vectors = embedder.embed([f"{item.passage.title}. {_flat(item.quote)}" for item in found])
-    first = _closest(found, vectors @ embedder.embed_query(question))
-    others = vectors @ embedder.embed_query(f"{question} {_flat(first.quote)}")
-    others[[item.quote == first.quote for item in found]] = -np.inf
-    if not np.isfinite(others).any():
-        return (first,)
-    return first, _closest(found, others)
+def _as_quoted(quote: Quote) -> str:
+    return f"“{quote.flat}” [{quote.passage.number}]"
 
 
-def _closest(found: Sequence[Evidence], scores: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Evidence:
-    best = int(scores.argmax())
-    chosen = found[best]
-    return Evidence(chosen.passage, chosen.start, chosen.end, float(scores[best]))
+def _prompt(question: str, evidence: Sequence[Quote]) -> str:
+    sources = " ".join(quote.flat for quote in evidence)
+    return f"{EXAMPLES}Sources: {sources}\nQuestion: {' '.join(question.split())}\nAnswer:"
 
 
-def _states_something(sentence: str) -> bool:
-    return (
-        len(sentence.split()) >= LEAST_WORDS
-        and len(sentence) <= LONGEST_QUOTE_CHARS
-        and not sentence.rstrip("\"'”’»)").endswith("?")
+def _citation(quote: Quote, version: Version, start: int, end: int) -> Citation:
+    passage = quote.passage
+    return Citation(
+        version=version,
+        marker=passage.number,
+        start=start,
+        end=end,
+        document=passage.document,
+        title=passage.title,
+        uri=passage.uri,
+        source_start=passage.start + quote.start,
+        source_end=passage.start + quote.end,
+        quote=quote.quote,
+        attributed_by="check",
+        score=quote.score,
     )
-
-
-def _flat(content: str) -> str:
-    return " ".join(content.split())
-
-
-def _prompt(question: str, evidence: Sequence[Evidence]) -> str:
-    sources = " ".join(_flat(item.quote) for item in evidence)
-    return f"{EXAMPLES}Sources: {sources}\nQuestion: {_flat(question)}\nAnswer:"
 
 
 class _Page:
@@ -170,14 +137,14 @@ class _Page:
         self._phrase = ""
         self._held_back = ""
 
-    async def quote(self, evidence: Sequence[Evidence]) -> None:
+    async def quote(self, evidence: Sequence[Quote]) -> None:
         if not evidence:
             await self._write("No sentence of the documents bears on this question.")
         for index, item in enumerate(evidence):
             gap = "\n\n" if index else ""
             start = self._length + len(gap)
-            await self._write(f"{gap}> “{_flat(item.quote)}” [{item.passage.number}]")
-            await self._tell(item.citation(self._version, start, self._length))
+            await self._write(f"{gap}> {_as_quoted(item)}")
+            await self._tell(_citation(item, self._version, start, self._length))
 
     async def begin_phrase(self) -> None:
         await self._write("\n\nIn short, says the small built-in model: ")
@@ -191,14 +158,14 @@ class _Page:
             self._phrase += kept
             await self._write(kept)
 
-    async def end_phrase(self, evidence: Sequence[Evidence]) -> None:
+    async def end_phrase(self, evidence: Sequence[Quote]) -> None:
         start = self._length - len(self._phrase)
         if not self._phrase:
             return
         held = _where_held(self._phrase, evidence, self._assignment.passages)
         if held:
             await self._write(f" — found word for word in [{held.passage.number}].")
-            await self._tell(held.citation(self._version, start, self._length))
+            await self._tell(_citation(held, self._version, start, self._length))
         elif borne_out := _where_borne_out(self._phrase, self._assignment):
             await self._write(f" — borne out by [{borne_out.marker}].")
             await self._tell(borne_out.model_copy(update={"start": start, "end": self._length}))
@@ -216,7 +183,7 @@ class _Page:
         await self._tell(AnswerDelta(version=self._version, delta=delta))
 
 
-def _where_held(phrase: str, evidence: Sequence[Evidence], passages: Sequence[NumberedPassage]) -> Evidence | None:
+def _where_held(phrase: str, evidence: Sequence[Quote], passages: Sequence[NumberedPassage]) -> Quote | None:
     """Where a source has the phrase word for word: in what was quoted, or else anywhere in the passages."""
     words = re.findall(r"\w+", phrase)
     if not words:
@@ -224,10 +191,10 @@ def _where_held(phrase: str, evidence: Sequence[Evidence], passages: Sequence[Nu
     pattern = re.compile(r"(?<!\w)" + r"\W+".join(map(re.escape, words)) + r"(?!\w)", re.IGNORECASE)
     for item in evidence:
         if match := pattern.search(item.passage.content, item.start, item.end):
-            return Evidence(item.passage, match.start(), match.end(), 1.0)
+            return Quote(item.passage, match.start(), match.end(), 1.0)
     for passage in passages:
         if match := pattern.search(passage.content):
-            return Evidence(passage, match.start(), match.end(), 1.0)
+            return Quote(passage, match.start(), match.end(), 1.0)
     return None
 
 

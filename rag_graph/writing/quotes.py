@@ -42,6 +42,8 @@ class Weights:
     """So much weight of words makes a full link."""
     same_passage: float = 0.1
     """Taken off when both are from one passage."""
+    embedded: int = 32
+    """So many sentences are embedded, the most promising by their words."""
     openings: int = 8
     """So many of the best single sentences are tried as one of the pair."""
 
@@ -75,43 +77,61 @@ DEFAULT_WEIGHTS = Weights()
 
 
 def best_quotes(
-    question: str,
-    passages: Sequence[NumberedPassage],
-    embedder: Embedder | None = None,
-    *,
-    weights: Weights = DEFAULT_WEIGHTS,
+    question: str, passages: Sequence[NumberedPassage], embedder: Embedder | None = None
 ) -> tuple[Quote, ...]:
     """The pair of sentences that answers the question best, the better one first; blocks while embedding.
 
-    Without an embedder words alone decide, which takes a millisecond.
+    Without an embedder words alone decide, which takes milliseconds.
     """
-    found = [candidate for passage in passages for candidate in _candidates(passage)]
-    if not found:
-        return ()
-    closeness = _closeness(question, [candidate.quote for candidate in found], embedder)
-    return _Choice(question, found, closeness, weights).best()
+    return QuoteChoice(question, passages, embedder).best()
 
 
-class _Choice:
-    """The choice of one pair among candidates."""
+class QuoteChoice:
+    """The choice of one pair among all sentences of the passages. Making one blocks while embedding."""
 
-    def __init__(self, question: str, found: Sequence[_Candidate], closeness: Scores, weights: Weights) -> None:
-        self._found = found
+    def __init__(
+        self,
+        question: str,
+        passages: Sequence[NumberedPassage],
+        embedder: Embedder | None = None,
+        *,
+        weights: Weights = DEFAULT_WEIGHTS,
+    ) -> None:
         self._weights = weights
+        self._found = [candidate for passage in passages for candidate in _candidates(passage)]
         self._asked = sorted(_terms(question) - _STOP_TERMS)
-        self._closeness = closeness
-        self._numbers = np.array([candidate.quote.passage.number for candidate in found])
+        self._numbers = np.array([candidate.quote.passage.number for candidate in self._found])
+        self._closeness = np.zeros(len(self._found), dtype=np.float32)
+        if embedder is not None and self._found:
+            self._closeness = self._measure(question, embedder)
 
-    def best(self) -> tuple[Quote, ...]:
-        alone = self._covered.sum(axis=1) * self._weights.covered / 2 + self._each
-        openings = np.argsort(-alone, kind="stable")[: self._weights.openings].tolist()
-        pairs = np.stack([self._with(first) for first in openings])
+    def best(self, among: Callable[[Quote], bool] = bool) -> tuple[Quote, ...]:
+        """Two sentences, the better one first; fewer where there are no two."""
+        allowed = np.array([among(candidate.quote) for candidate in self._found], dtype=bool)
+        if not allowed.any():
+            return ()
+        alone = np.where(allowed, self._alone, -np.inf)
+        openings = [at for at in np.argsort(-alone, kind="stable")[: self._weights.openings].tolist() if allowed[at]]
+        pairs = np.stack([np.where(allowed, self._with(first), -np.inf) for first in openings])
         row, second = divmod(int(pairs.argmax()), len(self._found))
         first, score = openings[row], float(pairs[row, second])
         if not np.isfinite(score):
             return (self._scored(first, float(alone[first])),)
-        pair = sorted((first, second), key=lambda at: -alone[at])
-        return tuple(self._scored(at, score) for at in pair)
+        return tuple(self._scored(at, score) for at in sorted((first, second), key=lambda at: -alone[at]))
+
+    def _measure(self, question: str, embedder: Embedder) -> Scores:
+        """How near the sentences are to the question; those that promise little by their words get the least."""
+        promising = np.argsort(-self._alone, kind="stable")[: self._weights.embedded]
+        quotes = [self._found[at].quote for at in promising.tolist()]
+        vectors = embedder.embed([f"{quote.passage.title}. {quote.flat}" for quote in quotes])
+        near = vectors @ embedder.embed_query(question)
+        closeness = np.full(len(self._found), near.min(), dtype=np.float32)
+        closeness[promising] = near
+        return closeness
+
+    @property
+    def _alone(self) -> Scores:
+        return np.asarray(self._covered.sum(axis=1) * self._weights.covered / 2 + self._each, dtype=np.float32)
 
     def _with(self, first: int) -> Scores:
         """The score of each pair with this sentence."""
@@ -125,7 +145,7 @@ class _Choice:
         score[[candidate.quote.flat == words for candidate in self._found]] = -np.inf
         return np.asarray(score, dtype=np.float32)
 
-    @cached_property
+    @property
     def _each(self) -> Scores:
         """What a sentence counts by itself: its meaning, and the rank of its passage."""
         given = np.array([candidate.quote.passage.score for candidate in self._found], dtype=np.float32)
@@ -178,13 +198,6 @@ def is_name(word: str) -> bool:
 
 def _terms(text: str, counts: Callable[[str], bool] = bool) -> frozenset[str]:
     return frozenset(term for match in words(text) if counts(match[0]) for term in stems(match[0]))
-
-
-def _closeness(question: str, quotes: Sequence[Quote], embedder: Embedder | None) -> Scores:
-    if embedder is None:
-        return np.zeros(len(quotes), dtype=np.float32)
-    vectors = embedder.embed([f"{quote.passage.title}. {quote.flat}" for quote in quotes])
-    return np.asarray(vectors @ embedder.embed_query(question), dtype=np.float32)
 
 
 def _states_something(sentence: str) -> bool:
