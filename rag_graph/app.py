@@ -10,14 +10,13 @@ from typing import Any, Literal
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import RedirectResponse
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from rag_graph.collector import calm_collector
-from rag_graph.errors import DocumentNotFound, Draining, RagGraphError
+from rag_graph.errors import Draining, RagGraphError
 from rag_graph.events import Event
 from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.protocols.openai import Presentation
@@ -25,7 +24,7 @@ from rag_graph.query import Query
 from rag_graph.retrieval import DeepRetriever
 from rag_graph.runs.runner import DRAINING_RETRY_S
 from rag_graph.settings import Settings
-from rag_graph.transports import ai_sdk, langserve, openai, refusals, runs
+from rag_graph.transports import ai_sdk, langserve, library, openai, page, refusals, runs
 
 SUMMARY = "Streaming RAG: a draft at once, deep retrieval meanwhile, a refinement when it changes the answer."
 
@@ -40,16 +39,6 @@ class Health(BaseModel):
     chat_model: str
     reasoning_model: str
     embedding_model: str
-
-
-class DocumentText(BaseModel):
-    """A document as citations point into it: spans count code points of `content`."""
-
-    id: str
-    uri: str
-    title: str
-    content: str
-    metadata: dict[str, Any]
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -69,6 +58,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(runs.router)
     app.include_router(openai.create_router(Presentation(draft=settings.v1_draft, sources=settings.v1_sources)))
     app.include_router(ai_sdk.router)
+    app.include_router(library.router)
+    if settings.uploads:
+        app.include_router(library.upload_routes(folder=settings.data_dir / "uploads", index_dir=settings.index_dir))
+    page.serve_page(app, uploads=settings.uploads, keys=False)
     _add_health(app)
     _add_langserve(app)
     app.add_exception_handler(RagGraphError, refusals.explain)
@@ -114,20 +107,6 @@ def _add_health(app: FastAPI) -> None:
             response.status_code = 503
             return Health(status="draining", problem="This server is about to stop.", **known)
         return Health(status="ready", documents=documents, passages=passages, **known)
-
-    @app.get("/documents/{document_id}", tags=["library"], responses=refusals.documented(404, 422, 503))
-    async def document(request: Request, document_id: str) -> DocumentText:
-        """A document's whole text."""
-        found = await asyncio.to_thread(_pipeline(request).library.document, document_id)
-        if found is None:
-            raise DocumentNotFound("The library has no document with this id; it may have been indexed anew.")
-        return DocumentText(
-            id=found.id, uri=found.uri, title=found.title, content=found.text, metadata=dict(found.metadata)
-        )
-
-    @app.get("/", include_in_schema=False)
-    async def home() -> RedirectResponse:
-        return RedirectResponse("/rag/playground/")
 
 
 def _add_langserve(app: FastAPI) -> None:

@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     )
     fallback: ChatSettings = Field(default=ChatSettings(), description="Asked when the chat model fails; unset: none.")
     embedding: ModelSettings = Field(default=ModelSettings(), description="The model that makes vectors.")
+    uploads: bool = Field(default=False, description="Whether documents may be added over HTTP and on the page.")
     local_gguf: Path | None = Field(
         default=None, description="A GGUF file to run as the embedded model, in place of the built-in one."
     )

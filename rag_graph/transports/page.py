@@ -1,0 +1,49 @@
+"""The page at `/`, its modules under `/static`, and what it must know of this server."""
+
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import FileResponse
+from pydantic import BaseModel
+from starlette.staticfiles import StaticFiles
+
+WEB = Path(__file__).parent.parent / "web"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+    "trusted-types dompurify"
+)
+"""Nothing from elsewhere, nothing inline, and no markup but through the sanitiser."""
+HEADERS = {
+    "content-security-policy": POLICY,
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class PageConfig(BaseModel):
+    """What the page offers: whether documents may be added and keys are asked for, and which models answer."""
+
+    upload: bool
+    keys: bool
+    models: dict[str, str]
+    version: str
+
+
+def serve_page(app: FastAPI, *, uploads: bool, keys: bool) -> None:
+    router = APIRouter(tags=["page"])
+
+    @router.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(WEB / "index.html", headers=HEADERS)
+
+    @router.get("/config")
+    async def config(request: Request) -> PageConfig:
+        """What the page must know of this server."""
+        voices = request.app.state.pipeline.voices
+        models = {"chat": voices.chat_name, "reasoning": voices.reasoning_name}
+        return PageConfig(upload=uploads, keys=keys, models=models, version=app.version)
+
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=WEB), name="static")
