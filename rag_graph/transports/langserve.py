@@ -2,21 +2,21 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Self
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.params import Depends
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import AddableDict, Runnable, RunnableConfig, RunnableGenerator
 from langserve import add_routes
 from langserve.serialization import WellKnownLCSerializer
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from rag_graph.errors import RagGraphError
+from rag_graph.errors import InvalidRequest, RagGraphError
 from rag_graph.events import Event, RunCancelled, RunFailed
 from rag_graph.protocols.plain import PlainText
 from rag_graph.protocols.structured import Structured
-from rag_graph.query import Query, Turn
+from rag_graph.query import MAX_HISTORY_TURNS, Query, Turn
 
 Ask = Callable[[Query, RunnableConfig], AsyncGenerator[Event]]
 """Runs the graph under a LangChain config, so that its nodes show in the caller's events and traces."""
@@ -49,13 +49,46 @@ class Conversation(BaseModel):
         json_schema_extra={"widget": {"type": "chat", "input": "messages"}},
     )
 
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _are_objects(cls, messages: Any) -> Any:
+        """LangChain's own validators take any item for an object."""
+        if isinstance(messages, list) and not all(isinstance(item, dict | BaseMessage) for item in messages):
+            raise ValueError("a message must be an object")
+        return messages
+
+    @model_validator(mode="after")
+    def _ends_in_a_question(self) -> Self:
+        try:
+            _asked(self)
+        except ValidationError as exc:
+            raise ValueError(exc.errors()[0]["msg"]) from None
+        return self
+
 
 def serve(app: FastAPI, ask: Ask, *, dependencies: Sequence[Depends]) -> None:
     """Add `/rag` (text), `/rag/structured` (dicts that add up) and `/chat` (messages in, text out)."""
-    shared: dict[str, Any] = {"dependencies": dependencies, "serializer": LineSafeSerializer()}
+    shared: dict[str, Any] = {
+        "dependencies": [Depends(_check_body), *dependencies],
+        "serializer": LineSafeSerializer(),
+    }
     add_routes(app, structured_answer(ask), path="/rag/structured", **shared)
     add_routes(app, plain_answer(ask), path="/rag", **shared)
     add_routes(app, chat_answer(ask), path="/chat", playground_type="chat", **shared)
+
+
+async def _check_body(request: Request) -> None:
+    """Refuse what LangServe itself would answer with a 500."""
+    if request.method != "POST":
+        return
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The body is no valid JSON.") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be an object.")
+    if request.url.path.endswith("/batch") and not isinstance(body.get("inputs"), list):
+        raise InvalidRequest("inputs: must be a list.")
 
 
 def plain_answer(ask: Ask) -> Runnable[Any, str]:
@@ -133,6 +166,9 @@ async def _events(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterat
 
 
 def _asked(conversation: Conversation) -> Query:
-    *earlier, last = [message for message in conversation.messages if not isinstance(message, SystemMessage)]
+    said = [message for message in conversation.messages if not isinstance(message, SystemMessage)]
+    if not said or said[-1].type != "human":
+        raise ValueError("the last message must be a question")
+    *earlier, last = said[-MAX_HISTORY_TURNS - 1 :]
     turns = [Turn(role="user" if message.type == "human" else "assistant", content=message.text) for message in earlier]
     return Query(question=last.text, history=turns)
