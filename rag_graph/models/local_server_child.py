@@ -6,6 +6,7 @@ it serves at (or an error), and leaves when that input is closed: when its paren
 
 import json
 import os
+import signal
 import sys
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ CONTEXT_TOKENS: Final = 8192
 
 
 def main() -> None:
+    # Ctrl-C reaches everything in the terminal; the parent says when it has no more use for this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     key = sys.stdin.readline().strip()
     # Spinning barriers collapse when the cores are busy; this must be set before the library is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
