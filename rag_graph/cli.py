@@ -1,4 +1,4 @@
-"""The `rag-graph` command: index documents, ask, serve."""
+"""The `rag-graph` command: index documents, ask, talk, serve."""
 
 import asyncio
 import logging
@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from rag_graph import serving
+from rag_graph import chat as conversation
+from rag_graph import serving, terminal
 from rag_graph.app import create_app
 from rag_graph.errors import IndexMismatch, RagGraphError, SettingsError
 from rag_graph.events import RunFailed
@@ -29,7 +30,6 @@ from rag_graph.protocols.result import run_result
 from rag_graph.query import Query
 from rag_graph.retrieval import DeepRetriever
 from rag_graph.settings import Settings, setting_names
-from rag_graph.terminal import show
 from rag_graph.transcript import Transcript
 
 FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
@@ -87,7 +87,7 @@ def ask(
 ) -> None:
     """Ask a question; the answer is shown as it comes, and replaced when the evidence changes it."""
     settings = Settings.load()
-    logging.getLogger("rag_graph").setLevel(logging.ERROR)
+    _keep_logs_from_the_answer()
     try:
         query = Query(question=question, mode="deep" if deep else "fast")
     except ValidationError as exc:
@@ -96,6 +96,17 @@ def ask(
     transcript = asyncio.run(_ask(settings, query, as_json=as_json))
     if isinstance(transcript.terminal, RunFailed):
         raise typer.Exit(FAILED)
+
+
+@cli.command()
+@_in_one_line
+def chat(
+    deep: Annotated[bool, typer.Option(help="Think harder from the first question on.")] = False,
+) -> None:
+    """Ask one question after the other, each in the light of those before it. Ctrl-C stops an answer."""
+    settings = Settings.load()
+    _keep_logs_from_the_answer()
+    conversation.chat(settings, mode="deep" if deep else "fast")
 
 
 @cli.command()
@@ -131,6 +142,10 @@ def show_settings() -> None:
 
 def main() -> None:
     cli()
+
+
+def _keep_logs_from_the_answer() -> None:
+    logging.getLogger("rag_graph").setLevel(logging.ERROR)
 
 
 async def _serve_mcp(settings: Settings) -> None:
@@ -201,7 +216,7 @@ async def _ask(settings: Settings, query: Query, *, as_json: bool) -> Transcript
         await pipeline.check_ready()
         async with aclosing(pipeline.ask(query)) as events:
             if not as_json:
-                return await show(events, pipeline.library.document, Console())
+                return await terminal.show(events, pipeline.library.document, Console())
             transcript = Transcript()
             async for event in events:
                 transcript.add(event)

@@ -1,108 +1,127 @@
 """A run in the terminal: status and thinking while it works, the draft, what replaces it, and numbered sources."""
 
-import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.markdown import Markdown
 from rich.padding import Padding
-from rich.rule import Rule
+from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.text import Text
 
-from rag_graph.documents import Document
-from rag_graph.events import Citation, Event, RunCancelled, RunFailed, StepStarted, ThinkingDelta
+from rag_graph.events import Event, RunCancelled, RunFailed
+from rag_graph.showing import FindDocument, Showing, Source, sources
 from rag_graph.transcript import Transcript
 
 THINKING_LINES = 6
 FRAMES_PER_SECOND = 12
-
-FindDocument = Callable[[str], Document | None]
+INDENT = (0, 0, 0, 4)
+_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
 async def show(events: AsyncIterator[Event], find: FindDocument, console: Console) -> Transcript:
-    """Follow a run to its end. On a terminal it is shown as it grows; elsewhere only what stands is written."""
-    transcript, view = Transcript(), _View()
-    if console.is_terminal:
-        with Live(console=console, transient=True, refresh_per_second=FRAMES_PER_SECOND) as live:
-            async for event in events:
-                transcript.add(event)
-                view.add(event)
-                live.update(view.render(transcript))
-    else:
+    """Follow a run to its end. On a terminal it is shown as it grows; elsewhere only what stands is written.
+
+    When this is cancelled, a terminal keeps what was written so far.
+    """
+    showing = Showing()
+    if not console.file.isatty():
         async for event in events:
-            transcript.add(event)
-    _write_result(transcript, find, console)
-    return transcript
+            showing.add(event)
+    else:
+        try:
+            await _watch(events, showing, console)
+        except asyncio.CancelledError:
+            _print_answer(showing, console)
+            raise
+    cited = await asyncio.to_thread(sources, showing.transcript.citations, find)
+    _print_remarks(showing.transcript)
+    _print_answer(showing, console)
+    _print_sources(cited, showing.transcript.answer, console)
+    return showing.transcript
 
 
-class _View:
-    """What is seen while the run goes on."""
-
-    def __init__(self) -> None:
-        self._status = "Starting"
-        self._thoughts = ""
-
-    def add(self, event: Event) -> None:
-        match event:
-            case StepStarted():
-                self._status = event.description
-            case ThinkingDelta():
-                self._thoughts += event.delta
-
-    def render(self, transcript: Transcript) -> RenderableType:
-        parts: list[RenderableType] = [Spinner("dots", Text(self._status, style="bold"))]
-        if self._thoughts and not transcript.answers[2].deltas:
-            last = "\n".join(self._thoughts.strip().splitlines()[-THINKING_LINES:])
-            parts.append(Padding(Text(last, style="dim italic"), (0, 0, 0, 2)))
-        if transcript.answer:
-            name = "Draft" if transcript.standing == 1 else "Refined answer"
-            parts += [Rule(name, style="dim", align="left"), Markdown(transcript.answer)]
-        return Group(*parts)
+async def _watch(events: AsyncIterator[Event], showing: Showing, console: Console) -> None:
+    scene = _Scene(showing)
+    with Live(scene, console=console, transient=True, refresh_per_second=FRAMES_PER_SECOND):
+        async for event in events:
+            showing.add(event)
 
 
-def _write_result(transcript: Transcript, find: FindDocument, console: Console) -> None:
+class _Scene:
+    """What is seen while the run goes on: never more than the terminal holds, the newest lines at the bottom.
+
+    A live region that is higher than its terminal scrolls, and lines that scrolled away can no longer be erased.
+    """
+
+    def __init__(self, showing: Showing) -> None:
+        self._showing = showing
+        self._spinner = Spinner("dots")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = console.render_lines(Group(*self._above()), options.update(height=None), pad=False)
+        for line in lines[-max(1, console.height - 2) :]:
+            yield from line
+            yield Segment.line()
+        self._spinner.update(text=Text(_inert(self._showing.status), style="bold", no_wrap=True, overflow="ellipsis"))
+        yield from console.render_lines(self._spinner, options.update(height=None), pad=False)[0]
+
+    def _above(self) -> Iterator[RenderableType]:
+        showing = self._showing
+        answer = showing.transcript.answer
+        if answer:
+            yield Text(_inert(showing.heading), style="dim")
+            yield _markdown(answer)
+        if showing.is_thinking:
+            last = "\n".join(_inert(showing.thoughts).strip().splitlines()[-THINKING_LINES:])
+            yield Padding(Text(last, style="dim italic"), INDENT)
+
+
+def _print_remarks(transcript: Transcript) -> None:
     remarks = Console(stderr=True)
     match transcript.terminal:
         case RunFailed(message=message):
-            remarks.print(Text(message, style="red"), soft_wrap=True)
+            remarks.print(Text(_inert(message), style="red"), soft_wrap=True)
         case RunCancelled():
-            remarks.print(Text("Stopped.", style="yellow"))
+            remarks.print(Text("Stopped.", style="yellow"), soft_wrap=True)
         case _:
             for warning in transcript.warnings:
-                remarks.print(Text(warning.message, style="yellow"), soft_wrap=True)
-    if not transcript.answer:
+                remarks.print(Text(_inert(warning.message), style="yellow"), soft_wrap=True)
+
+
+def _print_answer(showing: Showing, console: Console) -> None:
+    answer = showing.transcript.answer.strip()
+    if not answer:
         return
-    if console.is_terminal:
-        console.print(_heading(transcript), Markdown(transcript.answer), sep="\n")
-    else:
-        sys.stdout.write(f"{transcript.answer.strip()}\n")
-    sources = list(_sources(transcript.citations, find))
-    if sources:
-        console.print(Text("\nSources", style="bold"))
-        for line in sources:
-            console.print(line, soft_wrap=True)
+    if not console.file.isatty():
+        console.file.write(f"{_inert(answer)}\n")
+        return
+    heading = showing.heading if showing.transcript.terminal else "What was written so far"
+    console.print(Text(_inert(heading), style="dim"), _markdown(answer), sep="\n")
 
 
-def _heading(transcript: Transcript) -> RenderableType:
-    decision = transcript.decision
-    if decision is None:
-        return Rule("Answer", style="dim", align="left")
-    what = "Refined" if transcript.standing != 1 else "The draft stands"
-    return Rule(f"{what}: {decision.reason}", style="dim", align="left")
+def _print_sources(cited: list[Source], answer: str, console: Console) -> None:
+    if not cited:
+        return
+    console.print(Text("\nSources", style="bold"))
+    known = " ".join(answer.split())
+    for source in cited:
+        where = Text.assemble(
+            (f"[{source.marker}] ", "bold"), f"{_inert(source.title)}  ", (_inert(source.place), "cyan")
+        )
+        console.print(where, soft_wrap=True)
+        if console.file.isatty() and source.quote not in known:
+            quote = Text(f"“{_inert(source.quote)}”", style="dim", no_wrap=True, overflow="ellipsis")
+            console.print(Padding(quote, INDENT))
+    console.file.flush()
 
 
-def _sources(citations: Iterable[Citation], find: FindDocument) -> Iterable[Text]:
-    seen: set[tuple[int, int]] = set()
-    for citation in sorted(citations, key=lambda citation: (citation.marker, citation.source_start)):
-        line = _line(citation, find)
-        if (citation.marker, line) not in seen:
-            seen.add((citation.marker, line))
-            where = f"{citation.uri}:{line}" if line else citation.uri
-            yield Text.assemble((f"[{citation.marker}] ", "bold"), f"{citation.title}  ", (where, "cyan"))
+def _markdown(content: str) -> Markdown:
+    return Markdown(_inert(content), hyperlinks=False)
 
 
-def _line(citation: Citation, find: FindDocument) -> int:
-    document = find(citation.document)
-    return document.text.count("\n", 0, citation.source_start) + 1 if document else 0
+def _inert(content: str) -> str:
+    """Without control characters: answers and documents must not steer the terminal."""
+    return content.translate(_CONTROLS)

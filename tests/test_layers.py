@@ -20,11 +20,11 @@ LAYERS = (
     "research",
     "graph",
     "runs",
-    "protocols",
+    "protocols showing",
     "transports telemetry",
     "client collector evaluation parts terminal notebook",
     "pipeline",
-    "app deploy serving",
+    "app chat deploy serving",
     "cli",
 )
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names.split()}
