@@ -12,11 +12,11 @@ from threading import Lock
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.documents import Document
-from rag_graph.errors import RagGraphError
+from rag_graph.errors import RagGraphError, SettingsError
 from rag_graph.events import Event
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.nodes import Nodes
-from rag_graph.graph.stream import stream_events
+from rag_graph.graph.stream import Budget, stream_events
 from rag_graph.index.base import View
 from rag_graph.index.library import Library
 from rag_graph.models.embeddings import Embedder
@@ -24,6 +24,8 @@ from rag_graph.parts import Voices, choose_embedder, open_voices
 from rag_graph.query import Filters, Query
 from rag_graph.research import WiderSearch
 from rag_graph.retrieval import DeepRetriever, FastRetriever
+from rag_graph.runs.lease import Leases
+from rag_graph.runs.log import Bounds, RunLog
 from rag_graph.runs.memory import MemoryRunLog
 from rag_graph.runs.runner import Runner
 from rag_graph.settings import Settings
@@ -74,10 +76,11 @@ class Pipeline:
     runner: Runner
     library: LateLibrary
     voices: Voices
+    budget: Budget
 
     def ask(self, query: Query, config: RunnableConfig | None = None) -> AsyncGenerator[Event]:
         """One run, outside the log: for callers in this process, and under a LangChain config."""
-        return stream_events(self.graph, query, config=config)
+        return stream_events(self.graph, query, config=config, budget=self.budget)
 
     async def check_ready(self) -> None:
         """Raise what keeps every question from being answered, such as `IndexNotFound`."""
@@ -102,8 +105,9 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
     graph = build_graph(nodes)
     warming = asyncio.create_task(_warm(library, voices, embedder))
     try:
-        async with _runner(graph, settings) as runner:
-            yield Pipeline(nodes, graph, runner, library, voices)
+        budget = Budget(max_s=settings.max_run_s, max_tokens=settings.max_run_tokens)
+        async with _open_runner(graph, settings, budget) as runner:
+            yield Pipeline(nodes, graph, runner, library, voices, budget)
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
@@ -111,7 +115,8 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
         library.close()
 
 
-def _runner(graph: RagGraph, settings: Settings) -> Runner:
+@asynccontextmanager
+async def _open_runner(graph: RagGraph, settings: Settings, budget: Budget) -> AsyncIterator[Runner]:
     async def execute(
         query: Query,
         *,
@@ -119,16 +124,39 @@ def _runner(graph: RagGraph, settings: Settings) -> Runner:
         attempt: int,
         after: Transcript | None,  # noqa: ARG001 - runs here begin anew
     ) -> AsyncGenerator[Event]:
-        async for event in stream_events(graph, query, run_id=run_id, attempt=attempt):
+        async for event in stream_events(graph, query, run_id=run_id, attempt=attempt, budget=budget):
             yield event
 
-    return Runner(
-        MemoryRunLog(),
-        execute,
-        grace_s=settings.run_grace_s,
-        max_runs=settings.max_runs,
-        max_runs_per_caller=settings.max_runs_per_caller,
-    )
+    async with _open_log(settings) as (run_log, leases):
+        runner = Runner(
+            run_log,
+            execute,
+            grace_s=settings.run_grace_s,
+            max_runs=settings.max_runs,
+            max_runs_per_caller=settings.max_runs_per_caller,
+            max_waiting=settings.max_queued,
+            max_wait_s=settings.max_queued_s,
+            leases=leases,
+            kept_s=settings.run_kept_s,
+        )
+        async with runner:
+            yield runner
+
+
+@asynccontextmanager
+async def _open_log(settings: Settings) -> AsyncIterator[tuple[RunLog, Leases | None]]:
+    """Runs in this process, or, with RAG_REDIS_URL, shared by all processes that have the same."""
+    bounds = Bounds(max_entries=settings.run_max_events, max_bytes=settings.run_max_bytes, ttl_s=settings.run_kept_s)
+    url = settings.redis_url.get_secret_value()
+    if not url:
+        yield MemoryRunLog(bounds), None
+        return
+    try:
+        from rag_graph.runs.redis import RedisRunLog  # noqa: PLC0415 - optional, and chosen here
+    except ImportError:
+        raise SettingsError("RAG_REDIS_URL needs the package redis: pip install 'rag-graph[redis]'.") from None
+    async with RedisRunLog(url, bounds=bounds, lease_s=settings.lease_s) as shared:
+        yield shared, shared
 
 
 async def _warm(library: LateLibrary, voices: Voices, embedder: Embedder) -> None:

@@ -98,6 +98,16 @@ class Settings(BaseSettings):
     heartbeat_s: float = Field(default=15, gt=0, description="A stream of events is never silent for longer.")
     run_grace_s: float = Field(default=30, ge=0, description="A run without readers goes on for this long.")
     drain_s: int = Field(default=20, ge=0, description="A server that stops lets its runs go on for this long.")
+    run_kept_s: float = Field(default=3_600, gt=0, description="A run that has ended can be read for this long.")
+    run_max_events: int = Field(default=20_000, ge=100, description="Events kept of one run; older ones are dropped.")
+    run_max_bytes: int = Field(default=8_000_000, ge=100_000, description="Bytes kept of one run's events.")
+    redis_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Redis that keeps the runs, such as redis://localhost:6379; servers with the same one share them.",
+    )
+    lease_s: float = Field(
+        default=3, gt=0, description="With Redis: a server that is silent for this long loses its runs to another."
+    )
     max_runs: int = Field(default=64, ge=1, description="Runs that one server process executes at a time.")
     max_runs_per_caller: int = Field(default=64, ge=1, description="Runs that one caller may have at a time.")
 
