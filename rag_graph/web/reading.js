@@ -36,7 +36,8 @@ function shiftBy(distance, root) {
   if (Math.abs(distance) < 1) return;
   const page = document.scrollingElement;
   const missing = page.scrollTop + distance + innerHeight - page.scrollHeight;
-  if (missing > 0) root.style.minHeight = `${root.offsetHeight + missing}px`;
+  const turn = root.closest(".turn");
+  if (missing > 0) turn.style.minHeight = `${turn.offsetHeight + missing}px`;
   page.scrollBy({ top: distance, behavior: "instant" });
 }
 

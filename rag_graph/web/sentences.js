@@ -16,7 +16,7 @@ export function seconds(ms) {
 export function progressOf(transcript, { isImproving = false } = {}) {
   if (!transcript.steps.length) return transcript.seq ? "Getting started…" : "Sending your question…";
   const open = transcript.steps.filter(({ finishedMs }) => finishedMs === null);
-  const thinking = transcript.thinking.some(({ seconds: took }) => took === null);
+  const thinking = transcript.thinking.some(({ seconds: took, thinker }) => took === null && thinker === "model");
   if (isImproving) return improving(transcript.answers[2].content);
   if (!open.length) return `${transcript.steps.at(-1).outcome || "Going on"}…`;
   const doing = open.map(({ description }) => description).map((words, index) => (index ? lower(words) : words));
@@ -36,7 +36,7 @@ function lower(words) {
 export function labelOf(transcript, shown) {
   if (transcript.terminal?.type === "run_failed") return "Unfinished answer";
   if (transcript.terminal?.type === "run_cancelled") return "Stopped answer";
-  if (shown === 2) return "Improved answer";
+  if (shown === 2) return transcript.answers[2].finished ? "Improved answer" : "Being improved";
   const { decision } = transcript;
   if (isRunning(transcript)) return decision?.decision === "keep" ? "The first answer stands" : "First answer";
   return decision ? "The first answer stands" : "Answer";

@@ -2,10 +2,13 @@
 
 import { h, icon, say } from "./element.js";
 
+/** A pipeline's note is shown unasked only if the wait is long enough to be noticed. */
+const NOTICED_MS = 400;
+
 export class ThinkingView {
   #isTouched = false;
-  #since = null;
-  #took = 0;
+  #began = null;
+  #tookMs = 0;
 
   constructor({ now = () => performance.now() } = {}) {
     this.now = now;
@@ -19,38 +22,45 @@ export class ThinkingView {
     );
   }
 
-  update(transcript) {
-    const { thinking } = transcript;
+  update({ thinking, answers, terminal }) {
     if (!thinking.length) return;
     this.element.hidden = false;
-    const isOpen = thinking.some(({ seconds }) => seconds === null) && !transcript.terminal;
-    this.#count(isOpen, thinking);
-    const isAnswering = Boolean(transcript.answers[1].content || transcript.answers[2].content);
-    if (!this.#isTouched) this.element.open = isOpen && !isAnswering;
-    this.element.classList.toggle("live", isOpen);
-    say(this.title, isOpen ? `Thinking… ${this.#seconds(1)}` : `Thought for ${this.#seconds(1)}`);
-    this.#write(thinking, isOpen);
+    const isLive = !terminal && thinking.some(({ seconds }) => seconds === null);
+    const isAnswering = Boolean(terminal || answers[1].content || answers[2].content);
+    this.#time(thinking, isLive);
+    this.#open(thinking, isLive, isAnswering);
+    say(this.title, this.#titleOf(thinking, isLive));
+    this.#write(thinking);
   }
 
-  #count(isOpen, thinking) {
-    if (isOpen) this.#since ??= this.now();
-    const told = thinking.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
-    this.#took = Math.max(told, this.#took, isOpen && this.#since !== null ? (this.now() - this.#since) / 1000 : 0);
-    if (!isOpen) this.#took = told || this.#took;
+  #time(thinking, isLive) {
+    this.#began ??= this.now();
+    if (isLive) this.#tookMs = Math.max(this.#tookMs, this.now() - this.#began);
+    else this.#tookMs = 1000 * thinking.reduce((sum, { seconds }) => sum + (seconds ?? 0), 0);
   }
 
-  #seconds(digits) {
-    return `${this.#took.toFixed(digits)} s`;
+  #open(thinking, isLive, isAnswering) {
+    if (this.#isTouched) return;
+    const isByModel = thinking.some(({ thinker }) => thinker === "model");
+    const isNoticed = isByModel ? isLive : this.now() - this.#began > NOTICED_MS;
+    this.element.open = isNoticed && !isAnswering;
   }
 
-  #write(thinking, isOpen) {
+  #titleOf(thinking, isLive) {
+    if (!thinking.some(({ thinker }) => thinker === "model")) return "Working notes";
+    const took = `${(this.#tookMs / 1000).toFixed(1)} s`;
+    return isLive ? `Thinking… ${took}` : `Thought for ${took}`;
+  }
+
+  #write(thinking) {
+    const isAtEnd = this.text.scrollHeight - this.text.scrollTop - this.text.clientHeight < 24;
     thinking.forEach(({ content }, index) => {
       const part = this.text.children[index] ?? this.text.appendChild(h("p", { dir: "auto" }));
-      const old = part.firstChild;
-      if (old && content.startsWith(old.data)) {
-        if (content.length > old.length) old.appendData(content.slice(old.length));
-      } else part.replaceChildren(content);
+      const shown = part.firstChild;
+      const words = content.trimEnd();
+      if (!shown || !words.startsWith(shown.data)) part.replaceChildren(words);
+      else if (words.length > shown.length) shown.appendData(words.slice(shown.length));
     });
-    if (isOpen && this.element.open) this.text.scrollTop = this.text.scrollHeight;
+    if (isAtEnd && this.element.open) this.text.scrollTop = this.text.scrollHeight;
   }
 }

@@ -21,7 +21,6 @@ const ICONS = {
 export class TurnView {
   #shown = 1;
   #isFollowed = false;
-  #draftWords = "";
   #isMarked = false;
   #moment = "";
 
@@ -122,7 +121,6 @@ export class TurnView {
   #chooseVersion(transcript) {
     const wanted = this.#wanted(transcript);
     if (wanted === this.#shown) return;
-    if (wanted === 2) this.#draftWords = wordsIn(this.versions[1].element);
     this.#shown = wanted;
     this.body.replaceChildren(this.versions[wanted].element);
   }
@@ -199,9 +197,11 @@ export class TurnView {
   /** Once all is written: what the refinement changed, quietly. */
   #showChanges() {
     if (this.#shown !== 2 || this.#isMarked) return;
-    const before = this.#draftWords || this.turn.transcript.answers[1].content;
+    const [draft, refined] = [this.versions[1], this.versions[2]];
+    draft.update(this.turn.transcript.answers[1], null);
+    const before = wordsIn(draft.element);
     if (!before) return;
-    const { added, removed } = countChanges(markChanges(this.versions[2].element, before));
+    const { added, removed } = countChanges(markChanges(refined.element, before));
     if (!added && !removed) return;
     this.#isMarked = true;
     this.changeWords = `Show changes: ${added} new, ${removed} gone`;

@@ -175,6 +175,7 @@ def test_every_chip_stands_at_its_words(page: Page, server: ScriptedServer) -> N
     assert chips.evaluate_all(behind) == ["1889", "1889.", "1884", "added", "3", "year"]
     states = chips.evaluate_all("chips => chips.map(chip => chip.className.replace('chip ', ''))")
     assert states == ["confirmed", "confirmed found", "confirmed", "confirmed", "doubtful", "confirmed"]
+    expect(turn.locator("ins", has_text="Gustave Eiffel")).to_have_count(0)
 
 
 def test_what_no_source_supports_is_marked_and_explained(page: Page, server: ScriptedServer) -> None:
