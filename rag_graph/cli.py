@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -23,7 +24,7 @@ from rag_graph import serving, terminal
 from rag_graph.app import create_app
 from rag_graph.errors import IndexMismatch, RagGraphError, SettingsError
 from rag_graph.events import RunFailed
-from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths
+from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths, indexed_roots
 from rag_graph.parts import choose_embedder
 from rag_graph.pipeline import open_pipeline
 from rag_graph.protocols.result import run_result
@@ -157,11 +158,16 @@ async def _serve_mcp(settings: Settings) -> None:
 
 
 def _index_sample(settings: Settings) -> None:
+    """Index a copy, so that another installation of the package replaces it."""
+    copy = settings.data_dir / "sample"
     with as_file(files("rag_graph") / "sample") as folder:
-        try:
-            _index(settings, [folder], rebuild=False)
-        except IndexMismatch:
-            _index(settings, [folder], rebuild=True)
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+    try:
+        _index(settings, [copy], rebuild=False)
+    except IndexMismatch:
+        if any(not root.is_relative_to(copy.resolve()) for root in indexed_roots(settings.index_dir)):
+            raise
+        _index(settings, [copy], rebuild=True)
 
 
 def _index(settings: Settings, paths: Sequence[Path], *, rebuild: bool) -> IndexReport:

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,6 +88,12 @@ def index_paths(
         failures=tuple(run.failures),
         seconds=time.monotonic() - started,
     )
+
+
+def indexed_roots(directory: Path) -> list[Path]:
+    """The folders and files whose contents are in the library at `directory`."""
+    with closing(Catalogue(directory)) as catalogue:
+        return [Path(path) for path in catalogue.roots()]
 
 
 @contextmanager
