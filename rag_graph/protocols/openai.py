@@ -228,6 +228,7 @@ class CompletionChunks:
         self._prose = Prose()
         self._thoughts = OneAtATime()
         self._torn = False
+        self._saying: Version | None = None
 
     def tear(self) -> None:
         """Events are missing here: send no more of the text than the end of the run will tell."""
@@ -249,15 +250,11 @@ class CompletionChunks:
             case StepStarted() if self._presentation.sources == "events":
                 return [status_line(event.description, done=False)]
             case Decided(decision="keep"):
-                return self._content("" if self._is_content(1) else self._prose.add(self._draft))
+                return self._keep_draft()
             case RunFinished() | RunFailed() | RunCancelled():
                 return self._end(event)
             case _:
                 return []
-
-    @property
-    def _draft(self) -> str:
-        return "" if self._torn else self._transcript.answers[1].content
 
     def _is_content(self, version: Version) -> bool:
         return version != 1 or self._presentation.draft == "content"
@@ -266,16 +263,23 @@ class CompletionChunks:
         if self._torn:
             return []
         if self._is_content(event.version):
+            self._saying = event.version
             return self._content(self._prose.add(event.delta))
         if self._presentation.draft == "reasoning":
             return self._reasoning(self._thoughts.add(_DRAFT, event.delta))
         return []
 
+    def _keep_draft(self) -> list[Chunk]:
+        if self._torn or self._is_content(1):
+            return []
+        self._saying = 1
+        return self._content(self._prose.settle(self._transcript.answers[1].content))
+
     def _mark_answer(self, event: AnswerStarted | AnswerReset | AnswerFinished) -> list[Chunk]:
         match event:
-            case AnswerStarted(version=2):
+            case AnswerStarted(version=2) if self._saying == 1:
                 return self._content(self._prose.begin(self._refined_heading))
-            case AnswerStarted() if self._presentation.draft == "reasoning":
+            case AnswerStarted(version=1) if self._presentation.draft == "reasoning":
                 return self._reasoning(self._thoughts.add(_DRAFT, "Draft:\n\n"))
             case AnswerReset() if self._is_content(event.version):
                 self._prose.restart(event.reason)
