@@ -139,7 +139,7 @@ class MessageParts:
                 return self._reset(event)
             case ThinkingStarted() | ThinkingDelta() | ThinkingFinished():
                 return self._add_thinking(event)
-            case RunStarted():
+            case RunStarted(attempt=1):
                 return [_start(event), {"type": "start-step"}]
             case RunFinished() | RunFailed() | RunCancelled():
                 return self._end(event)

@@ -245,7 +245,7 @@ class CompletionChunks:
                 return self._reasoning(self._thoughts.end(event.step))
             case AnswerStarted() | AnswerReset() | AnswerFinished():
                 return self._mark_answer(event)
-            case RunStarted():
+            case RunStarted(attempt=1):
                 return [self._envelope.chunk({"role": "assistant", "content": ""})]
             case StepStarted() if self._presentation.sources == "events":
                 return [status_line(event.description, done=False)]

@@ -197,6 +197,7 @@ def taken_over_at(cut: int, run: Sequence[Event]) -> list[Event]:
     """The run, broken off there and written again from its beginning by another process."""
     transcript = Transcript.of(run[:cut])
     events = [*run[:cut], *transcript.closings(at_ms=99.0)]
+    events.append(RunStarted(run_id=RUN_ID, question=QUESTION, mode="deep", attempt=2))
     for event in run[1:]:
         if isinstance(event, AnswerStarted) and transcript.answers[event.version].deltas:
             events.append(AnswerReset(version=event.version, attempt=2, reason="another process took over"))

@@ -108,7 +108,9 @@ def test_annotations_point_to_the_words_that_were_said() -> None:
 
 @pytest.mark.parametrize("cut", range(1, len(REFINES)))
 def test_a_run_taken_over_at_any_point_says_its_answer_last_and_once(cut: int) -> None:
-    assert said(chunks_of(taken_over_at(cut, REFINES))) == REFINED
+    chunks = chunks_of(taken_over_at(cut, REFINES))
+    assert said(chunks) == REFINED
+    assert sum("role" in delta for delta in deltas(chunks)) == 1
 
 
 @pytest.mark.parametrize("cut", range(1, len(KEEPS)))
