@@ -129,6 +129,7 @@ class MessageParts:
         return self._close()
 
     def add(self, event: Event) -> list[Part]:
+        is_first = not self._transcript.run_id
         self._transcript.add(event)
         match event:
             case AnswerDelta():
@@ -139,7 +140,7 @@ class MessageParts:
                 return self._reset(event)
             case ThinkingStarted() | ThinkingDelta() | ThinkingFinished():
                 return self._add_thinking(event)
-            case RunStarted(attempt=1):
+            case RunStarted() if is_first:
                 return [_start(event), {"type": "start-step"}]
             case RunFinished() | RunFailed() | RunCancelled():
                 return self._end(event)

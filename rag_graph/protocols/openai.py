@@ -235,6 +235,7 @@ class CompletionChunks:
         self._torn = True
 
     def add(self, event: Event) -> list[Chunk]:
+        is_first = not self._transcript.run_id
         self._transcript.add(event)
         match event:
             case AnswerDelta():
@@ -245,7 +246,7 @@ class CompletionChunks:
                 return self._reasoning(self._thoughts.end(event.step))
             case AnswerStarted() | AnswerReset() | AnswerFinished():
                 return self._mark_answer(event)
-            case RunStarted(attempt=1):
+            case RunStarted() if is_first:
                 return [self._envelope.chunk({"role": "assistant", "content": ""})]
             case StepStarted() if self._presentation.sources == "events":
                 return [status_line(event.description, done=False)]
