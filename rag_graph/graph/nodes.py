@@ -4,7 +4,7 @@ A step that fails costs that step only: it warns, and the run goes on with what 
 when neither a draft nor a refinement could be written.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import time
 
@@ -19,9 +19,9 @@ from rag_graph.events import (
     AnswerStarted,
     Decided,
     Event,
-    NumberedPassage,
     PassagesRetrieved,
 )
+from rag_graph.graph.judgement import bearing_on, in_words
 from rag_graph.graph.state import State
 from rag_graph.graph.step import Step, telling
 from rag_graph.query import Mode, Query
@@ -183,17 +183,32 @@ class Nodes:
     async def _verdict(
         self, state: State, step: Step, new: tuple[int, ...], config: RunnableConfig
     ) -> tuple[Verdict, bool]:
+        """Say whether to refine, and whether a model was asked.
+
+        Who thinks harder with another model asked for that model's answer, so nothing is checked then. A model
+        that would only write again is asked whether it would write something else, if anything new bears on the
+        question at all.
+        """
         if "draft_failure" in state:
             return Verdict(refine=True, reason="the draft could not be written"), False
-        if not new:
-            return Verdict(refine=False, reason="the deeper search found no new evidence"), False
-        await step.narrate(f"Comparing the draft with {counted(_among(state['documents'], new))} found since.")
+        documents = state["documents"]
+        cited = {citation.marker for citation in state["draft_citations"]}
+        bearings = bearing_on(state["search"], documents, new=set(new), cited=cited)
+        if documents and self.refiners[state["mode"]] is not self.drafter:
+            found = f": {in_words(bearings)}" if bearings else ""
+            return Verdict(refine=True, reason=f"the reasoning model reads all {counted(documents)}{found}"), False
+        if not bearings:
+            reason = "none of the new passages bears on the question" if new else "the search found no new evidence"
+            return Verdict(refine=False, reason=reason), False
+        await step.narrate(f"Comparing the draft with {in_words(bearings)}.")
         try:
-            assignment = self._assignment(state, step, new_passages=new)
-            return await self.refiners[state["mode"]].review(assignment, step.tell, config), True
+            bearing = tuple(sorted(bearing.passage.number for bearing in bearings))
+            assignment = self._assignment(state, step, new_passages=bearing)
+            verdict = await self.refiners[state["mode"]].review(assignment, step.tell, config)
         except ModelError as exc:
             await step.warn(exc, "the draft could not be checked and stands as it is")
             return Verdict(refine=False, reason="the draft could not be checked"), False
+        return Verdict(verdict.refine, f"{verdict.reason} ({in_words(bearings)})"), True
 
     def _assignment(self, state: State, step: Step, *, new_passages: tuple[int, ...] = ()) -> Assignment:
         drafting = step.name == "draft"
@@ -216,7 +231,3 @@ class Nodes:
             clock=self.clock,
             narrates=self.narrates,
         )
-
-
-def _among(passages: Sequence[NumberedPassage], numbers: tuple[int, ...]) -> list[NumberedPassage]:
-    return [passage for passage in passages if passage.number in numbers]

@@ -30,8 +30,6 @@ from rag_graph.writing.contract import Assignment, Tell, Verdict
 from rag_graph.writing.quotes import Quote, QuoteChoice
 from rag_graph.writing.telling import usage
 
-LEAST_GAIN = 0.01
-"""By so much must the best sentences beat those of the draft (their scores go from 0 to 1)."""
 LONGEST_PHRASE_TOKENS = 40
 PHRASE_ENDS = ("\n",)
 
@@ -59,7 +57,7 @@ class EvidenceWriter:
 
     async def write(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> None:
         drafted, best = await asyncio.to_thread(self._choose, assignment)
-        evidence = (*drafted, *(quote for quote in best if quote.flat not in {kept.flat for kept in drafted}))
+        evidence = (*drafted, *_added(drafted, best))
         page = _Page(assignment, tell)
         await page.quote(evidence)
         if self.model is None or not best:
@@ -83,20 +81,23 @@ class EvidenceWriter:
         await page.end_phrase(evidence)
 
     async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:  # noqa: ARG002 - contract
-        """Refine when sentences of the new passages answer the question better than those that the draft quotes."""
+        """Refine when other sentences than those that the draft quotes answer the question better."""
         drafted, best = await asyncio.to_thread(self._choose, assignment)
-        new = [quote.passage for quote in best if quote.passage.number in assignment.new_passages]
-        if drafted and best[0].score - drafted[0].score < LEAST_GAIN:
-            new = []
-        if not new:
+        better = _added(drafted, best) if not drafted or best[0].score > drafted[0].score else []
+        if not better:
             return Verdict(refine=False, reason="the draft already quotes the best evidence")
-        names = " and ".join(dict.fromkeys(f"“{passage.title}” [{passage.number}]" for passage in new))
+        names = " and ".join(dict.fromkeys(f"“{quote.passage.title}” [{quote.passage.number}]" for quote in better))
         return Verdict(refine=True, reason=f"a sentence of {names} answers the question more closely")
 
     def _choose(self, assignment: Assignment) -> tuple[tuple[Quote, ...], tuple[Quote, ...]]:
         """What the draft quotes, and the best of all the evidence, by the same measure."""
         choice = QuoteChoice(assignment.question, assignment.passages, self.embedder)
         return choice.best(lambda quote: _as_quoted(quote) in assignment.draft), choice.best()
+
+
+def _added(drafted: Sequence[Quote], best: Sequence[Quote]) -> list[Quote]:
+    quoted = {quote.flat for quote in drafted}
+    return [quote for quote in best if quote.flat not in quoted]
 
 
 def _as_quoted(quote: Quote) -> str:

@@ -99,7 +99,7 @@ class QuoteChoice:
     ) -> None:
         self._weights = weights
         self._found = [candidate for passage in passages for candidate in _candidates(passage)]
-        self._asked = sorted(_terms(question) - _STOP_TERMS)
+        self._asked = sorted(content_terms(question))
         self._numbers = np.array([candidate.quote.passage.number for candidate in self._found])
         self._closeness = np.zeros(len(self._found), dtype=np.float32)
         if embedder is not None and self._found:
@@ -187,13 +187,18 @@ def _candidates(passage: NumberedPassage) -> Iterable[_Candidate]:
     for sentence in sentences(passage.content):
         quote = Quote(passage, sentence.start, sentence.end)
         if sentence.kind != "heading" and _states_something(quote.quote):
-            terms, names = _terms(quote.quote), _terms(quote.quote, is_name)
+            terms, names = _terms(quote.quote), _terms(quote.quote, _is_name)
             yield _Candidate(quote, terms | title_terms, (names | title_terms) - _STOP_TERMS)
 
 
-def is_name(word: str) -> bool:
+def _is_name(word: str) -> bool:
     """Whether a word may be a name or a number."""
     return word[0].isupper() or word[0].isdigit()
+
+
+def content_terms(text: str) -> frozenset[str]:
+    """The stemmed words of a text, without those that say nothing."""
+    return _terms(text) - _STOP_TERMS
 
 
 def _terms(text: str, counts: Callable[[str], bool] = bool) -> frozenset[str]:
