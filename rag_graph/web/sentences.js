@@ -52,6 +52,12 @@ export function verdictOf(transcript) {
   return isRunning(transcript) ? null : { title: "Why it stands", reason: "The improvement could not be written." };
 }
 
+/** What a first answer is, while deeper reading goes on. */
+export const DRAFT_NOTICE = {
+  title: "Written from the first passages.",
+  reason: "Deeper reading goes on beside it; if that changes the answer, you will see what changed.",
+};
+
 /** Why a draft is being written anew, while it is. */
 export function improvementOf({ decision }) {
   const added = decision.new_passages.length;

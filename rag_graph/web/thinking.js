@@ -4,6 +4,7 @@ import { h, icon, say } from "./element.js";
 
 /** A pipeline's note is shown unasked only if the wait is long enough to be noticed. */
 const NOTICED_MS = 400;
+const MOMENT_MS = 950;
 
 export class ThinkingView {
   #isTouched = false;
@@ -49,7 +50,8 @@ export class ThinkingView {
   #titleOf(thinking, isLive) {
     if (!thinking.some(({ thinker }) => thinker === "model")) return "Working notes";
     const took = `${(this.#tookMs / 1000).toFixed(1)} s`;
-    return isLive ? `Thinking… ${took}` : `Thought for ${took}`;
+    if (isLive) return `Thinking… ${took}`;
+    return this.#tookMs < MOMENT_MS ? "Thought for a moment" : `Thought for ${took}`;
   }
 
   #write(thinking) {

@@ -154,24 +154,21 @@ export class TurnView {
   }
 
   #showNotice(transcript) {
-    if (this.#isImproving()) {
-      const { title, reason } = words.improvementOf(transcript);
-      this.#fillNotice("improving", title, reason, this.#followButton(transcript));
-    } else {
-      const verdict = words.verdictOf(transcript);
-      if (!verdict) this.notice.hidden = true;
-      else this.#fillNotice(this.#shown === 2 ? "improved" : "stands", verdict.title, verdict.reason, this.#changesButton());
-    }
+    const verdict = words.verdictOf(transcript);
+    if (this.#isImproving()) this.#fillNotice("improving", words.improvementOf(transcript), this.#followButton(transcript));
+    else if (verdict) this.#fillNotice(this.#shown === 2 ? "improved" : "stands", verdict, this.#changesButton());
+    else if (isRunning(transcript)) this.#fillNotice("draft", words.DRAFT_NOTICE);
+    else this.notice.hidden = true;
   }
 
-  #fillNotice(kind, title, text, button) {
-    const key = [kind, title, text, button?.textContent, button?.getAttribute("aria-pressed")].join("|");
+  #fillNotice(kind, { title, reason }, button = null) {
+    const key = [kind, title, reason, button?.textContent, button?.getAttribute("aria-pressed")].join("|");
     if (this.notice.dataset.key === key) return;
     const hadFocus = this.notice.contains(document.activeElement);
     this.notice.dataset.key = key;
     this.notice.className = `notice ${kind}`;
     this.notice.hidden = false;
-    this.notice.replaceChildren(h("p", {}, h("strong", {}, title), ` ${text}`), ...(button ? [button] : []));
+    this.notice.replaceChildren(h("p", {}, h("strong", {}, title), ` ${reason}`), ...(button ? [button] : []));
     if (hadFocus) button?.focus({ preventScroll: true });
   }
 

@@ -9,8 +9,11 @@ from typing import NoReturn
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.servers import more_towers, serve, towers, upstream
 from tests.web import stories
 from tests.web.scripted import ScriptedServer
+
+__all__ = ["more_towers", "serve", "towers", "upstream"]
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 AXE = "axe-core@4.14.1"

@@ -55,6 +55,7 @@ def test_a_draft_streams_is_improved_and_shows_what_changed(page: Page, server: 
     expect(turn.locator(".answer-label")).to_have_text("First answer")
     expect(turn.locator(".answer-text")).to_contain_text("built by the company of Gustave Eiffel")
     expect(turn.locator(".answer")).to_have_attribute("data-state", "draft")
+    expect(turn.locator(".notice")).to_contain_text("Deeper reading goes on beside it")
     server.open_gate("mid-draft", "deep", "refine")
     expect(turn.locator(".notice")).to_contain_text("Improving this answer with 1 new passage")
     expect(turn.locator(".answer-text")).to_contain_text("in a single night")

@@ -1,0 +1,81 @@
+"""The page in a real browser against the real app: graph, log and routes are ours, only the model is scripted."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.servers import Serve
+from tests.upstream import Upstream
+from tests.web.conftest import TIMEOUT_MS, WATCH
+
+DRAFT = "The Eiffel Tower was built by Gustave Eiffel's company and opened in 1889 [1]."
+REFINED = f"{DRAFT} The CN Tower in Toronto was completed in 1976 and is 553 metres high."
+REVIEW = "Reply with one line"
+REWRITE = "Write the whole answer again"
+
+
+@pytest.fixture
+def page(context: BrowserContext, serve: Serve, more_towers: Path) -> Page:
+    expect.set_options(timeout=TIMEOUT_MS)
+    opened = context.new_page()
+    opened.set_default_timeout(TIMEOUT_MS)
+    opened.add_init_script(WATCH)
+    opened.goto(serve(data_dir=more_towers).url)
+    return opened
+
+
+def ask(page: Page, question: str = "Who built the Eiffel Tower?") -> None:
+    page.get_by_label("Your question").fill(question)
+    page.keyboard.press("Enter")
+
+
+def test_an_answer_is_drafted_improved_and_cited(page: Page, upstream: Upstream) -> None:
+    upstream.say("REFINE: the draft leaves out Toronto", when=REVIEW)
+    upstream.say(REFINED, when=REWRITE)
+    upstream.say(DRAFT)
+    ask(page)
+    expect(page.locator(".answer-label")).to_have_text("Improved answer")
+    expect(page.locator(".notice")).to_contain_text("The draft leaves out Toronto")
+    page.locator(".chip.confirmed").first.click()
+    expect(page.locator("mark.current")).to_be_in_viewport()
+    expect(page.locator("mark.current")).to_contain_text("built by Gustave Eiffel's company")
+    assert page.evaluate("violations") == []
+
+
+def test_a_draft_stands_when_the_review_keeps_it(page: Page, upstream: Upstream) -> None:
+    upstream.say("KEEP: the new sources agree", when=REVIEW)
+    upstream.say(DRAFT)
+    ask(page)
+    expect(page.locator(".answer-label")).to_have_text("The first answer stands")
+    expect(page.locator(".notice")).to_contain_text("The new sources agree")
+
+
+def test_a_reload_goes_on_with_the_same_run(page: Page, upstream: Upstream) -> None:
+    upstream.say("KEEP: the new sources agree", when=REVIEW)
+    held = upstream.say(DRAFT, hold_after=6)
+    ask(page)
+    expect(page.locator(".answer-text")).to_contain_text("The Eiffel Tower was built")
+    page.reload()
+    expect(page.locator(".answer-text")).to_contain_text("The Eiffel Tower was built")
+    held.release()
+    expect(page.locator(".answer-label")).to_have_text("The first answer stands")
+    expect(page.locator(".answer-text")).to_contain_text("and opened in 1889")
+    assert len([request for request in upstream.chats if REVIEW not in str(request.body)]) == 1
+
+
+def test_stopping_reaches_the_model(page: Page, upstream: Upstream) -> None:
+    upstream.say(DRAFT, hold_after=6)
+    ask(page)
+    expect(page.locator(".answer-text")).to_contain_text("The Eiffel Tower was built")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("alert")).to_have_text("You stopped this answer.")
+    expect(page.locator(".answer-text")).to_contain_text("The Eiffel Tower was built")
+    assert upstream.chats[-1].wait_closed(5)
+
+
+def test_a_model_that_refuses_is_explained(page: Page, upstream: Upstream) -> None:
+    for _ in range(8):
+        upstream.fail(status=401, message="no such key")
+    ask(page)
+    expect(page.get_by_role("alert")).to_contain_text("key")
