@@ -16,15 +16,15 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from rag_graph.collector import calm_collector
-from rag_graph.errors import Draining, RagGraphError
+from rag_graph.errors import RagGraphError
 from rag_graph.events import Event
 from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.protocols.openai import Presentation
 from rag_graph.query import Query
 from rag_graph.retrieval import DeepRetriever
-from rag_graph.runs.runner import DRAINING_RETRY_S
 from rag_graph.settings import Settings
 from rag_graph.transports import ai_sdk, langserve, library, openai, page, refusals, runs
+from rag_graph.transports.protection import AccessKeys, parse_origins, protect
 
 SUMMARY = "Streaming RAG: a draft at once, deep retrieval meanwhile, a refinement when it changes the answer."
 
@@ -44,16 +44,20 @@ class Health(BaseModel):
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the app; indexes, models and logs open when it starts. Raises SettingsError."""
     settings = settings or Settings.load()
+    keys = AccessKeys.parse(settings.api_keys.get_secret_value())
+    origins = parse_origins(settings.allowed_origins)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_pipeline(settings) as pipeline, _open_mcp(app, pipeline, settings):
             app.state.pipeline = pipeline
+            app.state.closing = asyncio.Event()
             with calm_collector():
                 yield
 
     app = FastAPI(title="rag_graph", version=version("rag-graph"), lifespan=lifespan, summary=SUMMARY)
     app.state.heartbeat_s = settings.heartbeat_s
+    app.state.write_timeout_s = settings.write_timeout_s
     app.state.chats = ai_sdk.Chats()
     app.include_router(runs.router)
     app.include_router(openai.create_router(Presentation(draft=settings.v1_draft, sources=settings.v1_sources)))
@@ -61,9 +65,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(library.router)
     if settings.uploads:
         app.include_router(library.upload_routes(folder=settings.data_dir / "uploads", index_dir=settings.index_dir))
-    page.serve_page(app, uploads=settings.uploads, keys=False)
+    page.serve_page(app, uploads=settings.uploads, keys=bool(keys))
     _add_health(app)
     _add_langserve(app)
+    app.add_middleware(
+        protect,
+        keys=keys,
+        origins=origins,
+        max_body_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
+    )
     app.add_exception_handler(RagGraphError, refusals.explain)
     app.add_exception_handler(RequestValidationError, refusals.explain_input)
     app.add_exception_handler(ValidationError, refusals.explain_input)
@@ -114,15 +125,17 @@ def _add_langserve(app: FastAPI) -> None:
         pipeline: Pipeline = app.state.pipeline
         return pipeline.ask(query, config)
 
-    async def ready(request: Request) -> None:
+    async def admitted(request: Request) -> AsyncIterator[None]:
+        """Hold a place while LangServe answers: its runs are not the runner's, and count as much."""
         if request.method != "POST":
+            yield
             return
         pipeline = _pipeline(request)
-        if pipeline.runner.draining:
-            raise Draining("This server is about to stop: ask again.", retry_after_s=DRAINING_RETRY_S)
-        await pipeline.check_ready()
+        async with pipeline.runner.place(runs.caller_of(request)):
+            await pipeline.check_ready()
+            yield
 
-    langserve.serve(app, ask, dependencies=[Depends(ready)])
+    langserve.serve(app, ask, dependencies=[Depends(admitted)])
 
 
 def _pipeline(request: Request) -> Pipeline:

@@ -21,6 +21,9 @@ RagGraphError
 ├── BadCursor              the place to go on from does not exist in that run
 ├── RunAbandoned           the run was given up after its servers had stopped
 ├── InvalidRequest         what was sent to the server is no question it understands
+├── Unauthorized           no key of this server came with the request
+├── CrossSite              a page of another site made a browser send it
+├── BodyTooLarge           its body is larger than this server reads
 ├── ServerUnreachable      the server does not answer, or not as one of ours
 ├── RunRefused             the run was not started
 │   ├── KeyMalformed       its idempotency key is empty or too long
@@ -169,6 +172,24 @@ class InvalidRequest(RagGraphError):
     """Correct the named field."""
 
     code = "invalid_request"
+
+
+class Unauthorized(RagGraphError):
+    """Send one of the server's keys."""
+
+    code = "unauthorized"
+
+
+class CrossSite(RagGraphError):
+    """Ask from a page of this server, or have the page's origin allowed."""
+
+    code = "cross_site"
+
+
+class BodyTooLarge(RagGraphError):
+    """Send less: a shorter history, fewer questions at once."""
+
+    code = "body_too_large"
 
 
 class ServerUnreachable(RagGraphError):

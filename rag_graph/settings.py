@@ -95,6 +95,23 @@ class Settings(BaseSettings):
         default=120, gt=0, description="A model may take this long before its first token."
     )
 
+    api_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="Keys, separated by commas, of which every request sends one; as they are, or as sha256:HEX.",
+    )
+    allowed_origins: str = Field(
+        default="", description="Origins, separated by commas, whose pages may ask here; unset: only our own."
+    )
+    max_body_bytes: int = Field(default=4_000_000, ge=1_000, description="No request may have a larger body.")
+    max_upload_bytes: int = Field(default=100_000_000, ge=1_000, description="No upload may be larger.")
+    max_run_s: float = Field(default=900, gt=0, description="A run that takes longer is stopped with what it has.")
+    max_run_tokens: int = Field(
+        default=500_000, ge=1, description="A run whose model calls take more is stopped with what it has."
+    )
+    max_queued: int = Field(default=32, ge=0, description="Questions that may wait for another's run to end.")
+    max_queued_s: float = Field(default=10, ge=0, description="How long they wait before they are refused.")
+    write_timeout_s: float = Field(default=60, gt=0, description="A reader that takes nothing for so long is cut off.")
+
     heartbeat_s: float = Field(default=15, gt=0, description="A stream of events is never silent for longer.")
     run_grace_s: float = Field(default=30, ge=0, description="A run without readers goes on for this long.")
     drain_s: int = Field(default=20, ge=0, description="A server that stops lets its runs go on for this long.")

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -12,13 +14,37 @@ from anyio import CancelScope
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.errors import RagGraphError
-from rag_graph.events import AnswerDelta, Event, RunFailed, RunFinished, RunStarted
+from rag_graph.events import (
+    AnswerDelta,
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    ThinkingDelta,
+    Usage,
+)
 from rag_graph.graph.build import RagGraph
 from rag_graph.graph.step import SINK
 from rag_graph.query import Query
 from rag_graph.transcript import Transcript
 
+CHARS_PER_TOKEN = 4
+"""A guess, for what a model is still writing: it counts only at its end."""
+
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What one run may take; at its end the run is stopped with what it has."""
+
+    max_s: float
+    max_tokens: int
+
+
+class _BudgetSpent(Exception):
+    """The run has taken all it may."""
 
 
 async def stream_events(
@@ -28,6 +54,7 @@ async def stream_events(
     run_id: str | None = None,
     attempt: int = 1,
     config: RunnableConfig | None = None,
+    budget: Budget | None = None,
 ) -> AsyncGenerator[Event]:
     """Run the graph on `query`: `RunStarted`, what the nodes tell, then one terminal event.
 
@@ -37,25 +64,27 @@ async def stream_events(
     run_id = run_id or str(uuid4())
     began = monotonic()
     transcript = Transcript()
-    failure: RunFailed | None = None
+    early: RunFailed | RunCancelled | None = None
 
     def noted(event: Event) -> Event:
         transcript.add(event, at_ms=_ms_since(began))
         return event
 
     yield noted(RunStarted(run_id=run_id, question=query.question, mode=query.mode, attempt=attempt))
-    async with aclosing(_told(graph, query, _configured(config, run_id))) as told:
+    async with aclosing(_told(graph, query, _configured(config, run_id), budget)) as told:
         try:
             async for event in told:
                 yield noted(event)
+        except _BudgetSpent:
+            early = RunCancelled(by="budget", answer=transcript.answer)
         except RagGraphError as exc:
-            failure = _failure(exc, transcript)
+            early = _failure(exc, transcript)
         except Exception:
             log.exception("run %s failed", run_id)
-            failure = _failure(RagGraphError("Something broke in the server; its log says what."), transcript)
+            early = _failure(RagGraphError("Something broke in the server; its log says what."), transcript)
     for event in transcript.closings(at_ms=_ms_since(began)):
         yield noted(event)
-    yield failure or _finish(transcript, total_ms=_ms_since(began))
+    yield early or _finish(transcript, total_ms=_ms_since(began))
 
 
 def _ms_since(began: float) -> float:
@@ -80,7 +109,7 @@ def _failure(error: RagGraphError, transcript: Transcript) -> RunFailed:
     return RunFailed(code=error.code, message=str(error), retryable=error.retryable, answer=transcript.answer)
 
 
-async def _told(graph: RagGraph, query: Query, config: RunnableConfig) -> AsyncGenerator[Event]:
+async def _told(graph: RagGraph, query: Query, config: RunnableConfig, budget: Budget | None) -> AsyncGenerator[Event]:
     """What the nodes tell, from a task of its own.
 
     Under a cancel scope of anyio, as web servers use it, LangGraph leaves a running node to its end; a plain
@@ -88,6 +117,7 @@ async def _told(graph: RagGraph, query: Query, config: RunnableConfig) -> AsyncG
     """
     arrived: list[Event] = []
     wake = asyncio.Event()
+    spent = _Spent(budget)
     question: Any = query.model_dump()
 
     def hear(event: Event) -> None:
@@ -98,19 +128,47 @@ async def _told(graph: RagGraph, query: Query, config: RunnableConfig) -> AsyncG
     running = graph.ainvoke(question, RunnableConfig(**{**config, "configurable": configurable}))
     task = asyncio.create_task(running, name=f"run {configurable['thread_id']}")
     task.add_done_callback(lambda _: wake.set())
+    alarm = asyncio.get_running_loop().call_later(budget.max_s, wake.set) if budget else None
     try:
         while not task.done() or arrived:
             await wake.wait()
             wake.clear()
+            spent.check_time()
             batch = arrived.copy()
             arrived.clear()
             for event in _joined(batch):
                 yield event
+                spent.count(event)
         task.result()
     finally:
+        if alarm:
+            alarm.cancel()
         task.cancel()
         with CancelScope(shield=True):
             await asyncio.wait({task})
+
+
+class _Spent:
+    """What a run has taken so far; raises `_BudgetSpent` when that is too much."""
+
+    def __init__(self, budget: Budget | None) -> None:
+        self._budget = budget
+        self._ends_at = monotonic() + budget.max_s if budget else math.inf
+        self._tokens = 0
+        self._chars = 0
+
+    def check_time(self) -> None:
+        if monotonic() >= self._ends_at:
+            raise _BudgetSpent
+
+    def count(self, event: Event) -> None:
+        if isinstance(event, (AnswerDelta, ThinkingDelta)):
+            self._chars += len(event.delta)
+        elif isinstance(event, Usage):
+            self._tokens += event.input_tokens + event.output_tokens
+            self._chars = 0
+        if self._budget and self._tokens + self._chars // CHARS_PER_TOKEN > self._budget.max_tokens:
+            raise _BudgetSpent
 
 
 def _joined(batch: list[Event]) -> Iterator[Event]:

@@ -13,8 +13,8 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Self, TypeVar
 
 from rag_graph.errors import (
@@ -23,7 +23,6 @@ from rag_graph.errors import (
     LogUnavailable,
     RagGraphError,
     RunExpired,
-    TooManyRuns,
     UnknownRun,
 )
 from rag_graph.query import Query
@@ -47,11 +46,11 @@ from rag_graph.runs.log import (
     new_run_id,
     stop,
 )
+from rag_graph.runs.places import Places
 
 FIRST_READER_S = 5.0
 """Whoever starts a run gets at least this long to begin reading it."""
 MAX_KEY_CHARS = 255
-BUSY_RETRY_S = 2.0
 DRAINING_RETRY_S = 1.0
 BEAT_S = 0.1
 """How soon a cancel from another process is heard."""
@@ -76,6 +75,8 @@ class Runner:
         grace_s: float,
         max_runs: int,
         max_runs_per_caller: int,
+        max_waiting: int = 0,
+        max_wait_s: float = 0.0,
         leases: Leases | None = None,
         kept_s: float = Bounds().ttl_s,
         clock: Callable[[], float] = time.time,
@@ -83,8 +84,9 @@ class Runner:
         self._log = run_log
         self._execute = execute
         self._grace_s = grace_s
-        self._max_runs = max_runs
-        self._max_runs_per_caller = max_runs_per_caller
+        self._places = Places(
+            limit=max_runs, limit_per_caller=max_runs_per_caller, line=max_waiting, patience_s=max_wait_s
+        )
         self._leases = leases
         self._sharing: asyncio.Task[None] | None = None
         self._renewed_at = 0.0
@@ -117,6 +119,22 @@ class Runner:
     def running(self) -> int:
         """How many runs this process executes."""
         return len(self._executions)
+
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for their run to start."""
+        return self._places.waiting
+
+    @asynccontextmanager
+    async def place(self, caller: str) -> AsyncIterator[None]:
+        """Let a run that is not kept here count as one of this process. Raises `TooManyRuns` and `Draining`."""
+        owner = _digest(caller)
+        self._check_open()
+        await self._places.take(owner)
+        try:
+            yield
+        finally:
+            self._places.leave(owner)
 
     async def start(self, query: Query, *, caller: str, key: str | None = None) -> StartedRun:
         """Start a run, or attach to the one that this caller has started with this key.
@@ -185,6 +203,7 @@ class Runner:
     async def drain(self, limit_s: float) -> None:
         """Take no new runs, let those that run end within the limit, and stop the others or hand them over."""
         self._draining = True
+        self._places.dismiss(_drains())
         async with self._starting:
             tasks = set(self._tasks)
         if tasks and limit_s > 0:
@@ -206,29 +225,31 @@ class Runner:
 
     async def _start(self, new: NewRun) -> StartedRun:
         async with self._starting:
-            if new.key is None or await self._log.find(new.key) is None:
-                self._admit(new.caller)
+            if new.key is not None and await self._log.find(new.key) is not None:
+                return await self._log.create(new)
+            self._check_open()
+            if self._places.free:
+                return await self._create(new)
+        return await self._create(new)
+
+    async def _create(self, new: NewRun) -> StartedRun:
+        await self._places.take(new.caller)
+        try:
             started = await self._log.create(new)
             if not started.replayed:
-                await self._begin(new)
+                execution = self._execution(Run.of(new))
+                await execution.open()
+                self._launch(execution)
+        except BaseException:
+            self._places.leave(new.caller)
+            raise
+        if started.replayed:
+            self._places.leave(new.caller)
         return started
 
-    def _admit(self, owner: str) -> None:
+    def _check_open(self) -> None:
         if self._draining:
-            raise Draining("This server is about to stop: ask again.", retry_after_s=DRAINING_RETRY_S)
-        if len(self._executions) >= self._max_runs:
-            raise TooManyRuns("This server is at its limit: ask again in a moment.", retry_after_s=BUSY_RETRY_S)
-        own = sum(execution.caller == owner for execution in self._executions.values())
-        if own >= self._max_runs_per_caller:
-            raise TooManyRuns(
-                f"You have {own} questions running: wait for one to end, or cancel it.",
-                retry_after_s=BUSY_RETRY_S,
-            )
-
-    async def _begin(self, new: NewRun) -> None:
-        execution = self._execution(Run.of(new))
-        await execution.open()
-        self._launch(execution)
+            raise _drains()
 
     def _execution(self, run: Run, *, cancelled_by: CancelledBy | None = None) -> Execution:
         return Execution(run, run_log=self._log, execute=self._execute, clock=self._clock, cancelled_by=cancelled_by)
@@ -258,6 +279,7 @@ class Runner:
             if execution.absence is not None:
                 execution.absence.cancel()
             del self._executions[execution.run_id]
+            self._places.leave(execution.caller)
             execution.ended.set()
 
     async def _hand_over(self, execution: Execution) -> None:
@@ -339,8 +361,7 @@ class Runner:
                 execution.stop("absence")
 
     async def _sweep(self, leases: Leases) -> None:
-        room = self._max_runs - len(self._executions)
-        if room > 0:
+        if room := self._places.free:
             for claim in await leases.claim(room):
                 self._spawn(self._take_over(claim, leases))
 
@@ -356,6 +377,7 @@ class Runner:
     async def _resume(self, claim: Claim) -> None:
         execution = self._execution(claim.run, cancelled_by=claim.cancelled_by)
         await execution.read_back(claim.run.last_seq)
+        self._places.take_anyway(execution.caller)
         self._launch(execution)
         if self._draining:
             execution.give_up()
@@ -372,6 +394,10 @@ class Runner:
 
 def _tell_readers_s(leases: Leases) -> float:
     return min(TELL_READERS_S, leases.lease_s / 3)
+
+
+def _drains() -> Draining:
+    return Draining("This server is about to stop: ask again.", retry_after_s=DRAINING_RETRY_S)
 
 
 def _digest(value: str) -> str:

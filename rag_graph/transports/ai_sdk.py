@@ -128,6 +128,7 @@ async def _told(request: Request, runner: Runner, run_id: str, *, caller: str) -
         headers={"x-vercel-ai-ui-message-stream": "v1", "x-run-id": run_id},
         heartbeat=HEARTBEAT,
         heartbeat_s=request.app.state.heartbeat_s,
+        write_timeout_s=request.app.state.write_timeout_s,
     )
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.params import Depends
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import AddableDict, Runnable, RunnableConfig, RunnableGenerator
+from langchain_core.runnables.config import get_config_list
 from langserve import add_routes
 from langserve.serialization import WellKnownLCSerializer
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
@@ -18,9 +19,11 @@ from rag_graph.protocols.plain import PlainText
 from rag_graph.protocols.structured import Structured
 from rag_graph.query import MAX_HISTORY_TURNS, Query, Turn
 
+T = TypeVar("T")
 Ask = Callable[[Query, RunnableConfig], AsyncGenerator[Event]]
 """Runs the graph under a LangChain config, so that its nodes show in the caller's events and traces."""
 
+_BOOKKEEPING = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 _LINE_BREAKS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
 
 
@@ -71,6 +74,7 @@ def serve(app: FastAPI, ask: Ask, *, dependencies: Sequence[Depends]) -> None:
     shared: dict[str, Any] = {
         "dependencies": [Depends(_check_body), *dependencies],
         "serializer": LineSafeSerializer(),
+        "config_keys": (),
     }
     add_routes(app, structured_answer(ask), path="/rag/structured", **shared)
     add_routes(app, plain_answer(ask), path="/rag", **shared)
@@ -89,6 +93,17 @@ async def _check_body(request: Request) -> None:
         raise InvalidRequest("The body must be an object.")
     if request.url.path.endswith("/batch") and not isinstance(body.get("inputs"), list):
         raise InvalidRequest("inputs: must be a list.")
+    configs = body.get("config")
+    for config in configs if isinstance(configs, list) else [configs]:
+        _check_config(config)
+
+
+def _check_config(config: Any) -> None:
+    """Refuse what would steer the graph. What a graph around a `RemoteRunnable` passes on of its own is ignored."""
+    configurable = config.get("configurable") if isinstance(config, dict) else None
+    for name in configurable if isinstance(configurable, dict) else ():
+        if not name.startswith("__") and name not in _BOOKKEEPING:
+            raise InvalidRequest(f"config.configurable.{name[:80]}: cannot be set from outside.")
 
 
 def plain_answer(ask: Ask) -> Runnable[Any, str]:
@@ -118,7 +133,22 @@ def structured_answer(ask: Ask) -> Runnable[Any, dict[str, Any]]:
     return StructuredAnswer(ask).with_types(input_type=Query, output_type=dict[str, Any])
 
 
-class StructuredAnswer(RunnableGenerator[Any, dict[str, Any]]):
+class OneByOne(RunnableGenerator[Any, T]):
+    """Answers a batch one question after the other, so that a request is never more than one run."""
+
+    async def abatch(
+        self,
+        inputs: list[Any],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[T]:
+        configs = [RunnableConfig(**{**one, "max_concurrency": 1}) for one in get_config_list(config, len(inputs))]
+        return await super().abatch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
+
+
+class StructuredAnswer(OneByOne[dict[str, Any]]):
     """Chunks of a dict; what `invoke` returns is the whole run, not their sum, which cannot take back a reset."""
 
     def __init__(self, ask: Ask) -> None:
@@ -146,7 +176,7 @@ class StructuredAnswer(RunnableGenerator[Any, dict[str, Any]]):
 
 def _generator(stream: Any, name: str) -> Runnable[Any, str]:
     """`RunnableGenerator` passes the config on to those who take it, which its annotation does not say."""
-    return RunnableGenerator(stream, name=name)
+    return OneByOne(stream, name=name)
 
 
 async def _text(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterator[str]:

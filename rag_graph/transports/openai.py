@@ -148,6 +148,7 @@ async def _told(
         headers=headers,
         heartbeat=HEARTBEAT,
         heartbeat_s=request.app.state.heartbeat_s,
+        write_timeout_s=request.app.state.write_timeout_s,
     )
 
 

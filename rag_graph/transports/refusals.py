@@ -12,7 +12,9 @@ from starlette.exceptions import HTTPException
 
 from rag_graph.errors import (
     BadCursor,
+    BodyTooLarge,
     ContextTooLong,
+    CrossSite,
     DocumentNotFound,
     Draining,
     InvalidRequest,
@@ -27,10 +29,14 @@ from rag_graph.errors import (
     RunExpired,
     SettingsError,
     TooManyRuns,
+    Unauthorized,
     UnknownRun,
 )
 
 STATUSES: dict[type[RagGraphError], int] = {
+    Unauthorized: 401,
+    CrossSite: 403,
+    BodyTooLarge: 413,
     RunExpired: 410,
     UnknownRun: 404,
     DocumentNotFound: 404,
@@ -98,6 +104,11 @@ def retry_headers(error: RagGraphError) -> dict[str, str]:
 async def explain(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RagGraphError):
         raise error
+    return refuse(error)
+
+
+def refuse(error: RagGraphError) -> JSONResponse:
+    """The answer that stands in for the one that was asked for."""
     named = NamedError(code=error.code, message=str(error), retryable=error.retryable)
     return _refusal(status_of(type(error)), named, retry_headers(error))
 
@@ -110,7 +121,8 @@ async def explain_input(_: Request, error: Exception) -> JSONResponse:
         field, message = "", "The body is no valid JSON."
     else:
         field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "header", "__root__"))
-        message = f"{field}: {first['msg']}" if field else str(first["msg"])
+        problem = str(first["msg"]).removeprefix("Value error, ")
+        message = f"{field}: {problem}" if field else problem
     return _refusal(422, NamedError(code=InvalidRequest.code, message=message, retryable=False, field=field))
 
 

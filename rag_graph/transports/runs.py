@@ -12,16 +12,16 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi import Query as Parameter
 from pydantic import TypeAdapter
 
-from rag_graph.errors import BadCursor
+from rag_graph.errors import BadCursor, Draining
 from rag_graph.events import Event
 from rag_graph.protocols.native import LogTrimmed, json_line, sse_frame
 from rag_graph.protocols.result import RunResult, RunState, run_result, run_state
 from rag_graph.query import Query
 from rag_graph.runs.log import Cursor, Entry
-from rag_graph.runs.runner import Runner
+from rag_graph.runs.runner import DRAINING_RETRY_S, Runner
 from rag_graph.transcript import Transcript
 from rag_graph.transports.refusals import documented
-from rag_graph.transports.sse import EVENT_STREAM, HEARTBEAT, JSON_LINES, FrameStream, gone
+from rag_graph.transports.sse import EVENT_STREAM, HEARTBEAT, JSON_LINES, FrameStream, gone, server_closing
 
 Form = Literal["text/event-stream", "application/x-ndjson", "application/json"]
 FORMS: tuple[Form, ...] = ("text/event-stream", "application/x-ndjson", "application/json")
@@ -76,7 +76,13 @@ async def _follow(
         return Response(run_result(transcript).model_dump_json(), media_type="application/json", headers=named)
     batches = runner.follow_batches(cursor.run_id, cursor.seq, caller=caller)
     if form == JSON_LINES:
-        return FrameStream(batches, json_line, media_type=JSON_LINES, headers=named)
+        return FrameStream(
+            batches,
+            json_line,
+            media_type=JSON_LINES,
+            headers=named,
+            write_timeout_s=request.app.state.write_timeout_s,
+        )
     frame = partial(sse_frame, cursor.run_id)
     return FrameStream(
         batches,
@@ -85,6 +91,7 @@ async def _follow(
         headers=named,
         heartbeat=HEARTBEAT,
         heartbeat_s=request.app.state.heartbeat_s,
+        write_timeout_s=request.app.state.write_timeout_s,
     )
 
 
@@ -100,14 +107,18 @@ async def read_whole(request: Request, runner: Runner, run_id: str, *, caller: s
 
     reading = asyncio.create_task(read())
     leaving = asyncio.create_task(gone(request.receive))
+    closing = asyncio.create_task(server_closing(request.scope))
+    tasks = (reading, leaving, closing)
     try:
-        await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if reading.done():
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if reading in done:
             reading.result()
+        elif closing in done:
+            raise Draining("This server stops while the run goes on: ask again.", retry_after_s=DRAINING_RETRY_S)
     finally:
-        reading.cancel()
-        leaving.cancel()
-        await asyncio.gather(reading, leaving, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
     return transcript
 
 

@@ -32,7 +32,8 @@ from rag_graph.events import (
 from rag_graph.query import Query
 from rag_graph.runs.execution import Execute
 from rag_graph.runs.log import Entry, Gap, RunLog
-from rag_graph.runs.runner import BUSY_RETRY_S, Runner
+from rag_graph.runs.places import BUSY_RETRY_S
+from rag_graph.runs.runner import Runner
 from rag_graph.transcript import Transcript
 from tests.runs.stories import BODY, QUERY, STORY, Telling, deltas, finished
 
