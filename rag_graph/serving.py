@@ -3,11 +3,11 @@
 import asyncio
 import math
 import socket
-from collections.abc import Awaitable, Callable
 from time import monotonic
 
 import uvicorn
 from fastapi import FastAPI
+from sse_starlette.sse import AppStatus
 
 from rag_graph.settings import Settings
 
@@ -16,9 +16,13 @@ FAREWELL_S = 3
 
 
 def serve(app: FastAPI, settings: Settings) -> None:
-    """Serve until a signal comes; then refuse new runs, and let those that go on end first."""
+    """Serve until a signal comes; then refuse new runs, and let those that go on end first.
+
+    LangServe's streams come from sse-starlette, which would cut them at the signal.
+    """
+    AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]  # it has no annotations
     config = uvicorn.Config(app, host=settings.host, port=settings.port, log_level=settings.log_level)
-    DrainingServer(config, lambda: app.state.pipeline.runner.drain(settings.drain_s), drain_s=settings.drain_s).run()
+    DrainingServer(config, app, drain_s=settings.drain_s).run()
 
 
 class DrainingServer(uvicorn.Server):
@@ -27,16 +31,17 @@ class DrainingServer(uvicorn.Server):
     A second Ctrl-C ends it at once.
     """
 
-    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]], *, drain_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, *, drain_s: float) -> None:
         super().__init__(config)
-        self._drain = drain
+        self._app = app
         self._drain_s = drain_s
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         began = monotonic()
-        draining = asyncio.ensure_future(self._drain())
+        draining = asyncio.create_task(self._app.state.pipeline.runner.drain(self._drain_s))
         while not draining.done() and not self.force_exit:
             await asyncio.wait([draining], timeout=0.1)
+        self._app.state.closing.set()
         left_s = self._drain_s - (monotonic() - began)
         self.config.timeout_graceful_shutdown = max(FAREWELL_S, math.ceil(left_s))
         await super().shutdown(sockets)
