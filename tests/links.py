@@ -1,7 +1,8 @@
-"""A TCP proxy that breaks links on command, in a thread of its own."""
+"""A TCP proxy that breaks links on command, and spreads them over servers, in a thread of its own."""
 
 import asyncio
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -15,10 +16,11 @@ PASS: Fate = ("pass", 0)
 class Links:
     """Every new connection takes the next fate for what the server sends; after the last it is left alone."""
 
-    def __init__(self, target_port: int, fates: Iterator[Fate]) -> None:
+    def __init__(self, fates: Iterator[Fate], *target_ports: int) -> None:
         self.opened = 0
         self.broken = 0
-        self._target_port = target_port
+        self._target_ports = itertools.cycle(target_ports)
+        self._targets = len(target_ports)
         self._fates = fates
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="links", daemon=True)
@@ -63,11 +65,11 @@ class Links:
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
         fate, limit = next(self._fates, PASS)
-        try:
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-        except OSError:
+        far = await self._reach()
+        if far is None:
             writer.close()
             return
+        far_reader, far_writer = far
         up = asyncio.ensure_future(_pass(reader, far_writer, lambda _: True))
         down = asyncio.ensure_future(_pass(far_reader, writer, _until(fate, limit)))
         try:
@@ -83,6 +85,13 @@ class Links:
             await asyncio.gather(up, down, return_exceptions=True)
             for end in (writer, far_writer):
                 end.close()
+
+    async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """The next target that answers, as a load balancer would choose."""
+        for port in itertools.islice(self._target_ports, self._targets):
+            with contextlib.suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", port)
+        return None
 
 
 def _until(fate: str, limit: float) -> Callable[[int], bool]:

@@ -95,7 +95,7 @@ def cuts(step: int) -> list[Fate]:
 async def test_links_that_break_all_the_time_cost_no_event(serve: Serve, upstream: Upstream) -> None:
     upstream.say(WORDS, pace_s=0.005)
     server = serve()
-    with Links(port(server), iter(cuts(200))) as links:
+    with Links(iter(cuts(200)), port(server)) as links:
         async with AsyncClient(links.url, persistence=PATIENT) as client:
             events = await all_of(client.ask(QUESTION))
     assert links.broken >= 10
@@ -108,7 +108,7 @@ async def test_links_that_break_all_the_time_cost_no_event(serve: Serve, upstrea
 async def test_the_sync_client_comes_back_too(serve: Serve, upstream: Upstream) -> None:
     upstream.say(WORDS, pace_s=0.005)
     server = serve()
-    with Links(port(server), iter(cuts(500))) as links, Client(links.url, persistence=PATIENT) as client:
+    with Links(iter(cuts(500)), port(server)) as links, Client(links.url, persistence=PATIENT) as client:
         events = await anyio.to_thread.run_sync(lambda: list(client.ask(QUESTION)))
         assert links.broken >= 5
         assert list(client.follow(Transcript.of(events).run_id)) == events
@@ -118,7 +118,7 @@ async def test_a_link_without_heartbeats_is_dead(serve: Serve, upstream: Upstrea
     held = upstream.say(WORDS, hold_after=10)
     server = serve(heartbeat_s=0.1)
     persistence = Persistence(silence_s=0.5, first_pause_s=0.01)
-    with Links(port(server), iter([("hush", 2_000)])) as links:
+    with Links(iter([("hush", 2_000)]), port(server)) as links:
         async with AsyncClient(links.url, persistence=persistence) as client:
             events: list[Event] = []
             async for event in client.ask(QUESTION):
@@ -138,7 +138,7 @@ async def test_a_silent_model_is_no_dead_link(serve: Serve, upstream: Upstream) 
         await anyio.sleep(1.2)
         held.release()
 
-    with Links(port(server), iter([])) as links:
+    with Links(iter([]), port(server)) as links:
         async with AsyncClient(links.url, persistence=persistence) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(release_late)
             result = await client.result(QUESTION)
@@ -148,7 +148,7 @@ async def test_a_silent_model_is_no_dead_link(serve: Serve, upstream: Upstream) 
 
 async def test_where_streams_do_not_get_through_the_plain_answer_comes(serve: Serve, upstream: Upstream) -> None:
     server = serve()
-    with Links(port(server), itertools.repeat(("cut", 100), 3)) as links:
+    with Links(itertools.repeat(("cut", 100), 3), port(server)) as links:
         async with AsyncClient(links.url, persistence=PATIENT) as client:
             events = await all_of(client.ask(QUESTION))
     assert Transcript.of(events).answer.strip() == ANSWER
