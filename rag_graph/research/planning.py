@@ -10,6 +10,8 @@ MOST_SEARCHES: Final = 3
 """So many of what is missing are searched in one round."""
 LONGEST_ITEM_CHARS: Final = 300
 MOST_ITEMS: Final = 8
+LONGEST_REPLY_CHARS: Final = 20_000
+"""What a model says beyond this is not read."""
 
 _PLAN = frozenset(["plan", "steps", "sub_questions", "subquestions", "questions", "decomposition"])
 _FOUND = frozenset(["found", "findings", "facts", "known", "established", "answers"])
@@ -38,6 +40,7 @@ def read_plan(reply: str, question: str) -> Plan | None:
 
     An item that still waits for another one's answer ("#1") cannot be searched for, so it is left out.
     """
+    reply = reply[:LONGEST_REPLY_CHARS]
     plan = next(filter(None, map(_from_json, _json_values(reply))), None)
     return plan or _from_lines(reply, question)
 
@@ -49,8 +52,10 @@ def _json_values(reply: str) -> Iterator[Any]:
     while match := _JSON_START.search(reply, at):
         try:
             value, at = decoder.raw_decode(reply, match.start())
-        except (ValueError, RecursionError):
+        except ValueError:
             at = match.end()
+        except RecursionError:
+            return
         else:
             yield value
 
@@ -103,9 +108,11 @@ def _from_lines(reply: str, question: str) -> Plan | None:
 def _may_be_search(line: str, question: str) -> bool:
     """A line without a list's mark is believed when it asks, or speaks of what was asked."""
     line = line.strip()
+    if line[0] in '{}[]"':
+        return False
     if line.endswith("?"):
         return True
-    return line[-1] not in ".:!,}{][" and not _long_words(line).isdisjoint(_long_words(question))
+    return line[-1] not in ".:!," and not _long_words(line).isdisjoint(_long_words(question))
 
 
 def _long_words(text: str) -> set[str]:
@@ -117,6 +124,10 @@ def _searchable(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _items(texts: Iterable[str]) -> tuple[str, ...]:
-    cleaned = (_LABEL.sub("", " ".join(text.split()).strip(" *_`\"'“”")) for text in texts)
+    cleaned = (_bare(_LABEL.sub("", _bare(" ".join(text.split())))) for text in texts)
     kept = [text[:LONGEST_ITEM_CHARS] for text in cleaned if re.search(r"\w", text) and not _DONE.fullmatch(text)]
     return tuple(dict.fromkeys(kept))[:MOST_ITEMS]
+
+
+def _bare(text: str) -> str:
+    return text.strip(" *_`\"'“”")
