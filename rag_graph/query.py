@@ -30,9 +30,9 @@ class Query(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    question: Annotated[
-        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARS)
-    ] = Field(description="What you want to know.")
+    question: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARS)] = (
+        Field(description="What you want to know.")
+    )
     mode: Mode = Field(default="fast", description="`deep` thinks harder: more searches, the reasoning model.")
     history: list[Turn] = Field(default=[], max_length=MAX_HISTORY_TURNS, description="Earlier turns, oldest first.")
     filters: Filters = Field(default={}, description="Search only documents whose metadata match.")
