@@ -17,7 +17,7 @@ from rag_graph.errors import RagGraphError, UnknownRun
 from rag_graph.protocols.ai_sdk import MAX_ID_CHARS, ChatPost, MessageParts, Part, query_of
 from rag_graph.runs.log import Entry, Gap
 from rag_graph.runs.runner import Runner
-from rag_graph.transports.refusals import retry_headers, status_of
+from rag_graph.transports.refusals import problem_of, retry_headers, status_of
 from rag_graph.transports.runs import CallerHere, RunnerHere
 from rag_graph.transports.sse import EVENT_STREAM, HEARTBEAT, FrameStream
 
@@ -64,9 +64,7 @@ class ChatRoute(APIRoute):
             except RagGraphError as exc:
                 return PlainTextResponse(str(exc), status_of(type(exc)), retry_headers(exc))
             except (RequestValidationError, ValidationError) as exc:
-                first = exc.errors()[0]
-                field = ".".join(str(part) for part in first["loc"] if part not in ("body", "path"))
-                return PlainTextResponse(f"{field}: {first['msg']}.", 422)
+                return PlainTextResponse(problem_of(exc)[1], 422)
             except HTTPException as exc:
                 return PlainTextResponse(str(exc.detail), exc.status_code)
 

@@ -38,7 +38,7 @@ from rag_graph.protocols.openai import (
 from rag_graph.runs.log import Entry, Gap
 from rag_graph.runs.runner import Runner
 from rag_graph.transcript import Transcript
-from rag_graph.transports.refusals import retry_headers, status_of, status_of_code
+from rag_graph.transports.refusals import problem_of, retry_headers, status_of, status_of_code
 from rag_graph.transports.runs import CallerHere, RunnerHere, read_whole
 from rag_graph.transports.sse import EVENT_STREAM, HEARTBEAT, UNBUFFERED, FrameStream
 
@@ -201,13 +201,8 @@ def _refused(error: RagGraphError) -> Response:
 
 
 def _misunderstood(error: RequestValidationError | ValidationError) -> Response:
-    first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return _refusal(400, "The body is no valid JSON.", code=InvalidRequest.code)
-    param = ".".join(str(part) for part in first["loc"] if part not in ("body", "header")) or None
-    problem = str(first["msg"]).removeprefix("Value error, ")
-    message = f"{param}: {problem}." if param else f"{problem}."
-    return _refusal(400, message, code=InvalidRequest.code, param=param)
+    param, message = problem_of(error)
+    return _refusal(400, message, code=InvalidRequest.code, param=param or None)
 
 
 def _refusal(

@@ -67,6 +67,9 @@ MEANINGS: Mapping[int, str] = {
 }
 
 
+_PLACES = ("body", "query", "header", "path", "__root__")
+
+
 class NamedError(BaseModel):
     """`code` is stable; `message` is a sentence that is safe to show. `field` is set where one was wrong."""
 
@@ -101,6 +104,16 @@ def retry_headers(error: RagGraphError) -> dict[str, str]:
     return {"retry-after": str(max(1, round(error.retry_after_s)))} if error.retry_after_s else {}
 
 
+def problem_of(error: RequestValidationError | ValidationError) -> tuple[str, str]:
+    """The field that was wrong, if it was one, and a sentence that names it."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return "", "The body is no valid JSON."
+    field = ".".join(str(part) for part in first["loc"] if part not in _PLACES)
+    problem = str(first["msg"]).removeprefix("Value error, ")
+    return field, f"{field or 'The body'}: {problem}"
+
+
 async def explain(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RagGraphError):
         raise error
@@ -116,13 +129,7 @@ def refuse(error: RagGraphError) -> JSONResponse:
 async def explain_input(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError | ValidationError):
         raise error
-    first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        field, message = "", "The body is no valid JSON."
-    else:
-        field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "header", "__root__"))
-        problem = str(first["msg"]).removeprefix("Value error, ")
-        message = f"{field}: {problem}" if field else problem
+    field, message = problem_of(error)
     return _refusal(422, NamedError(code=InvalidRequest.code, message=message, retryable=False, field=field))
 
 
