@@ -80,14 +80,36 @@ class EvidenceWriter:
             await tell(Warned(step=assignment.step, code="quotes_only", message=message))
         await page.end_phrase(evidence)
 
-    async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:  # noqa: ARG002 - contract
-        """Refine when other sentences than those that the draft quotes answer the question better."""
+    async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:
+        """Refine when better sentences than the draft quotes let the model name something that these do say."""
         drafted, best = await asyncio.to_thread(self._choose, assignment)
         better = _added(drafted, best) if not drafted or best[0].score > drafted[0].score else []
         if not better:
             return Verdict(refine=False, reason="the draft already quotes the best evidence")
         names = " and ".join(dict.fromkeys(f"“{quote.passage.title}” [{quote.passage.number}]" for quote in better))
-        return Verdict(refine=True, reason=f"a sentence of {names} answers the question more closely")
+        if self.model is None:
+            return Verdict(refine=True, reason=f"{names} answers the question more closely")
+        phrase = await self._phrase(best, assignment, tell, config)
+        if not _where_held(phrase, best, ()) or _as_words(phrase).search(assignment.question):
+            return Verdict(refine=False, reason=f"{names} is closer to the question but gives no answer")
+        return Verdict(refine=True, reason=f"{names} is closer to the question and says “{phrase}”")
+
+    async def _phrase(
+        self, evidence: Sequence[Quote], assignment: Assignment, tell: Tell, config: RunnableConfig
+    ) -> str:
+        """Let the model name the answer where nobody sees it."""
+        if self.model is None:
+            return ""
+        said: list[str] = []
+        async for piece in self.model.stream([HumanMessage(_prompt(assignment.question, evidence))], config=config):
+            match piece:
+                case Content(delta):
+                    said.append(delta)
+                case Restarted():
+                    said.clear()
+                case TokensUsed():
+                    await tell(usage(assignment.step, piece))
+        return "".join(said).strip(" .")
 
     def _choose(self, assignment: Assignment) -> tuple[tuple[Quote, ...], tuple[Quote, ...]]:
         """What the draft quotes, and the best of all the evidence, by the same measure."""
@@ -127,6 +149,16 @@ def _citation(quote: Quote, version: Version, start: int, end: int) -> Citation:
     )
 
 
+_PHRASE_OPENING = "In short, says the small built-in model: "
+_PHRASE = re.compile(rf"{_PHRASE_OPENING}(.*?)(?: — |$)", re.DOTALL)
+
+
+def short_answer(answer: str) -> str:
+    """The phrase in an answer of this writer; of other writers' answers, all but their markers."""
+    said = _PHRASE.search(answer)
+    return said[1] if said else re.sub(r"\s?\[\d+]", "", answer)
+
+
 class _Page:
     """The answer as it is written down: quotes, a phrase, and what the sources say of the phrase."""
 
@@ -148,7 +180,7 @@ class _Page:
             await self._tell(_citation(item, self._version, start, self._length))
 
     async def begin_phrase(self) -> None:
-        await self._write("\n\nIn short, says the small built-in model: ")
+        await self._write(f"\n\n{_PHRASE_OPENING}")
 
     async def add_phrase(self, delta: str) -> None:
         """Write what the model says, but for the full stop at its end."""
@@ -186,10 +218,7 @@ class _Page:
 
 def _where_held(phrase: str, evidence: Sequence[Quote], passages: Sequence[NumberedPassage]) -> Quote | None:
     """Where a source has the phrase word for word: in what was quoted, or else anywhere in the passages."""
-    words = re.findall(r"\w+", phrase)
-    if not words:
-        return None
-    pattern = re.compile(r"(?<!\w)" + r"\W+".join(map(re.escape, words)) + r"(?!\w)", re.IGNORECASE)
+    pattern = _as_words(phrase)
     for item in evidence:
         if match := pattern.search(item.passage.content, item.start, item.end):
             return Quote(item.passage, match.start(), match.end(), 1.0)
@@ -197,6 +226,12 @@ def _where_held(phrase: str, evidence: Sequence[Quote], passages: Sequence[Numbe
         if match := pattern.search(passage.content):
             return Quote(passage, match.start(), match.end(), 1.0)
     return None
+
+
+def _as_words(phrase: str) -> re.Pattern[str]:
+    """Find these words in this order, whatever stands between them; a phrase without words is nowhere."""
+    words = re.findall(r"\w+", phrase)
+    return re.compile(r"(?<!\w)" + r"\W+".join(map(re.escape, words)) + r"(?!\w)" if words else r"(?!)", re.IGNORECASE)
 
 
 def _where_borne_out(phrase: str, assignment: Assignment) -> Citation | None:

@@ -10,7 +10,6 @@ models are those of the settings, so the embedded ones unless `RAG_CHAT_…` say
 import argparse
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -26,10 +25,10 @@ from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.query import Mode, Query
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript, Written
+from rag_graph.writing.evidence import short_answer
 
 DATA = Path(os.environ.get("RAG_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SETS = ("hotpotqa", "musique")
-_PHRASE = re.compile(r"says the small built-in model: (.*?) — ", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -113,8 +112,7 @@ def _note(event: Event, took: dict[str, float]) -> None:
 def _score(written: Written, question: Question) -> AnswerScore:
     """Contained in the whole answer; words in common with the short answer, where there is one."""
     whole = score_answer(written.content, question.answers)
-    phrase = _PHRASE.search(written.content)
-    short = score_answer(phrase[1], question.answers) if phrase else whole
+    short = score_answer(short_answer(written.content), question.answers)
     return AnswerScore(f1=short.f1, exact=short.exact, contained=whole.contained)
 
 
