@@ -6,6 +6,7 @@ import { h } from "./element.js";
 import { blocksOf, render } from "./markdown.js";
 import { decorate, factsOf } from "./marks.js";
 import { morph } from "./morph.js";
+import { closed } from "./tail.js";
 
 export class AnswerView {
   #blocks = [];
@@ -20,13 +21,13 @@ export class AnswerView {
   /** Show this version as far as it has come; `numbers` are those of the run's passages, null if not known. */
   update(written, numbers) {
     if (!written.content.startsWith(this.#content)) this.#clear();
-    const known = `${written.citations.length} ${written.unsupported.length} ${numbers?.size}`;
+    const known = `${written.citations.length} ${written.unsupported.length} ${numbers?.size} ${written.finished}`;
     if (written.content === this.#content && known === this.#known) return;
     this.#known = known;
     this.#content = written.content;
     this.#facts = factsOf(written, unitsOf(this.#content));
     this.#cutTail();
-    for (const block of this.#blocks) this.#draw(block, numbers);
+    for (const block of this.#blocks) this.#draw(block, numbers, block === this.#blocks.at(-1) && !written.finished);
   }
 
   /** The places in the page of a stretch of the answer, in code points. */
@@ -58,11 +59,11 @@ export class AnswerView {
     return { source, start, element, drawn: "" };
   }
 
-  #draw(block, numbers) {
-    const key = this.#keyOf(block, numbers);
+  #draw(block, numbers, isOpen) {
+    const key = `${isOpen}|${this.#keyOf(block, numbers)}`;
     if (block.drawn === key) return;
     block.drawn = key;
-    const fragment = render(block.source);
+    const fragment = render(isOpen ? closed(block.source) : block.source);
     decorate(fragment, block.source, { start: block.start, facts: this.#facts, numbers });
     fragment.normalize();
     morph(block.element, fragment);

@@ -55,7 +55,7 @@ export function verdictOf(transcript) {
 /** What a first answer is, while deeper reading goes on. */
 export const DRAFT_NOTICE = {
   title: "Written from the first passages.",
-  reason: "Deeper reading goes on beside it; if that changes the answer, you will see what changed.",
+  reason: "Deeper reading goes on beside it and may still change it.",
 };
 
 /** Why a draft is being written anew, while it is. */

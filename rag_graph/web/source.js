@@ -5,6 +5,7 @@ import { h, icon, say } from "./element.js";
 
 /** Text is laid out in slices, so that a long document costs only what is in view. */
 const SLICE = 4_000;
+const SETTLING_FRAMES = 6;
 
 export class SourcePanel {
   #documents = new Map();
@@ -100,8 +101,14 @@ export class SourcePanel {
     const where = many ? `Quote ${this.#current + 1} of ${marks.length}` : "The quoted words are marked.";
     say(this.place, this.note || where);
     marks.forEach((mark, at) => mark.classList.toggle("current", at === this.#current));
-    marks[this.#current]?.scrollIntoView({ block: "center", behavior: "instant" });
+    if (marks[this.#current]) bringIntoView(marks[this.#current]);
   }
+}
+
+/** Slices take their real height only once they are near, so what was in the middle may have to be brought there again. */
+function bringIntoView(mark, frames = SETTLING_FRAMES) {
+  mark.scrollIntoView({ block: "center", behavior: "instant" });
+  if (frames > 0) requestAnimationFrame(() => mark.classList.contains("current") && bringIntoView(mark, frames - 1));
 }
 
 /** Quotes in order; those that overlap become one that answers to its first name. */

@@ -158,10 +158,10 @@ def test_a_citation_shows_its_words_and_opens_the_document_there(page: Page, ser
     panel = page.get_by_role("complementary", name="A history of the tower")
     current = panel.locator("mark.current")
     expect(current).to_be_in_viewport()
-    assert current.inner_text() == BUILT
+    expect(current).to_have_text(BUILT)
     assert panel.locator(".source-text").evaluate("element => element.textContent") == stories.TOWER.content
     panel.get_by_role("button", name="Next quote").click()
-    assert current.inner_text() != BUILT
+    expect(current).not_to_have_text(BUILT)
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(turn.get_by_role("button", name="Source 1: A history of the tower").first).to_be_focused()
@@ -246,7 +246,7 @@ def test_markup_from_documents_and_models_is_text(page: Page, server: ScriptedSe
     assert all(re.match(r"https?://|$", href) for href in hrefs)
     turn.locator(".chip.confirmed").first.click()
     expect(page.locator("mark.current")).to_have_text("<script>document.title='pwned'</script><b>bold</b> &amp;")
-    assert page.locator(".source-text").inner_text() == stories.HOSTILE.content
+    expect(page.locator(".source-text")).to_have_text(stories.HOSTILE.content)
     assert page.title() == "Ask your documents · rag_graph"
     assert elsewhere == []
 
