@@ -1,0 +1,93 @@
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from anyio import fail_after
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters
+
+from tests.servers import ANSWER, QUESTION, Server
+from tests.upstream import Upstream
+
+COMMAND = "from rag_graph.cli import main; main()"
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def stdio(upstream: Upstream, towers: Path) -> StdioServerParameters:
+    """The command, as a desktop client would start it."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", ""),
+        "RAG_DATA_DIR": str(towers),
+        "RAG_CHAT_BASE_URL": upstream.base_url,
+        "RAG_CHAT_API_KEY": "key",
+        "RAG_CHAT_MODEL": "scripted",
+    }
+    return StdioServerParameters(command=sys.executable, args=["-c", COMMAND, "mcp"], env=environment)
+
+
+async def use(client: Client) -> None:
+    """Everything there is to call."""
+    listed = await client.list_tools()
+    assert [tool.name for tool in listed.tools] == ["search", "ask"]
+    found = await client.call_tool("search", {"question": "Tokyo Tower", "top_k": 1})
+    assert structured(found)["passages"][0]["title"] == "Tokyo Tower"
+
+    sentences: list[str] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 - the SDK's names
+        sentences.append(message or "")
+
+    answered = await client.call_tool("ask", {"question": QUESTION}, progress_callback=hear)
+    assert structured(answered)["answer"] == ANSWER
+    assert "built by Gustave Eiffel" in structured(answered)["citations"][0]["quote"]
+    assert sentences[0] == "Searching the documents"
+    assert answered.content[0].type == "text"
+    assert answered.content[0].text.startswith(ANSWER)
+
+    for name, arguments in (("ask", {"question": ""}), ("search", {"top_k": 3}), ("sing", {})):
+        refused = await client.call_tool(name, arguments)
+        assert refused.is_error
+
+
+def structured(result: Any) -> dict[str, Any]:
+    assert not result.is_error
+    content: dict[str, Any] = result.structured_content
+    return content
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_client_calls_the_tools_over_http(server: Server, mode: Literal["auto", "legacy"]) -> None:
+    with fail_after(60):
+        async with Client(f"{server.url}/mcp", mode=mode) as client:
+            await use(client)
+
+
+async def test_a_client_calls_the_tools_over_stdio(stdio: StdioServerParameters, upstream: Upstream) -> None:
+    upstream.say(ANSWER)
+    with fail_after(60):
+        async with Client(stdio) as client:
+            await use(client)
+
+
+async def test_a_broken_model_is_an_error_of_the_tool(serve: Any, upstream: Upstream) -> None:
+    for _ in range(4):
+        upstream.fail(status=401)
+    with fail_after(60):
+        async with Client(f"{serve().url}/mcp") as client:
+            failed = await client.call_tool("ask", {"question": QUESTION})
+    assert failed.is_error
+
+
+async def test_the_run_ends_when_the_client_stops_waiting(serve: Any, upstream: Upstream) -> None:
+    held = upstream.say(ANSWER, hold_after=2)
+    with fail_after(60):
+        async with Client(f"{serve().url}/mcp", read_timeout_seconds=1) as client:
+            with pytest.raises(Exception, match=r"timed out"):
+                await client.call_tool("ask", {"question": QUESTION})
+    assert held.reached.is_set()
+    assert upstream.chats[0].wait_closed()
