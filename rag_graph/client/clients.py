@@ -33,6 +33,8 @@ from rag_graph.query import Filters, Mode, Query, Turn
 DEFAULT_URL = "http://127.0.0.1:8000"
 CONNECT_TIMEOUT_S = 10.0
 REQUEST_TIMEOUT_S = 30.0
+MANY_STREAMS = httpx.Limits(max_connections=None)
+"""Every run that is read holds a connection for its whole time."""
 
 
 class AsyncClient:
@@ -57,7 +59,7 @@ class AsyncClient:
         """`http` brings proxies, certificates or authentication; it stays open when this is closed."""
         self._base_url = base_url.rstrip("/")
         self._headers = dict(headers or {})
-        self._http = http or httpx.AsyncClient()
+        self._http = http or httpx.AsyncClient(limits=MANY_STREAMS)
         self._owns_http = http is None
         self._persistence = persistence or Persistence()
         self._sleep = sleep
@@ -174,7 +176,7 @@ class Client:
         """`http` brings proxies, certificates or authentication; it stays open when this is closed."""
         self._base_url = base_url.rstrip("/")
         self._headers = dict(headers or {})
-        self._http = http or httpx.Client()
+        self._http = http or httpx.Client(limits=MANY_STREAMS)
         self._owns_http = http is None
         self._persistence = persistence or Persistence()
         self._sleep = sleep
