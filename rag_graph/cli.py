@@ -1,11 +1,13 @@
-"""The `rag-graph` command: index documents, ask, talk, serve."""
+"""The `rag-graph` command: index documents, ask, talk, serve, evaluate."""
 
 import asyncio
+import json
 import logging
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from enum import StrEnum
 from functools import wraps
 from importlib.metadata import version
 from importlib.resources import as_file, files
@@ -20,10 +22,11 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from rag_graph import chat as conversation
-from rag_graph import serving, terminal
+from rag_graph import scoreboard, serving, terminal
 from rag_graph.app import create_app
 from rag_graph.errors import IndexMismatch, RagGraphError, SettingsError
 from rag_graph.events import RunFailed
+from rag_graph.exam import Part, Plan, Results, Tier, Watching, examine
 from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths, indexed_roots
 from rag_graph.parts import choose_embedder
 from rag_graph.pipeline import open_pipeline
@@ -41,6 +44,19 @@ cli = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+class Tiers(StrEnum):
+    """What `eval` measures."""
+
+    FAST = "fast"
+    DEEP = "deep"
+    BOTH = "both"
+
+
+_TIERS: dict[Tiers, tuple[Tier, ...]] = {Tiers.FAST: ("fast",), Tiers.DEEP: ("deep",), Tiers.BOTH: ("fast", "deep")}
+
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -125,6 +141,38 @@ def serve(
     serving.serve(create_app(settings), settings)
 
 
+@cli.command(name="eval")
+@_in_one_line
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="A folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels.tsv.")],
+    distractors: Annotated[
+        list[Path] | None, typer.Option(help="More documents to search in; may be repeated.")
+    ] = None,
+    tier: Annotated[Tiers, typer.Option(help="Which retrieval is measured.")] = Tiers.BOTH,
+    answers: Annotated[
+        bool, typer.Option(help="Also answer with the models that are set; `deep` thinks harder.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many questions.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the scores as one JSON document.")] = False,
+) -> None:
+    """Measure retrieval, and answers, on a dataset. A stopped run goes on where it was."""
+    settings = Settings.load()
+    _keep_logs_from_the_answer()
+    plan = Plan(
+        folder=dataset,
+        distractors=tuple(distractors or ()),
+        tiers=_TIERS[tier],
+        answers=answers,
+        mode="deep" if tier is Tiers.DEEP else "fast",
+        limit=limit,
+    )
+    results = _evaluate(settings, plan)
+    if as_json:
+        sys.stdout.write(json.dumps(scoreboard.as_json(results), indent=2) + "\n")
+    else:
+        Console().print(scoreboard.table(results))
+
+
 @cli.command(name="mcp")
 @_in_one_line
 def serve_mcp() -> None:
@@ -197,6 +245,27 @@ def _index(settings: Settings, paths: Sequence[Path], *, rebuild: bool) -> Index
         )
     _report(report, console)
     return report
+
+
+def _evaluate(settings: Settings, plan: Plan) -> Results:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        tasks = {name: progress.add_task(name, total=None, start=False) for name in ("indexing", *plan.parts)}
+
+        def on_indexing(done: IndexProgress) -> None:
+            progress.update(tasks["indexing"], completed=done.bytes_done, total=done.bytes_total)
+
+        def on_asked(part: Part, done: int, total: int) -> None:
+            progress.start_task(tasks[part])
+            progress.update(tasks[part], completed=done, total=total)
+
+        return asyncio.run(examine(settings, plan, watching=Watching(on_indexing, on_asked)))
 
 
 class _PassagesColumn(ProgressColumn):

@@ -24,7 +24,8 @@ LAYERS = (
     "transports telemetry",
     "client collector evaluation parts terminal notebook",
     "pipeline",
-    "app chat deploy serving",
+    "app chat deploy exam serving",
+    "scoreboard",
     "cli",
 )
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names.split()}
