@@ -58,7 +58,7 @@ def bearing_on(
         if not cited:
             return "the draft cites no source"
         if rank < thresholds.top:
-            return f"among the best {thresholds.top} of the wider search"
+            return f"among the best {thresholds.top} of all that was found"
         title = content_terms(passage.title)
         if title and title <= in_draft and not title <= asked:
             return "named by what the draft cites"

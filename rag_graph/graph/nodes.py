@@ -129,8 +129,7 @@ class Nodes:
                 if "fast_passages" not in state:
                     raise
                 await step.warn(exc, "the draft stands on the first passages")
-            known = {passage.number for passage in first}
-            step.outcome = f"Found {counted([p for p in passages if p.number not in known])} more"
+            step.outcome = f"Gathered {counted(passages)}, {len(passages) - len(first)} of them new"
         return State(documents=list(passages), timings=step.timings)
 
     async def decide(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:

@@ -121,5 +121,5 @@ def _in_words(plan: Plan | None) -> str:
     if plan is None:
         return "The model gave no plan that could be read, so the search goes on by the names in what was found."
     parts = (("To find out", plan.steps), ("Found", plan.found), ("Still missing", plan.missing))
-    lines = [f"{name}: {'; '.join(item.rstrip(' .;') for item in items)}." for name, items in parts if items]
+    lines = [f"{name}: {'; '.join(item.rstrip(' .;') for item in items)}" for name, items in parts if items]
     return "\n".join(lines if plan.missing else [*lines, "Nothing is missing."])

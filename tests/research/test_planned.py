@@ -48,9 +48,9 @@ async def test_each_search_builds_on_what_the_last_one_found(upstream: Upstream,
     assert log.retrieved == [[1], [1, 2], [1, 2, 3, 4]]
     assert log.thoughts == (
         "Let me see."
-        "To find out: Who built it?; Who founded that?.\nStill missing: Ada.\n"
-        "Found: Ada built it [2].\nStill missing: Bob; Cid.\n"
-        "Found: Bob founded it [3].\nNothing is missing.\n"
+        "To find out: Who built it?; Who founded that?\nStill missing: Ada\n"
+        "Found: Ada built it [2]\nStill missing: Bob; Cid\n"
+        "Found: Bob founded it [3]\nNothing is missing.\n"
     )
     read = upstream.chats[1].body["messages"][-1]["content"]
     assert "Passage 2 is here." in read
