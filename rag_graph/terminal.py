@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
@@ -61,12 +62,9 @@ class _Scene:
         self._spinner = Spinner("dots")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = console.render_lines(Group(*self._above()), options.update(height=None), pad=False)
-        for line in lines[-max(1, console.height - 2) :]:
-            yield from line
-            yield Segment.line()
-        self._spinner.update(text=Text(_inert(self._showing.status), style="bold", no_wrap=True, overflow="ellipsis"))
-        yield from console.render_lines(self._spinner, options.update(height=None), pad=False)[0]
+        yield _Tail(Group(*self._above()), console.height - 2)
+        self._spinner.update(text=_inert(self._showing.status), style="bold")
+        yield _Tail(self._spinner, 1)
 
     def _above(self) -> Iterator[RenderableType]:
         showing = self._showing
@@ -75,8 +73,21 @@ class _Scene:
             yield Text(_inert(showing.heading), style="dim")
             yield _markdown(answer)
         if showing.is_thinking:
-            last = "\n".join(_inert(showing.thoughts).strip().splitlines()[-THINKING_LINES:])
-            yield Padding(Text(last, style="dim italic"), INDENT)
+            thoughts = Text(_inert(showing.thoughts).strip(), style="dim italic")
+            yield _Tail(Padding(thoughts, INDENT), THINKING_LINES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """The last lines of what would be higher."""
+
+    content: RenderableType
+    height: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in console.render_lines(self.content, options.update(height=None), pad=False)[-self.height :]:
+            yield from line
+            yield Segment.line()
 
 
 def _print_remarks(transcript: Transcript) -> None:
