@@ -22,7 +22,14 @@ def serve(app: FastAPI, settings: Settings) -> None:
     """
     AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]  # it has no annotations
     config = uvicorn.Config(app, host=settings.host, port=settings.port, log_level=settings.log_level)
-    DrainingServer(config, app, drain_s=settings.drain_s).run()
+    DrainingServer(config, app, drain_s=settings.drain_s, write_timeout_s=settings.write_timeout_s).run()
+
+
+def _drop_stuck_readers(listening: socket.socket, *, after_s: float) -> None:
+    """Let the kernel reset connections whose other end takes nothing; closing one would wait for it to be read."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None and listening.family in {socket.AF_INET, socket.AF_INET6}:
+        listening.setsockopt(socket.IPPROTO_TCP, option, int(after_s * 1000))
 
 
 class DrainingServer(uvicorn.Server):
@@ -31,10 +38,17 @@ class DrainingServer(uvicorn.Server):
     A second Ctrl-C ends it at once.
     """
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, *, drain_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, *, drain_s: float, write_timeout_s: float = 60.0) -> None:
         super().__init__(config)
         self._app = app
         self._drain_s = drain_s
+        self._write_timeout_s = write_timeout_s
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in getattr(self, "servers", ()):
+            for listening in server.sockets:
+                _drop_stuck_readers(listening, after_s=self._write_timeout_s)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         began = monotonic()

@@ -204,7 +204,7 @@ def _served(settings: Settings, *, is_ready: bool = True) -> Iterator[Server]:
     app = create_app(settings)
     app.add_middleware(CallerByHeader)
     config = uvicorn.Config(app, port=0, log_level=settings.log_level)
-    uvicorn_server = DrainingServer(config, app, drain_s=0)
+    uvicorn_server = DrainingServer(config, app, drain_s=0, write_timeout_s=settings.write_timeout_s)
     thread = threading.Thread(target=uvicorn_server.run, name="server")
     thread.start()
     until(lambda: uvicorn_server.started or not thread.is_alive())
