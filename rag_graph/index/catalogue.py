@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from rag_graph.documents import Document, Metadata, Passage
 from rag_graph.errors import IndexMismatch
+from rag_graph.index.base import IndexedFile
 from rag_graph.index.filters import conditions
 from rag_graph.query import Filters
 
@@ -46,21 +47,23 @@ FROM passages p JOIN documents d ON d.id = p.document
 
 
 @dataclass(frozen=True, slots=True)
-class IndexedFile:
-    """A file as it was when it was last indexed."""
-
-    id: int
-    uri: str
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
 class SegmentRow:
     """A segment that counts; `first` is its lowest passage id, by which segments are ordered."""
 
     name: str
     size: int
     first: int
+
+
+def check_builder(built_by: tuple[str | None, str | None, str | None], *, embedder: str, dims: int) -> None:
+    """Refuse what another version or another embedding model built; `built_by` is format, model and dimensions."""
+    if built_by[0] != FORMAT:
+        raise IndexMismatch("The index was built by another version; rebuild it: rag-graph index --rebuild PATH")
+    if built_by[1:] != (embedder, str(dims)):
+        raise IndexMismatch(
+            f"The index was built with the embedding model {built_by[1]!r}, not {embedder!r}; set that model, "
+            "or rebuild the index: rag-graph index --rebuild PATH"
+        )
 
 
 class Catalogue:
@@ -114,14 +117,7 @@ class Catalogue:
 
     def check(self, *, embedder: str, dims: int) -> None:
         """Refuse a library that another version or another embedding model built."""
-        built_by = (self.fact("format"), self.fact("embedder"), self.fact("dims"))
-        if built_by[0] != FORMAT:
-            raise IndexMismatch("The index was built by another version; rebuild it: rag-graph index --rebuild PATH")
-        if built_by[1:] != (embedder, str(dims)):
-            raise IndexMismatch(
-                f"The index was built with the embedding model {built_by[1]!r}, not {embedder!r}; set that model, "
-                "or rebuild the index: rag-graph index --rebuild PATH"
-            )
+        check_builder((self.fact("format"), self.fact("embedder"), self.fact("dims")), embedder=embedder, dims=dims)
 
     def segments(self) -> list[SegmentRow]:
         rows = self._db.execute("SELECT name, size, first FROM segments ORDER BY first")

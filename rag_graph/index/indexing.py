@@ -2,33 +2,26 @@
 
 import hashlib
 import os
-import shutil
 import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from rag_graph.documents import Document, Metadata
-from rag_graph.errors import DocumentUnreadable, IndexBusy
-from rag_graph.index.catalogue import FORMAT, Catalogue, SegmentRow
+from rag_graph.errors import DocumentUnreadable
+from rag_graph.index.base import Place, Records, Shelf
+from rag_graph.index.catalogue import FORMAT
 from rag_graph.index.chunking import chunk
+from rag_graph.index.embedded import EmbeddedPlace
 from rag_graph.index.loading import Failure, FoundFile, LoadedDocument, find_files, load
-from rag_graph.index.segments import Segment, SegmentBuilder, merge_segments
 from rag_graph.models.embeddings import Embedder
 
-SEGMENTS = "segments"
-_LOCK = "indexing.lock"
 _EMBED_AT_ONCE = 128
 _EMBEDDERS = min(4, os.cpu_count() or 1)
 """Threads that embed at the same time, each its share of a batch."""
-_SEGMENT_PASSAGES = 50_000
-"""A segment is written when it has this many, so that memory stays flat."""
 _MAX_FAILURES_PER_FILE = 20
 _HASH_BLOCK = 1 << 20
 
@@ -58,24 +51,23 @@ class IndexReport:
 
 
 def index_paths(
-    directory: Path,
+    place: Path | Place,
     paths: Sequence[Path],
     *,
     embedder: Embedder,
     on_progress: Callable[[IndexProgress], None] = lambda _: None,
     rebuild: bool = False,
 ) -> IndexReport:
-    """Index files and folders into the library at `directory`, which is readable as it was until the end.
+    """Index files and folders into the library at `place`, which is readable as it was until the end.
 
     Documents under `paths` that are gone are removed; those from elsewhere stay.
     """
     started = time.monotonic()
     with (
-        _only_one(directory),
-        _transaction(directory) as catalogue,
+        _at(place).grow(embedder) as growth,
         ThreadPoolExecutor(_EMBEDDERS, thread_name_prefix="embed") as pool,
     ):
-        run = _Run(directory, catalogue, embedder, on_progress, pool)
+        run = _Run(growth.records, growth.shelf, embedder, on_progress, pool)
         run.prepare(rebuild=rebuild)
         run.index(paths)
         run.finish()
@@ -90,53 +82,21 @@ def index_paths(
     )
 
 
-def indexed_roots(directory: Path) -> list[Path]:
-    """The folders and files whose contents are in the library at `directory`."""
-    with closing(Catalogue(directory)) as catalogue:
-        return [Path(path) for path in catalogue.roots()]
+def indexed_roots(place: Path | Place) -> list[Path]:
+    """The folders and files whose contents are in the library at `place`."""
+    return _at(place).roots()
 
 
-@contextmanager
-def _only_one(directory: Path) -> Iterator[None]:
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(directory / _LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as exc:
-        raise IndexBusy(f"Another process is indexing into {str(directory)!r}; wait for it to end.") from exc
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _transaction(directory: Path) -> Iterator[Catalogue]:
-    catalogue = Catalogue(directory, write=True)
-    try:
-        _remove_segments(directory, keep={segment.name for segment in catalogue.segments()})
-        catalogue.begin()
-        yield catalogue
-        catalogue.commit()
-    finally:
-        catalogue.rollback()
-        catalogue.close()
-
-
-def _remove_segments(directory: Path, *, keep: set[str]) -> None:
-    """Drop what killed runs left, and what the last run replaced (readers had this long to move on)."""
-    (directory / SEGMENTS).mkdir(exist_ok=True)
-    for folder in (directory / SEGMENTS).iterdir():
-        if folder.name not in keep:
-            shutil.rmtree(folder, ignore_errors=True)
+def _at(place: Path | Place) -> Place:
+    return EmbeddedPlace(place) if isinstance(place, Path) else place
 
 
 @dataclass(slots=True)
 class _Run:
     """One indexing run, inside its transaction."""
 
-    directory: Path
-    catalogue: Catalogue
+    catalogue: Records
+    shelf: Shelf
     embedder: Embedder
     on_progress: Callable[[IndexProgress], None]
     pool: Executor
@@ -147,9 +107,7 @@ class _Run:
     passages: int = 0
     failures: list[Failure] = field(default_factory=list)
     _number: int = 0
-    _builder: SegmentBuilder | None = None
     _waiting: list[str] = field(default_factory=list)
-    _new: list[SegmentRow] = field(default_factory=list)
     _bytes_done: int = 0
     _bytes_total: int = 0
 
@@ -257,24 +215,14 @@ class _Run:
             passage_id = self.catalogue.add_passage(
                 document, piece.start, piece.end, heading=piece.heading, metadata=_page(loaded, piece.start)
             )
-            builder = self._segment(passage_id)
-            builder.add(passage_id, title=document.title, heading=piece.heading, content=content, opens=place == 0)
+            self.shelf.add(passage_id, title=document.title, heading=piece.heading, content=content, opens=place == 0)
             self._waiting.append(embedded_text(document.title, piece.heading, content))
             self.passages += 1
             if len(self._waiting) >= _EMBED_AT_ONCE:
-                self._embed(builder)
+                self._embed()
                 self._tell(document.uri)
-            if len(builder) >= _SEGMENT_PASSAGES:
-                self._close_segment()
 
-    def _segment(self, first: int) -> SegmentBuilder:
-        if self._builder is None:
-            name = uuid.uuid4().hex
-            self._builder = SegmentBuilder(self._folder(name), dims=self.embedder.dims)
-            self._new.append(SegmentRow(name=name, size=0, first=first))
-        return self._builder
-
-    def _embed(self, builder: SegmentBuilder) -> None:
+    def _embed(self) -> None:
         if not self._waiting:
             return
         workers = min(_EMBEDDERS, len(self._waiting))
@@ -282,44 +230,13 @@ class _Run:
         vectors = np.empty((len(self._waiting), self.embedder.dims), dtype=np.float32)
         for place, share in enumerate(self.pool.map(self.embedder.embed, shares)):
             vectors[place::workers] = share
-        builder.add_vectors(vectors)
+        self.shelf.add_vectors(vectors)
         self._waiting.clear()
 
-    def _close_segment(self) -> None:
-        if self._builder is not None:
-            self._embed(self._builder)
-            self._builder.build()
-            row = self._new[-1]
-            self._new[-1] = SegmentRow(name=row.name, size=len(self._builder), first=row.first)
-            self._builder = None
-
     def finish(self) -> None:
-        """Make the new segments count, and merge where there are too many."""
-        self._close_segment()
-        self.catalogue.replace_segments([], self._new)
-        rows = self.catalogue.segments()
-        dead = np.array(self.catalogue.dead(), dtype=np.int64)
-        merging = _to_merge([row.size for row in rows], len(dead))
-        if merging:
-            self._merge(rows[len(rows) - merging :], dead)
-
-    def _merge(self, rows: Sequence[SegmentRow], dead: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> None:
-        segments = [Segment.open(self._folder(row.name)) for row in rows]
-        parts, buried = [], list[int]()
-        for segment in segments:
-            gone = segment.ordinals(dead)
-            alive = np.ones(len(segment.ids), dtype=np.bool_)
-            alive[gone] = False
-            buried += segment.ids[gone].tolist()
-            parts.append((segment, alive))
-        name = uuid.uuid4().hex
-        size = merge_segments(parts, self._folder(name), dims=self.embedder.dims)
-        merged = [SegmentRow(name=name, size=size, first=rows[0].first)] if size else []
-        self.catalogue.replace_segments([row.name for row in rows], merged)
-        self.catalogue.bury(buried)
-
-    def _folder(self, name: str) -> Path:
-        return self.directory / SEGMENTS / name
+        """Make the new passages count."""
+        self._embed()
+        self.shelf.finish()
 
     def _uri(self, item: FoundFile) -> str:
         """A path as people are shown it: from the folder that was named, not from the disk's root."""
@@ -351,19 +268,6 @@ class _Run:
 def embedded_text(title: str, heading: Sequence[str], content: str) -> str:
     """What a passage's vector is made of."""
     return "\n".join((" > ".join(dict.fromkeys((title, *heading))), content))
-
-
-def _to_merge(sizes: Sequence[int], dead: int) -> int:
-    """How many of the last segments to merge: sizes stay halving, so that there are few of them."""
-    if not sizes:
-        return 0
-    if dead * 3 > sum(sizes):
-        return len(sizes)
-    total, count = sizes[-1], 1
-    while count < len(sizes) and sizes[-count - 1] <= 2 * total:
-        total += sizes[-count - 1]
-        count += 1
-    return count if count > 1 else 0
 
 
 def _is_gone(path: Path) -> bool:

@@ -14,9 +14,8 @@ from rag_graph.documents import Document, Passage
 from rag_graph.errors import IndexNotFound, RetrievalFailed
 from rag_graph.index.base import Ranking
 from rag_graph.index.catalogue import FILE_NAME, Catalogue
-from rag_graph.index.indexing import SEGMENTS
 from rag_graph.index.lexical import Averages, LexicalScorer, Mask, Postings, idf
-from rag_graph.index.segments import Segment
+from rag_graph.index.segments import SEGMENTS, Segment
 from rag_graph.index.terms import Keys, keys
 from rag_graph.models.embeddings import Embedder, Vectors
 from rag_graph.query import Filters

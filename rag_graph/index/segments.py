@@ -12,6 +12,7 @@ from rag_graph.index.terms import Keys, key, terms, title_name
 from rag_graph.index.vectors import VectorBuilder, VectorIndex
 from rag_graph.models.embeddings import Vectors
 
+SEGMENTS = "segments"
 _IDS, _TITLE_KEYS, _TITLE_ORDINALS, _VECTORS = "ids.npy", "title_keys.npy", "title_ordinals.npy", "vectors.faiss"
 
 
