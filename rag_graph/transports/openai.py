@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from rag_graph.errors import InvalidRequest, RagGraphError
 from rag_graph.events import RunCancelled, RunFailed
@@ -124,7 +125,9 @@ def create_router(defaults: Presentation) -> APIRouter:
         return await _told(request, asked, shown, runner=runner, run_id=run_id, caller=caller)
 
     @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
-    async def unknown(path: str) -> Response:
+    async def unknown(request: Request, path: str) -> Response:
+        if any(route.matches(request.scope)[0] is Match.PARTIAL for route in router.routes):
+            return _refusal(405, f"/v1/{path[:80]} takes no {request.method}.", code="method_not_allowed")
         return _refusal(404, f"There is no /v1/{path[:80]} here.", code="unknown_url")
 
     return router

@@ -84,6 +84,12 @@ def test_other_endpoints_are_refused_in_openais_shape(server: Server, path: str)
     assert refused.json()["error"]["type"] == "invalid_request_error"
 
 
+def test_a_wrong_method_is_refused_in_openais_shape(server: Server) -> None:
+    refused = server.http.put("/v1/models")
+    assert refused.status_code == 405
+    assert refused.json()["error"]["code"] == "method_not_allowed"
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b'{"model": 1}', b"[" * 100_000])
 def test_no_body_is_a_fault_of_the_server(server: Server, body: bytes) -> None:
     refused = server.http.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
