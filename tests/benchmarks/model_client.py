@@ -35,7 +35,7 @@ Reader = Callable[[], Awaitable[int]]
 @contextmanager
 def scripted_server(port: int, *, tokens: int, pace_s: float) -> Iterator[str]:
     command = [sys.executable, "-m", "tests.upstream", f"--port={port}", f"--tokens={tokens}", f"--pace={pace_s}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own module
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             yield server.stdout.readline().strip()

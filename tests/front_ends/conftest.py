@@ -31,7 +31,7 @@ class Node:
     def run(self, script: str, *arguments: str) -> Any:
         copied = shutil.copy(HERE / script, self.folder / script)
         command = [self.folder / "node_modules/.bin/node", copied, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False)  # noqa: S603 - our own
+        done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_TIMEOUT_S, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -58,7 +58,7 @@ def _install(packages: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(packages, folder)
     command = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
-    done = subprocess.run(  # noqa: S603 - fixed words
+    done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False
     )
     if done.returncode:

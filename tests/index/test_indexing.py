@@ -170,7 +170,7 @@ def test_a_killed_run_leaves_the_former_index_readable_and_complete(shelf: Shelf
     (shelf[1] / "apples.md").write_text("Changed about apples.")
     (shelf[1] / "pears.md").unlink()
     (shelf[1] / "zz.jsonl").write_text("\n".join(json.dumps({"text": f"about {n}"}) for n in range(1_000)))
-    killed = subprocess.run(  # noqa: S603 - our own interpreter
+    killed = subprocess.run(
         [sys.executable, "-c", script, *map(str, shelf)], cwd=Path(__file__).parents[2], check=False
     )
     assert killed.returncode == 9

@@ -58,7 +58,7 @@ def _gone(pid: int) -> bool:
 
 
 def _killed_parents_child(gguf: Path) -> int:
-    with subprocess.Popen(  # noqa: S603 - this very interpreter
+    with subprocess.Popen(
         [sys.executable, "-c", PARENT, str(gguf)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
