@@ -126,11 +126,18 @@ def create_router(defaults: Presentation) -> APIRouter:
 
     @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
     async def unknown(request: Request, path: str) -> Response:
-        if any(route.matches(request.scope)[0] is Match.PARTIAL for route in router.routes):
-            return _refusal(405, f"/v1/{path[:80]} takes no {request.method}.", code="method_not_allowed")
+        if allowed := _methods(router, request):
+            message = f"/v1/{path[:80]} takes no {request.method}, only {allowed}."
+            return _refusal(405, message, code="method_not_allowed", headers={"allow": allowed})
         return _refusal(404, f"There is no /v1/{path[:80]} here.", code="unknown_url")
 
     return router
+
+
+def _methods(router: APIRouter, request: Request) -> str:
+    """What may be done at this path, if there is such a path."""
+    known = [route for route in router.routes if route.matches(request.scope)[0] is Match.PARTIAL]
+    return ", ".join(sorted({method for route in known for method in getattr(route, "methods", ())}))
 
 
 async def _told(
