@@ -38,10 +38,13 @@ def event_schemas() -> dict[str, Any]:
 
 def _documented(description: str, *refused: int) -> dict[int | str, dict[str, Any]]:
     event = {"$ref": "#/components/schemas/Event"}
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": event}
+    words = {"type": "string"}
+    frame = {"type": "object", "properties": {"event": words, "data": data, "id": words}, "required": ["data"]}
     return {
         200: {
             "description": description,
-            "content": {EVENT_STREAM: {"schema": event}, JSON_LINES: {"schema": event}},
+            "content": {EVENT_STREAM: {"schema": frame}, JSON_LINES: {"schema": event}},
         },
         **documented(*refused),
     }
