@@ -66,7 +66,9 @@ class LocalServer:
         child = self._child
         if child and child.process.poll() is None and _is_fresh(child):
             return child.url
-        return await asyncio.shield(asyncio.wrap_future(self._begin()))
+        starting = asyncio.wrap_future(self._begin())
+        starting.add_done_callback(_hear_out)
+        return await asyncio.shield(starting)
 
     def heard(self) -> None:
         """Take what the child just sent for a sign of health: a busy one may be slow to answer when asked."""
@@ -161,6 +163,12 @@ class LocalServer:
         if self._child:
             _end(self._child.process)
             self._child = None
+
+
+def _hear_out(starting: "asyncio.Future[str]") -> None:
+    """Take note of a failure although nobody waits any more, or asyncio complains of it."""
+    if not starting.cancelled():
+        starting.exception()
 
 
 def _greet(process: "subprocess.Popen[str]", key: str) -> str:
