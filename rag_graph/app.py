@@ -10,6 +10,7 @@ from typing import Any, Literal
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import PlainTextResponse
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
@@ -23,6 +24,8 @@ from rag_graph.protocols.openai import Presentation
 from rag_graph.query import Query
 from rag_graph.retrieval import DeepRetriever
 from rag_graph.settings import Settings
+from rag_graph.telemetry.metrics import CONTENT_TYPE, Metrics
+from rag_graph.telemetry.observing import choose_tracing, observer_of
 from rag_graph.transports import ai_sdk, langserve, library, openai, page, refusals, runs
 from rag_graph.transports.protection import AccessKeys, parse_origins, protect
 
@@ -46,14 +49,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     keys = AccessKeys.parse(settings.api_keys.get_secret_value())
     origins = parse_origins(settings.allowed_origins)
+    metrics = Metrics(fallback_model=settings.fallback.model)
+    tracing = choose_tracing()
+    observer = observer_of(metrics, tracing)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_pipeline(settings) as pipeline, _open_mcp(app, pipeline, settings):
+        async with open_pipeline(settings, observer) as pipeline, _open_mcp(app, pipeline, settings):
             app.state.pipeline = pipeline
             app.state.closing = asyncio.Event()
             with calm_collector():
                 yield
+        if tracing is not None:
+            tracing.close()
 
     app = FastAPI(title="rag_graph", version=version("rag-graph"), lifespan=lifespan, summary=SUMMARY)
     app.state.heartbeat_s = settings.heartbeat_s
@@ -67,6 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(library.upload_routes(folder=settings.data_dir / "uploads", index_dir=settings.index_dir))
     page.serve_page(app, uploads=settings.uploads, keys=bool(keys))
     _add_health(app)
+    _add_metrics(app, metrics)
     _add_langserve(app)
     app.add_middleware(
         protect,
@@ -75,6 +84,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         max_body_bytes=settings.max_body_bytes,
         max_upload_bytes=settings.max_upload_bytes,
     )
+    if tracing is not None:
+        app.add_middleware(tracing.joins)
     app.add_exception_handler(RagGraphError, refusals.explain)
     app.add_exception_handler(RequestValidationError, refusals.explain_input)
     app.add_exception_handler(ValidationError, refusals.explain_input)
@@ -118,6 +129,14 @@ def _add_health(app: FastAPI) -> None:
             response.status_code = 503
             return Health(status="draining", problem="This server is about to stop.", **known)
         return Health(status="ready", documents=documents, passages=passages, **known)
+
+
+def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
+    @app.get("/metrics", tags=["server"], response_class=PlainTextResponse)
+    async def measurements(request: Request) -> Response:
+        """Measurements in Prometheus' text format."""
+        metrics.waiting.set(_pipeline(request).runner.waiting)
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE)
 
 
 def _add_langserve(app: FastAPI) -> None:

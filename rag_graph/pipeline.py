@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from rag_graph.retrieval import DeepRetriever, FastRetriever
 from rag_graph.runs.lease import Leases
 from rag_graph.runs.log import Bounds, RunLog
 from rag_graph.runs.memory import MemoryRunLog
+from rag_graph.runs.observer import Observer, Unobserved, Watch
 from rag_graph.runs.runner import Runner
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript
@@ -77,10 +78,12 @@ class Pipeline:
     library: LateLibrary
     voices: Voices
     budget: Budget
+    observer: Observer
 
     def ask(self, query: Query, config: RunnableConfig | None = None) -> AsyncGenerator[Event]:
         """One run, outside the log: for callers in this process, and under a LangChain config."""
-        return stream_events(self.graph, query, config=config, budget=self.budget)
+        events = stream_events(self.graph, query, config=config, budget=self.budget)
+        return _watched(events, self.observer.watch("", mode=query.mode, attempt=1))
 
     async def check_ready(self) -> None:
         """Raise what keeps every question from being answered, such as `IndexNotFound`."""
@@ -88,8 +91,9 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
+async def open_pipeline(settings: Settings, observer: Observer | None = None) -> AsyncIterator[Pipeline]:
     """Choose the parts by the settings and join them; what was opened is closed at the end. Raises SettingsError."""
+    observer = observer or Unobserved()
     embedder = choose_embedder(settings)
     voices = await open_voices(settings, embedder)
     library = LateLibrary(settings.index_dir, embedder)
@@ -106,8 +110,8 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
     warming = asyncio.create_task(_warm(library, voices, embedder))
     try:
         budget = Budget(max_s=settings.max_run_s, max_tokens=settings.max_run_tokens)
-        async with _open_runner(graph, settings, budget) as runner:
-            yield Pipeline(nodes, graph, runner, library, voices, budget)
+        async with _open_runner(graph, settings, budget, observer) as runner:
+            yield Pipeline(nodes, graph, runner, library, voices, budget, observer)
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
@@ -116,7 +120,9 @@ async def open_pipeline(settings: Settings) -> AsyncIterator[Pipeline]:
 
 
 @asynccontextmanager
-async def _open_runner(graph: RagGraph, settings: Settings, budget: Budget) -> AsyncIterator[Runner]:
+async def _open_runner(
+    graph: RagGraph, settings: Settings, budget: Budget, observer: Observer
+) -> AsyncIterator[Runner]:
     async def execute(
         query: Query,
         *,
@@ -138,6 +144,7 @@ async def _open_runner(graph: RagGraph, settings: Settings, budget: Budget) -> A
             max_wait_s=settings.max_queued_s,
             leases=leases,
             kept_s=settings.run_kept_s,
+            observer=observer,
         )
         async with runner:
             yield runner
@@ -157,6 +164,16 @@ async def _open_log(settings: Settings) -> AsyncIterator[tuple[RunLog, Leases | 
         raise SettingsError("RAG_REDIS_URL needs the package redis: pip install 'rag-graph[redis]'.") from None
     async with RedisRunLog(url, bounds=bounds, lease_s=settings.lease_s) as shared:
         yield shared, shared
+
+
+async def _watched(events: AsyncGenerator[Event], watch: Watch) -> AsyncGenerator[Event]:
+    try:
+        async with aclosing(events):
+            async for event in events:
+                watch.hear(event)
+                yield event
+    finally:
+        watch.close()
 
 
 async def _warm(library: LateLibrary, voices: Voices, embedder: Embedder) -> None:

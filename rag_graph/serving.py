@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from sse_starlette.sse import AppStatus
 
 from rag_graph.settings import Settings
+from rag_graph.telemetry.logs import log_config
 
 FAREWELL_S = 3
 """Readers may take this long for their last frames, however little is left of the time to drain."""
@@ -21,7 +22,12 @@ def serve(app: FastAPI, settings: Settings) -> None:
     LangServe's streams come from sse-starlette, which would cut them at the signal.
     """
     AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]  # it has no annotations
-    config = uvicorn.Config(app, host=settings.host, port=settings.port, log_level=settings.log_level)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=log_config(settings.log_format, settings.log_level),
+    )
     DrainingServer(config, app, drain_s=settings.drain_s, write_timeout_s=settings.write_timeout_s).run()
 
 

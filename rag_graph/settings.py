@@ -72,6 +72,10 @@ class Settings(BaseSettings):
         default="info", description="How much the server logs."
     )
 
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Log lines for people, or one JSON object a line."
+    )
+
     chat: ChatSettings = Field(default=ChatSettings(), description="The model that drafts and refines.")
     reasoning: ReasoningSettings = Field(
         default=ReasoningSettings(),

@@ -12,6 +12,7 @@ from rag_graph.errors import RagGraphError, RunAbandoned
 from rag_graph.events import AnswerReset, AnswerStarted, Event, RunCancelled, RunFailed, RunStarted, Terminal
 from rag_graph.query import Query
 from rag_graph.runs.log import CancelledBy, Gap, Run, RunEnded, RunLog, Superseded, is_terminal
+from rag_graph.runs.observer import Observer, Unobserved, Watch
 from rag_graph.transcript import Transcript
 
 MAX_ATTEMPTS = 5
@@ -38,6 +39,7 @@ class Execution:
         run_log: RunLog,
         execute: Execute,
         clock: Callable[[], float],
+        observer: Observer,
         cancelled_by: CancelledBy | None = None,
     ) -> None:
         self.run_id = run.run_id
@@ -54,6 +56,8 @@ class Execution:
         self._clock = clock
         self._cancelled_by = cancelled_by
         self._transcript = Transcript()
+        self._observer = observer
+        self._watch: Watch = Unobserved()
         self._readable = True
         self._producing: asyncio.Task[None] | None = None
 
@@ -79,12 +83,16 @@ class Execution:
 
     async def run(self) -> None:
         """Produce, and end the run, unless it was given up; raises `RunEnded` or `Superseded` if others did."""
+        self._watch = self._observer.watch(self.run_id, mode=self._query.mode, attempt=self.attempt)
         self._producing = asyncio.create_task(self._produce())
         if self._cancelled_by is not None or self.given_up:
             self._producing.cancel()
-        await asyncio.wait([self._producing])
-        if not self.given_up:
-            await self._conclude(self._verdict(self._producing))
+        try:
+            await asyncio.wait([self._producing])
+            if not self.given_up:
+                await self._conclude(self._verdict(self._producing))
+        finally:
+            self._watch.close()
 
     def stop(self, by: CancelledBy) -> None:
         """Cancel the run; whoever comes first, and before its end, has cancelled it."""
@@ -152,6 +160,7 @@ class Execution:
     async def _record(self, event: Event) -> None:
         entry = await self._log.append(self.run_id, event, attempt=self.attempt)
         self._transcript.add(event, at_ms=(entry.at - self._created_at) * 1000)
+        self._watch.hear(event)
 
     def _verdict(self, producing: asyncio.Task[None]) -> Terminal:
         """Say how the run ends, now that its producer has ended without saying so."""

@@ -46,6 +46,7 @@ from rag_graph.runs.log import (
     new_run_id,
     stop,
 )
+from rag_graph.runs.observer import Observer, Unobserved
 from rag_graph.runs.places import Places
 
 FIRST_READER_S = 5.0
@@ -80,6 +81,7 @@ class Runner:
         leases: Leases | None = None,
         kept_s: float = Bounds().ttl_s,
         clock: Callable[[], float] = time.time,
+        observer: Observer | None = None,
     ) -> None:
         self._log = run_log
         self._execute = execute
@@ -94,6 +96,7 @@ class Runner:
         self._believe_absence_at = 0.0
         self._kept_s = kept_s
         self._clock = clock
+        self._observer = observer or Unobserved()
         self._started_at = clock()
         self._executions: dict[str, Execution] = {}
         self._readers: Counter[str] = Counter()
@@ -171,11 +174,13 @@ class Runner:
         """Read as `RunLog.follow_batches` does, and be counted as a reader meanwhile."""
         await self.check(run_id, after, caller=caller)
         self._arrive(run_id)
+        self._observer.reader_came(resumes=after > 0)
         try:
             async with aclosing(self._log.follow_batches(run_id, after)) as batches:
                 async for batch in batches:
                     yield batch
         finally:
+            self._observer.reader_left()
             self._leave(run_id)
 
     async def follow(self, run_id: str, after: int = 0, *, caller: str) -> AsyncGenerator[Entry | Gap]:
@@ -252,7 +257,14 @@ class Runner:
             raise _drains()
 
     def _execution(self, run: Run, *, cancelled_by: CancelledBy | None = None) -> Execution:
-        return Execution(run, run_log=self._log, execute=self._execute, clock=self._clock, cancelled_by=cancelled_by)
+        return Execution(
+            run,
+            run_log=self._log,
+            execute=self._execute,
+            clock=self._clock,
+            observer=self._observer,
+            cancelled_by=cancelled_by,
+        )
 
     def _launch(self, execution: Execution) -> None:
         self._executions[execution.run_id] = execution

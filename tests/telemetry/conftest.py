@@ -1,0 +1,3 @@
+from tests.servers import serve, towers, upstream
+
+__all__ = ["serve", "towers", "upstream"]
