@@ -4,7 +4,7 @@ A step that fails costs that step only: it warns, and the run goes on with what 
 when neither a draft nor a refinement could be written.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
 
@@ -21,7 +21,7 @@ from rag_graph.events import (
     Event,
     PassagesRetrieved,
 )
-from rag_graph.graph.judgement import bearing_on, in_words
+from rag_graph.graph.judgement import Bearing, bearing_on, in_words
 from rag_graph.graph.state import State
 from rag_graph.graph.step import Step, telling
 from rag_graph.query import Mode, Query
@@ -138,7 +138,8 @@ class Nodes:
         known = {passage.number for passage in state.get("fast_passages", [])}
         new = tuple(sorted(p.number for p in state["documents"] if p.number not in known))
         async with step.told("Comparing the draft with what was found since"):
-            verdict, checked = await self._verdict(state, step, new, config)
+            bearings = self._bearings(state, new)
+            verdict, checked = await self._verdict(state, step, bearings, config)
             decision = Decided(
                 decision="refine" if verdict.refine else "keep",
                 checked=checked,
@@ -147,7 +148,8 @@ class Nodes:
             )
             await step.tell(decision)
             step.outcome = "The answer is written anew" if verdict.refine else "The draft stands"
-        update = State(decision=decision, timings=step.timings)
+        bearing = tuple(sorted(item.passage.number for item in bearings))
+        update = State(decision=decision, bearing=bearing, timings=step.timings)
         if not verdict.refine:
             update["answer"] = state["draft"]
             update["citations"] = state["draft_citations"]
@@ -162,10 +164,11 @@ class Nodes:
             written.add(event)
             await step.tell(event)
 
+        assignment = self._assignment(state, step, new_passages=state["bearing"])
         async with step.told(f"Writing the answer from {counted(state['documents'])}"):
             await tell(AnswerStarted(version=2))
             try:
-                await self.refiners[state["mode"]].write(self._assignment(state, step), tell, config)
+                await self.refiners[state["mode"]].write(assignment, tell, config)
             except ModelError as exc:
                 if "draft_failure" in state:
                     raise
@@ -179,8 +182,12 @@ class Nodes:
             return State(answer=state["draft"], citations=state["draft_citations"], timings=step.timings)
         return State(answer=answer.content, citations=answer.citations, timings=step.timings)
 
+    def _bearings(self, state: State, new: tuple[int, ...]) -> list[Bearing]:
+        cited = {citation.marker for citation in state["draft_citations"]} if "draft_citations" in state else set()
+        return bearing_on(state["search"], state["documents"], new=set(new), cited=cited)
+
     async def _verdict(
-        self, state: State, step: Step, new: tuple[int, ...], config: RunnableConfig
+        self, state: State, step: Step, bearings: Sequence[Bearing], config: RunnableConfig
     ) -> tuple[Verdict, bool]:
         """Say whether to refine, and whether a model was asked.
 
@@ -191,17 +198,14 @@ class Nodes:
         if "draft_failure" in state:
             return Verdict(refine=True, reason="the draft could not be written"), False
         documents = state["documents"]
-        cited = {citation.marker for citation in state["draft_citations"]}
-        bearings = bearing_on(state["search"], documents, new=set(new), cited=cited)
         if documents and self.refiners[state["mode"]] is not self.drafter:
             found = f": {in_words(bearings)}" if bearings else ""
             return Verdict(refine=True, reason=f"the reasoning model reads all {counted(documents)}{found}"), False
         if not bearings:
-            reason = "none of the new passages bears on the question" if new else "the search found no new evidence"
-            return Verdict(refine=False, reason=reason), False
+            return Verdict(refine=False, reason="the search found nothing new that bears on the question"), False
         await step.narrate(f"Comparing the draft with {in_words(bearings)}.")
         try:
-            bearing = tuple(sorted(bearing.passage.number for bearing in bearings))
+            bearing = tuple(sorted(item.passage.number for item in bearings))
             assignment = self._assignment(state, step, new_passages=bearing)
             verdict = await self.refiners[state["mode"]].review(assignment, step.tell, config)
         except ModelError as exc:

@@ -13,7 +13,10 @@ def _joined(old: dict[str, float], new: dict[str, float]) -> dict[str, float]:
 
 
 class State(TypedDict, total=False):
-    """Channels of the graph. `began` is the wall clock in seconds at the first node."""
+    """Channels of the graph.
+
+    `began` is the wall clock in seconds at the first node, `bearing` numbers the new passages that count.
+    """
 
     question: str
     mode: Mode
@@ -28,6 +31,7 @@ class State(TypedDict, total=False):
     draft_citations: list[Citation]
     draft_failure: str
     decision: Decided
+    bearing: tuple[int, ...]
     answer: str
     citations: list[Citation]
     timings: Annotated[dict[str, float], _joined]

@@ -31,6 +31,8 @@ from rag_graph.writing.quotes import Quote, QuoteChoice
 from rag_graph.writing.telling import usage
 
 LONGEST_PHRASE_TOKENS = 40
+MOST_LOSS = 0.07
+"""So much worse than the draft's (of 1) may a pair with a new sentence score, and still be tried."""
 PHRASE_ENDS = ("\n",)
 
 EXAMPLES = """\
@@ -81,18 +83,18 @@ class EvidenceWriter:
         await page.end_phrase(evidence)
 
     async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:
-        """Refine when better sentences than the draft quotes let the model name something that these do say."""
+        """Refine when a sentence of the new passages lets the model name something that it does say."""
         drafted, best = await asyncio.to_thread(self._choose, assignment)
-        better = _added(drafted, best) if not drafted or best[0].score > drafted[0].score else []
-        if not better:
-            return Verdict(refine=False, reason="the draft already quotes the best evidence")
-        names = " and ".join(dict.fromkeys(f"“{quote.passage.title}” [{quote.passage.number}]" for quote in better))
+        added = _added(drafted, best)
+        if not added or (drafted and best[0].score < drafted[0].score - MOST_LOSS):
+            return Verdict(refine=False, reason="the draft quotes what answers the question best")
+        names = " and ".join(dict.fromkeys(f"“{quote.passage.title}” [{quote.passage.number}]" for quote in added))
         if self.model is None:
-            return Verdict(refine=True, reason=f"{names} answers the question more closely")
+            return Verdict(refine=True, reason=f"{names} bears on the question")
         phrase = await self._phrase(best, assignment, tell, config)
-        if not _where_held(phrase, best, ()) or _as_words(phrase).search(assignment.question):
-            return Verdict(refine=False, reason=f"{names} is closer to the question but gives no answer")
-        return Verdict(refine=True, reason=f"{names} is closer to the question and says “{phrase}”")
+        if not _where_held(phrase, added, ()) or _as_words(phrase).search(assignment.question):
+            return Verdict(refine=False, reason=f"{names} was looked at and gives no answer")
+        return Verdict(refine=True, reason=f"{names} says “{phrase}”")
 
     async def _phrase(
         self, evidence: Sequence[Quote], assignment: Assignment, tell: Tell, config: RunnableConfig
@@ -112,9 +114,11 @@ class EvidenceWriter:
         return "".join(said).strip(" .")
 
     def _choose(self, assignment: Assignment) -> tuple[tuple[Quote, ...], tuple[Quote, ...]]:
-        """What the draft quotes, and the best of all the evidence, by the same measure."""
+        """What the draft quotes, and the best pair with something new, by the same measure."""
         choice = QuoteChoice(assignment.question, assignment.passages, self.embedder)
-        return choice.best(lambda quote: _as_quoted(quote) in assignment.draft), choice.best()
+        drafted = choice.best(lambda quote: _as_quoted(quote) in assignment.draft)
+        new = assignment.new_passages
+        return drafted, choice.best(having=lambda quote: not drafted or not new or quote.passage.number in new)
 
 
 def _added(drafted: Sequence[Quote], best: Sequence[Quote]) -> list[Quote]:

@@ -105,19 +105,25 @@ class QuoteChoice:
         if embedder is not None and self._found:
             self._closeness = self._measure(question, embedder)
 
-    def best(self, among: Callable[[Quote], bool] = bool) -> tuple[Quote, ...]:
-        """Two sentences, the better one first; fewer where there are no two."""
-        allowed = np.array([among(candidate.quote) for candidate in self._found], dtype=bool)
-        if not allowed.any():
+    def best(
+        self, among: Callable[[Quote], bool] = bool, *, having: Callable[[Quote], bool] = bool
+    ) -> tuple[Quote, ...]:
+        """Two sentences, the better one first, one of them `having` what is asked; fewer where there are no two."""
+        allowed = self._where(among)
+        wanted = allowed & self._where(having)
+        if not wanted.any():
             return ()
-        alone = np.where(allowed, self._alone, -np.inf)
-        openings = [at for at in np.argsort(-alone, kind="stable")[: self._weights.openings].tolist() if allowed[at]]
+        alone = np.where(wanted, self._alone, -np.inf)
+        openings = [at for at in np.argsort(-alone, kind="stable")[: self._weights.openings].tolist() if wanted[at]]
         pairs = np.stack([np.where(allowed, self._with(first), -np.inf) for first in openings])
         row, second = divmod(int(pairs.argmax()), len(self._found))
         first, score = openings[row], float(pairs[row, second])
         if not np.isfinite(score):
             return (self._scored(first, float(alone[first])),)
-        return tuple(self._scored(at, score) for at in sorted((first, second), key=lambda at: -alone[at]))
+        return tuple(self._scored(at, score) for at in sorted((first, second), key=lambda at: -self._alone[at]))
+
+    def _where(self, holds: Callable[[Quote], bool]) -> NDArray[np.bool_]:
+        return np.array([holds(candidate.quote) for candidate in self._found], dtype=bool)
 
     def _measure(self, question: str, embedder: Embedder) -> Scores:
         """How near the sentences are to the question; those that promise little by their words get the least."""

@@ -1,0 +1,67 @@
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from rag_graph.errors import ModelUnavailable
+from rag_graph.events import Event
+from rag_graph.models.local_chat import local_chat_model
+from rag_graph.models.local_embedder import LocalEmbedder
+from rag_graph.models.local_server import LocalServer
+from rag_graph.models.replies import Replier
+from rag_graph.models.weights import embedded_gguf
+from rag_graph.transcript import Transcript
+from rag_graph.writing.evidence import LONGEST_PHRASE_TOKENS, PHRASE_ENDS, EvidenceWriter
+from tests.upstream import Upstream
+
+
+@dataclass
+class Page:
+    """What a writer tells."""
+
+    events: list[Event] = field(default_factory=list)
+
+    async def tell(self, event: Event) -> None:
+        self.events.append(event)
+
+    @property
+    def transcript(self) -> Transcript:
+        return Transcript.of(self.events)
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page()
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[LocalServer]:
+    try:
+        weights = embedded_gguf()
+    except ModelUnavailable as exc:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(exc))
+    server = LocalServer(weights)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def embedder() -> LocalEmbedder:
+    return LocalEmbedder()
+
+
+@pytest.fixture
+async def writer(server: LocalServer, embedder: LocalEmbedder) -> AsyncIterator[EvidenceWriter]:
+    """The embedded writer, whole."""
+    model = local_chat_model(server, raw=True, max_tokens=LONGEST_PHRASE_TOKENS, stop=PHRASE_ENDS)
+    yield EvidenceWriter(embedder, Replier(model))
+    await model.aclose()
