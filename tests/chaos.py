@@ -204,7 +204,7 @@ async def judge(askers: Sequence[Asker], client: AsyncClient, model: Model) -> V
     restarted = exact = 0
     for asker in askers:
         if asker.failure:
-            wrong.append(f"{asker.number}: {asker.failure}")
+            wrong.append(f"{asker.number}: {asker.failure}; {await _stand(asker, client)}")
             continue
         held = asker.transcript
         logged = [event async for event in client.follow(held.run_id)]
@@ -236,6 +236,14 @@ async def judge(askers: Sequence[Asker], client: AsyncClient, model: Model) -> V
         "asked anew": restarted,
     }
     return Verdict(counts, wrong)
+
+
+async def _stand(asker: Asker, client: AsyncClient) -> str:
+    """How the run of a client that has no answer stands."""
+    if not asker.run_ids:
+        return "it never had a run"
+    state = await client.state(asker.run_ids[-1])
+    return f"{state.run_id} is {state.status} in attempt {state.attempt}, {len(asker.events)} of {state.last_seq} told"
 
 
 def fates(share: float) -> Iterator[Fate]:
@@ -317,7 +325,7 @@ def _balanced(ports: Sequence[int], folder: Path) -> Iterator[Sequence[int]]:
     port, config = free_port(), folder / "haproxy.cfg"
     servers = "\n".join(f"  server s{port} 127.0.0.1:{port}" for port in ports)
     config.write_text(BALANCER.format(port=port, servers=servers))
-    process = subprocess.Popen([haproxy, "-q", "-db", "-f", str(config)])  # noqa: S603
+    process = subprocess.Popen([haproxy, "-q", "-db", "-f", str(config)])
     try:
         yield [port]
     finally:

@@ -1,0 +1,259 @@
+"""The `rag-graph` command as people meet it: over pipes, at a terminal, by signals."""
+
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from rag_graph.protocols.result import RunResult
+from tests.servers import ANSWER, QUESTION, free_port, more_towers, towers, until, upstream
+from tests.terminals import COMMAND, WITHIN_S, Terminal, environment, run
+from tests.upstream import Script, Upstream, refused_url, tokens
+
+__all__ = ["more_towers", "towers", "upstream"]
+
+REVIEWED = "Do they change the answer"
+COLOUR = re.compile(rb"\x1b\[[0-9;]*\b(?:3[0-8]|4[0-8]|9[0-7])[;m]")
+
+
+@pytest.fixture(autouse=True)
+def _away_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No `.env` of the one who develops is read, and no index of theirs is touched."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def scripted(upstream: Upstream, towers: Path) -> dict[str, str]:
+    """Settings for a library of two towers and a model that says what it is told to."""
+    return {
+        "RAG_DATA_DIR": str(towers),
+        "RAG_CHAT_BASE_URL": upstream.base_url,
+        "RAG_CHAT_API_KEY": "key",
+        "RAG_CHAT_MODEL": "scripted",
+    }
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The only line that the command wrote, on stderr."""
+    assert done.stdout == ""
+    [line] = done.stderr.splitlines()
+    return line
+
+
+def test_index_reports_what_it_did_and_fails_for_a_file_it_cannot_read(tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "tower.md").write_text("# A tower\n\nThe tower is tall.\n")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 and no more")
+    done = run("index", str(folder), settings={"RAG_DATA_DIR": str(tmp_path / "library")})
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "1 documents added" in done.stderr
+    assert "not indexed: documents/broken.pdf: " in done.stderr
+
+
+def test_over_a_pipe_an_answer_and_its_sources_are_all_that_is_written(scripted: dict[str, str]) -> None:
+    done = run("ask", QUESTION, settings=scripted)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{ANSWER}\n\nSources\n[1] Eiffel Tower  documents/eiffel.md:3\n"
+
+
+def test_json_is_one_whole_result(scripted: dict[str, str]) -> None:
+    done = run("ask", "--json", "--deep", QUESTION, settings=scripted)
+    result = RunResult.model_validate_json(done.stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (result.status, result.mode, result.answer) == ("finished", "deep", ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "says"),
+    [
+        (["ask", "   "], {}, "The question is not one"),
+        (["ask", QUESTION], {}, "rag-graph index"),
+        (["chat"], {}, "rag-graph index"),
+        (["ask", QUESTION], {"RAG_CHAT_MODLE": "m"}, "did you mean RAG_CHAT_MODEL?"),
+        (["ask", QUESTION], {"RAG_PORT": "many"}, "RAG_PORT"),
+    ],
+    ids=["empty question", "no index", "no index to talk about", "misspelt setting", "bad value"],
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
+    arguments: list[str], variables: dict[str, str], says: str, tmp_path: Path
+) -> None:
+    done = run(*arguments, settings={"RAG_DATA_DIR": str(tmp_path / "empty"), **variables})
+    assert done.returncode == 2
+    assert says in one_line(done)
+
+
+def test_a_model_that_cannot_be_reached_is_one_line_that_names_its_setting(towers: Path) -> None:
+    unreachable = {"RAG_DATA_DIR": str(towers), "RAG_CHAT_BASE_URL": refused_url(), "RAG_CHAT_MODEL": "m"}
+    done = run("ask", QUESTION, settings=unreachable)
+    assert done.returncode == 1
+    assert "RAG_CHAT_BASE_URL" in one_line(done)
+
+
+def test_a_long_answer_leaves_no_doubled_text_on_a_small_terminal(
+    scripted: dict[str, str], upstream: Upstream, more_towers: Path
+) -> None:
+    paragraphs = [f"Paragraph {number}: {ANSWER} It is told here again." for number in range(1, 31)]
+    upstream.say("REFINE: more is known", when=REVIEWED)
+    upstream.otherwise = Script(content=tokens("\n\n".join(paragraphs)), thinking=tokens("Let me think. " * 100))
+    with Terminal("ask", QUESTION, settings={**scripted, "RAG_DATA_DIR": str(more_towers)}) as terminal:
+        assert terminal.wait() == 0
+    assert terminal.text.count("Refined: more is known") == 1
+    assert [terminal.text.count(f"Paragraph {number}:") for number in range(1, 31)] == [1] * 30
+    assert "Let me think." not in terminal.text
+    assert "[1] Eiffel Tower  documents/eiffel.md:3" in terminal.text
+
+
+def test_thinking_and_the_draft_are_seen_while_they_come(scripted: dict[str, str], upstream: Upstream) -> None:
+    held = upstream.say(ANSWER, thinking="Which tower is meant?", hold_after=4)
+    with Terminal("ask", QUESTION, settings=scripted) as terminal:
+        terminal.wait_for("Which tower is meant?")
+        until(held.reached.is_set)
+        held.release()
+        terminal.wait_for("Sources")
+        assert terminal.wait() == 0
+    assert b"\x1b[2;3m" in terminal.received
+
+
+def test_a_narrow_terminal_without_colour_can_be_read(scripted: dict[str, str]) -> None:
+    with Terminal("ask", QUESTION, columns=40, settings={**scripted, "NO_COLOR": "1"}) as terminal:
+        assert terminal.wait() == 0
+    assert " ".join(terminal.text.split()).count(ANSWER) == 1
+    assert not COLOUR.search(terminal.received)
+
+
+def test_text_that_would_steer_the_terminal_is_disarmed(scripted: dict[str, str], upstream: Upstream) -> None:
+    upstream.otherwise = Script(content=("It is \x1b]0;taken over\x07 tall [1].",))
+    with Terminal("ask", QUESTION, settings=scripted) as terminal:
+        assert terminal.wait() == 0
+    assert b"\x1b]0;" not in terminal.received
+    assert "\x1b" not in run("ask", QUESTION, settings=scripted).stdout
+
+
+def test_ctrl_c_stops_the_run_and_says_so(scripted: dict[str, str], upstream: Upstream) -> None:
+    held = upstream.say("The tower was built by many hands.", hold_after=4)
+    with Terminal("ask", QUESTION, settings=scripted) as terminal:
+        terminal.wait_for("The tower")
+        until(held.reached.is_set)
+        terminal.interrupt()
+        assert terminal.wait() == 130
+    assert upstream.chats[0].wait_closed()
+    assert "What was written so far\nThe tower was built" in terminal.text
+    assert "rag-graph: Stopped." in terminal.text
+    assert "Traceback" not in terminal.text
+
+
+def test_a_conversation_is_answered_in_its_own_light(scripted: dict[str, str], upstream: Upstream) -> None:
+    upstream.say("When did the Eiffel Tower open?", when="Last question: When did it open?")
+    with Terminal("chat", settings=scripted) as terminal:
+        terminal.wait_for("\n> ")
+        terminal.type(f"\n{QUESTION}\n")
+        terminal.wait_for("eiffel.md:3\n> ")
+        terminal.type("When did it open?\n")
+        until_asked(terminal, upstream, "Question: When did the Eiffel Tower open?")
+        terminal.type("/deep\n")
+        terminal.wait_for("\ndeep> ")
+        terminal.type("/nonsense\n/quit\n")
+        assert terminal.wait() == 0
+    assert "There is no /nonsense." in terminal.text
+    assert upstream.chats[0].body["messages"][-1]["content"].count(QUESTION) == 1
+
+
+def test_ctrl_c_ends_an_answer_and_ctrl_d_the_conversation(scripted: dict[str, str], upstream: Upstream) -> None:
+    held = upstream.say("The tower was built by many hands.", hold_after=4)
+    with Terminal("chat", settings=scripted) as terminal:
+        terminal.wait_for("\n> ")
+        terminal.type(f"{QUESTION}\n")
+        until(held.reached.is_set, within_s=WITHIN_S)
+        terminal.wait_for("The tower was")
+        terminal.interrupt()
+        terminal.wait_for("Stopped.\n> ")
+        assert upstream.chats[0].wait_closed()
+        terminal.type(f"{QUESTION}\n")
+        terminal.wait_for("eiffel.md:3\n> ")
+        terminal.type("\x04")
+        assert terminal.wait() == 0
+    assert "Traceback" not in terminal.text
+    assert "Last question" not in str(upstream.chats[-1].body)
+
+
+def test_a_conversation_can_come_over_a_pipe(scripted: dict[str, str]) -> None:
+    done = run("chat", stdin=f"{QUESTION}\n\n/quit\nnever asked\n", settings=scripted)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{ANSWER}\n\nSources\n[1] Eiffel Tower  documents/eiffel.md:3\n"
+
+
+def test_ctrl_c_takes_the_embedded_model_along(towers: Path) -> None:
+    with Terminal("ask", QUESTION, settings={"RAG_DATA_DIR": str(towers)}) as terminal:
+        terminal.wait_for("Searching")
+        until(lambda: bool(children(terminal.process.pid)), within_s=WITHIN_S)
+        model = children(terminal.process.pid)
+        terminal.interrupt()
+        assert terminal.wait() in {0, 130}
+    gone(model)
+    assert "Traceback" not in terminal.text
+
+
+def test_serve_answers_from_the_sample_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with serving("--sample", RAG_DATA_DIR=str(tmp_path)) as (server, http):
+        assert http.get("/health").json()["documents"] > 0
+        answer = http.post("/query", json={"question": "What is a run?"}, headers={"accept": "application/json"})
+        result = RunResult.model_validate(answer.json())
+        assert (result.status, bool(result.citations)) == ("finished", True)
+        [model] = children(server.pid)
+        server.terminate()
+        assert server.wait(WITHIN_S) == -signal.SIGTERM
+    gone([model])
+
+
+def test_the_model_of_a_killed_server_leaves_by_itself(towers: Path) -> None:
+    with serving(RAG_DATA_DIR=str(towers)) as (server, _):
+        until(lambda: bool(children(server.pid)), within_s=WITHIN_S)
+        model = children(server.pid)
+        server.kill()
+    gone(model)
+
+
+@contextmanager
+def serving(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+    """`rag-graph serve` on a free port, ready."""
+    port = free_port()
+    command = [COMMAND, "serve", "--port", str(port), *arguments]
+    server = subprocess.Popen(command, env=environment({"RAG_LOG_LEVEL": "warning", **variables}))
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN_S) as http:
+            until(lambda: is_ready(http), within_s=WITHIN_S)
+            yield server, http
+    finally:
+        server.kill()
+        server.wait()
+
+
+def is_ready(http: httpx.Client) -> bool:
+    try:
+        return http.get("/health").is_success
+    except httpx.TransportError:
+        return False
+
+
+def until_asked(terminal: Terminal, upstream: Upstream, words: str) -> None:
+    """Follow the terminal until the model was asked this and the answer is there."""
+    terminal.wait_for("Drafting")
+    until(lambda: any(words in str(chat.body) for chat in upstream.chats), within_s=WITHIN_S)
+
+
+def children(pid: int) -> list[psutil.Process]:
+    return [child for child in psutil.Process(pid).children() if "local_server_child" in " ".join(child.cmdline())]
+
+
+def gone(processes: list[psutil.Process]) -> None:
+    """They end within a few seconds."""
+    assert psutil.wait_procs(processes, timeout=10)[1] == []
