@@ -90,6 +90,17 @@ class Store(Protocol):
 class OpenLibrary(Store, Protocol):
     """A store that was opened, and is to be closed."""
 
+    @property
+    def generation(self) -> int:
+        """Counts the indexing runs; whoever keeps results can tell by it that they are old."""
+
+    @property
+    def size(self) -> int:
+        """How many passages there are."""
+
+    def passages(self, ids: Sequence[int]) -> list[Passage]:
+        """These passages, in this order, without those that are gone."""
+
     def counts(self) -> tuple[int, int]:
         """How many documents and passages there are."""
 

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, fields
 from math import log1p
 from pathlib import Path
@@ -249,6 +250,12 @@ class LexicalScorer:
         self._body_norms = _norms(postings.body_lengths, averages.body, BODY_B)
         self._common: dict[int, _Impact] = {}
 
+    def over(self, postings: Postings) -> "LexicalScorer":
+        """The same passages, with the postings of other terms."""
+        other = copy(self)
+        other.postings, other._common = postings, {}  # noqa: SLF001 - it is one of ours
+        return other
+
     def search(
         self, queries: Sequence[Mapping[int, float]], *, limit: int, allowed: Mask | None
     ) -> tuple[Ordinals, Floats]:
@@ -316,6 +323,23 @@ class LexicalScorer:
     def _saturated(self, ordinals: Ordinals, in_title: NDArray[np.uint8], in_body: NDArray[np.uint8]) -> Floats:
         counts = in_title / self._title_norms[ordinals] + in_body / self._body_norms[ordinals]
         return np.asarray(counts / (counts + np.float32(K1)), dtype=np.float32)
+
+
+def together(postings: Postings, rows: set[int]) -> int:
+    """How many passages hold all these terms."""
+    if not rows or -1 in rows:
+        return 0
+    rarest, *others = sorted(rows, key=postings.frequency)
+    if not others:
+        return postings.frequency(rarest)
+    common = postings.holders(rarest)
+    for row in others:
+        holders = postings.holders(row)
+        places = np.minimum(holders.searchsorted(common), len(holders) - 1)
+        common = common[holders[places] == common]
+        if not len(common):
+            break
+    return len(common)
 
 
 def idf(frequency: int, size: int) -> float:

@@ -14,7 +14,7 @@ from rag_graph.documents import Document, Passage
 from rag_graph.errors import IndexNotFound, RetrievalFailed
 from rag_graph.index.base import Ranking
 from rag_graph.index.catalogue import FILE_NAME, Catalogue
-from rag_graph.index.lexical import Averages, LexicalScorer, Mask, Postings, idf
+from rag_graph.index.lexical import Averages, LexicalScorer, Mask, idf, together
 from rag_graph.index.segments import SEGMENTS, Segment
 from rag_graph.index.terms import Keys, keys
 from rag_graph.models.embeddings import Embedder, Vectors
@@ -206,7 +206,7 @@ class LibraryView:
             postings = part.segment.postings
             rows = dict(zip(words, postings.rows(numbers).tolist(), strict=True))
             counts += np.array(
-                [_together(postings, {rows[term] for term in phrase}) for phrase in phrases], dtype=np.int64
+                [together(postings, {rows[term] for term in phrase}) for phrase in phrases], dtype=np.int64
             )
         return [int(count) for count in counts]
 
@@ -243,23 +243,6 @@ class LibraryView:
             postings = part.segment.postings
             counts += np.array([postings.frequency(row) for row in postings.rows(numbers).tolist()], dtype=np.int64)
         return [int(count) for count in counts]
-
-
-def _together(postings: Postings, rows: set[int]) -> int:
-    """How many passages hold all these terms."""
-    if not rows or -1 in rows:
-        return 0
-    rarest, *others = sorted(rows, key=postings.frequency)
-    if not others:
-        return postings.frequency(rarest)
-    common = postings.holders(rarest)
-    for row in others:
-        holders = postings.holders(row)
-        places = np.minimum(holders.searchsorted(common), len(holders) - 1)
-        common = common[holders[places] == common]
-        if not len(common):
-            break
-    return len(common)
 
 
 def _part(segment: Segment, gone: NDArray[np.int64], averages: Averages) -> _Part:

@@ -5,23 +5,24 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from rag_graph.errors import IndexBusy, IndexMismatch, LibraryError
-from rag_graph.index import IndexProgress, IndexReport, Library, index_paths
+from rag_graph.index import IndexProgress, IndexReport, Place, index_paths
+from rag_graph.index.embedded import EmbeddedPlace
+from rag_graph.index.postgres import PostgresPlace
 from tests.index.hashing import HashEmbedder
 
-Shelf = tuple[Path, Path]
+Shelf = tuple[Place, Path]
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    """The folder of a library, and a folder of documents."""
+def shelf(tmp_path: Path, place: Place) -> Shelf:
+    """The place of a library, and a folder of documents."""
     documents = tmp_path / "docs"
     documents.mkdir()
     for name in ("apples", "pears", "plums"):
         (documents / f"{name}.md").write_text(f"# {name.title()}\n\nAll about {name}.\n")
-    return tmp_path / "library", documents
+    return place, documents
 
 
 def index(shelf: Shelf, embedder: HashEmbedder | None = None) -> IndexReport:
@@ -33,7 +34,7 @@ def outcome(report: IndexReport) -> tuple[int, int, int, int]:
 
 
 def contents(shelf: Shelf) -> set[str]:
-    library = Library.open(shelf[0], HashEmbedder())
+    library = shelf[0].open(HashEmbedder())
     with library.view() as view:
         found = view.nearest(library.embedder.embed(["about"]), limit=100)
         passages = view.passages(found.ids.tolist())
@@ -71,10 +72,11 @@ def test_uris_begin_with_the_named_folder_and_differ(shelf: Shelf, tmp_path: Pat
     other.mkdir(parents=True)
     (other / "apples.md").write_text("Else.")
     index((shelf[0], other))
-    library = Library.open(shelf[0], HashEmbedder())
+    library = shelf[0].open(HashEmbedder())
     with library.view({"uri": "*apples.md"}) as view:
         found = view.nearest(library.embedder.embed(["apples"]), limit=10)
         uris = {passage.uri for passage in view.passages(found.ids.tolist())}
+    library.close()
     assert uris == {"docs/apples.md", "docs-2/apples.md"}
 
 
@@ -110,7 +112,8 @@ def test_many_small_changes_leave_few_segments_and_nothing_dead(shelf: Shelf) ->
         index(shelf)
     assert contents(shelf) == {"Edition 11 about apples.", "All about pears.", "All about plums."}
     index(shelf)
-    assert len(list((shelf[0] / "segments").iterdir())) <= 2
+    if isinstance(shelf[0], EmbeddedPlace):
+        assert len(list((shelf[0].directory / "segments").iterdir())) <= 2
 
 
 def test_all_documents_may_go(shelf: Shelf) -> None:
@@ -128,12 +131,12 @@ def test_the_library_of_another_embedder_is_refused_until_rebuilt(shelf: Shelf) 
     report = index_paths(shelf[0], [shelf[1]], embedder=HashEmbedder(name="other"), rebuild=True)
     assert outcome(report) == (3, 0, 0, 0)
     with pytest.raises(IndexMismatch, match="'other'"):
-        Library.open(shelf[0], HashEmbedder())
+        shelf[0].open(HashEmbedder())
 
 
 def test_a_second_run_at_the_same_time_is_told_so(shelf: Shelf) -> None:
     index(shelf)
-    with FileLock(shelf[0] / "indexing.lock"), pytest.raises(IndexBusy, match="Another process"):
+    with shelf[0].grow(HashEmbedder()), pytest.raises(IndexBusy, match="Another process"):
         index(shelf)
 
 
@@ -151,12 +154,13 @@ def test_progress_ends_at_the_total(shelf: Shelf) -> None:
     assert seen[-1].bytes_done == seen[-1].bytes_total == sum(p.stat().st_size for p in shelf[1].iterdir())
 
 
-def test_a_killed_run_leaves_the_former_index_readable_and_complete(shelf: Shelf) -> None:
+def test_a_killed_run_leaves_the_former_index_readable_and_complete(shelf: Shelf, tmp_path: Path) -> None:
     index(shelf)
     script = textwrap.dedent("""
         import os, sys
         from pathlib import Path
         from rag_graph.index import index_paths
+        from rag_graph.index.postgres import PostgresPlace
         from tests.index.hashing import HashEmbedder
 
         class Killer(HashEmbedder):
@@ -165,13 +169,15 @@ def test_a_killed_run_leaves_the_former_index_readable_and_complete(shelf: Shelf
                     os._exit(9)
                 return super().embed(texts)
 
-        index_paths(Path(sys.argv[1]), [Path(sys.argv[2])], embedder=Killer())
+        place = Path(sys.argv[2]) if sys.argv[1] == "folder" else PostgresPlace(sys.argv[2])
+        index_paths(place, [Path(sys.argv[3])], embedder=Killer())
     """)
     (shelf[1] / "apples.md").write_text("Changed about apples.")
     (shelf[1] / "pears.md").unlink()
     (shelf[1] / "zz.jsonl").write_text("\n".join(json.dumps({"text": f"about {n}"}) for n in range(1_000)))
+    kept = ("database", shelf[0].url) if isinstance(shelf[0], PostgresPlace) else ("folder", str(tmp_path / "library"))
     killed = subprocess.run(
-        [sys.executable, "-c", script, *map(str, shelf)], cwd=Path(__file__).parents[2], check=False
+        [sys.executable, "-c", script, *kept, str(shelf[1])], cwd=Path(__file__).parents[2], check=False
     )
     assert killed.returncode == 9
     assert contents(shelf) == {"All about apples.", "All about pears.", "All about plums."}
