@@ -27,7 +27,7 @@ from rag_graph.retrieval import DeepRetriever, FastRetriever
 from rag_graph.runs.lease import Leases
 from rag_graph.runs.log import Bounds, RunLog
 from rag_graph.runs.memory import MemoryRunLog
-from rag_graph.runs.observer import Observer, Unobserved, Watch
+from rag_graph.runs.observer import Observer, Unobserved
 from rag_graph.runs.runner import Runner
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript
@@ -83,7 +83,7 @@ class Pipeline:
     def ask(self, query: Query, config: RunnableConfig | None = None) -> AsyncGenerator[Event]:
         """One run, outside the log: for callers in this process, and under a LangChain config."""
         events = stream_events(self.graph, query, config=config, budget=self.budget)
-        return _watched(events, self.observer.watch("", mode=query.mode, attempt=1))
+        return _watched(events, self.observer, query)
 
     async def check_ready(self) -> None:
         """Raise what keeps every question from being answered, such as `IndexNotFound`."""
@@ -166,7 +166,8 @@ async def _open_log(settings: Settings) -> AsyncIterator[tuple[RunLog, Leases | 
         yield shared, shared
 
 
-async def _watched(events: AsyncGenerator[Event], watch: Watch) -> AsyncGenerator[Event]:
+async def _watched(events: AsyncGenerator[Event], observer: Observer, query: Query) -> AsyncGenerator[Event]:
+    watch = observer.watch("", mode=query.mode, attempt=1)
     try:
         async with aclosing(events):
             async for event in events:

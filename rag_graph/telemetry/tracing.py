@@ -83,7 +83,7 @@ class Tracing:
 
 
 class RunSpans:
-    """The spans of one attempt at a run; a model call lasts from the start of its step, or the call before, to its end."""
+    """The spans of one attempt at a run; a model call lasts from its step's start, or the call before, to its end."""
 
     def __init__(self, tracing: Tracing, run_id: str, *, mode: Mode, attempt: int) -> None:
         self._tracing = tracing

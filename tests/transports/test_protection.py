@@ -214,6 +214,7 @@ def test_a_reader_that_stops_reading_is_cut_and_its_run_goes_on(serve: Serve, up
         reader.sendall(head.encode() + body)
         run_id = _run_id(reader.recv(2_000))
         until(lambda: server.status(run_id) == "finished", within_s=20)
+        until(lambda: "rag_readers 0.0" in server.http.get("/metrics").text)
         assert _rest(reader) < 8_000_000
     whole = server.http.get(f"/runs/{run_id}/events", headers={"accept": "application/json"}, timeout=30)
     assert whole.json()["answer"] == ANSWER
