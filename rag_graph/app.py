@@ -19,6 +19,7 @@ from starlette.routing import Route
 from rag_graph.collector import calm_collector
 from rag_graph.errors import RagGraphError
 from rag_graph.events import Event
+from rag_graph.parts import choose_place
 from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.protocols.openai import Presentation
 from rag_graph.query import Query
@@ -72,7 +73,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(ai_sdk.router)
     app.include_router(library.router)
     if settings.uploads:
-        app.include_router(library.upload_routes(folder=settings.data_dir / "uploads", index_dir=settings.index_dir))
+        app.include_router(library.upload_routes(folder=settings.data_dir / "uploads", place=choose_place(settings)))
     page.serve_page(app, uploads=settings.uploads, keys=bool(keys))
     _add_health(app)
     _add_metrics(app, metrics)

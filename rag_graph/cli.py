@@ -28,7 +28,7 @@ from rag_graph.errors import IndexMismatch, RagGraphError, SettingsError
 from rag_graph.events import RunFailed
 from rag_graph.exam import Part, Plan, Results, Tier, Watching, examine
 from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths, indexed_roots
-from rag_graph.parts import choose_embedder
+from rag_graph.parts import choose_embedder, choose_place
 from rag_graph.pipeline import open_pipeline
 from rag_graph.protocols.result import run_result
 from rag_graph.query import Query
@@ -213,7 +213,7 @@ def _index_sample(settings: Settings) -> None:
     try:
         _index(settings, [copy], rebuild=False)
     except IndexMismatch:
-        if any(not root.is_relative_to(copy.resolve()) for root in indexed_roots(settings.index_dir)):
+        if any(not root.is_relative_to(copy.resolve()) for root in indexed_roots(choose_place(settings))):
             raise
         _index(settings, [copy], rebuild=True)
 
@@ -241,7 +241,7 @@ def _index(settings: Settings, paths: Sequence[Path], *, rebuild: bool) -> Index
             )
 
         report = index_paths(
-            settings.index_dir, paths, embedder=choose_embedder(settings), on_progress=on_progress, rebuild=rebuild
+            choose_place(settings), paths, embedder=choose_embedder(settings), on_progress=on_progress, rebuild=rebuild
         )
     _report(report, console)
     return report

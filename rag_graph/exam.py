@@ -171,7 +171,7 @@ def _prepare(settings: Settings, plan: Plan, dataset: Dataset, watching: Watchin
     return _Desk(own, asked, Library.open(own.index_dir, embedder), ledger, len(report.failures))
 
 
-_ALONE = {"redis_url": Settings.model_fields["redis_url"].default}
+_ALONE = {name: Settings.model_fields[name].default for name in ("redis_url", "postgres_url")}
 """What keeps the work apart from servers that run under the same settings."""
 
 

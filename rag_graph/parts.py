@@ -10,6 +10,9 @@ import httpx
 from langchain_openai import OpenAIEmbeddings
 from pydantic import SecretStr
 
+from rag_graph.errors import SettingsError
+from rag_graph.index import Place
+from rag_graph.index.embedded import EmbeddedPlace
 from rag_graph.models.embeddings import Embedder, LangChainEmbedder
 from rag_graph.models.local_chat import NAME as EMBEDDED
 from rag_graph.models.local_chat import local_chat_model
@@ -75,6 +78,18 @@ def choose_embedder(settings: Settings) -> Embedder:
         check_embedding_ctx_length=base_url == OPENAI_URL,
     )
     return LangChainEmbedder(embeddings, name)
+
+
+def choose_place(settings: Settings) -> Place:
+    """Where the library is kept: in PostgreSQL when RAG_POSTGRES_URL is set, else in the data folder."""
+    url = settings.postgres_url.get_secret_value()
+    if not url:
+        return EmbeddedPlace(settings.index_dir)
+    try:
+        from rag_graph.index.postgres import PostgresPlace  # noqa: PLC0415 - optional, and chosen here
+    except ImportError:
+        raise SettingsError("RAG_POSTGRES_URL needs more packages: pip install 'rag-graph[postgres]'.") from None
+    return PostgresPlace(url)
 
 
 async def open_voices(settings: Settings, embedder: Embedder) -> Voices:

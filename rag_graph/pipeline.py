@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from threading import Lock
 
 from langchain_core.runnables import RunnableConfig
@@ -17,10 +16,9 @@ from rag_graph.events import Event
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.stream import Budget, stream_events
-from rag_graph.index.base import View
-from rag_graph.index.library import Library
+from rag_graph.index.base import OpenLibrary, Place, View
 from rag_graph.models.embeddings import Embedder
-from rag_graph.parts import Voices, choose_embedder, open_voices
+from rag_graph.parts import Voices, choose_embedder, choose_place, open_voices
 from rag_graph.query import Filters, Query
 from rag_graph.research import WiderSearch
 from rag_graph.retrieval import DeepRetriever, FastRetriever
@@ -36,11 +34,11 @@ log = logging.getLogger(__name__)
 
 
 class LateLibrary:
-    """The library at a folder, opened when it is first asked: a server may start before anything was indexed."""
+    """The library at a place, opened when it is first asked: a server may start before anything was indexed."""
 
-    def __init__(self, directory: Path, embedder: Embedder) -> None:
-        self._directory = directory
-        self._library: Library | None = None
+    def __init__(self, place: Place, embedder: Embedder) -> None:
+        self._place = place
+        self._library: OpenLibrary | None = None
         self._opening = Lock()
         self.embedder = embedder
 
@@ -56,11 +54,11 @@ class LateLibrary:
         """How many documents and passages there are."""
         return self.open().counts()
 
-    def open(self) -> Library:
+    def open(self) -> OpenLibrary:
         """Raises `IndexNotFound` and `IndexMismatch`."""
         if self._library is None:
             with self._opening:
-                self._library = self._library or Library.open(self._directory, self.embedder)
+                self._library = self._library or self._place.open(self.embedder)
         return self._library
 
     def close(self) -> None:
@@ -96,7 +94,7 @@ async def open_pipeline(settings: Settings, observer: Observer | None = None) ->
     observer = observer or Unobserved()
     embedder = choose_embedder(settings)
     voices = await open_voices(settings, embedder)
-    library = LateLibrary(settings.index_dir, embedder)
+    library = LateLibrary(choose_place(settings), embedder)
     deep = DeepRetriever(library)
     nodes = Nodes(
         fast=FastRetriever(library),

@@ -126,6 +126,10 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="Redis that keeps the runs, such as redis://localhost:6379; servers with the same one share them.",
     )
+    postgres_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="PostgreSQL with pgvector that keeps the library, such as postgresql://user@localhost/library.",
+    )
     lease_s: float = Field(
         default=3, gt=0, description="With Redis: a server that is silent for this long loses its runs to another."
     )

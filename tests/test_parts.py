@@ -1,11 +1,15 @@
 """Which models the settings choose."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import SecretStr
 
+from rag_graph.index.embedded import EmbeddedPlace
+from rag_graph.index.postgres import PostgresPlace
 from rag_graph.models.embeddings import LangChainEmbedder
 from rag_graph.models.local_embedder import LocalEmbedder
-from rag_graph.parts import OPENAI_CHAT_MODEL, OPENAI_EMBEDDING_MODEL, choose_embedder, open_voices
+from rag_graph.parts import OPENAI_CHAT_MODEL, OPENAI_EMBEDDING_MODEL, choose_embedder, choose_place, open_voices
 from rag_graph.settings import ChatSettings, ModelSettings, ReasoningSettings, Settings
 from rag_graph.writing.evidence import EvidenceWriter
 from rag_graph.writing.prompted import PromptedWriter
@@ -62,3 +66,10 @@ def test_an_embedding_model_can_be_set_by_itself() -> None:
     embedder = choose_embedder(settings(embedding=ModelSettings(base_url="http://127.0.0.1:9/v1", model="vectors")))
     assert isinstance(embedder, LangChainEmbedder)
     assert embedder.name == "vectors"
+
+
+async def test_the_library_is_kept_in_postgresql_when_its_url_is_set(tmp_path: Path) -> None:
+    assert choose_place(settings(data_dir=tmp_path)) == EmbeddedPlace(tmp_path / "index")
+    place = choose_place(settings(postgres_url="postgresql://me:secret@localhost/library"))
+    assert isinstance(place, PostgresPlace)
+    assert "secret" not in repr(place)

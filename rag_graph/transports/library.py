@@ -10,7 +10,7 @@ from fastapi import APIRouter, File, Request, UploadFile
 from pydantic import BaseModel
 
 from rag_graph.errors import DocumentNotFound, InvalidRequest
-from rag_graph.index import IndexReport, index_paths
+from rag_graph.index import IndexReport, Place, index_paths
 from rag_graph.transports.refusals import documented
 
 _UNSAFE = re.compile(r"[^\w.()-]+")
@@ -55,7 +55,7 @@ async def document(request: Request, document_id: str) -> DocumentText:
     )
 
 
-def upload_routes(*, folder: Path, index_dir: Path) -> APIRouter:
+def upload_routes(*, folder: Path, place: Place) -> APIRouter:
     """Routes that keep what is sent in `folder` and index it. A file of the same name is replaced."""
     uploads = APIRouter(tags=["library"])
 
@@ -67,7 +67,7 @@ def upload_routes(*, folder: Path, index_dir: Path) -> APIRouter:
         def keep_and_index() -> IndexReport:
             for file in files:
                 _keep(file, folder)
-            return index_paths(index_dir, [folder], embedder=embedder)
+            return index_paths(place, [folder], embedder=embedder)
 
         report = await asyncio.to_thread(keep_and_index)
         skipped = [Skipped(uri=failure.uri, reason=failure.reason) for failure in report.failures]
