@@ -200,7 +200,7 @@ class Nodes:
         documents = state["documents"]
         if documents and self.refiners[state["mode"]] is not self.drafter:
             found = f": {in_words(bearings)}" if bearings else ""
-            return Verdict(refine=True, reason=f"the reasoning model reads all {counted(documents)}{found}"), False
+            return Verdict(refine=True, reason=f"the reasoning model answers from {counted(documents)}{found}"), False
         if not bearings:
             return Verdict(refine=False, reason="the search found nothing new that bears on the question"), False
         await step.narrate(f"Comparing the draft with {in_words(bearings)}.")
