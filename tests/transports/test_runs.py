@@ -341,7 +341,7 @@ def test_cancel_reaches_the_model_at_once(
 
 def test_too_many_runs_are_told_when_to_come_back(serve: Serve, upstream: Upstream) -> None:
     upstream.say(WORDS, hold_after=3)
-    server = serve(max_runs=1)
+    server = serve(max_runs=1, max_queued=0)
     with server.asking():
         response = server.ask()
         refused(response, 429, "too_many_runs")
