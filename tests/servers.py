@@ -1,6 +1,7 @@
 """Real servers on free ports, over a tiny real library and a scripted model; conftests take the fixtures they need."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rag_graph.app import create_app
+from rag_graph.events import Event as RunEvent
+from rag_graph.events import EventAdapter
 from rag_graph.index.indexing import index_paths
 from rag_graph.models.local_embedder import LocalEmbedder
 from rag_graph.serving import DrainingServer
@@ -38,6 +41,8 @@ MORE_TOWERS = TOWERS | {
 }
 ANSWER = "The Eiffel Tower was built by Gustave Eiffel's company and opened in 1889 [1]."
 QUESTION = "Who built the Eiffel Tower?"
+
+FRAME = re.compile(r"event: (\w+)\ndata: (\{.*\})\nid: (\w{26}):(\d+)")
 
 Serve = Callable[..., "Server"]
 
@@ -133,6 +138,32 @@ def spawn(upstream: Upstream, towers: Path) -> Iterator[Serve]:
     for process in processes:
         process.kill()
         process.wait()
+
+
+def frames(body: str) -> list[tuple[int, RunEvent]]:
+    """Every frame must be exactly as promised: name, data, then the id, and nothing else."""
+    assert body.endswith("\n\n")
+    found = []
+    for frame in body[:-2].split("\n\n"):
+        match = FRAME.fullmatch(frame)
+        assert match, frame
+        event = EventAdapter.validate_json(match[2])
+        assert event.type == match[1]
+        found.append((int(match[4]), event))
+    return found
+
+
+def events_of(response: httpx.Response) -> list[RunEvent]:
+    assert response.headers["content-type"].startswith("text/event-stream")
+    return [event for _, event in frames(response.text)]
+
+
+def refused(response: httpx.Response, status: int, code: str) -> None:
+    assert response.status_code == status, response.text
+    body = response.json()
+    assert set(body) == {"error"}
+    assert body["error"]["code"] == code
+    assert body["error"]["message"]
 
 
 @dataclass

@@ -53,4 +53,4 @@ async def times(url: str, question: str) -> list[float]:
 
 if __name__ == "__main__":
     job = {"use": use, "times": times}[sys.argv[1]]
-    print(json.dumps(asyncio.run(job(sys.argv[2], sys.argv[3]))))
+    sys.stdout.write(json.dumps(asyncio.run(job(sys.argv[2], sys.argv[3]))))

@@ -12,8 +12,7 @@ from pydantic import SecretStr
 
 from rag_graph.errors import SettingsError
 from rag_graph.transports.protection import AccessKeys, parse_origins
-from tests.servers import ANSWER, QUESTION, Serve, Server, until
-from tests.transports.test_runs import events_of, refused
+from tests.servers import ANSWER, QUESTION, Serve, Server, events_of, refused, until
 from tests.upstream import Upstream
 
 pytestmark = [

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import secrets
 import socket
 import time
@@ -10,37 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from rag_graph.events import Event as RunEvent
-from rag_graph.events import EventAdapter
 from rag_graph.protocols.result import RunResult, run_result
 from rag_graph.runs.log import new_run_id
 from rag_graph.transcript import Transcript
-from tests.servers import ANSWER, QUESTION, Serve, Server, until
+from tests.servers import ANSWER, QUESTION, Serve, Server, events_of, frames, refused, until
 from tests.upstream import Upstream
 
-FRAME = re.compile(r"event: (\w+)\ndata: (\{.*\})\nid: (\w{26}):(\d+)")
 WORDS = tuple(f"word{number} " for number in range(40))
-
-
-def frames(body: str) -> list[tuple[int, RunEvent]]:
-    """Every frame must be exactly as promised: name, data, then the id, and nothing else."""
-    assert body.endswith("\n\n")
-    found = []
-    for frame in body[:-2].split("\n\n"):
-        match = FRAME.fullmatch(frame)
-        assert match, frame
-        event = EventAdapter.validate_json(match[2])
-        assert event.type == match[1]
-        found.append((int(match[4]), event))
-    return found
-
-
-def events_of(response: httpx.Response) -> list[RunEvent]:
-    assert response.headers["content-type"].startswith("text/event-stream")
-    return [event for _, event in frames(response.text)]
 
 
 def new_key() -> str:
@@ -359,11 +336,3 @@ def test_what_is_not_there_is_refused_in_the_same_shape(server: Server) -> None:
     refused(server.http.get("/nothing"), 404, "not_found")
     refused(server.http.get("/query"), 405, "method_not_allowed")
     refused(server.http.get("/documents/nothing"), 404, "document_not_found")
-
-
-def refused(response: httpx.Response, status: int, code: str) -> None:
-    assert response.status_code == status, response.text
-    body = response.json()
-    assert set(body) == {"error"}
-    assert body["error"]["code"] == code
-    assert body["error"]["message"]

@@ -5,8 +5,7 @@ import time
 
 import httpx
 
-from tests.servers import ANSWER, QUESTION, Serve, Server, await_ready, until
-from tests.transports.test_runs import events_of, frames, refused
+from tests.servers import ANSWER, QUESTION, Serve, Server, await_ready, events_of, frames, refused, until
 from tests.upstream import Upstream
 
 WORDS = tuple(f"word{number} " for number in range(40))
