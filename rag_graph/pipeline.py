@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +22,9 @@ from rag_graph.parts import Voices, choose_embedder, choose_place, open_voices
 from rag_graph.query import Filters, Query
 from rag_graph.research import WiderSearch
 from rag_graph.retrieval import DeepRetriever, FastRetriever
+from rag_graph.runs.execution import Execute
 from rag_graph.runs.lease import Leases
-from rag_graph.runs.log import Bounds, RunLog
+from rag_graph.runs.log import Bounds, RunLog, is_terminal
 from rag_graph.runs.memory import MemoryRunLog
 from rag_graph.runs.observer import Observer, Unobserved
 from rag_graph.runs.runner import Runner
@@ -31,6 +32,8 @@ from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript
 
 log = logging.getLogger(__name__)
+
+Forget = Callable[[str], Awaitable[None]]
 
 
 class LateLibrary:
@@ -108,7 +111,7 @@ async def open_pipeline(settings: Settings, observer: Observer | None = None) ->
     warming = asyncio.create_task(_warm(library, voices, embedder))
     try:
         budget = Budget(max_s=settings.max_run_s, max_tokens=settings.max_run_tokens)
-        async with _open_runner(graph, settings, budget, observer) as runner:
+        async with _open_runner(nodes, settings, budget, observer) as runner:
             yield Pipeline(nodes, graph, runner, library, voices, budget, observer)
     finally:
         warming.cancel()
@@ -117,24 +120,34 @@ async def open_pipeline(settings: Settings, observer: Observer | None = None) ->
         library.close()
 
 
-@asynccontextmanager
-async def _open_runner(
-    graph: RagGraph, settings: Settings, budget: Budget, observer: Observer
-) -> AsyncIterator[Runner]:
-    async def execute(
-        query: Query,
-        *,
-        run_id: str,
-        attempt: int,
-        after: Transcript | None,  # noqa: ARG001 - runs here begin anew
-    ) -> AsyncGenerator[Event]:
-        async for event in stream_events(graph, query, run_id=run_id, attempt=attempt, budget=budget):
-            yield event
+async def _nothing_to_forget(_run_id: str) -> None:
+    pass
 
-    async with _open_log(settings) as (run_log, leases):
+
+def executing(graph: RagGraph, budget: Budget | None = None, forget: Forget = _nothing_to_forget) -> Execute:
+    """What a runner executes: the graph, and once the run has ended, to `forget` what the graph remembers of it."""
+
+    async def execute(query: Query, *, run_id: str, attempt: int, after: Transcript | None) -> AsyncGenerator[Event]:
+        ended = False
+        events = stream_events(graph, query, run_id=run_id, attempt=attempt, budget=budget, after=after)
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    ended = is_terminal(event)
+                    yield event
+        finally:
+            if ended:
+                await forget(run_id)
+
+    return execute
+
+
+@asynccontextmanager
+async def _open_runner(nodes: Nodes, settings: Settings, budget: Budget, observer: Observer) -> AsyncIterator[Runner]:
+    async with _open_log(settings) as (run_log, leases), _open_checkpoints(settings, nodes) as (kept, forget):
         runner = Runner(
             run_log,
-            execute,
+            executing(kept, budget, forget),
             grace_s=settings.run_grace_s,
             max_runs=settings.max_runs,
             max_runs_per_caller=settings.max_runs_per_caller,
@@ -162,6 +175,21 @@ async def _open_log(settings: Settings) -> AsyncIterator[tuple[RunLog, Leases | 
         raise SettingsError("RAG_REDIS_URL needs the package redis: pip install 'rag-graph[redis]'.") from None
     async with RedisRunLog(url, bounds=bounds, lease_s=settings.lease_s) as shared:
         yield shared, shared
+
+
+@asynccontextmanager
+async def _open_checkpoints(settings: Settings, nodes: Nodes) -> AsyncIterator[tuple[RagGraph, Forget]]:
+    """The graph that runs execute. Where another server may take them over, it remembers them in PostgreSQL."""
+    url = settings.postgres_url.get_secret_value()
+    if not url or not settings.redis_url.get_secret_value():
+        yield build_graph(nodes), _nothing_to_forget
+        return
+    try:
+        from rag_graph.runs.checkpoints import forget, open_checkpoints  # noqa: PLC0415 - optional, and chosen here
+    except ImportError:
+        raise SettingsError("RAG_POSTGRES_URL needs more packages: pip install 'rag-graph[postgres]'.") from None
+    async with open_checkpoints(url, kept_s=settings.run_kept_s) as checkpoints:
+        yield build_graph(nodes, checkpointer=checkpoints), partial(forget, checkpoints)
 
 
 async def _watched(events: AsyncGenerator[Event], observer: Observer, query: Query) -> AsyncGenerator[Event]:

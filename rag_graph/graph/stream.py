@@ -1,6 +1,7 @@
 """From the running graph to one whole list of events: the function that everything which shows a run reads."""
 
 import asyncio
+import copy
 import logging
 import math
 from collections.abc import AsyncGenerator, Iterator
@@ -16,6 +17,7 @@ from langchain_core.runnables import RunnableConfig
 from rag_graph.errors import RagGraphError
 from rag_graph.events import (
     AnswerDelta,
+    AnswerStarted,
     Event,
     RunCancelled,
     RunFailed,
@@ -25,6 +27,7 @@ from rag_graph.events import (
     Usage,
 )
 from rag_graph.graph.build import RagGraph
+from rag_graph.graph.resuming import can_resume
 from rag_graph.graph.step import SINK
 from rag_graph.query import Query
 from rag_graph.transcript import Transcript
@@ -55,23 +58,31 @@ async def stream_events(
     attempt: int = 1,
     config: RunnableConfig | None = None,
     budget: Budget | None = None,
+    after: Transcript | None = None,
 ) -> AsyncGenerator[Event]:
     """Run the graph on `query`: `RunStarted`, what the nodes tell, then one terminal event.
+
+    `after` is what an earlier attempt at this run has told: the graph goes on from its last checkpoint, if it keeps
+    them and has one.
 
     What the nodes opened is closed before the end, whatever happens. Closing the iterator cancels the run,
     down to the model's HTTP stream. Deltas that are ready at the same time come as one.
     """
     run_id = run_id or str(uuid4())
     began = monotonic()
-    transcript = Transcript()
+    configured = _configured(config, run_id)
+    resumed = after is not None and await can_resume(graph, configured, after)
+    transcript = copy.deepcopy(after) if after is not None and resumed else Transcript()
     early: RunFailed | RunCancelled | None = None
 
     def noted(event: Event) -> Event:
+        if isinstance(event, AnswerStarted) and resumed:
+            transcript.answers[event.version].void()
         transcript.add(event, at_ms=_ms_since(began))
         return event
 
     yield noted(RunStarted(run_id=run_id, question=query.question, mode=query.mode, attempt=attempt))
-    async with aclosing(_told(graph, query, _configured(config, run_id), budget)) as told:
+    async with aclosing(_told(graph, None if resumed else query, configured, budget)) as told:
         try:
             async for event in told:
                 yield noted(event)
@@ -109,7 +120,9 @@ def _failure(error: RagGraphError, transcript: Transcript) -> RunFailed:
     return RunFailed(code=error.code, message=str(error), retryable=error.retryable, answer=transcript.answer)
 
 
-async def _told(graph: RagGraph, query: Query, config: RunnableConfig, budget: Budget | None) -> AsyncGenerator[Event]:
+async def _told(
+    graph: RagGraph, query: Query | None, config: RunnableConfig, budget: Budget | None
+) -> AsyncGenerator[Event]:
     """What the nodes tell, from a task of its own.
 
     Under a cancel scope of anyio, as web servers use it, LangGraph leaves a running node to its end; a plain
@@ -118,7 +131,7 @@ async def _told(graph: RagGraph, query: Query, config: RunnableConfig, budget: B
     arrived: list[Event] = []
     wake = asyncio.Event()
     spent = _Spent(budget)
-    question: Any = query.model_dump()
+    question: Any = query and query.model_dump()
 
     def hear(event: Event) -> None:
         arrived.append(event)
