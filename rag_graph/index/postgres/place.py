@@ -8,12 +8,12 @@ from pathlib import Path
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from rag_graph.errors import IndexBusy, LibraryError
+from rag_graph.errors import IndexBusy
 from rag_graph.index.base import Growth
 from rag_graph.index.postgres.library import PostgresLibrary
 from rag_graph.index.postgres.records import PostgresRecords
 from rag_graph.index.postgres.segments import PostgresShelf
-from rag_graph.index.postgres.tables import Db, create, point, unreachable_as
+from rag_graph.index.postgres.tables import Db, create, in_our_words, point
 from rag_graph.models.embeddings import Embedder
 
 CONNECTIONS = 10
@@ -29,6 +29,8 @@ class PostgresPlace:
     schema: str = "rag_graph"
 
     def open(self, embedder: Embedder) -> PostgresLibrary:
+        with in_our_words(), psycopg.connect(self.url):
+            pass  # a pool would try for long before it says so
         pool: ConnectionPool[Db] = ConnectionPool(
             self.url,
             min_size=1,
@@ -46,7 +48,7 @@ class PostgresPlace:
 
     @contextmanager
     def grow(self, embedder: Embedder) -> Iterator[Growth]:
-        with unreachable_as(LibraryError), psycopg.connect(self.url, autocommit=True) as db:
+        with in_our_words(), psycopg.connect(self.url, autocommit=True) as db:
             point(db, self.schema)
             locked = db.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (self._lock,)).fetchone()
             if locked != (True,):
@@ -57,7 +59,7 @@ class PostgresPlace:
                 yield Growth(records, PostgresShelf(db, records))
 
     def roots(self) -> list[Path]:
-        with unreachable_as(LibraryError), psycopg.connect(self.url, autocommit=True) as db:
+        with in_our_words(), psycopg.connect(self.url, autocommit=True) as db:
             point(db, self.schema)
             known = db.execute("SELECT to_regclass('roots')").fetchone()
             if not known or known[0] is None:

@@ -4,16 +4,19 @@ Words are kept as the embedded library keeps them, in segments that never change
 so a search reads a handful of rows, and ranks exactly as the embedded library does. Vectors are pgvector's.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from psycopg import Connection, sql
-from psycopg.errors import Error, InsufficientPrivilege, UndefinedFile
+from psycopg.errors import Error, InsufficientPrivilege, OperationalError, UndefinedFile
 
 from rag_graph.errors import LibraryError
 
 Db = Connection[tuple[Any, ...]]
+
+log = logging.getLogger(__name__)
 
 HNSW_FROM: Final = 5_000
 """So many vectors are compared one by one; more get an index."""
@@ -89,9 +92,12 @@ def fact(db: Db, name: str) -> str | None:
 
 
 @contextmanager
-def unreachable_as(error: type[LibraryError]) -> Iterator[None]:
-    """Say in our words what PostgreSQL could not do."""
+def in_our_words() -> Iterator[None]:
+    """Say what PostgreSQL could not do. Raises `LibraryError`."""
     try:
         yield
+    except OperationalError as exc:
+        raise LibraryError("The PostgreSQL of RAG_POSTGRES_URL does not answer; check the URL and its server.") from exc
     except Error as exc:
-        raise error("The PostgreSQL of RAG_POSTGRES_URL could not be used; its server and our log say why.") from exc
+        log.warning("PostgreSQL refused: %s", type(exc).__name__)
+        raise LibraryError("The PostgreSQL of RAG_POSTGRES_URL refused what was asked; its log says why.") from exc
