@@ -28,6 +28,7 @@ from rag_graph.errors import IndexMismatch, RagGraphError, SettingsError
 from rag_graph.events import RunFailed
 from rag_graph.exam import Part, Plan, Results, Tier, Watching, examine
 from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths, indexed_roots
+from rag_graph.load import QUESTIONS, measure, report
 from rag_graph.parts import choose_embedder, choose_place
 from rag_graph.pipeline import open_pipeline
 from rag_graph.protocols.result import run_result
@@ -132,13 +133,17 @@ def serve(
     sample: Annotated[bool, typer.Option(help="Index the sample documents first.")] = False,
     host: Annotated[str | None, typer.Option(help="Address to listen on (RAG_HOST).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (RAG_PORT).")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that serve; more than one needs RAG_REDIS_URL.")] = 1,
 ) -> None:
     """Serve the HTTP endpoints and the playground."""
     given = {"host": host, "port": port}
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     if sample:
         _index_sample(settings)
-    serving.serve(create_app(settings), settings)
+    if workers > 1:
+        serving.serve_workers(settings, workers)
+    else:
+        serving.serve(create_app(settings), settings)
 
 
 @cli.command(name="eval")
@@ -180,6 +185,28 @@ def serve_mcp() -> None:
     if find_spec("mcp") is None:
         raise SettingsError("Install what this needs first: pip install 'rag-graph[mcp]'.")
     asyncio.run(_serve_mcp(Settings.load()))
+
+
+@cli.command()
+@_in_one_line
+def bench(
+    url: Annotated[str, typer.Argument(help="The server, such as http://localhost:8000.")],
+    streams: Annotated[int, typer.Option(min=1, help="Questions to ask in all.")] = 50,
+    at_once: Annotated[int, typer.Option(min=1, help="Questions that go on at a time.")] = 10,
+    question: Annotated[list[str] | None, typer.Option(help="What to ask, in turn; may be given again.")] = None,
+    key: Annotated[str, typer.Option(help="The server's key.")] = "",
+    deep: Annotated[bool, typer.Option(help="Ask to think harder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the figures as one JSON document.")] = False,
+) -> None:
+    """Measure a running server: first token, gaps between tokens, throughput."""
+    asked = measure(url, streams=streams, at_once=at_once, key=key, questions=question or QUESTIONS, deep=deep)
+    load = asyncio.run(asked)
+    if as_json:
+        sys.stdout.write(json.dumps(load.as_dict(), indent=2) + "\n")
+    else:
+        report(load, Console())
+    if not load.whole:
+        raise typer.Exit(FAILED)
 
 
 @cli.command(name="settings")

@@ -1,19 +1,34 @@
 """The server process: uvicorn, and how it stops without cutting anybody off."""
 
 import asyncio
+import logging
 import math
+import os
+import signal
 import socket
+from contextlib import ExitStack
+from multiprocessing import get_context
+from multiprocessing.context import SpawnProcess
+from tempfile import TemporaryDirectory
+from threading import Event
 from time import monotonic
 
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client.multiprocess import mark_process_dead
 from sse_starlette.sse import AppStatus
+from uvicorn.importer import import_from_string
 
+from rag_graph.errors import SettingsError
 from rag_graph.settings import Settings
 from rag_graph.telemetry.logs import log_config
+from rag_graph.telemetry.metrics import SHARED_DIR
 
 FAREWELL_S = 3
 """Readers may take this long for their last frames, however little is left of the time to drain."""
+WATCH_S = 0.5
+
+log = logging.getLogger(__name__)
 
 
 def serve(app: FastAPI, settings: Settings) -> None:
@@ -21,6 +36,70 @@ def serve(app: FastAPI, settings: Settings) -> None:
 
     LangServe's streams come from sse-starlette, which would cut them at the signal.
     """
+    _server(app, settings).run()
+
+
+def serve_workers(settings: Settings, workers: int) -> None:
+    """Serve by several processes at one address, which share their runs in Redis; one that dies is replaced.
+
+    Raises SettingsError.
+    """
+    if not settings.redis_url.get_secret_value():
+        raise SettingsError("Several workers share their runs in Redis: set RAG_REDIS_URL, or use one worker.")
+    with ExitStack() as stack:
+        os.environ[SHARED_DIR] = stack.enter_context(TemporaryDirectory(prefix="rag-graph-metrics-"))
+        listening = stack.enter_context(_listen(settings))
+        Workers(settings, listening, workers).run()
+
+
+class Workers:
+    """Processes that serve one socket."""
+
+    def __init__(self, settings: Settings, listening: socket.socket, count: int) -> None:
+        self._settings = settings
+        self._listening = listening
+        self._stopping = Event()
+        self._processes = [self._start() for _ in range(count)]
+
+    def run(self) -> None:
+        """Serve until a signal comes, and let every process end its runs."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self._stopping.set())
+        while not self._stopping.wait(WATCH_S):
+            self._processes = [self._kept(process) for process in self._processes]
+        for process in self._processes:
+            process.terminate()
+        give_up_at = monotonic() + self._settings.drain_s + 2 * FAREWELL_S
+        for process in self._processes:
+            process.join(max(0.0, give_up_at - monotonic()))
+            process.kill()
+
+    def _kept(self, process: SpawnProcess) -> SpawnProcess:
+        if process.is_alive() or self._stopping.is_set():
+            return process
+        log.error("worker %s ended with code %s and is replaced", process.pid, process.exitcode)
+        mark_process_dead(process.pid)  # type: ignore[no-untyped-call]  # it has no annotations
+        return self._start()
+
+    def _start(self) -> SpawnProcess:
+        process = get_context("spawn").Process(target=_work, args=(self._settings, self._listening))
+        process.start()
+        return process
+
+
+def _work(settings: Settings, listening: socket.socket) -> None:
+    app = import_from_string("rag_graph.app:create_app")(settings)
+    _server(app, settings).run([listening])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        return socket.create_server((settings.host, settings.port), backlog=2048)
+    except OSError as exc:
+        raise SettingsError(f"RAG_HOST, RAG_PORT: this address cannot be listened on: {exc.strerror}.") from None
+
+
+def _server(app: FastAPI, settings: Settings) -> "DrainingServer":
     AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]  # it has no annotations
     config = uvicorn.Config(
         app,
@@ -28,7 +107,7 @@ def serve(app: FastAPI, settings: Settings) -> None:
         port=settings.port,
         log_config=log_config(settings.log_format, settings.log_level),
     )
-    DrainingServer(config, app, drain_s=settings.drain_s, write_timeout_s=settings.write_timeout_s).run()
+    return DrainingServer(config, app, drain_s=settings.drain_s, write_timeout_s=settings.write_timeout_s)
 
 
 def _drop_stuck_readers(listening: socket.socket, *, after_s: float) -> None:

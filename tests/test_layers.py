@@ -24,7 +24,7 @@ LAYERS = (
     "transports telemetry",
     "client collector evaluation parts terminal notebook",
     "pipeline",
-    "app chat deploy exam serving",
+    "app chat deploy exam load serving",
     "scoreboard",
     "cli",
 )

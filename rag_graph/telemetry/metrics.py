@@ -93,7 +93,9 @@ class Metrics:
         self.active = self._gauge("rag_runs_active", "Runs that go on.")
         self.waiting = self._gauge("rag_runs_waiting", "Questions that wait for their run to start.")
         self.readers = self._gauge("rag_readers", "Readers that follow a run.")
-        if SHARED_DIR not in os.environ:
+        if SHARED_DIR in os.environ:
+            Gauge("rag_worker", "The processes of this server.", multiprocess_mode="liveall", registry=registry).set(1)
+        else:
             ProcessCollector(registry=registry)
 
     def watch(self, run_id: str, *, mode: Mode, attempt: int) -> Watch:  # noqa: ARG002 - metrics name no run

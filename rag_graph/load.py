@@ -1,0 +1,172 @@
+"""How a running server feels under load: first tokens, gaps between tokens, throughput, and a picture of them."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import httpx
+from httpx_sse import EventSource, SSEError
+from rich.console import Console
+from rich.table import Table
+
+from rag_graph.errors import ServerUnreachable
+
+QUESTIONS = ("What is this library about?",)
+BLOCKS = "▁▂▃▄▅▆▇█"
+BARS = 32
+_HEADERS = {"accept": "text/event-stream"}
+
+
+@dataclass
+class Stream:
+    """What one reader saw, in seconds; without an `error`, `ended` is when the last event came."""
+
+    first_event: float = 0.0
+    first_token: float = 0.0
+    gaps: list[float] = field(default_factory=list)
+    pieces: int = 0
+    chars: int = 0
+    total: float = 0.0
+    error: str = ""
+    last_piece: float = 0.0
+
+
+@dataclass
+class Load:
+    """What all readers saw."""
+
+    streams: list[Stream]
+    seconds: float
+
+    @property
+    def whole(self) -> list[Stream]:
+        return [stream for stream in self.streams if not stream.error]
+
+    def measured(self) -> dict[str, list[float]]:
+        """Each measure with its values, in seconds."""
+        return {
+            "first event": [stream.first_event for stream in self.whole],
+            "first token": [stream.first_token for stream in self.whole if stream.first_token],
+            "gap between tokens": [gap for stream in self.whole for gap in stream.gaps],
+            "whole answer": [stream.total for stream in self.whole],
+        }
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything a report needs, in milliseconds."""
+        percentiles = {
+            name: {f"p{rank}": round(percentile(values, rank) * 1000, 2) for rank in (50, 90, 95, 99, 100)}
+            for name, values in self.measured().items()
+            if values
+        }
+        return {
+            "streams": len(self.streams),
+            "failed": len(self.streams) - len(self.whole),
+            "seconds": round(self.seconds, 3),
+            "pieces_per_second": round(sum(stream.pieces for stream in self.whole) / self.seconds, 1),
+            "milliseconds": percentiles,
+        }
+
+
+async def measure(
+    url: str, *, streams: int, at_once: int, key: str = "", questions: Sequence[str] = QUESTIONS, deep: bool = False
+) -> Load:
+    """Ask so many questions, at most `at_once` at a time. Raises `ServerUnreachable` when nothing answers."""
+    headers = {**_HEADERS, **({"authorization": f"Bearer {key}"} if key else {})}
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=at_once)
+    places = asyncio.Semaphore(at_once)
+
+    async def ask(client: httpx.AsyncClient, number: int) -> Stream:
+        async with places:
+            body = {"question": questions[number % len(questions)], "mode": "deep" if deep else "fast"}
+            return await _read(client, body)
+
+    async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=120) as client:
+        try:
+            await client.get("/health")
+        except httpx.HTTPError as exc:
+            raise ServerUnreachable(f"Nothing answers at {url}: start the server, or correct the address.") from exc
+        began = perf_counter()
+        seen = await asyncio.gather(*(ask(client, number) for number in range(streams)))
+        return Load(list(seen), perf_counter() - began)
+
+
+async def _read(client: httpx.AsyncClient, body: dict[str, str]) -> Stream:
+    stream = Stream()
+    began = perf_counter()
+    try:
+        async with client.stream("POST", "/query", json=body) as response:
+            if response.status_code != httpx.codes.OK:
+                stream.error = f"HTTP {response.status_code}"
+                return stream
+            async for name, data in _events(response):
+                _note(stream, name, data, perf_counter() - began)
+    except (httpx.HTTPError, SSEError) as exc:
+        stream.error = type(exc).__name__
+    stream.total = perf_counter() - began
+    return stream
+
+
+async def _events(response: httpx.Response) -> AsyncGenerator[tuple[str, str]]:
+    async for event in EventSource(response).aiter_sse():
+        yield event.event, event.data
+
+
+def _note(stream: Stream, name: str, data: str, at: float) -> None:
+    stream.first_event = stream.first_event or at
+    match name:
+        case "answer_started":
+            stream.last_piece = 0.0
+        case "answer_delta":
+            if stream.last_piece:
+                stream.gaps.append(at - stream.last_piece)
+            stream.first_token = stream.first_token or at
+            stream.last_piece = at
+            stream.pieces += 1
+            stream.chars += len(json.loads(data)["delta"])
+        case "run_failed" | "run_cancelled":
+            stream.error = name
+        case _:
+            pass
+
+
+def percentile(values: Sequence[float], rank: float) -> float:
+    """The value that `rank` percent of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * rank / 100))]
+
+
+def sparkline(values: Sequence[float], bars: int = BARS) -> str:
+    """How the values are spread from the least to the greatest, a bar for each equal step."""
+    least, greatest = min(values), max(values)
+    step = (greatest - least) / bars or 1.0
+    counts = [0] * bars
+    for value in values:
+        counts[min(bars - 1, int((value - least) / step))] += 1
+    highest = max(counts)
+    return "".join(BLOCKS[-(-count * (len(BLOCKS) - 1) // highest)] if count else " " for count in counts)
+
+
+def picture(load: Load) -> Table:
+    """The measures as a table, each with its spread."""
+    table = Table("in ms", "p50", "p90", "p99", "greatest", "from least to greatest", box=None)
+    for name, values in load.measured().items():
+        if values:
+            cells = (f"{percentile(values, rank) * 1000:.1f}" for rank in (50, 90, 99, 100))
+            table.add_row(name, *cells, sparkline(values))
+    return table
+
+
+def report(load: Load, console: Console) -> None:
+    told = load.as_dict()
+    console.print(picture(load))
+    console.print(
+        f"{told['streams']} streams in {told['seconds']:.1f} s, {told['failed']} failed; "
+        f"{told['pieces_per_second']:.0f} pieces of text a second.",
+        highlight=False,
+    )
+    errors = sorted({stream.error for stream in load.streams if stream.error})
+    if errors:
+        console.print(f"Failures: {', '.join(errors)}.", highlight=False)
