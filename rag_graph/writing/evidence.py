@@ -83,7 +83,7 @@ class EvidenceWriter:
         await page.end_phrase(evidence)
 
     async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:
-        """Refine when a sentence of the new passages lets the model name something that it does say."""
+        """Refine when better or new sentences let the model name something else, which they do say."""
         drafted, best = await asyncio.to_thread(self._choose, assignment)
         added = _added(drafted, best)
         if not added or (drafted and best[0].score < drafted[0].score - MOST_LOSS):
@@ -92,8 +92,10 @@ class EvidenceWriter:
         if self.model is None:
             return Verdict(refine=True, reason=f"{names} bears on the question")
         phrase = await self._phrase(best, assignment, tell, config)
-        if not _where_held(phrase, added, ()) or _as_words(phrase).search(assignment.question):
+        if not _where_held(phrase, best, ()) or _as_words(phrase).search(assignment.question):
             return Verdict(refine=False, reason=f"{names} was looked at and gives no answer")
+        if phrase.casefold() == short_answer(assignment.draft).casefold():
+            return Verdict(refine=False, reason=f"{names} leads to the same answer")
         return Verdict(refine=True, reason=f"{names} says “{phrase}”")
 
     async def _phrase(
@@ -114,11 +116,13 @@ class EvidenceWriter:
         return "".join(said).strip(" .")
 
     def _choose(self, assignment: Assignment) -> tuple[tuple[Quote, ...], tuple[Quote, ...]]:
-        """What the draft quotes, and the best pair with something new, by the same measure."""
+        """What the draft quotes, and the best pair; where these are the same, the best pair with something new."""
         choice = QuoteChoice(assignment.question, assignment.passages, self.embedder)
         drafted = choice.best(lambda quote: _as_quoted(quote) in assignment.draft)
-        new = assignment.new_passages
-        return drafted, choice.best(having=lambda quote: not drafted or not new or quote.passage.number in new)
+        best = choice.best()
+        if drafted and not _added(drafted, best):
+            best = choice.best(having=lambda quote: quote.passage.number in assignment.new_passages) or best
+        return drafted, best
 
 
 def _added(drafted: Sequence[Quote], best: Sequence[Quote]) -> list[Quote]:

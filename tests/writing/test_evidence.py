@@ -108,7 +108,7 @@ async def test_a_draft_with_the_best_evidence_stands(writer: EvidenceWriter, pag
         )
         verdict = await writer.review(later, page.tell, CONFIG)
     assert not verdict.refine
-    assert verdict.reason == "“Hill” [3] was looked at and gives no answer"
+    assert verdict.reason == "“Hill” [3] leads to the same answer"
 
 
 async def test_without_a_model_the_quotes_stand_alone(embedder: LocalEmbedder, page: Page) -> None:
