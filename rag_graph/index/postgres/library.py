@@ -265,10 +265,10 @@ class PostgresView:
 
 _NEAREST = """
 SELECT asked.place::int4, near.passage, near.score
-FROM unnest(%(asked)s::text[]) WITH ORDINALITY asked (vector, place)
+FROM unnest(%(asked)s::text[]::halfvec[]) WITH ORDINALITY asked (vector, place)
 CROSS JOIN LATERAL (
-    SELECT v.passage, -(v.embedding <#> asked.vector::halfvec) AS score
-    FROM {vectors} v {only} ORDER BY (v.embedding <#> asked.vector::halfvec) {exactly} LIMIT %(limit)s
+    SELECT v.passage, -(v.embedding <#> asked.vector) AS score
+    FROM {vectors} v {only} ORDER BY (v.embedding <#> asked.vector) {exactly} LIMIT %(limit)s
 ) near
 """
 
