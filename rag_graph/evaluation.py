@@ -84,7 +84,7 @@ class Estimate:
 def load_dataset(folder: Path) -> Dataset:
     """Read a dataset; questions without evidence are left out."""
     try:
-        evidence = _evidence(folder / "qrels.tsv")
+        evidence = _evidence(_qrels(folder))
         lines = (folder / "queries.jsonl").read_text("utf-8").splitlines()
         questions = [_question(json.loads(line), evidence) for line in lines if line.strip()]
     except FileNotFoundError as exc:
@@ -166,6 +166,12 @@ def score_answer(answer: str, right: Sequence[str]) -> AnswerScore:
 def citation_precision(cited: Sequence[str], evidence: Collection[str]) -> float | None:
     """The share of cited documents that hold evidence; None when nothing was cited."""
     return sum(name in evidence for name in cited) / len(cited) if cited else None
+
+
+def _qrels(folder: Path) -> Path:
+    """BEIR itself keeps a file for each split in a folder."""
+    split = folder / "qrels" / "test.tsv"
+    return split if split.is_file() else folder / "qrels.tsv"
 
 
 def _evidence(path: Path) -> dict[str, set[str]]:

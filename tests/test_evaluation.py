@@ -37,6 +37,12 @@ def test_a_dataset_has_its_questions_with_evidence_and_answers(folder: Path) -> 
     assert question.answers == ("Oslo", "Christiania")
 
 
+def test_judgements_may_be_those_of_the_test_split(folder: Path) -> None:
+    (folder / "qrels").mkdir()
+    (folder / "qrels.tsv").rename(folder / "qrels" / "test.tsv")
+    assert len(load_dataset(folder).questions) == 1
+
+
 @pytest.mark.parametrize("broken", ["{", '{"text": "no id"}', "[]"])
 def test_a_folder_that_is_no_dataset_is_refused(folder: Path, broken: str) -> None:
     (folder / "queries.jsonl").write_text(broken)

@@ -60,7 +60,7 @@ def main() -> None:
     given = parser.parse_args()
     embedder = RememberingEmbedder()
     table = Table("store", "tier", *COLUMNS, "ms p50", "p95", "built, s", title=given.dataset)
-    with tempfile.TemporaryDirectory() as folder, running_postgres(Path(folder)) as url:
+    with tempfile.TemporaryDirectory() as folder, running_postgres() as url:
         for name, place in (("embedded", EmbeddedPlace(Path(folder) / "index")), ("PostgreSQL", PostgresPlace(url))):
             started = time.perf_counter()
             paths = [DATA / given.dataset / "corpus.jsonl", DATA / "distractors" / "corpus.jsonl"]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import anyio
 import psycopg
@@ -15,15 +16,18 @@ from rag_graph.events import AnswerReset, AnswerStarted, Event, StepStarted
 from rag_graph.graph.build import build_graph
 from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.stream import stream_events
+from rag_graph.index import index_paths
 from rag_graph.models.openai_chat import ReasoningChatOpenAI, open_chat_model
 from rag_graph.models.replies import Replier
-from rag_graph.pipeline import executing
+from rag_graph.parts import choose_embedder, choose_place
+from rag_graph.pipeline import executing, open_pipeline
 from rag_graph.query import Filters, Query
 from rag_graph.research import WiderSearch
 from rag_graph.runs.checkpoints import forget, open_checkpoints
 from rag_graph.runs.log import stop
 from rag_graph.runs.redis import RedisRunLog
 from rag_graph.runs.runner import Runner
+from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript
 from rag_graph.writing.condensing import PrecedingQuestion
 from rag_graph.writing.prompted import PromptedWriter
@@ -56,8 +60,8 @@ class Tiers:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as url:
+def postgres_url() -> Iterator[str]:
+    with running_postgres() as url:
         yield url
 
 
@@ -69,7 +73,6 @@ def database(postgres_url: str) -> str:
 @pytest.fixture
 def upstream() -> Iterator[Upstream]:
     with Upstream(otherwise="KEEP: nothing new.") as upstream:
-        upstream.say("Anna Berg built it [1].")
         yield upstream
 
 
@@ -125,6 +128,7 @@ def saved(database: str, node: str) -> bool:
 async def test_a_finished_draft_is_not_written_again_by_the_heir(
     open_redis_log: OpenRedisLog, database: str, upstream: Upstream
 ) -> None:
+    upstream.say("Anna Berg built it [1].")
     slow, quick = Tiers(), Tiers()
     quick.gate.set()
     logs = [open_redis_log(lease_s=LEASE_S) for _ in range(2)]
@@ -159,7 +163,8 @@ async def test_a_finished_draft_is_not_written_again_by_the_heir(
 async def test_a_graph_that_remembers_more_than_was_told_begins_anew(
     open_redis_log: OpenRedisLog, database: str, upstream: Upstream
 ) -> None:
-    upstream.say("Anna Berg built it [1].")
+    for _ in range(2):
+        upstream.say("Anna Berg built it [1].")
     slow = Tiers()
     graph_log = open_redis_log(lease_s=60)
     with anyio.fail_after(20):
@@ -178,3 +183,32 @@ async def test_a_graph_that_remembers_more_than_was_told_begins_anew(
         await model.aclose()
     assert transcript.answers[1].content.startswith("Anna Berg built it")
     assert transcript.answer == transcript.answers[1].content
+
+
+async def test_servers_with_both_urls_keep_checkpoints_while_a_run_goes_on(
+    redis_url: str, database: str, upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"REDIS_URL": redis_url, "POSTGRES_URL": database, "DATA_DIR": str(tmp_path)}
+    models = {f"{part}_{name}": value for part in ("CHAT", "EMBEDDING") for name, value in of(upstream).items()}
+    for name, value in (given | models).items():
+        monkeypatch.setenv(f"RAG_{name}", value)
+    settings = Settings.load()
+    (tmp_path / "tower.md").write_text("Anna Berg built the tower in 1889.")
+    await asyncio.to_thread(
+        index_paths, choose_place(settings), [tmp_path / "tower.md"], embedder=choose_embedder(settings)
+    )
+    script = upstream.say(["Anna ", "Berg [1]."], hold_after=1)
+    with anyio.fail_after(20):
+        async with open_pipeline(settings) as pipeline:
+            run_id = (await pipeline.runner.start(QUERY, caller="me")).run_id
+            await until(pipeline.runner, run_id, "answer_delta")
+            while not await asyncio.to_thread(saved, database, "fast_passages"):
+                pass
+            script.release()
+            events = await read(pipeline.runner, run_id)
+    assert events[-1].type == "run_finished"
+    assert not await asyncio.to_thread(saved, database, "fast_passages")
+
+
+def of(upstream: Upstream) -> dict[str, str]:
+    return {"BASE_URL": upstream.base_url, "MODEL": "scripted"}
