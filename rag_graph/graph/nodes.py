@@ -19,6 +19,7 @@ from rag_graph.events import (
     AnswerStarted,
     Decided,
     Event,
+    NumberedPassage,
     PassagesRetrieved,
 )
 from rag_graph.graph.judgement import Bearing, bearing_on, in_words
@@ -72,24 +73,25 @@ class Nodes:
     async def fast_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Find a few passages in milliseconds."""
         step = self._step("fast_retrieve", state, writer, config)
-        update = State()
+        passages: list[NumberedPassage] = []
+        failure = ""
         async with step.told("Searching the documents"):
             try:
                 hits = await self.fast.retrieve(state["search"], top_k=FAST_TOP_K, filters=state["filters"])
-                update["fast_passages"] = numbered(hits)
+                passages = numbered(hits)
             except RetrievalFailed as exc:
+                failure = str(exc)
                 await step.warn(exc, "the draft is skipped and the deeper search goes on")
-            passages = update.get("fast_passages", [])
             await step.tell(PassagesRetrieved(stage="fast", passages=tuple(passages)))
             step.outcome = f"Found {counted(passages)}"
         if passages:
             await step.narrate(f"Reading {counted(passages)}: {titles(passages)}.")
-        return {**update, "timings": step.timings}
+        return State(fast_passages=passages, draft_failure=failure, timings=step.timings)
 
     async def draft(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Write version 1 from the first passages."""
-        if "fast_passages" not in state:
-            return State(draft="", draft_failure="the first search failed")
+        if state["draft_failure"]:
+            return State(draft="", draft_citations=[])
         passages = state["fast_passages"]
         step = self._step("draft", state, writer, config)
         written = Transcript()
@@ -117,7 +119,7 @@ class Nodes:
     async def deep_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Gather the better evidence, while the draft is written."""
         step = self._step("deep_retrieve", state, writer, config)
-        first = state.get("fast_passages", [])
+        first = state["fast_passages"]
         passages = first
         inquiry = Inquiry(
             question=state["search"], filters=state["filters"], known=tuple(first), history=tuple(state["history"])
@@ -126,7 +128,7 @@ class Nodes:
             try:
                 passages = await self.researchers[state["mode"]].research(inquiry, step, config)
             except (RetrievalFailed, ModelError) as exc:
-                if "fast_passages" not in state:
+                if state["draft_failure"]:
                     raise
                 await step.warn(exc, "the draft stands on the first passages")
             step.outcome = f"Gathered {counted(passages)}, {len(passages) - len(first)} of them new"
@@ -135,7 +137,7 @@ class Nodes:
     async def decide(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Say whether the better evidence changes the draft, and why."""
         step = self._step("decide", state, writer, config)
-        known = {passage.number for passage in state.get("fast_passages", [])}
+        known = {passage.number for passage in state["fast_passages"]}
         new = tuple(sorted(p.number for p in state["documents"] if p.number not in known))
         async with step.told("Comparing the draft with what was found since"):
             bearings = self._bearings(state, new)
@@ -170,7 +172,7 @@ class Nodes:
             try:
                 await self.refiners[state["mode"]].write(assignment, tell, config)
             except ModelError as exc:
-                if "draft_failure" in state:
+                if state["draft_failure"]:
                     raise
                 reason = "the refinement broke off, so the draft stands"
                 await step.warn(exc, reason)
@@ -195,7 +197,7 @@ class Nodes:
         that would only write again is asked whether it would write something else, if anything new bears on the
         question at all.
         """
-        if "draft_failure" in state:
+        if state["draft_failure"]:
             return Verdict(refine=True, reason="the draft could not be written"), False
         documents = state["documents"]
         if documents and self.refiners[state["mode"]] is not self.drafter:
@@ -222,7 +224,7 @@ class Nodes:
             version=1 if drafting else 2,
             step=step.name,
             history=tuple(state["history"]),
-            draft="" if drafting or "draft_failure" in state else state["draft"],
+            draft="" if drafting or state["draft_failure"] else state["draft"],
             new_passages=new_passages,
         )
 

@@ -30,6 +30,7 @@ class State(TypedDict, total=False):
     draft: str
     draft_citations: list[Citation]
     draft_failure: str
+    """Why there is no whole draft; empty when there is one."""
     decision: Decided
     bearing: tuple[int, ...]
     answer: str

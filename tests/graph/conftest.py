@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from langchain_core.language_models import BaseChatModel
+from langgraph.checkpoint.memory import InMemorySaver
 
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.nodes import Nodes
@@ -42,7 +43,12 @@ async def graph(upstream: Upstream, fast: FixedRetriever, deep: FixedRetriever) 
 
 
 def graph_over(
-    model: BaseChatModel, fast: FixedRetriever, deep: FixedRetriever, *, fallback: BaseChatModel | None = None
+    model: BaseChatModel,
+    fast: FixedRetriever,
+    deep: FixedRetriever,
+    *,
+    fallback: BaseChatModel | None = None,
+    checkpointer: InMemorySaver | None = None,
 ) -> RagGraph:
     replier = Replier(model, fallback, stall_timeout_s=0.5, first_token_timeout_s=2)
     writer = PromptedWriter(replier, context_tokens=8_000)
@@ -53,4 +59,4 @@ def graph_over(
         refiners={"fast": writer, "deep": writer},
         condenser=PromptedCondenser(replier, context_tokens=8_000),
     )
-    return build_graph(nodes)
+    return build_graph(nodes, checkpointer=checkpointer)

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from anyio import fail_after
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
 
 from rag_graph.events import (
     AnswerDelta,
@@ -24,10 +26,11 @@ from rag_graph.events import (
 )
 from rag_graph.graph.build import RagGraph
 from rag_graph.graph.stream import stream_events
+from rag_graph.models.openai_chat import open_chat_model
 from rag_graph.query import Query, Turn
 from rag_graph.transcript import Transcript
 from tests.fakes import FixedRetriever
-from tests.graph.conftest import BRIDGE, TOWER
+from tests.graph.conftest import BRIDGE, TOWER, graph_over
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
@@ -285,3 +288,21 @@ async def test_prompts_of_a_run_begin_alike(graph: RagGraph, upstream: Upstream)
     assert reviewed[-1]["content"].startswith(shared)
     assert refined[-1]["content"].startswith(shared)
     assert drafted[:-1] == reviewed[:-1] == refined[:-1]
+
+
+async def test_a_failure_of_one_turn_is_forgotten_in_the_next_of_its_thread(
+    upstream: Upstream, fast: FixedRetriever, deep: FixedRetriever
+) -> None:
+    model = open_chat_model(upstream.base_url, "key", "scripted")
+    graph = graph_over(model, fast, deep, checkpointer=InMemorySaver())
+    thread = RunnableConfig(configurable={"thread_id": "one"})
+    upstream.fail(status=401)
+    upstream.say("It is tall [1].")
+    first = await graph.ainvoke(AS_JSON, thread)
+    upstream.say("The tower is 300 metres tall [1].")
+    upstream.say("KEEP: fine")
+    second = await graph.ainvoke(AS_JSON, thread)
+    await model.aclose()
+    assert first["answer"] == "It is tall [1]."
+    assert second["decision"].decision == "keep"
+    assert second["answer"] == "The tower is 300 metres tall [1]."
