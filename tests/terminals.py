@@ -79,9 +79,9 @@ class Terminal:
         """Ctrl-C, which every process at the terminal is told of."""
         os.killpg(self.process.pid, signal.SIGINT)
 
-    def wait_for(self, words: str) -> None:
+    def wait_for(self, words: str, *, times: int = 1) -> None:
         give_up_at = time.monotonic() + WITHIN_S
-        while words not in self.text:
+        while self.text.count(words) < times:
             assert time.monotonic() < give_up_at, f"{words!r} did not appear:\n{self.text}"
             self._read()
 

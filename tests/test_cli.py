@@ -101,13 +101,15 @@ def test_a_model_that_cannot_be_reached_is_one_line_that_names_its_setting(tower
 def test_a_long_answer_leaves_no_doubled_text_on_a_small_terminal(
     scripted: dict[str, str], upstream: Upstream, more_towers: Path
 ) -> None:
-    paragraphs = [f"Paragraph {number}: {ANSWER} It is told here again." for number in range(1, 31)]
+    parts = [f"Part {number:02}" for number in range(1, 21)]
     upstream.say("REFINE: more is known", when=REVIEWED)
-    upstream.otherwise = Script(content=tokens("\n\n".join(paragraphs)), thinking=tokens("Let me think. " * 100))
+    upstream.otherwise = Script(
+        content=tokens("\n\n".join(f"## {part}\n\n{ANSWER}" for part in parts)), thinking=tokens("Let me think. " * 100)
+    )
     with Terminal("ask", QUESTION, settings={**scripted, "RAG_DATA_DIR": str(more_towers)}) as terminal:
         assert terminal.wait() == 0
     assert terminal.text.count("Refined: more is known") == 1
-    assert [terminal.text.count(f"Paragraph {number}:") for number in range(1, 31)] == [1] * 30
+    assert [terminal.text.count(part) for part in parts] == [1] * len(parts)
     assert "Let me think." not in terminal.text
     assert "[1] Eiffel Tower  documents/eiffel.md:3" in terminal.text
 
@@ -154,31 +156,31 @@ def test_ctrl_c_stops_the_run_and_says_so(scripted: dict[str, str], upstream: Up
 def test_a_conversation_is_answered_in_its_own_light(scripted: dict[str, str], upstream: Upstream) -> None:
     upstream.say("When did the Eiffel Tower open?", when="Last question: When did it open?")
     with Terminal("chat", settings=scripted) as terminal:
-        terminal.wait_for("\n> ")
+        terminal.wait_for("\n>")
         terminal.type(f"\n{QUESTION}\n")
-        terminal.wait_for("eiffel.md:3\n> ")
+        terminal.wait_for("eiffel.md:3\n>")
         terminal.type("When did it open?\n")
-        until_asked(terminal, upstream, "Question: When did the Eiffel Tower open?")
+        terminal.wait_for("eiffel.md:3\n>", times=2)
         terminal.type("/deep\n")
-        terminal.wait_for("\ndeep> ")
+        terminal.wait_for("\ndeep>")
         terminal.type("/nonsense\n/quit\n")
         assert terminal.wait() == 0
     assert "There is no /nonsense." in terminal.text
-    assert upstream.chats[0].body["messages"][-1]["content"].count(QUESTION) == 1
+    assert any("Question: When did the Eiffel Tower open?" in str(chat.body) for chat in upstream.chats)
 
 
 def test_ctrl_c_ends_an_answer_and_ctrl_d_the_conversation(scripted: dict[str, str], upstream: Upstream) -> None:
     held = upstream.say("The tower was built by many hands.", hold_after=4)
     with Terminal("chat", settings=scripted) as terminal:
-        terminal.wait_for("\n> ")
+        terminal.wait_for("\n>")
         terminal.type(f"{QUESTION}\n")
         until(held.reached.is_set, within_s=WITHIN_S)
         terminal.wait_for("The tower was")
         terminal.interrupt()
-        terminal.wait_for("Stopped.\n> ")
+        terminal.wait_for("Stopped.\n>")
         assert upstream.chats[0].wait_closed()
         terminal.type(f"{QUESTION}\n")
-        terminal.wait_for("eiffel.md:3\n> ")
+        terminal.wait_for("eiffel.md:3\n>")
         terminal.type("\x04")
         assert terminal.wait() == 0
     assert "Traceback" not in terminal.text
@@ -242,12 +244,6 @@ def is_ready(http: httpx.Client) -> bool:
         return http.get("/health").is_success
     except httpx.TransportError:
         return False
-
-
-def until_asked(terminal: Terminal, upstream: Upstream, words: str) -> None:
-    """Follow the terminal until the model was asked this and the answer is there."""
-    terminal.wait_for("Drafting")
-    until(lambda: any(words in str(chat.body) for chat in upstream.chats), within_s=WITHIN_S)
 
 
 def children(pid: int) -> list[psutil.Process]:
