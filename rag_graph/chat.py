@@ -109,7 +109,7 @@ class Conversation:
             return None
 
     def _remark(self, sentence: str) -> None:
-        self.remarks.print(Text(sentence, style="dim"), soft_wrap=True)
+        self.remarks.print(Text(sentence, style="dim"), soft_wrap=not self.remarks.is_terminal)
 
 
 def _read_line(prompt: str) -> str | None:

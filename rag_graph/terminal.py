@@ -1,6 +1,7 @@
 """A run in the terminal: status and thinking while it works, the draft, what replaces it, and numbered sources."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from rag_graph.transcript import Transcript
 THINKING_LINES = 6
 FRAMES_PER_SECOND = 12
 INDENT = (0, 0, 0, 4)
+_MARKER = re.compile(r"\s*\[\d+\]")
 _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
@@ -117,7 +119,7 @@ def _print_sources(cited: list[Source], answer: str, console: Console) -> None:
     if not cited:
         return
     console.print(Text("\nSources", style="bold"))
-    known = " ".join(answer.split())
+    known = " ".join(_MARKER.sub("", answer).split())
     for source in cited:
         where = Text.assemble(
             (f"[{source.marker}] ", "bold"), f"{_inert(source.title)}  ", (_inert(source.place), "cyan")
