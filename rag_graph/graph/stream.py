@@ -3,7 +3,6 @@
 import asyncio
 import copy
 import logging
-import math
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -141,7 +140,12 @@ async def _told(
     running = graph.ainvoke(question, RunnableConfig(**{**config, "configurable": configurable}))
     task = asyncio.create_task(running, name=f"run {configurable['thread_id']}")
     task.add_done_callback(lambda _: wake.set())
-    alarm = asyncio.get_running_loop().call_later(budget.max_s, wake.set) if budget else None
+
+    def time_is_up() -> None:
+        spent.time_is_up = True
+        wake.set()
+
+    alarm = asyncio.get_running_loop().call_later(budget.max_s, time_is_up) if budget else None
     try:
         while not task.done() or arrived:
             await wake.wait()
@@ -166,12 +170,12 @@ class _Spent:
 
     def __init__(self, budget: Budget | None) -> None:
         self._budget = budget
-        self._ends_at = monotonic() + budget.max_s if budget else math.inf
+        self.time_is_up = False
         self._tokens = 0
         self._chars = 0
 
     def check_time(self) -> None:
-        if monotonic() >= self._ends_at:
+        if self.time_is_up:
             raise _BudgetSpent
 
     def count(self, event: Event) -> None:
