@@ -22,7 +22,11 @@ def running_postgres() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
         server = pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
         try:
-            yield server.get_uri()
+            url = server.get_uri()
+            with psycopg.connect(url, autocommit=True) as db:
+                db.execute("ALTER SYSTEM SET fsync = off")  # nothing here outlives the tests
+                db.execute("SELECT pg_reload_conf()")
+            yield url
         finally:
             server.cleanup()
 
