@@ -1,7 +1,9 @@
 """A writer for any chat model: asked to cite by number, read as it streams, its citations checked on the way."""
 
 import asyncio
+import re
 from dataclasses import dataclass
+from textwrap import shorten
 
 from langchain_core.runnables import RunnableConfig
 
@@ -11,6 +13,9 @@ from rag_graph.models.replies import Content, Piece, Replier, Restarted, Thinkin
 from rag_graph.writing.contract import Assignment, Tell, Verdict
 from rag_graph.writing.prompts import Prompt, answer_prompt, review_prompt
 from rag_graph.writing.telling import ThinkingSpan, usage
+
+LONGEST_REASON_CHARS = 200
+_VERDICT = re.compile(r"\b(?P<word>KEEP|REFINE)\b[\s*`]*:?(?P<reason>[^\n]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,12 @@ class PromptedWriter:
 
 
 def _verdict(reply: str) -> Verdict:
-    word, _, reason = reply.strip().partition(":")
-    refine = word.strip(" *`\n").upper() != "KEEP"
+    """Read the one line that was asked for; a model that says anything else would rather write."""
+    said = _VERDICT.search(reply)
+    refine = said is None or said["word"].upper() == "REFINE"
+    reason = shorten(said["reason"].strip(" *`"), LONGEST_REASON_CHARS, placeholder=" …") if said else ""
     fallback = "the new passages change the answer" if refine else "the new passages agree with the draft"
-    return Verdict(refine, reason.strip(" `\n") or fallback)
+    return Verdict(refine, reason or fallback)
 
 
 async def _tell_what_was_dropped(prompt: Prompt, step: str, tell: Tell) -> None:

@@ -1,0 +1,26 @@
+"""How the verdict of a chat model is read."""
+
+import pytest
+
+from rag_graph.writing.contract import Verdict
+from rag_graph.writing.prompted import LONGEST_REASON_CHARS, _verdict
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("KEEP: the draft says so already", Verdict(refine=False, reason="the draft says so already")),
+        ("**REFINE**: the year is 1931", Verdict(refine=True, reason="the year is 1931")),
+        ("Verdict: keep\nbecause it agrees", Verdict(refine=False, reason="because it agrees")),
+        ("refine", Verdict(refine=True, reason="the new passages change the answer")),
+        ("The bridge was opened in 1931.", Verdict(refine=True, reason="the new passages change the answer")),
+    ],
+)
+def test_a_verdict_is_read_however_it_is_wrapped(reply: str, verdict: Verdict) -> None:
+    assert _verdict(reply) == verdict
+
+
+def test_a_rambling_reason_is_cut_to_a_sentence_that_can_be_shown() -> None:
+    reason = _verdict("REFINE: " + "and another thing " * 100).reason
+    assert len(reason) <= LONGEST_REASON_CHARS
+    assert reason.endswith("…")
