@@ -31,7 +31,7 @@ def test_every_event_is_described() -> None:
 
 
 def test_every_documented_route_is_named() -> None:
-    app = create_app(Settings(_env_file=None))  # type: ignore[call-arg]  # pydantic-settings takes it
+    app = create_app(Settings(_env_file=None))
     paths = {path for path in app.openapi()["paths"] if not path.startswith(("/rag", "/chat"))}
     plain = {re.sub(r"\{[a-z_]+\}", "{id}", path) for path in paths} - {"/v1/models/{id}"}
     assert not {path for path in plain if path not in README}

@@ -26,7 +26,7 @@ towers, upstream = _towers, _upstream
 
 def test_workers_without_redis_are_refused_with_what_to_set() -> None:
     with pytest.raises(SettingsError, match="RAG_REDIS_URL"):
-        serve_workers(Settings(_env_file=None), 2)  # type: ignore[call-arg]  # pydantic-settings takes it
+        serve_workers(Settings(_env_file=None), 2)
 
 
 @pytest.fixture

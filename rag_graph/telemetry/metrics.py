@@ -14,7 +14,7 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector  # type: ignore[attr-defined]  # it is exported
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from rag_graph.events import (
     AnswerDelta,

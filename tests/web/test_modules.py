@@ -17,7 +17,5 @@ def test_the_modules_pass_their_own_tests(suite: str) -> None:
         if os.environ.get("CI") == "true":
             pytest.fail("node is needed in CI")
         pytest.skip("node is not installed")
-    run = subprocess.run(
-        [node, "--test", suite], cwd=HERE, capture_output=True, text=True, timeout=60, check=False
-    )
+    run = subprocess.run([node, "--test", suite], cwd=HERE, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
