@@ -2,7 +2,7 @@
 
 python -m tests.benchmarks.refinement CACHE [--set hotpotqa --set musique] [--mode fast|deep] [--limit 10] [--show]
 
-The shared sets are looked for in RAG_SHARED_DATA; each is indexed once, with the distractors, into CACHE. The
+The shared sets are looked for in SHARED_DATA; each is indexed once, with the distractors, into CACHE. The
 models are those of the settings, so the embedded ones unless `RAG_CHAT_…` says otherwise.
 """
 
@@ -27,7 +27,7 @@ from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript, Written
 from rag_graph.writing.evidence import short_answer
 
-DATA = Path(os.environ.get("RAG_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SETS = ("hotpotqa", "musique")
 
 

@@ -20,7 +20,7 @@ from rag_graph.index import Library, index_paths
 from rag_graph.models.local_embedder import LocalEmbedder
 from rag_graph.retrieval import DEEP, FAST, HybridRetriever, Stages
 
-DATA = Path(os.environ.get("RAG_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SETS = ("hotpotqa", "musique")
 COLUMNS = ("recall@2", "recall@3", "recall@5", "recall@10", "all_evidence@10", "hit@3", "ndcg@10", "mrr")
 

@@ -29,7 +29,7 @@ from rag_graph.models.embeddings import Vectors
 from rag_graph.models.local_embedder import LocalEmbedder
 from rag_graph.retrieval import DEEP, FAST, HybridRetriever, Stages
 
-DATA = Path(os.environ.get("RAG_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 TOPICS = 2_000
 QUESTIONS = 100
 _SYLLABLES = "ba ce di fo gu ha ki lo mu na pe ri so tu va we xi yo za bren clor dast fenn gril holm".split()  # noqa: SIM905

@@ -25,7 +25,7 @@ from rag_graph.models.local_embedder import LocalEmbedder
 from rag_graph.retrieval import DEEP, FAST, HybridRetriever
 from tests.postgres import running_postgres
 
-DATA = Path(os.environ.get("RAG_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 COLUMNS = ("recall@3", "recall@5", "recall@10", "all_evidence@10", "ndcg@10", "mrr")
 
 
