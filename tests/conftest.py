@@ -1,4 +1,12 @@
+import signal
+
 import pytest
+
+
+def pytest_configure() -> None:
+    """A shell that starts us in the background has Ctrl-C ignored, and whatever we start would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
