@@ -99,19 +99,14 @@ class _Search:
         self._question = question
 
     def hits(self, top_k: int) -> list[Hit]:
-        """The best; where everything fits among them, a second hop could find nothing more."""
         rankings = self._first_hop()
         first = fuse(rankings, size=self._view.size)
         scores, quotas = first, self._stages.quotas
-        if self._has_second_hop and self._view.size > top_k:
+        if self._stages.lexical_bridge or self._stages.dense_bridge or self._stages.links:
             scores = fuse([*rankings, *self._second_hop(first)], size=self._view.size)
         order = with_quotas(scores.ids[: top_k + _SPARE].tolist(), first.ids[:_SPARE].tolist(), quotas)
         found = dict(zip(scores.ids.tolist(), scores.scores.tolist(), strict=True))
         return [Hit(passage, found[passage.id]) for passage in self._view.passages(order[:top_k])]
-
-    @property
-    def _has_second_hop(self) -> bool:
-        return bool(self._stages.lexical_bridge or self._stages.dense_bridge or self._stages.links)
 
     def _first_hop(self) -> list[tuple[float, Ranking]]:
         parts = []
