@@ -9,7 +9,8 @@ from rag_graph.errors import SettingsError
 try:
     app = create_app()
 except SettingsError as exc:
-    sys.exit(f"rag_graph: {exc}")
+    sys.stderr.write(f"rag_graph: {exc}\n")
+    sys.exit(2)
 
 if __name__ == "__main__":
     serve()
