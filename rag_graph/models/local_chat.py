@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
+import openai
 from langchain_core.language_models.chat_models import agenerate_from_stream
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import Field, SecretStr
@@ -42,10 +43,14 @@ class LocalChatModel(ReasoningChatOpenAI):
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         server = cast("LocalServer", self.server)
         self.root_async_client.base_url = await server.url()
-        async with aclosing(cast("ChunkStream", super()._astream(*args, **kwargs))) as chunks:
-            async for chunk in chunks:
-                server.heard()
-                yield chunk
+        try:
+            async with aclosing(cast("ChunkStream", super()._astream(*args, **kwargs))) as chunks:
+                async for chunk in chunks:
+                    server.heard()
+                    yield chunk
+        except openai.APIConnectionError:
+            server.doubt()
+            raise
 
     async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
         kwargs.pop("stream", None)

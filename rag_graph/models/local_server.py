@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import math
 import secrets
 import subprocess
 import sys
@@ -74,6 +75,11 @@ class LocalServer:
         """Take what the child just sent for a sign of health: a busy one may be slow to answer when asked."""
         if child := self._child:
             child.healthy_at = time.monotonic()
+
+    def doubt(self) -> None:
+        """Ask the child whether it is well before it is used again: a killed one may not be known as dead yet."""
+        if child := self._child:
+            child.healthy_at = -math.inf
 
     @property
     def pid(self) -> int | None:
