@@ -22,8 +22,6 @@ from tests.upstream import Upstream
 
 DEPLOY = Path(rag_graph.__file__).parent / "deploy"
 WORDS = tuple(f"word{number} " for number in range(30))
-COMING = {"RAG_POSTGRES_URL"}
-"""Settings that the files may name before they are there."""
 NAME = re.compile(r"\bRAG_[A-Z_]+\b")
 METRIC = re.compile(r"\b(?:rag|process)_[a-z_]+")
 
@@ -47,7 +45,7 @@ def kubernetes(kind: str) -> Any:
 
 @pytest.mark.parametrize("name", ["Dockerfile", "compose.yaml", "nginx.conf", "rag-graph.service", "kubernetes.yaml"])
 def test_every_setting_that_is_named_exists(name: str) -> None:
-    assert set(NAME.findall((DEPLOY / name).read_text())) <= set(setting_names()) | COMING
+    assert set(NAME.findall((DEPLOY / name).read_text())) <= set(setting_names())
 
 
 def test_every_panel_of_the_dashboard_shows_metrics_that_are_there(server: Server) -> None:
