@@ -131,11 +131,6 @@ def summarise(scores: Sequence[RetrievalScore]) -> dict[str, Estimate]:
     }
 
 
-def summarise_answers(scores: Sequence[AnswerScore]) -> dict[str, Estimate]:
-    """Means by name: `f1`, `exact`, `contained`."""
-    return {name: estimate([getattr(score, name) for score in scores]) for name in ("f1", "exact", "contained")}
-
-
 def estimate(values: Sequence[float], *, percentile: float | None = None) -> Estimate:
     """The mean (or a percentile) of values, with its bootstrap interval; the same values give the same interval."""
     sample = np.array(values, dtype=np.float64)

@@ -1,8 +1,7 @@
 """How a running server feels under load: first tokens, gaps between tokens, throughput, and a picture of them."""
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -28,7 +27,6 @@ class Stream:
     first_token: float = 0.0
     gaps: list[float] = field(default_factory=list)
     pieces: int = 0
-    chars: int = 0
     total: float = 0.0
     error: str = ""
     last_piece: float = 0.0
@@ -101,20 +99,15 @@ async def _read(client: httpx.AsyncClient, body: dict[str, str]) -> Stream:
             if response.status_code != httpx.codes.OK:
                 stream.error = f"HTTP {response.status_code}"
                 return stream
-            async for name, data in _events(response):
-                _note(stream, name, data, perf_counter() - began)
+            async for event in EventSource(response).aiter_sse():
+                _note(stream, event.event, perf_counter() - began)
     except (httpx.HTTPError, SSEError) as exc:
         stream.error = type(exc).__name__
     stream.total = perf_counter() - began
     return stream
 
 
-async def _events(response: httpx.Response) -> AsyncGenerator[tuple[str, str]]:
-    async for event in EventSource(response).aiter_sse():
-        yield event.event, event.data
-
-
-def _note(stream: Stream, name: str, data: str, at: float) -> None:
+def _note(stream: Stream, name: str, at: float) -> None:
     stream.first_event = stream.first_event or at
     match name:
         case "answer_started":
@@ -125,7 +118,6 @@ def _note(stream: Stream, name: str, data: str, at: float) -> None:
             stream.first_token = stream.first_token or at
             stream.last_piece = at
             stream.pieces += 1
-            stream.chars += len(json.loads(data)["delta"])
         case "run_failed" | "run_cancelled":
             stream.error = name
         case _:
