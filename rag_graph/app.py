@@ -60,7 +60,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.pipeline = pipeline
             app.state.closing = asyncio.Event()
             with calm_collector():
-                yield
+                async with metrics.counting(lambda: pipeline.runner.waiting):
+                    yield
         if tracing is not None:
             tracing.close()
 
@@ -136,7 +137,7 @@ def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
     @app.get("/metrics", tags=["server"], response_class=PlainTextResponse)
     async def measurements(request: Request) -> Response:
         """Measurements in Prometheus' text format."""
-        metrics.waiting.set(_pipeline(request).runner.waiting)
+        metrics.count(waiting=_pipeline(request).runner.waiting)
         return Response(metrics.exposition(), media_type=CONTENT_TYPE)
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -50,6 +51,7 @@ def workers(redis_url: str, upstream: Upstream, towers: Path) -> Iterator[tuple[
         "RAG_REDIS_URL": redis_url,
         "RAG_LOG_LEVEL": "warning",
         "RAG_DRAIN_S": "1",
+        "RAG_MAX_RUNS": "1",
     }
     command = [sys.executable, "-c", "from rag_graph.cli import main; main()", "serve", "--workers", "2"]
     process = subprocess.Popen(command, env=environment)
@@ -85,6 +87,24 @@ def test_workers_share_runs_and_metrics_and_are_replaced(
     before = {child.pid for child in _working(parent)}
     os.kill(min(before), signal.SIGKILL)
     until(lambda: len(_working(parent)) == 2 and {child.pid for child in _working(parent)} != before, within_s=30)
+
+
+def test_a_scrape_of_one_worker_tells_of_those_who_wait_at_the_other(
+    workers: tuple[psutil.Process, httpx.Client], upstream: Upstream
+) -> None:
+    _, http = workers
+    held = [upstream.say(ANSWER, hold_after=0) for _ in range(4)]
+    with httpx.Client(base_url=http.base_url) as scraping, ThreadPoolExecutor() as pool:
+        answers = [pool.submit(http.post, "/query", json={"question": QUESTION}) for _ in held]
+        until(lambda: _told(scraping, "rag_runs_active") + _told(scraping, "rag_runs_waiting") == len(held))
+        for script in held:
+            script.release()
+        assert all(answer.result().is_success for answer in answers)
+
+
+def _told(http: httpx.Client, name: str) -> float:
+    lines = http.get("/metrics").text.splitlines()
+    return next((float(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 def _working(parent: psutil.Process) -> list[psutil.Process]:

@@ -1,7 +1,9 @@
 """Prometheus metrics of runs and readers; one dictionary look-up is all that an event without a meaning here costs."""
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Any, Final
 
@@ -35,11 +37,14 @@ from rag_graph.events import (
     Warned,
 )
 from rag_graph.query import Mode
+from rag_graph.runs.log import stop
 from rag_graph.runs.observer import Watch
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 SHARED_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where the processes of one server keep their numbers, so that any of them can tell those of all."""
+COUNT_EVERY_S = 2.0
+"""How old the number of a process may be that another one tells."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
 GAP_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 5)
 
@@ -93,6 +98,7 @@ class Metrics:
         self.active = self._gauge("rag_runs_active", "Runs that go on.")
         self.waiting = self._gauge("rag_runs_waiting", "Questions that wait for their run to start.")
         self.readers = self._gauge("rag_readers", "Readers that follow a run.")
+        self.tasks = self._gauge("rag_tasks", "Tasks of the event loop.")
         if SHARED_DIR in os.environ:
             Gauge("rag_worker", "The processes of this server.", multiprocess_mode="liveall", registry=registry).set(1)
         else:
@@ -108,6 +114,28 @@ class Metrics:
 
     def reader_left(self) -> None:
         self.readers.dec()
+
+    def count(self, *, waiting: int) -> None:
+        """Take the numbers that no event tells; called in the event loop."""
+        self.waiting.set(waiting)
+        self.tasks.set(len(asyncio.all_tasks()))
+
+    @asynccontextmanager
+    async def counting(self, waiting: Callable[[], int]) -> AsyncIterator[None]:
+        """With several processes, count every so often: a scrape reaches one of them and is to tell of all."""
+        if SHARED_DIR not in os.environ:
+            yield
+            return
+        counting = asyncio.create_task(self._keep_counting(waiting))
+        try:
+            yield
+        finally:
+            await stop(counting)
+
+    async def _keep_counting(self, waiting: Callable[[], int]) -> None:
+        while True:
+            self.count(waiting=waiting())
+            await asyncio.sleep(COUNT_EVERY_S)
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format; with several processes, their sums."""

@@ -69,6 +69,18 @@ def test_readers_and_runs_are_counted_while_they_last(serve: Serve, upstream: Up
     assert sample(server, "rag_runs_active") == 0
 
 
+def test_tasks_are_counted_and_end_with_their_readers(serve: Serve, upstream: Upstream) -> None:
+    held = upstream.say(WORDS, hold_after=5)
+    server = serve()
+    before = sample(server, "rag_tasks")
+    with server.asking() as response:
+        until(held.reached.is_set)
+        assert sample(server, "rag_tasks") > before
+        server.http.post(f"/runs/{response.headers['x-run-id']}/cancel")
+        response.read()
+    until(lambda: sample(server, "rag_tasks") <= before)
+
+
 @pytest.mark.filterwarnings("ignore:Accessing the 'model_fields':DeprecationWarning")  # LangServe does
 def test_a_run_of_langserve_is_measured_too(serve: Serve) -> None:
     server = serve()
