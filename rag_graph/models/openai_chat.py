@@ -7,7 +7,7 @@ leans on hooks of two libraries; where one is missing, the plain client serves.
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from importlib import import_module
 from typing import Any, ClassVar, Final, Self, cast
@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 
 import openai
 import orjson
-from langchain_core.messages import AIMessage
+from langchain_core.callbacks import AsyncCallbackManager
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import Field, SecretStr, model_validator
 
@@ -92,6 +94,9 @@ class LoopClient(_AnyClient):  # type: ignore[misc]  # the SDK chooses its HTTP 
 
 
 ChunkStream = AsyncGenerator[ChatGenerationChunk, None]
+MessageStream = AsyncGenerator[BaseMessage, None]
+DictChunks = AsyncGenerator[tuple[dict[str, Any], str | None], None]
+"""Chunks, and of those that hold nothing but text, the text."""
 
 
 class ReasoningChatOpenAI(ChatOpenAI):
@@ -117,6 +122,48 @@ class ReasoningChatOpenAI(ChatOpenAI):
 
     async def aclose(self) -> None:
         await self.root_async_client.close()
+
+    async def astream_unheard(
+        self, messages: Sequence[BaseMessage], config: RunnableConfig | None = None
+    ) -> AsyncGenerator[str | BaseMessage]:
+        """Stream as `astream` does, but give text that comes with nothing else as a mere string.
+
+        For every token LangChain makes two pydantic models and calls back, and at the end it joins them all. That
+        is left out where nobody would notice: no handler in the config, no tracing, no rate limiter.
+        """
+        if not self._can_be_unheard or self._is_heard(config):
+            async with aclosing(cast("MessageStream", self.astream(list(messages), config))) as stream:
+                async for message in stream:
+                    yield message
+            return
+        async with aclosing(await self._open_chunks(messages)) as chunks:
+            async for chunk, text in chunks:
+                if text is not None:
+                    yield text
+                elif made := self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, None):
+                    made.message.response_metadata |= made.generation_info or {}
+                    yield made.message
+
+    @property
+    def _can_be_unheard(self) -> bool:
+        keeps_dicts = isinstance(self.async_client, DictCompletions)
+        return keeps_dicts and self.use_responses_api is False and not (self.rate_limiter or self.disable_streaming)
+
+    def _is_heard(self, config: RunnableConfig | None) -> bool:
+        callbacks = (config or {}).get("callbacks")
+        return bool(AsyncCallbackManager.configure(callbacks, self.callbacks, verbose=self.verbose).handlers)
+
+    async def _open_chunks(self, messages: Sequence[BaseMessage]) -> "DictChunks":
+        while True:
+            options: dict[str, Any] = {"stream_options": {"include_usage": True}} if self.stream_usage else {}
+            payload = self._get_request_payload(list(messages), stream=True, **options)
+            try:
+                stream: DictStream = await self.async_client.create(**payload)
+            except openai.BadRequestError as exc:
+                if not self._do_without(exc):
+                    raise
+            else:
+                return stream.chunks()
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         try:
@@ -192,14 +239,21 @@ class DictStream(openai.AsyncStream[object]):
     """A stream's chunks as dicts; text that came in one read of the network is one chunk."""
 
     async def __stream__(self) -> AsyncIterator[object]:
+        async with aclosing(self.chunks()) as chunks:
+            async for chunk, _ in chunks:
+                yield chunk
+
+    async def chunks(self) -> DictChunks:
+        """The same, without the layers of the SDK around it."""
         sse, finished = JsonEvents(), False
-        reads = self.response.aiter_bytes()
+        reads = aiter(self._bytes())
         try:
             async for data in reads:
-                for chunk in joined(sse.feed(data)):
-                    self._raise_if_error(chunk)
-                    finished = finished or _has_finished(chunk)
-                    yield chunk
+                for chunk, text in joined(sse.feed(data)):
+                    if text is None:
+                        self._raise_if_error(chunk)
+                        finished = finished or _has_finished(chunk)
+                    yield chunk, text
                 if sse.is_done:
                     await _drain(reads)
                     break
@@ -209,6 +263,11 @@ class DictStream(openai.AsyncStream[object]):
             await self.response.aclose()
         if not finished and not sse.is_done:
             raise openai.APIConnectionError(message=CUT_SHORT, request=self.response.request)
+
+    def _bytes(self) -> AsyncIterable[bytes]:
+        """The body; where nothing is to be decoded, without the layers of the HTTP library."""
+        is_encoded = "content-encoding" in self.response.headers
+        return self.response.aiter_bytes() if is_encoded else cast("AsyncIterable[bytes]", self.response.stream)
 
     def _raise_if_error(self, chunk: dict[str, Any]) -> None:
         error = chunk.get("error")
@@ -257,21 +316,21 @@ def _as_object(event: bytes) -> dict[str, Any]:
     return value
 
 
-def joined(chunks: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Join neighbours that hold nothing but text; what came before broken data is still given."""
+def joined(chunks: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """Join neighbours that hold nothing but text, and give that; what came before broken data is still given."""
     held: dict[str, Any] | None = None
     parts: list[str] = []
     try:
         for chunk in chunks:
             delta = _only_text(chunk)
-            if delta is None:
-                if held:
-                    yield _with_text(held, parts)
-                held, parts = None, []
-                yield chunk
-            else:
+            if delta is not None:
                 held = held or chunk
                 parts.append(delta)
+                continue
+            if held:
+                yield _with_text(held, parts)
+            held, parts = None, []
+            yield chunk, None
     except ValueError:
         if held:
             yield _with_text(held, parts)
@@ -291,15 +350,15 @@ def _only_text(chunk: dict[str, Any]) -> str | None:
     delta = choice.get("delta")
     if not delta or not isinstance(content := delta.get("content"), str):
         return None
-    if any(value for key, value in delta.items() if key not in ("content", "role")):
+    if len(delta) > 1 and any(value for key, value in delta.items() if key not in ("content", "role")):
         return None
     return content
 
 
-def _with_text(chunk: dict[str, Any], parts: list[str]) -> dict[str, Any]:
-    if len(parts) > 1:
-        chunk["choices"][0]["delta"]["content"] = "".join(parts)
-    return chunk
+def _with_text(chunk: dict[str, Any], parts: list[str]) -> tuple[dict[str, Any], str]:
+    text = parts[0] if len(parts) == 1 else "".join(parts)
+    chunk["choices"][0]["delta"]["content"] = text
+    return chunk, text
 
 
 def _has_finished(chunk: dict[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -20,6 +20,7 @@ from rag_graph.errors import (
     ModelStalled,
 )
 from rag_graph.models.failures import CLIENT_ERRORS, in_our_words
+from rag_graph.models.openai_chat import ReasoningChatOpenAI
 from rag_graph.models.thinking import AllWasThought, Said, ThinkingFilter, Thought
 
 logger = logging.getLogger(__name__)
@@ -168,58 +169,70 @@ class _Call:
         if not reader.has_said:
             raise ModelGarbled(f"The model's answer was empty: try again, or check {self.setting}_MODEL.")
 
-    async def _received(self, reader: "_Reader") -> AsyncGenerator[BaseMessage, None]:
+    async def _received(self, reader: "_Reader") -> AsyncGenerator[str | BaseMessage]:
         if self.is_whole:
             async with asyncio.timeout(self.patience.first_token_s):
-                message = await self.model.ainvoke(self.messages, self.config, stream=False)
-            yield message
+                whole = await self.model.ainvoke(self.messages, self.config, stream=False)
+            yield whole
             return
-        source = cast("AsyncGenerator[BaseMessage, None]", self.model.astream(self.messages, self.config))
         watchdog = _Watchdog(self.patience, reader)
         try:
-            async with aclosing(source):
-                while chunk := await watchdog.next(source):
-                    yield chunk
-        finally:
-            watchdog.stop()
-
-
-class _Watchdog:
-    """Ends a wait for the next chunk that lasts too long; one timer serves the whole stream."""
-
-    def __init__(self, patience: _Patience, reader: "_Reader") -> None:
-        self._loop = asyncio.get_running_loop()
-        self._patience = patience
-        self._reader = reader
-        self._waiting: asyncio.Task[Any] | None = None
-        self._since = self._loop.time()
-        self._has_barked = False
-        self._cancels_before = 0
-        self._timer = self._loop.call_later(min(patience.first_token_s, patience.stall_s), self._look)
-
-    async def next(self, source: AsyncIterator[BaseMessage]) -> BaseMessage | None:
-        self._waiting = task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._since = self._loop.time()
-        try:
-            return await anext(source, None)
+            async with aclosing(self._opened()) as source:
+                watchdog.watch()
+                async for message in source:
+                    watchdog.rest()
+                    yield message
+                    watchdog.watch()
         except asyncio.CancelledError as exc:
-            if self._has_barked and task.uncancel() <= self._cancels_before:
+            if watchdog.has_ended_it():
                 raise TimeoutError from exc
             raise
         finally:
-            self._waiting = None
+            watchdog.stop()
+
+    def _opened(self) -> AsyncGenerator[str | BaseMessage]:
+        if isinstance(self.model, ReasoningChatOpenAI):
+            return self.model.astream_unheard(self.messages, self.config)
+        return cast("AsyncGenerator[BaseMessage]", self.model.astream(self.messages, self.config))
+
+
+class _Watchdog:
+    """Ends a wait for the next message that lasts too long; one timer serves the whole stream."""
+
+    def __init__(self, patience: _Patience, reader: "_Reader") -> None:
+        self._time = asyncio.get_running_loop().time
+        self._patience = patience
+        self._reader = reader
+        self._task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._since = 0.0
+        self._has_barked = False
+        self._cancels_before = 0
+        self._wake_in(min(patience.first_token_s, patience.stall_s))
+
+    def watch(self) -> None:
+        self._since = self._time()
+
+    def rest(self) -> None:
+        self._since = 0.0
+
+    def has_ended_it(self) -> bool:
+        """Whether a cancellation was this one's doing and nobody else's."""
+        return self._has_barked and self._task.uncancel() <= self._cancels_before
 
     def stop(self) -> None:
         self._timer.cancel()
 
     def _look(self) -> None:
         limit = self._patience.stall_s if self._reader.has_spoken else self._patience.first_token_s
-        left = limit if self._waiting is None else self._since + limit - self._loop.time()
-        if self._waiting is not None and left <= 0:
-            self._has_barked, self._cancels_before = True, self._waiting.cancelling()
-            self._waiting.cancel()
+        left = self._since + limit - self._time() if self._since else limit
+        if left <= 0:
+            self._has_barked, self._cancels_before = True, self._task.cancelling()
+            self._task.cancel()
         else:
-            self._timer = self._loop.call_later(max(0.001, min(left, self._patience.stall_s)), self._look)
+            self._wake_in(max(0.001, min(left, self._patience.stall_s)))
+
+    def _wake_in(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
 
 
 @dataclass(slots=True)
@@ -233,7 +246,11 @@ class _Reader:
     _usage: dict[str, int] = field(default_factory=dict)
     _name: str = ""
 
-    def read(self, message: BaseMessage) -> Iterator[Piece]:
+    def read(self, message: str | BaseMessage) -> Iterator[Piece]:
+        if isinstance(message, str):
+            for part in self._filter.read_text(message):
+                yield from self._piece(part)
+            return
         for part in self._filter.read(message):
             yield from self._piece(part)
         if isinstance(message, AIMessage) and message.usage_metadata:

@@ -67,6 +67,10 @@ class ThinkingFilter:
         for block in content:
             yield from self._read_block(block)
 
+    def read_text(self, text: str) -> Iterator[Part]:
+        """Read what came as mere text."""
+        return self._tags.feed(text)
+
     def end(self) -> Iterator[Part]:
         yield from self._tags.end()
 

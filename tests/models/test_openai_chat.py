@@ -12,6 +12,7 @@ import pytest
 from anyio import to_thread
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 
 from rag_graph.models.openai_chat import (
@@ -117,6 +118,37 @@ async def test_the_fast_path_is_taken(up: Upstream, model: ReasoningChatOpenAI) 
     async with stream:
         assert all([isinstance(chunk, dict) async for chunk in stream])
     assert up.chats
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("thinking", ["", "Let me see."])
+async def test_what_nobody_hears_says_the_same(up: Upstream, model: ReasoningChatOpenAI, thinking: str) -> None:
+    for _ in range(2):
+        up.say("It is 330 metres.", thinking=thinking)
+    heard = await streamed(model)
+    pieces = [piece async for piece in model.astream_unheard([HumanMessage("How high?")])]
+    messages = [piece for piece in pieces if isinstance(piece, AIMessageChunk)]
+    assert "".join(piece for piece in pieces if isinstance(piece, str)) == heard.content
+    assert "".join(m.additional_kwargs.get("reasoning_content", "") for m in messages) == thinking
+    assert [m.usage_metadata for m in messages if m.usage_metadata] == [heard.usage_metadata]
+    assert {m.response_metadata["model_name"] for m in messages if "model_name" in m.response_metadata} == {"scripted"}
+    assert up.chats[0].body["stream_options"] == up.chats[1].body["stream_options"]
+
+
+@pytest.mark.anyio
+async def test_who_listens_hears_every_token(up: Upstream, model: ReasoningChatOpenAI) -> None:
+    class Listener(AsyncCallbackHandler):
+        def __init__(self) -> None:
+            self.heard: list[str] = []
+
+        async def on_llm_new_token(self, token: str, **_: Any) -> None:  # type: ignore[override]
+            self.heard.append(token)
+
+    up.say("It is 330 metres.")
+    listener = Listener()
+    async for _ in model.astream_unheard([HumanMessage("How high?")], {"callbacks": [listener]}):
+        pass
+    assert "".join(listener.heard) == "It is 330 metres."
 
 
 @pytest.mark.anyio
@@ -243,7 +275,8 @@ def test_only_neighbours_of_nothing_but_text_are_joined() -> None:
     usage: dict[str, Any] = {"choices": [], "usage": {"prompt_tokens": 1}}
     ending = _text("", finish_reason="stop")
     chunks = [_text("a"), _text("b"), reasoning, _text("c"), _text("d"), _text("e"), ending, usage]
-    assert list(joined(chunks)) == [_text("ab"), reasoning, _text("cde"), ending, usage]
+    expected = [(_text("ab"), "ab"), (reasoning, None), (_text("cde"), "cde"), (ending, None), (usage, None)]
+    assert list(joined(chunks)) == expected
 
 
 EVENTS: list[object] = [{"a": 1}, {"line": "é\u2028\n"}, {"b": [2, 3]}]
