@@ -17,7 +17,7 @@ from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.stream import Budget, stream_events
 from rag_graph.index.base import OpenLibrary, Place, View
-from rag_graph.models.embeddings import Embedder
+from rag_graph.models.embeddings import Embedder, RememberingEmbedder
 from rag_graph.parts import Voices, choose_embedder, choose_place, open_voices
 from rag_graph.query import Filters, Query
 from rag_graph.research import WiderSearch
@@ -57,6 +57,10 @@ class LateLibrary:
         """How many documents and passages there are."""
         return self.open().counts()
 
+    @property
+    def is_open(self) -> bool:
+        return self._library is not None
+
     def open(self) -> OpenLibrary:
         """Raises `IndexNotFound` and `IndexMismatch`."""
         if self._library is None:
@@ -88,14 +92,15 @@ class Pipeline:
 
     async def check_ready(self) -> None:
         """Raise what keeps every question from being answered, such as `IndexNotFound`."""
-        await asyncio.to_thread(self.library.open)
+        if not self.library.is_open:
+            await asyncio.to_thread(self.library.open)
 
 
 @asynccontextmanager
 async def open_pipeline(settings: Settings, observer: Observer | None = None) -> AsyncIterator[Pipeline]:
     """Choose the parts by the settings and join them; what was opened is closed at the end. Raises SettingsError."""
     observer = observer or Unobserved()
-    embedder = choose_embedder(settings)
+    embedder = RememberingEmbedder(choose_embedder(settings))
     voices = await open_voices(settings, embedder)
     library = LateLibrary(choose_place(settings), embedder)
     deep = DeepRetriever(library)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from functools import lru_cache
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -13,6 +14,8 @@ from rag_graph.models.failures import CLIENT_ERRORS, in_our_words
 
 Vectors = NDArray[np.float32]
 """One row per text, each of length 1."""
+
+REMEMBERED_QUERIES: Final = 1_024
 
 
 class Embedder(Protocol):
@@ -31,6 +34,34 @@ class Embedder(Protocol):
 
     def embed_query(self, text: str) -> Vectors:
         """Vector of a question, shape (dims,)."""
+
+
+class RememberingEmbedder:
+    """An `Embedder` that remembers the vectors of the last queries: the deep search asks what the fast one did."""
+
+    def __init__(self, embedder: Embedder, *, queries: int = REMEMBERED_QUERIES) -> None:
+        self._embedder = embedder
+        self._recall = lru_cache(queries)(self._embed_query)
+
+    @property
+    def name(self) -> str:
+        return self._embedder.name
+
+    @property
+    def dims(self) -> int:
+        return self._embedder.dims
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        return self._embedder.embed(texts)
+
+    def embed_query(self, text: str) -> Vectors:
+        """Vector of a question, shape (dims,); it is shared, so nobody may write into it."""
+        return self._recall(text)
+
+    def _embed_query(self, text: str) -> Vectors:
+        vector = self._embedder.embed_query(text)
+        vector.flags.writeable = False
+        return vector
 
 
 _Answer = TypeVar("_Answer")

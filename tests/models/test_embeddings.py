@@ -7,7 +7,7 @@ from langchain_openai import OpenAIEmbeddings
 from pydantic import SecretStr
 
 from rag_graph.errors import ModelGarbled, ModelRefused, ModelUnavailable
-from rag_graph.models.embeddings import LangChainEmbedder, unit
+from rag_graph.models.embeddings import LangChainEmbedder, RememberingEmbedder, unit
 from tests.upstream import Upstream, refused_url
 
 
@@ -46,6 +46,15 @@ def test_a_vector_of_another_length_than_before_is_refused() -> None:
     embedder.embed_query("a")
     with pytest.raises(ModelGarbled, match="another length"):
         embedder.embed_query("b")
+
+
+def test_a_query_is_embedded_once_and_nobody_can_spoil_its_vector() -> None:
+    embedder = RememberingEmbedder(LangChainEmbedder(Scripted([1.0, 0.0], [0.0, 1.0]), "scripted"))
+    first = embedder.embed_query("a")
+    assert embedder.embed_query("a") is first
+    assert not np.allclose(embedder.embed_query("b"), first)
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 2.0
 
 
 def test_unit_leaves_zeros_alone() -> None:
