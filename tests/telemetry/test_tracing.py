@@ -4,12 +4,24 @@ import pytest
 from opentelemetry import propagate
 from opentelemetry.context import attach, detach
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, Metric
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from rag_graph.events import AnswerDelta, Decided, RunFailed, StepFinished, StepStarted, Usage
+from rag_graph.events import (
+    AnswerDelta,
+    AnswerReset,
+    Decided,
+    Event,
+    RunFailed,
+    StepFinished,
+    StepStarted,
+    ThinkingDelta,
+    ThinkingFinished,
+    ThinkingStarted,
+    Usage,
+)
 from rag_graph.telemetry.tracing import Tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -66,18 +78,106 @@ def test_steps_and_model_calls_are_spans_of_the_callers_trace(tracing: Tracing, 
     assert not run.status.is_ok
 
 
-def test_metrics_have_the_names_of_the_conventions(tracing: Tracing, meters: InMemoryMetricReader) -> None:
+def test_metrics_have_the_names_units_and_boundaries_of_the_conventions(
+    tracing: Tracing, meters: InMemoryMetricReader
+) -> None:
     watch = tracing.watch("01RUN", mode="fast", attempt=1)
     watch.hear(AnswerDelta(version=1, delta="Hello"))
+    watch.hear(AnswerDelta(version=1, delta=" you"))
     watch.hear(Usage(step="draft", model="m", input_tokens=7, output_tokens=2))
     watch.close()
+    found = measured(meters)
+    assert {name: metric.unit for name, metric in found.items()} == {
+        "gen_ai.client.operation.duration": "s",
+        "gen_ai.client.operation.time_to_first_chunk": "s",
+        "gen_ai.client.operation.time_per_output_chunk": "s",
+        "gen_ai.client.token.usage": "{token}",
+        "gen_ai.server.time_to_first_token": "s",
+        "gen_ai.server.time_per_output_token": "s",
+    }
+    calls = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+    for name in ("duration", "time_to_first_chunk", "time_per_output_chunk"):
+        [point] = points(found, f"gen_ai.client.operation.{name}")
+        assert point.explicit_bounds == calls
+        assert point.attributes == {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": "openai",
+            "gen_ai.request.model": "m",
+        }
+
+
+def test_the_pieces_of_each_call_are_measured_under_its_model(tracing: Tracing, meters: InMemoryMetricReader) -> None:
+    watch = tracing.watch("01RUN", mode="deep", attempt=1)
+    told: list[Event] = [
+        StepStarted(step="draft", description="", at_ms=0),
+        *(AnswerDelta(version=1, delta="word ") for _ in range(4)),
+        StepStarted(step="deep_retrieve", description="", at_ms=0),
+        ThinkingStarted(step="deep_retrieve", thinker="model"),
+        *(ThinkingDelta(step="deep_retrieve", delta="hm ") for _ in range(3)),
+        ThinkingFinished(step="deep_retrieve", seconds=0),
+        Usage(step="draft", model="quick", input_tokens=7, output_tokens=4),
+        Usage(step="deep_retrieve", model="slow", input_tokens=7, output_tokens=3),
+    ]
+    for event in told:
+        watch.hear(event)
+    watch.close()
+    found = measured(meters)
+    assert counts(found, "gen_ai.client.operation.time_to_first_chunk") == {"quick": 1, "slow": 1}
+    assert counts(found, "gen_ai.client.operation.time_per_output_chunk") == {"quick": 3, "slow": 2}
+    assert counts(found, "gen_ai.server.time_per_output_token") == {"quick": 1, "slow": 1}
+    [first] = points(found, "gen_ai.server.time_to_first_token")
+    assert first.count == 1
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [AnswerDelta(version=1, delta="in one piece")],
+        [
+            AnswerDelta(version=1, delta="one "),
+            AnswerDelta(version=1, delta="two "),
+            AnswerReset(version=1, attempt=1, reason=""),
+            AnswerDelta(version=1, delta="from "),
+            AnswerDelta(version=1, delta="another model"),
+        ],
+        [
+            ThinkingStarted(step="draft", thinker="pipeline"),
+            ThinkingDelta(step="draft", delta="Reading.\n"),
+            ThinkingFinished(step="draft", seconds=0),
+            AnswerDelta(version=1, delta="in one piece"),
+        ],
+    ],
+    ids=["a whole reply", "a reply that replaces another", "what the pipeline tells of itself"],
+)
+def test_what_did_not_stream_from_one_call_has_no_pieces(
+    told: list[Event], tracing: Tracing, meters: InMemoryMetricReader
+) -> None:
+    watch = tracing.watch("01RUN", mode="fast", attempt=1)
+    watch.hear(StepStarted(step="draft", description="", at_ms=0))
+    for event in told:
+        watch.hear(event)
+    watch.hear(Usage(step="draft", model="m", input_tokens=7, output_tokens=9))
+    watch.close()
+    assert not {
+        name for name in measured(meters) if name.startswith("gen_ai.") and ("chunk" in name or "output" in name)
+    }
+
+
+def measured(meters: InMemoryMetricReader) -> dict[str, Metric]:
     data = meters.get_metrics_data()
     assert data
-    names = {
-        metric.name for found in data.resource_metrics for scope in found.scope_metrics for metric in scope.metrics
+    return {
+        metric.name: metric
+        for found in data.resource_metrics
+        for scope in found.scope_metrics
+        for metric in scope.metrics
     }
-    assert names == {
-        "gen_ai.client.operation.duration",
-        "gen_ai.client.token.usage",
-        "gen_ai.server.time_to_first_token",
-    }
+
+
+def points(found: dict[str, Metric], name: str) -> list[HistogramDataPoint]:
+    return [point for point in found[name].data.data_points if isinstance(point, HistogramDataPoint)]
+
+
+def counts(found: dict[str, Metric], name: str) -> dict[str, int]:
+    """How often each model was measured."""
+    return {str((point.attributes or {})["gen_ai.request.model"]): point.count for point in points(found, name)}
