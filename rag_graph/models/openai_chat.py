@@ -146,8 +146,9 @@ class ReasoningChatOpenAI(ChatOpenAI):
 
     @property
     def _can_be_unheard(self) -> bool:
-        keeps_dicts = isinstance(self.async_client, DictCompletions)
-        return keeps_dicts and self.use_responses_api is False and not (self.rate_limiter or self.disable_streaming)
+        """Whether nothing of LangChain's or of a subclass's would be passed by."""
+        is_plain = type(self)._astream is ReasoningChatOpenAI._astream and isinstance(self.async_client, DictCompletions)
+        return is_plain and self.use_responses_api is False and not (self.rate_limiter or self.disable_streaming)
 
     def _is_heard(self, config: RunnableConfig | None) -> bool:
         callbacks = (config or {}).get("callbacks")
