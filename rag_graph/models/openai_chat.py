@@ -147,7 +147,7 @@ class ReasoningChatOpenAI(ChatOpenAI):
     @property
     def _can_be_unheard(self) -> bool:
         """Whether nothing of LangChain's or of a subclass's would be passed by."""
-        is_plain = type(self)._astream is ReasoningChatOpenAI._astream and isinstance(self.async_client, DictCompletions)
+        is_plain = type(self) is ReasoningChatOpenAI and isinstance(self.async_client, DictCompletions)
         return is_plain and self.use_responses_api is False and not (self.rate_limiter or self.disable_streaming)
 
     def _is_heard(self, config: RunnableConfig | None) -> bool:
