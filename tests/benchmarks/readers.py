@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -32,7 +32,12 @@ from tests.upstream import Upstream
 QUESTION = b'{"question": "How tall is the tower?"}'
 HUGE_CHARS = 9_000_000
 MB = 1_000_000
-WRITE_TIMEOUT_S = 3
+VARIABLES = {
+    "RAG_WRITE_TIMEOUT_S": "3",
+    "RAG_MAX_RUN_TOKENS": "100000000",
+    "RAG_HEARTBEAT_S": "5",
+    "RAG_RUN_GRACE_S": "600",
+}
 
 
 class Server:
@@ -51,15 +56,23 @@ class Server:
     def files(self) -> int:
         return self._process.num_fds()
 
+    @property
+    def threads(self) -> int:
+        return self._process.num_threads()
+
     def is_ready(self) -> bool:
         try:
             return self.http.get("/health").status_code == httpx.codes.OK
         except httpx.TransportError:
             return False
 
+    def told(self) -> dict[str, float]:
+        """The metrics that have no labels, by name."""
+        lines = (line.split() for line in self.http.get("/metrics").text.splitlines())
+        return {line[0]: float(line[1]) for line in lines if len(line) == 2 and line[0].startswith("rag_")}
+
     def readers(self) -> int:
-        lines = self.http.get("/metrics").text.splitlines()
-        return int(float(next(line for line in lines if line.startswith("rag_readers ")).split()[1]))
+        return int(self.told()["rag_readers"])
 
     def start_run(self) -> str:
         with self.http.stream("POST", "/query", content=QUESTION, headers={"content-type": "application/json"}) as told:
@@ -76,22 +89,25 @@ class Server:
 
 
 @contextmanager
-def serving(upstream: Upstream, folder: Path) -> Iterator[Server]:
+def serving(base_url: str, folder: Path, variables: Mapping[str, str]) -> Iterator[Server]:
+    """`rag-graph serve` on three passages, set by these variables too."""
+    (folder / "documents").mkdir()
+    for number, passage in enumerate(PASSAGES):
+        (folder / "documents" / f"{number}.md").write_text(str(passage))
+    index_paths(folder / "index", [folder / "documents"], embedder=LocalEmbedder())
     port = free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("RAG_", "OPENAI_"))},
         "RAG_PORT": str(port),
         "RAG_DATA_DIR": str(folder),
-        "RAG_CHAT_BASE_URL": upstream.base_url,
+        "RAG_CHAT_BASE_URL": base_url,
         "RAG_CHAT_API_KEY": "key",
         "RAG_CHAT_MODEL": "scripted",
         "RAG_LOG_LEVEL": "error",
-        "RAG_WRITE_TIMEOUT_S": str(WRITE_TIMEOUT_S),
-        "RAG_MAX_RUN_TOKENS": "100000000",
-        "RAG_HEARTBEAT_S": "5",
-        "RAG_RUN_GRACE_S": "600",
+        **variables,
     }
-    process = subprocess.Popen([sys.executable, "-m", "server"], env=environment)
+    command = [sys.executable, "-c", "from rag_graph.cli import main; main()", "serve"]
+    process = subprocess.Popen(command, env=environment)
     try:
         server = Server(port, process.pid)
         until(server.is_ready, within_s=60)
@@ -158,19 +174,17 @@ def main() -> None:
     given = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with tempfile.TemporaryDirectory() as name, Upstream(otherwise="Done [1].") as upstream:
-        folder = Path(name)
-        (folder / "documents").mkdir()
-        for number, passage in enumerate(PASSAGES):
-            (folder / "documents" / f"{number}.md").write_text(str(passage))
-        index_paths(folder / "index", [folder / "documents"], embedder=LocalEmbedder())
-        with serving(upstream, folder) as server:
-            server.start_run()
-            rows = [
-                measured(server, "idle readers", lambda stack: idle(server, upstream, given.idle, stack)),
-                measured(server, "slow readers", lambda stack: slow(server, upstream, given.slow, stack)),
-                measured(server, "huge answer", lambda stack: huge(server, upstream, stack)),
-            ]
+    with (
+        tempfile.TemporaryDirectory() as name,
+        Upstream(otherwise="Done [1].") as upstream,
+        serving(upstream.base_url, Path(name), VARIABLES) as server,
+    ):
+        server.start_run()
+        rows = [
+            measured(server, "idle readers", lambda stack: idle(server, upstream, given.idle, stack)),
+            measured(server, "slow readers", lambda stack: slow(server, upstream, given.slow, stack)),
+            measured(server, "huge answer", lambda stack: huge(server, upstream, stack)),
+        ]
     if given.json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         return
