@@ -194,7 +194,10 @@ def bench(
     streams: Annotated[int, typer.Option(min=1, help="Questions to ask in all.")] = 50,
     at_once: Annotated[int, typer.Option(min=1, help="Questions that go on at a time.")] = 10,
     question: Annotated[list[str] | None, typer.Option(help="What to ask, in turn; may be given again.")] = None,
-    key: Annotated[str, typer.Option(help="The server's key.")] = "",
+    key: Annotated[
+        str,
+        typer.Option(envvar="BENCH_API_KEY", help="The server's key; given here, others on this machine can see it."),
+    ] = "",
     deep: Annotated[bool, typer.Option(help="Ask to think harder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write the figures as one JSON document.")] = False,
 ) -> None:

@@ -8,15 +8,17 @@ from typing import Any
 
 import httpx
 from httpx_sse import EventSource, SSEError
+from pydantic import HttpUrl, TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from rag_graph.errors import ServerUnreachable
+from rag_graph.errors import InvalidRequest, ServerUnreachable, Unauthorized
 
 QUESTIONS = ("What is this library about?",)
 BLOCKS = "▁▂▃▄▅▆▇█"
 BARS = 32
 _HEADERS = {"accept": "text/event-stream"}
+_ADDRESS: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
 
 
 @dataclass
@@ -71,7 +73,11 @@ class Load:
 async def measure(
     url: str, *, streams: int, at_once: int, key: str = "", questions: Sequence[str] = QUESTIONS, deep: bool = False
 ) -> Load:
-    """Ask so many questions, at most `at_once` at a time. Raises `ServerUnreachable` when nothing answers."""
+    """Ask so many questions, at most `at_once` at a time.
+
+    Raises `ServerUnreachable` when no rag_graph answers there, and `Unauthorized` when the key does not open it.
+    """
+    _check(url, key)
     headers = {**_HEADERS, **({"authorization": f"Bearer {key}"} if key else {})}
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=at_once)
     places = asyncio.Semaphore(at_once)
@@ -82,13 +88,44 @@ async def measure(
             return await _read(client, body)
 
     async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=120) as client:
-        try:
-            await client.get("/health")
-        except httpx.HTTPError as exc:
-            raise ServerUnreachable(f"Nothing answers at {url}: start the server, or correct the address.") from exc
+        await _greet(client, url)
         began = perf_counter()
         seen = await asyncio.gather(*(ask(client, number) for number in range(streams)))
         return Load(list(seen), perf_counter() - began)
+
+
+def _check(url: str, key: str) -> None:
+    try:
+        _ADDRESS.validate_python(url)
+    except ValidationError:
+        raise InvalidRequest(f"{url!r} is no address of a server: give one such as http://localhost:8000.") from None
+    if not (key.isascii() and key.isprintable()):
+        raise Unauthorized("The key has characters that no key has: copy it again.")
+
+
+async def _greet(client: httpx.AsyncClient, url: str) -> None:
+    """See that rag_graph answers there, is ready, and takes the key, before anything is measured."""
+    try:
+        health = await client.get("/health")
+        opened = await client.get("/config")
+    except httpx.HTTPError as exc:
+        raise ServerUnreachable(f"Nothing answers at {url}: start the server, or correct the address.") from exc
+    said = _object(health)
+    if "status" not in said:
+        raise ServerUnreachable(f"What answers at {url} is no rag_graph: correct the address.")
+    if said["status"] != "ready":
+        raise ServerUnreachable(f"The server cannot answer yet: {said.get('problem') or said['status']}")
+    if opened.status_code == httpx.codes.UNAUTHORIZED:
+        raise Unauthorized("The server refused the key: set BENCH_API_KEY to one of its RAG_API_KEYS.")
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    """The JSON object of a response, empty where there is none."""
+    try:
+        said = response.json()
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 async def _read(client: httpx.AsyncClient, body: dict[str, str]) -> Stream:
@@ -153,7 +190,8 @@ def picture(load: Load) -> Table:
 
 def report(load: Load, console: Console) -> None:
     told = load.as_dict()
-    console.print(picture(load))
+    if load.whole:
+        console.print(picture(load))
     console.print(
         f"{told['streams']} streams in {told['seconds']:.1f} s, {told['failed']} failed; "
         f"{told['pieces_per_second']:.0f} pieces of text a second.",
