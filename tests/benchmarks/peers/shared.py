@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from rag_graph.models.local_embedder import LocalEmbedder
 
 BASE_URL = os.environ.get("BENCH_UPSTREAM", "")
+INSTRUCTION = "Answer from the numbered sources and cite them like [1]."
 PASSAGES = (
     "The tower is 300 metres tall. It was built in 1889 for a world fair and painted every seven years since.",
     "The bridge crosses the river in the north. It was opened in 1931 and carries four lanes and two footpaths.",
@@ -42,19 +43,20 @@ def index() -> faiss.IndexFlatIP:
     return faiss.IndexFlatIP(384)
 
 
-async def retrieve(question: str) -> list[str]:
+def nearest(question: str) -> list[str]:
     """The three passages nearest to the question."""
+    _, found = index().search(embedder().embed_query(question)[None, :], 3)
+    return [PASSAGES[place] for place in found[0]]
 
-    def search() -> list[str]:
-        _, found = index().search(embedder().embed_query(question)[None, :], 3)
-        return [PASSAGES[place] for place in found[0]]
 
-    return await run_in_threadpool(search)
+async def retrieve(question: str) -> list[str]:
+    """`nearest`, beside the event loop."""
+    return await run_in_threadpool(nearest, question)
 
 
 def prompt(question: str, passages: list[str]) -> list[dict[str, str]]:
     sources = "\n\n".join(f"[{number}] {passage}" for number, passage in enumerate(passages, 1))
     return [
-        {"role": "system", "content": "Answer from the numbered sources and cite them like [1]."},
+        {"role": "system", "content": INSTRUCTION},
         {"role": "user", "content": f"Sources:\n\n{sources}\n\nQuestion: {question}"},
     ]
