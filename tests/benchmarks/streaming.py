@@ -1,64 +1,56 @@
 """What streaming costs a server: CPU per token, time to first token, bytes, memory, against what others build.
 
-    python -m tests.benchmarks.streaming [--trials 3] [--json] [--only recipe,rag_graph]
+    python -m tests.benchmarks.streaming [--trials 3] [--json] [--only recipe,rag_graph] [--held [25,50,...]]
 
-Each server runs in a process of its own, on three passages, against the same scripted model in another process. Every
-figure is taken in the same run, the servers in turn; quote the ratios, since machines differ and are shared.
+Each server runs in a process of its own, on three passages, against the same scripted model in another process; every
+request asks another question, the same ones of every server. Every figure is taken in the same run, the servers in
+turn; quote the ratios, since machines differ and are shared. `--held` adds how many streams each holds on one core,
+which takes some twenty minutes. LlamaIndex and Hayhooks need `pip install 'rag-graph[bench]'`.
 """
 
 import argparse
 import asyncio
 import json
-import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
-import psutil
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from rag_graph.index import index_paths
-from rag_graph.models.local_embedder import LocalEmbedder
-from tests.benchmarks.peers.shared import PASSAGES
+from tests.benchmarks.rig import Running, make_library, paced_model, running, scripted_model
+from tests.benchmarks.servers import Server, chosen, versions
+from tests.benchmarks.stream_reader import open_streams, until, warm_up
+from tests.benchmarks.streams_held import LEVELS, Climb, measure_held
 
 PACE_S, PACE_TOKENS, PACE_STREAMS = 0.02, 200, 25
 FLAT_TOKENS = 5_000
 FIRST_TOKEN_REQUESTS = 30
-QUESTION = "How tall is the tower?"
+OPEN_STREAMS, OPEN_TOKENS = 100, 100
 FIRST = b"word0"
 """The scripted model's first token."""
 JSON = {"content-type": "application/json"}
-
-
-@dataclass(frozen=True)
-class Server:
-    """How a server is started and asked."""
-
-    name: str
-    app: str
-    path: str
-    body: dict[str, Any]
-    env: dict[str, str] = field(default_factory=dict)
-
-
-SERVERS = (
-    Server("recipe", "tests.benchmarks.peers.recipe:app", "/ask", {"question": QUESTION}),
-    Server("rag_graph", "server:app", "/query", {"question": QUESTION}, {"RAG_RUN_GRACE_S": "0"}),
-    Server("langgraph", "tests.benchmarks.peers.langgraph_events:app", "/ask", {"question": QUESTION}),
-    Server("langserve", "tests.benchmarks.peers.langserve_lcel:app", "/rag/stream", {"input": {"question": QUESTION}}),
-)
+COLUMNS = {
+    "pace ratio": "pace_ratio",
+    "flat ratio": "flat_ratio",
+    "us/token pace": "pace_us",
+    "us/token flat": "flat_us",
+    "first token ms": "first_token_ms",
+    "added ms": "added_first_token_ms",
+    "bytes/token": "bytes_per_token",
+    "MB": "memory_mb",
+    "MB/100 streams": "streams_100_mb",
+    "streams held": "streams_held",
+}
 
 
 @dataclass(frozen=True)
@@ -70,21 +62,36 @@ class Measured:
     first_token_ms: float
     bytes_per_token: float
     memory_mb: float
+    streams_100_mb: float
+    """What a hundred streams add, each with its first hundred tokens sent."""
+
+
+@dataclass(frozen=True)
+class Upstreams:
+    """Base URLs of the scripted models."""
+
+    paced: str
+    flat: str
+    light: str
 
 
 def main() -> None:
     options = _options()
-    chosen = [server for server in SERVERS if not options.only or server.name in options.only.split(",")]
+    servers = chosen(options.only)
     trials: list[dict[str, Measured]] = []
     direct: list[float] = []
-    for _ in track(range(options.trials), "Measuring", console=Console(stderr=True)):
-        with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-            library = _library(Path(folder))
-            paced = stack.enter_context(_upstream(PACE_S, PACE_TOKENS))
-            flat = stack.enter_context(_upstream(0, FLAT_TOKENS))
-            direct.append(asyncio.run(_direct_first_token(paced)))
-            trials.append({server.name: _measure(server, library, paced, flat) for server in chosen})
-    summary = _summary(trials, statistics.median(direct))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        library = make_library(Path(folder))
+        upstreams = Upstreams(
+            paced=stack.enter_context(scripted_model(PACE_S, PACE_TOKENS)),
+            flat=stack.enter_context(scripted_model(0, FLAT_TOKENS)),
+            light=stack.enter_context(paced_model()),
+        )
+        for _ in track(range(options.trials), "Measuring", console=Console(stderr=True)):
+            direct.append(asyncio.run(_direct_first_token(upstreams.paced)))
+            trials.append({server.name: _measure(server, library, upstreams) for server in servers})
+        climbs = measure_held(servers, library, options.held) if options.held else []
+    summary = _summary(trials, statistics.median(direct), climbs)
     if options.json:
         sys.stdout.write(json.dumps(summary, indent=2) + "\n")
     else:
@@ -96,119 +103,66 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--only", default="")
+    parser.add_argument("--held", nargs="?", const=LEVELS, default=(), type=_levels, metavar="LEVELS")
     return parser.parse_args()
 
 
-def _library(folder: Path) -> Path:
-    documents = folder / "documents"
-    documents.mkdir()
-    for number, passage in enumerate(PASSAGES):
-        (documents / f"{number}.txt").write_text(passage)
-    index_paths(folder / "data" / "index", [documents], embedder=LocalEmbedder())
-    return folder / "data"
+def _levels(given: str) -> list[int]:
+    return [int(level) for level in given.split(",")]
 
 
-@contextmanager
-def _upstream(pace_s: float, tokens: int) -> Iterator[str]:
-    port = _free_port()
-    command = ["-m", "tests.upstream", "--port", str(port), "--pace", str(pace_s), "--tokens", str(tokens)]
-    with _process(command, port):
-        yield f"http://127.0.0.1:{port}/v1"
-
-
-def _measure(server: Server, library: Path, paced: str, flat: str) -> Measured:
-    with _running(server, library, paced) as (url, process):
-        asyncio.run(_read(url, server, streams=2))
-        first_token_ms = asyncio.run(_first_token(url, server))
-        before = _cpu_s(process)
-        size = asyncio.run(_read(url, server, streams=PACE_STREAMS))
+def _measure(server: Server, library: Path, upstreams: Upstreams) -> Measured:
+    with running(server, library, upstreams.paced) as target:
+        asyncio.run(_read(target, streams=2))
+        first_token_ms = asyncio.run(_first_token(target))
+        before = target.cpu_s
+        size = asyncio.run(_read(target, streams=PACE_STREAMS))
         delivered = PACE_STREAMS * PACE_TOKENS
-        pace_us = (_cpu_s(process) - before) / delivered * 1e6
-        memory_mb = process.memory_info().rss / 1e6
-    with _running(server, library, flat) as (url, process):
-        asyncio.run(_read(url, server, streams=1))
-        before = _cpu_s(process)
-        asyncio.run(_read(url, server, streams=1))
-        flat_us = (_cpu_s(process) - before) / FLAT_TOKENS * 1e6
-    return Measured(pace_us, flat_us, first_token_ms, size / delivered, memory_mb)
+        pace_us = (target.cpu_s - before) / delivered * 1e6
+        memory_mb = target.memory_mb
+    with running(server, library, upstreams.flat) as target:
+        asyncio.run(_read(target, streams=1))
+        before = target.cpu_s
+        asyncio.run(_read(target, streams=1))
+        flat_us = (target.cpu_s - before) / FLAT_TOKENS * 1e6
+    with running(server, library, upstreams.light) as target:
+        streams_100_mb = asyncio.run(_open_memory(target))
+    return Measured(pace_us, flat_us, first_token_ms, size / delivered, memory_mb, streams_100_mb)
 
 
-@contextmanager
-def _running(server: Server, library: Path, upstream: str) -> Iterator[tuple[str, psutil.Process]]:
-    port = _free_port()
-    env = {
-        "BENCH_UPSTREAM": upstream,
-        "RAG_CHAT_BASE_URL": upstream,
-        "RAG_CHAT_MODEL": "scripted",
-        "RAG_CHAT_API_KEY": "key",
-        "RAG_DATA_DIR": str(library),
-        **server.env,
-    }
-    command = ["-m", "uvicorn", server.app, "--port", str(port), "--log-level", "warning"]
-    with _process(command, port, env=env) as process:
-        yield f"http://127.0.0.1:{port}{server.path}", process
-
-
-@contextmanager
-def _process(command: Sequence[str], port: int, *, env: dict[str, str] | None = None) -> Iterator[psutil.Process]:
-    child = subprocess.Popen([sys.executable, *command], env={**os.environ, **(env or {})})
-    try:
-        _await_port(port, child)
-        yield psutil.Process(child.pid)
-    finally:
-        child.terminate()
-        child.wait(30)
-
-
-def _await_port(port: int, child: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and child.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise RuntimeError(f"{child.args!r} did not start")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def _read(url: str, server: Server, *, streams: int) -> int:
+async def _read(target: Running, *, streams: int) -> int:
     """Read so many streams to their ends at once; the bytes of all bodies."""
     async with httpx.AsyncClient(timeout=120, limits=httpx.Limits(max_connections=None)) as client:
 
-        async def read() -> int:
+        async def read(body: bytes) -> int:
             size = 0
-            async with client.stream("POST", url, json=server.body) as response:
+            async with client.stream("POST", target.url, content=body, headers=JSON) as response:
                 response.raise_for_status()
                 async for chunk in response.aiter_raw():
                     size += len(chunk)
             return size
 
-        return sum(await asyncio.gather(*(read() for _ in range(streams))))
+        return sum(await asyncio.gather(*(read(body) for body in target.ask(streams))))
 
 
-async def _first_token(url: str, server: Server) -> float:
+async def _first_token(target: Running) -> float:
     """Median milliseconds from the request to the first token."""
-    async with httpx.AsyncClient(timeout=60) as client:
-        times = [await _until_token(client, url, server.body) for _ in range(FIRST_TOKEN_REQUESTS)]
-    return statistics.median(times)
+    return await _median_first_token(target.url, target.ask(FIRST_TOKEN_REQUESTS))
 
 
 async def _direct_first_token(base_url: str) -> float:
-    body = {"model": "scripted", "stream": True, "messages": [{"role": "user", "content": QUESTION}]}
+    asked = {"model": "scripted", "stream": True, "messages": [{"role": "user", "content": "How tall is the tower?"}]}
+    return await _median_first_token(f"{base_url}/chat/completions", [orjson.dumps(asked)] * FIRST_TOKEN_REQUESTS)
+
+
+async def _median_first_token(url: str, bodies: Sequence[bytes]) -> float:
     async with httpx.AsyncClient(timeout=60) as client:
-        url = f"{base_url}/chat/completions"
-        return statistics.median([await _until_token(client, url, body) for _ in range(FIRST_TOKEN_REQUESTS)])
+        return statistics.median([await _until_token(client, url, body) for body in bodies])
 
 
-async def _until_token(client: httpx.AsyncClient, url: str, body: dict[str, Any]) -> float:
+async def _until_token(client: httpx.AsyncClient, url: str, body: bytes) -> float:
     began = time.perf_counter()
-    async with client.stream("POST", url, content=orjson.dumps(body), headers=JSON) as response:
+    async with client.stream("POST", url, content=body, headers=JSON) as response:
         response.raise_for_status()
         seen = b""
         async for chunk in response.aiter_raw():
@@ -218,18 +172,28 @@ async def _until_token(client: httpx.AsyncClient, url: str, body: dict[str, Any]
     raise RuntimeError(f"{url} sent no token")
 
 
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+async def _open_memory(target: Running) -> float:
+    """Megabytes that a hundred open streams add to a server that is warm."""
+    await warm_up(target.url, target.ask(5))
+    before = target.memory_mb
+    streams = await open_streams(target.url, target.ask(OPEN_STREAMS))
+    await until(lambda: all(stream.tokens >= OPEN_TOKENS for stream in streams), 120)
+    added = target.memory_mb - before
+    for stream in streams:
+        stream.close()
+    return added
 
 
-def _summary(trials: Sequence[dict[str, Measured]], direct_ms: float) -> dict[str, Any]:
-    servers = {name: _median(trials, name) for name in trials[0]}
+def _summary(trials: Sequence[dict[str, Measured]], direct_ms: float, climbs: Sequence[Climb]) -> dict[str, Any]:
+    servers: dict[str, dict[str, Any]] = {name: _median(trials, name) for name in trials[0]}
     for name, figures in servers.items():
         if "recipe" in servers:
             figures["pace_ratio"] = _ratio(trials, name, "pace_us")
             figures["flat_ratio"] = _ratio(trials, name, "flat_us")
         figures["added_first_token_ms"] = round(figures["first_token_ms"] - direct_ms, 2)
+    held = {climb.name: climb.held for climb in climbs}
+    for name in held.keys() & servers.keys():
+        servers[name]["streams_held"] = held[name]
     ours = servers.get("rag_graph", {})
     return {
         "pace_ratio": ours.get("pace_ratio"),
@@ -237,12 +201,15 @@ def _summary(trials: Sequence[dict[str, Measured]], direct_ms: float) -> dict[st
         "direct_first_token_ms": round(direct_ms, 2),
         "trials": len(trials),
         "servers": servers,
+        "streams_held": held,
+        "held_readings": {climb.name: climb.readings for climb in climbs},
+        "versions": versions(),
     }
 
 
-def _median(trials: Sequence[dict[str, Measured]], name: str) -> dict[str, float]:
-    fields = Measured.__dataclass_fields__
-    return {key: round(statistics.median(getattr(trial[name], key) for trial in trials), 2) for key in fields}
+def _median(trials: Sequence[dict[str, Measured]], name: str) -> dict[str, Any]:
+    figures = [asdict(trial[name]) for trial in trials]
+    return {key: round(statistics.median(figure[key] for figure in figures), 2) for key in figures[0]}
 
 
 def _ratio(trials: Sequence[dict[str, Measured]], name: str, key: str) -> float:
@@ -253,19 +220,18 @@ def _ratio(trials: Sequence[dict[str, Measured]], name: str, key: str) -> float:
 
 def _print(summary: dict[str, Any]) -> None:
     table = Table(title=f"{summary['trials']} trials; the model itself: {summary['direct_first_token_ms']} ms")
-    columns = (
-        "server", "pace ratio", "flat ratio", "us/token pace", "us/token flat", "first token ms", "added ms",
-        "bytes/token", "MB",
-    )  # fmt: skip
+    table.add_column("server")
+    held = summary["streams_held"]
+    columns = [column for column in COLUMNS if held or column != "streams held"]
     for column in columns:
-        table.add_column(column, justify="left" if column == "server" else "right")
-    keys = (
-        "pace_ratio", "flat_ratio", "pace_us", "flat_us", "first_token_ms", "added_first_token_ms", "bytes_per_token",
-        "memory_mb",
-    )  # fmt: skip
+        table.add_column(column, justify="right")
     for name, figures in summary["servers"].items():
-        table.add_row(name, *(str(figures.get(key, "")) for key in keys))
-    Console().print(table)
+        table.add_row(name, *(str(figures.get(COLUMNS[column], "")) for column in columns))
+    console = Console()
+    console.print(table)
+    if held:
+        console.print(f"The rig itself holds {held['rig']} streams.")
+    console.print(", ".join(f"{package} {number}" for package, number in summary["versions"].items()))
 
 
 if __name__ == "__main__":
