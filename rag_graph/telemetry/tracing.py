@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from time import time_ns
+from threading import Thread
+from time import monotonic, time_ns
 from typing import Any, Final
 
 from opentelemetry import propagate
@@ -43,6 +44,8 @@ from rag_graph.events import (
 from rag_graph.query import Mode
 from rag_graph.runs.observer import Watch
 
+FAREWELL_S: Final = 5.0
+"""A server that stops has drained its runs, and is killed if it takes much longer."""
 _MS = 1_000_000
 _WRITTEN_IN: Final[Mapping[Version, str]] = {1: "draft", 2: "refine"}
 _CHAT: Final = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"}
@@ -126,11 +129,18 @@ class Tracing:
 
     joins = CallersTrace
 
-    def close(self) -> None:
-        """Export what is left."""
-        for provider in self._providers:
-            if isinstance(provider, SdkTracerProvider | SdkMeterProvider):
-                provider.shutdown()
+    def close(self, *, within_s: float = FAREWELL_S) -> None:
+        """Export what is left. A collector that is not there is waited for no longer than this."""
+        leaving = [
+            Thread(target=provider.shutdown, name="telemetry-farewell", daemon=True)
+            for provider in self._providers
+            if isinstance(provider, SdkTracerProvider | SdkMeterProvider)
+        ]
+        for thread in leaving:
+            thread.start()
+        give_up_at = monotonic() + within_s
+        for thread in leaving:
+            thread.join(max(0.0, give_up_at - monotonic()))
 
 
 @dataclass(slots=True)
@@ -289,7 +299,9 @@ _MARKS: dict[type[Event], Callable[[RunSpans, Any], None]] = {
 def open_tracing() -> Tracing:
     """Export as OpenTelemetry's variables say."""
     resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", "rag_graph")})
-    tracers = SdkTracerProvider(resource=resource)
+    tracers = SdkTracerProvider(resource=resource, shutdown_on_exit=False)
     tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    meters = SdkMeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], resource=resource)
+    meters = SdkMeterProvider(
+        [PeriodicExportingMetricReader(OTLPMetricExporter())], resource=resource, shutdown_on_exit=False
+    )
     return Tracing(tracers, meters)

@@ -1,6 +1,7 @@
 """What a collector receives, over OTLP, from a server in a process of its own."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,10 +12,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from rag_graph.telemetry.tracing import open_tracing
 from tests.servers import QUESTION, Serve, events_of
 from tests.servers import more_towers as _more_towers
 from tests.servers import spawn as _spawn
-from tests.upstream import Upstream
+from tests.upstream import Upstream, refused_url
 
 more_towers, spawn = _more_towers, _spawn
 
@@ -94,6 +96,16 @@ def test_what_a_server_did_arrives_at_a_collector_when_it_stops(exported: Collec
     joined_to_the_callers_trace(exported.spans)
     named_as_the_conventions_say(exported.metrics)
     without_keys_and_words(b"".join(exported.bodies))
+
+
+def test_a_collector_that_is_not_there_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", refused_url())
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    tracing = open_tracing()
+    tracing.watch("01RUN", mode="fast", attempt=1).close()
+    began = time.monotonic()
+    tracing.close(within_s=0.2)
+    assert time.monotonic() - began < 1
 
 
 def joined_to_the_callers_trace(spans: dict[str, Span]) -> None:
