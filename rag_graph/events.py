@@ -5,6 +5,7 @@ terminal one. Spans are half-open, in Unicode code points: answer spans count fr
 that version's text, source spans from the first character of the document.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -256,3 +257,6 @@ Event = Annotated[
     Field(discriminator="type"),
 ]
 EventAdapter: TypeAdapter[Event] = TypeAdapter(Event)
+
+Tell = Callable[[Event], Awaitable[None]]
+"""Says what has happened, at once, to whoever follows the run; returns when that is taken."""

@@ -12,10 +12,11 @@ from langchain_core.runnables import RunnableConfig
 
 from rag_graph.documents import Document
 from rag_graph.errors import RagGraphError, SettingsError
-from rag_graph.events import Event
+from rag_graph.events import Event, Tell
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.nodes import Nodes
-from rag_graph.graph.stream import Budget, stream_events
+from rag_graph.graph.run import Budget, run_graph
+from rag_graph.graph.stream import stream_events
 from rag_graph.index.base import OpenLibrary, Place, View
 from rag_graph.models.embeddings import Embedder, RememberingEmbedder
 from rag_graph.parts import Voices, choose_embedder, choose_place, open_voices
@@ -24,7 +25,7 @@ from rag_graph.research import WiderSearch
 from rag_graph.retrieval import DeepRetriever, FastRetriever
 from rag_graph.runs.execution import Execute
 from rag_graph.runs.lease import Leases
-from rag_graph.runs.log import Bounds, RunLog, is_terminal
+from rag_graph.runs.log import Bounds, RunLog
 from rag_graph.runs.memory import MemoryRunLog
 from rag_graph.runs.observer import Observer, Unobserved
 from rag_graph.runs.runner import Runner
@@ -132,17 +133,9 @@ async def _nothing_to_forget(_run_id: str) -> None:
 def executing(graph: RagGraph, budget: Budget | None = None, forget: Forget = _nothing_to_forget) -> Execute:
     """What a runner executes: the graph, and once the run has ended, to `forget` what the graph remembers of it."""
 
-    async def execute(query: Query, *, run_id: str, attempt: int, after: Transcript | None) -> AsyncGenerator[Event]:
-        ended = False
-        events = stream_events(graph, query, run_id=run_id, attempt=attempt, budget=budget, after=after)
-        try:
-            async with aclosing(events):
-                async for event in events:
-                    ended = is_terminal(event)
-                    yield event
-        finally:
-            if ended:
-                await forget(run_id)
+    async def execute(query: Query, tell: Tell, *, run_id: str, attempt: int, after: Transcript | None) -> None:
+        await run_graph(graph, query, tell, run_id=run_id, attempt=attempt, budget=budget, after=after)
+        await forget(run_id)
 
     return execute
 

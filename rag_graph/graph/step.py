@@ -13,15 +13,15 @@ from rag_graph.events import (
     Event,
     StepFinished,
     StepStarted,
+    Tell,
     ThinkingDelta,
     ThinkingFinished,
     ThinkingStarted,
     Warned,
 )
-from rag_graph.writing.contract import Tell
 
 SINK: Final = "rag_graph_sink"
-"""Where a config may hold a function that takes the run's events."""
+"""Where a config may hold the `Tell` that takes the run's events."""
 
 
 class Step:
@@ -74,13 +74,17 @@ def telling(writer: StreamWriter, config: RunnableConfig) -> Tell:
     costs several task switches a token. `astream_events` shows them as `on_custom_event` under the event's type;
     without listeners that costs nothing.
     """
-    hear: Callable[[Event], None] = config.get("configurable", {}).get(SINK, writer)
+
+    async def write(event: Event) -> None:
+        writer(event)
+
+    hear: Tell = config.get("configurable", {}).get(SINK, write)
     callbacks = config.get("callbacks")
-    is_heard = isinstance(callbacks, BaseCallbackManager) and bool(callbacks.handlers)
+    if not (isinstance(callbacks, BaseCallbackManager) and callbacks.handlers):
+        return hear
 
     async def tell(event: Event) -> None:
-        hear(event)
-        if is_heard:
-            await adispatch_custom_event(event.type, event.model_dump(mode="json"), config=config)
+        await hear(event)
+        await adispatch_custom_event(event.type, event.model_dump(mode="json"), config=config)
 
     return tell

@@ -7,9 +7,8 @@ from typing import Protocol
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.errors import RagGraphError
-from rag_graph.events import NumberedPassage
+from rag_graph.events import NumberedPassage, Tell
 from rag_graph.query import Filters, Turn
-from rag_graph.writing.contract import Tell
 
 
 @dataclass(frozen=True, slots=True)

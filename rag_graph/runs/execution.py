@@ -4,12 +4,12 @@ import asyncio
 import copy
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Protocol
 
 from rag_graph.errors import RagGraphError, RunAbandoned
-from rag_graph.events import AnswerReset, AnswerStarted, Event, RunCancelled, RunFailed, RunStarted, Terminal
+from rag_graph.events import AnswerReset, AnswerStarted, Event, RunCancelled, RunFailed, RunStarted, Tell, Terminal
 from rag_graph.query import Query
 from rag_graph.runs.log import CancelledBy, Gap, Run, RunEnded, RunLog, Superseded, is_terminal
 from rag_graph.runs.observer import Observer, Unobserved, Watch
@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 
 class Execute(Protocol):
-    """Whatever answers a question in events; `after` is what an earlier attempt at this run had said."""
+    """Whatever answers a question by telling events; `after` is what an earlier attempt at this run had said."""
 
-    def __call__(
-        self, query: Query, *, run_id: str, attempt: int, after: Transcript | None
-    ) -> AsyncGenerator[Event]: ...
+    async def __call__(
+        self, query: Query, tell: Tell, *, run_id: str, attempt: int, after: Transcript | None
+    ) -> None: ...
 
 
 class Execution:
@@ -114,17 +114,15 @@ class Execution:
 
     async def _produce(self) -> None:
         after = await self._mend() if self.attempt > 1 else None
-        events = self._execute(self._query, run_id=self.run_id, attempt=self.attempt, after=after)
-        async with aclosing(events):
-            async for event in events:
-                if event.type == "run_started":
-                    continue
-                if is_terminal(event):
-                    await self._conclude(event)
-                    return
-                if event.type == "answer_started":
-                    await self._void_earlier(event)
-                await self._record(event)
+        await self._execute(self._query, self._hear, run_id=self.run_id, attempt=self.attempt, after=after)
+
+    async def _hear(self, event: Event) -> None:
+        if is_terminal(event):
+            await self._conclude(event)
+        elif event.type != "run_started":
+            if event.type == "answer_started":
+                await self._void_earlier(event)
+            await self._record(event)
 
     async def _mend(self) -> Transcript:
         """Void and close what the attempt before has left open, and tell all that was said so far."""

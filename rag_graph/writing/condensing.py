@@ -5,10 +5,9 @@ from typing import Protocol
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.events import Warned
+from rag_graph.events import Tell, Warned
 from rag_graph.models.replies import Replier
 from rag_graph.query import MAX_QUESTION_CHARS, Query
-from rag_graph.writing.contract import Tell
 from rag_graph.writing.prompts import condense_prompt
 
 

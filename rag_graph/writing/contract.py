@@ -1,16 +1,12 @@
 """How an answer comes to be written, whoever writes it: the graph knows this contract and no writer by name."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.events import Event, NumberedPassage, Version
+from rag_graph.events import NumberedPassage, Tell, Version
 from rag_graph.query import Turn
-
-Tell = Callable[[Event], Awaitable[None]]
-"""Says what has happened, at once, to whoever follows the run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ sources hold it word for word.
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from langchain_core.messages import HumanMessage
@@ -20,13 +21,14 @@ from rag_graph.events import (
     AnswerReset,
     Citation,
     NumberedPassage,
+    Tell,
     Unsupported,
     Version,
     Warned,
 )
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.replies import Content, Replier, Restarted, TokensUsed
-from rag_graph.writing.contract import Assignment, Tell, Verdict
+from rag_graph.writing.contract import Assignment, Verdict
 from rag_graph.writing.quotes import Quote, QuoteChoice
 from rag_graph.writing.telling import usage
 
@@ -67,16 +69,17 @@ class EvidenceWriter:
         prompt = [HumanMessage(_prompt(assignment.question, best))]
         try:
             await page.begin_phrase()
-            async for piece in self.model.stream(prompt, config=config):
-                match piece:
-                    case Content(delta):
-                        await page.add_phrase(delta)
-                    case Restarted(reason):
-                        await page.restart(reason)
-                        await page.quote(evidence)
-                        await page.begin_phrase()
-                    case TokensUsed():
-                        await tell(usage(assignment.step, piece))
+            async with aclosing(self.model.stream(prompt, config=config)) as pieces:
+                async for piece in pieces:
+                    match piece:
+                        case Content(delta):
+                            await page.add_phrase(delta)
+                        case Restarted(reason):
+                            await page.restart(reason)
+                            await page.quote(evidence)
+                            await page.begin_phrase()
+                        case TokensUsed():
+                            await tell(usage(assignment.step, piece))
         except ModelError as exc:
             message = f"{exc} The quotes stand without a short answer."
             await tell(Warned(step=assignment.step, code="quotes_only", message=message))
@@ -105,14 +108,16 @@ class EvidenceWriter:
         if self.model is None:
             return ""
         said: list[str] = []
-        async for piece in self.model.stream([HumanMessage(_prompt(assignment.question, evidence))], config=config):
-            match piece:
-                case Content(delta):
-                    said.append(delta)
-                case Restarted():
-                    said.clear()
-                case TokensUsed():
-                    await tell(usage(assignment.step, piece))
+        prompt = [HumanMessage(_prompt(assignment.question, evidence))]
+        async with aclosing(self.model.stream(prompt, config=config)) as pieces:
+            async for piece in pieces:
+                match piece:
+                    case Content(delta):
+                        said.append(delta)
+                    case Restarted():
+                        said.clear()
+                    case TokensUsed():
+                        await tell(usage(assignment.step, piece))
         return "".join(said).strip(" .")
 
     def _choose(self, assignment: Assignment) -> tuple[tuple[Quote, ...], tuple[Quote, ...]]:

@@ -2,15 +2,16 @@
 
 import asyncio
 import re
+from contextlib import aclosing
 from dataclasses import dataclass
 from textwrap import shorten
 
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.citations import CitationStream
-from rag_graph.events import AnswerReset, Warned
+from rag_graph.events import AnswerReset, Tell, Warned
 from rag_graph.models.replies import Content, Piece, Replier, Restarted, Thinking, TokensUsed
-from rag_graph.writing.contract import Assignment, Tell, Verdict
+from rag_graph.writing.contract import Assignment, Verdict
 from rag_graph.writing.prompts import Prompt, answer_prompt, review_prompt
 from rag_graph.writing.telling import ThinkingSpan, usage
 
@@ -32,8 +33,9 @@ class PromptedWriter:
         reader = _Reader(assignment, tell, shows_thinking=self.shows_thinking)
         preparing = asyncio.create_task(reader.prepare())
         try:
-            async for piece in self.model.stream(prompt.messages, config=config):
-                await reader.read(piece)
+            async with aclosing(self.model.stream(prompt.messages, config=config)) as pieces:
+                async for piece in pieces:
+                    await reader.read(piece)
         finally:
             await reader.end_thinking()
             await preparing
@@ -43,16 +45,17 @@ class PromptedWriter:
         prompt = review_prompt(assignment, self.context_tokens)
         thinking = ThinkingSpan(assignment.step, tell)
         line = ""
-        async for piece in self.model.stream(prompt.messages, config=config):
-            match piece:
-                case Content(delta):
-                    line += delta
-                case Thinking(delta) if self.shows_thinking:
-                    await thinking.add(delta)
-                case Restarted():
-                    line = ""
-                case TokensUsed():
-                    await tell(usage(assignment.step, piece))
+        async with aclosing(self.model.stream(prompt.messages, config=config)) as pieces:
+            async for piece in pieces:
+                match piece:
+                    case Content(delta):
+                        line += delta
+                    case Thinking(delta) if self.shows_thinking:
+                        await thinking.add(delta)
+                    case Restarted():
+                        line = ""
+                    case TokensUsed():
+                        await tell(usage(assignment.step, piece))
         await thinking.end()
         return _verdict(line)
 

@@ -2,9 +2,8 @@
 
 from time import monotonic
 
-from rag_graph.events import ThinkingDelta, ThinkingFinished, ThinkingStarted, Usage
+from rag_graph.events import Tell, ThinkingDelta, ThinkingFinished, ThinkingStarted, Usage
 from rag_graph.models.replies import TokensUsed
-from rag_graph.writing.contract import Tell
 
 
 class ThinkingSpan:

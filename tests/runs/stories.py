@@ -1,7 +1,7 @@
 """What test runs say: events of a whole run, and producers that tell them in several ways."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rag_graph.events import (
@@ -17,6 +17,7 @@ from rag_graph.events import (
     RunStarted,
     StepFinished,
     StepStarted,
+    Tell,
     ThinkingDelta,
     ThinkingFinished,
     ThinkingStarted,
@@ -24,6 +25,7 @@ from rag_graph.events import (
     Version,
 )
 from rag_graph.query import Query
+from rag_graph.runs.log import is_terminal
 from rag_graph.transcript import Transcript
 
 QUERY = Query(question="Who built the tower?", mode="deep")
@@ -93,18 +95,18 @@ class Telling:
     calls: list[str] = field(default_factory=list)
     afters: list[Transcript | None] = field(default_factory=list)
 
-    async def __call__(
-        self, query: Query, *, run_id: str, attempt: int, after: Transcript | None
-    ) -> AsyncGenerator[Event]:
+    async def __call__(self, query: Query, tell: Tell, *, run_id: str, attempt: int, after: Transcript | None) -> None:
         self.calls.append(run_id)
         self.afters.append(after)
         try:
-            yield RunStarted(run_id=run_id, question=query.question, mode=query.mode, attempt=attempt)
+            await tell(RunStarted(run_id=run_id, question=query.question, mode=query.mode, attempt=attempt))
             for event in self.events:
-                yield event
+                await tell(event)
             self.told.set()
+            if self.events and is_terminal(self.events[-1]):
+                return
             await self.go_on.wait()
             for event in self.rest:
-                yield event
+                await tell(event)
         finally:
             self.cleaned.set()

@@ -15,7 +15,7 @@ from rag_graph.documents import Hit
 from rag_graph.events import AnswerReset, AnswerStarted, Event, StepStarted
 from rag_graph.graph.build import build_graph
 from rag_graph.graph.nodes import Nodes
-from rag_graph.graph.stream import stream_events
+from rag_graph.graph.run import run_graph
 from rag_graph.index import index_paths
 from rag_graph.models.openai_chat import ReasoningChatOpenAI, open_chat_model
 from rag_graph.models.replies import Replier
@@ -178,8 +178,12 @@ async def test_a_graph_that_remembers_more_than_was_told_begins_anew(
         model = open_chat_model(upstream.base_url, "key", "scripted")
         async with open_checkpoints(database, kept_s=60) as checkpoints:
             graph = build_graph(nodes_of(slow, model), checkpointer=checkpoints)
-            told = stream_events(graph, QUERY, run_id=run_id, attempt=2, after=Transcript())
-            transcript = Transcript.of([event async for event in told])
+            transcript = Transcript()
+
+            async def tell(event: Event) -> None:
+                transcript.add(event)
+
+            await run_graph(graph, QUERY, tell, run_id=run_id, attempt=2, after=Transcript())
         await model.aclose()
     assert transcript.answers[1].content.startswith("Anna Berg built it")
     assert transcript.answer == transcript.answers[1].content

@@ -1,7 +1,7 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -27,6 +27,7 @@ from rag_graph.events import (
     RunFinished,
     RunStarted,
     StepFinished,
+    Tell,
     ThinkingFinished,
 )
 from rag_graph.query import Query
@@ -164,10 +165,10 @@ async def test_a_cancel_that_races_with_the_end_has_one_winner(open_runner: Open
 
 
 async def test_an_error_with_a_code_fails_the_run_and_keeps_what_was_written(open_runner: OpenRunner) -> None:
-    async def execute(*_: object, **__: object) -> AsyncGenerator[Event]:
-        yield AnswerStarted(version=1)
+    async def execute(_: Query, tell: Tell, **__: object) -> None:
+        await tell(AnswerStarted(version=1))
         for event in deltas(1, "So ", "far"):
-            yield event
+            await tell(event)
         raise ModelBusy("The model is busy: ask again in a minute.")
 
     events = await run(open_runner(execute))
@@ -181,8 +182,8 @@ async def test_an_error_with_a_code_fails_the_run_and_keeps_what_was_written(ope
 async def test_an_unforeseen_error_fails_the_run_without_telling_its_words(
     open_runner: OpenRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def execute(*_: object, **__: object) -> AsyncGenerator[Event]:
-        yield AnswerStarted(version=1)
+    async def execute(_: Query, tell: Tell, **__: object) -> None:
+        await tell(AnswerStarted(version=1))
         raise RuntimeError("password=hunter2")
 
     events = await run(open_runner(execute))
@@ -235,8 +236,8 @@ async def test_a_version_that_is_written_anew_is_reset_first(open_runner: OpenRu
 
 
 async def test_a_leaked_cancellation_is_a_failure_not_a_cancel(open_runner: OpenRunner) -> None:
-    async def execute(*_: object, **__: object) -> AsyncGenerator[Event]:
-        yield AnswerStarted(version=1)
+    async def execute(_: Query, tell: Tell, **__: object) -> None:
+        await tell(AnswerStarted(version=1))
         raise asyncio.CancelledError
 
     events = await run(open_runner(execute))
@@ -390,9 +391,9 @@ class Held:
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     released: bool = False
 
-    async def __call__(self, *_: object, **__: object) -> AsyncGenerator[Event]:
+    async def __call__(self, _: Query, tell: Tell, **__: object) -> None:
         try:
-            yield AnswerStarted(version=1)
+            await tell(AnswerStarted(version=1))
             self.opened.set()
             await asyncio.Event().wait()
         finally:
