@@ -22,8 +22,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,7 @@ defaults
   timeout client 60s
   timeout server 60s
   option redispatch
+  option http-no-delay  # or frames are held back for 200 ms, to be sent together
   retries 2
 frontend clients
   bind 127.0.0.1:{port}
@@ -110,10 +111,7 @@ class Servers:
             process.wait()
 
     async def all_ready(self) -> None:
-        async with httpx.AsyncClient() as http:
-            for port in self.ports:
-                while not await _is_ready(http, port):  # noqa: ASYNC110 - another process tells of no change
-                    await anyio.sleep(0.1)
+        await _all_ready(self.ports)
 
 
 @dataclass
@@ -172,11 +170,14 @@ class Asker:
         try:
             with anyio.fail_after(PATIENCE_S):
                 async for event in client.ask(question(self.number), key=f"key {self.number}"):
-                    self.events.append(event)
+                    self.hear(event)
         except TimeoutError:
             self.failure = "a client hung"
         except RagGraphError as exc:
             self.failure = f"a client gave up: {exc}"
+
+    def hear(self, event: Event) -> None:
+        self.events.append(event)
 
     @property
     def transcript(self) -> Transcript:
@@ -231,7 +232,7 @@ async def judge(askers: Sequence[Asker], client: AsyncClient, model: Model) -> V
         "clients": len(askers),
         "ends": dict(statuses),
         "attempts a run": dict(sorted(attempts.items())),
-        "model calls": calls.total(),
+        "model calls": sum(calls[asker.number] for asker in askers),
         "told event by event": exact,
         "asked anew": restarted,
     }
@@ -258,9 +259,21 @@ def fates(share: float) -> Iterator[Fate]:
             yield PASS
 
 
-async def drive(runs: int, seconds: float, folder: Path) -> Verdict:
+@dataclass(frozen=True)
+class Stage:
+    """Everything that runs; `ports` are where clients come in, by a balancer or to the servers themselves."""
+
+    model: Model
+    redis: ValkeyServer
+    servers: Servers
+    ports: Sequence[int]
+
+
+@asynccontextmanager
+async def staged(folder: Path, model: Model) -> AsyncIterator[Stage]:
+    """Start the servers over one Redis, behind their balancer, and stop all of them at the end."""
     with ExitStack() as stack:
-        model = stack.enter_context(Model())
+        stack.enter_context(model)
         redis = ValkeyServer(port=0, unix_socket_path=folder / "s", data_dir=folder / "r", appendonly="yes", save="")
         redis.start()
         stack.callback(redis.stop)
@@ -270,26 +283,37 @@ async def drive(runs: int, seconds: float, folder: Path) -> Verdict:
             servers.start(port)
         with anyio.fail_after(60):
             await servers.all_ready()
-        ports = stack.enter_context(_balanced(servers.ports, folder))
-        links = stack.enter_context(Links(fates(0.6), *ports))
-        havoc = Havoc(servers, redis)
+            ports = stack.enter_context(_balanced(servers.ports, folder))
+            await _all_ready(ports)
+        yield Stage(model, redis, servers, ports)
+
+
+async def drill(stage: Stage, runs: int, seconds: float) -> Verdict:
+    """Ask so many questions over links that break, while everything else breaks too."""
+    with Links(fates(0.6), *stage.ports) as links:
+        havoc = Havoc(stage.servers, stage.redis)
         askers = [Asker(number) for number in range(runs)]
         began = time.monotonic()
-        async with _client(links.url) as client, anyio.create_task_group() as tasks:
+        async with connected(links.url) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(havoc.wreak, seconds)
             for asker in askers:
                 tasks.start_soon(asker.ask, client)
                 await anyio.sleep(seconds * 0.9 / runs)
         took_s = time.monotonic() - began
         with anyio.fail_after(60):
-            await servers.all_ready()
-            async with _client(f"http://127.0.0.1:{servers.ports[0]}") as client:
-                verdict = await judge(askers, client, model)
+            await stage.servers.all_ready()
+            async with connected(f"http://127.0.0.1:{stage.servers.ports[0]}") as client:
+                verdict = await judge(askers, client, stage.model)
         counts = {"links": links.opened, "links broken": links.broken, "deeds": dict(havoc.done)}
         return Verdict({**verdict.counts, **counts, "seconds": round(took_s, 1)}, verdict.wrong)
 
 
-def _client(url: str) -> AsyncClient:
+async def drive(runs: int, seconds: float, folder: Path) -> Verdict:
+    async with staged(folder, Model()) as stage:
+        return await drill(stage, runs, seconds)
+
+
+def connected(url: str) -> AsyncClient:
     return AsyncClient(url, persistence=PERSISTENCE)
 
 
@@ -333,11 +357,24 @@ def _balanced(ports: Sequence[int], folder: Path) -> Iterator[Sequence[int]]:
         process.wait()
 
 
+async def _all_ready(ports: Sequence[int]) -> None:
+    async with httpx.AsyncClient() as http:
+        for port in ports:
+            while not await _is_ready(http, port):  # noqa: ASYNC110 - another process tells of no change
+                await anyio.sleep(0.1)
+
+
 async def _is_ready(http: httpx.AsyncClient, port: int) -> bool:
     try:
         return (await http.get(f"http://127.0.0.1:{port}/health")).status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
+
+
+def tell(verdict: Verdict) -> None:
+    for name, count in verdict.counts.items():
+        print(f"{name:20} {count}")
+    print(*verdict.wrong or ["nothing lost, nothing doubled"], sep="\n")
 
 
 def main() -> None:
@@ -349,9 +386,7 @@ def main() -> None:
     random.seed(given.seed)
     with tempfile.TemporaryDirectory() as folder:
         verdict = asyncio.run(drive(given.runs, given.seconds, Path(folder)))
-    for name, count in verdict.counts.items():
-        print(f"{name:20} {count}")
-    print(*verdict.wrong or ["nothing lost, nothing doubled"], sep="\n")
+    tell(verdict)
     sys.exit(bool(verdict.wrong))
 
 
