@@ -61,6 +61,7 @@ MEANINGS: Mapping[int, str] = {
     400: "The body could not be read.",
     404: "There is nothing under this id.",
     410: "The run is no longer kept: ask again, with the same idempotency key.",
+    413: "More was sent than this server takes at once.",
     422: "What was sent is not understood; the message names the field.",
     429: "As many runs as allowed are going on: come back after `Retry-After` seconds.",
     503: "No question can be answered now; `Retry-After`, where it is given, says when to come back.",
