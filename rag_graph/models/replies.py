@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from rag_graph.models.openai_chat import ReasoningChatOpenAI
 from rag_graph.models.thinking import AllWasThought, Said, ThinkingFilter, Thought
 
 logger = logging.getLogger(__name__)
+_CODE = re.compile(r"[a-z_]{1,64}")
 
 LONGEST_WAIT_S: Final = 5.0
 """A service that asks us to come back later than this is not waited for."""
@@ -327,6 +329,8 @@ def _verdict(failures: Sequence[ModelError], *, had_fallback: bool) -> ModelErro
 
 
 def _log(call: _Call, failure: ModelError) -> None:
-    """Tell the operator what the service said, except about keys, which some services repeat."""
-    said = "" if isinstance(failure, ModelRefused) else str(failure.__cause__ or "")[:200]
-    logger.warning("%s: %s (%s) %s", call.name, failure.code, type(failure.__cause__).__name__, said)
+    """Tell the operator what kind of failure it was; the service's own words may repeat a key or the prompt."""
+    cause = failure.__cause__
+    status, code = getattr(cause, "status_code", ""), getattr(cause, "code", "") or ""
+    named = code if _CODE.fullmatch(str(code)) else ""
+    logger.warning("%s: %s (%s) %s %s", call.name, failure.code, type(cause).__name__, status, named)

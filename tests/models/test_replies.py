@@ -201,6 +201,16 @@ async def test_a_fallback_that_fails_too_is_named(up: Upstream, replier: Replier
     await fallback.aclose()
 
 
+async def test_the_log_names_a_fault_without_the_services_words(
+    up: Upstream, replier: Replier, caplog: pytest.LogCaptureFixture
+) -> None:
+    up.fail(status=500, code="server_error", message="Key sk-secret may not ask: How high is the tower?")
+    assert await replier.reply(QUESTION)
+    assert "RAG_CHAT (streaming): model_unavailable (InternalServerError) 500 server_error" in caplog.text
+    assert "sk-secret" not in caplog.text
+    assert "tower" not in caplog.text
+
+
 async def test_what_was_said_stands_when_nothing_replaces_it(up: Upstream, replier: Replier) -> None:
     up.drop(after=3, content="one two three four")
     up.fail(status=500)
