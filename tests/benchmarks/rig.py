@@ -107,7 +107,7 @@ def _process(
     command: Sequence[str], port: int, *, env: dict[str, str] | None = None, cores: Sequence[int] = ()
 ) -> Iterator[psutil.Process]:
     with on_cores(cores):
-        child = subprocess.Popen([sys.executable, *command], env={**os.environ, **(env or {})})
+        child = subprocess.Popen([sys.executable, *command], env={**os.environ, **(env or {})}, stdout=sys.stderr)
     try:
         _await_port(port, child)
         yield psutil.Process(child.pid)
