@@ -6,7 +6,6 @@ Each asks a question of its own, whose answer `Scripted`, the model, knows too.
 import asyncio
 import itertools
 import random
-import re
 import socket
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from tests.chaos import number_of, question
 from tests.upstream import Request, Script, Upstream
 
 WORDS = 200
@@ -28,11 +28,6 @@ ROOM, LITTLE_ROOM = 65_536, 4_096
 """Bytes that a reader takes before it has read them."""
 TERMINALS = {"run_finished", "run_failed", "run_cancelled"}
 BAD = (b"{", b"{}", b'{"question": ""}', b'{"question": 5}', b'{"question": "Why?", "mode": "loud"}')
-NUMBER = re.compile(r"question number (\d+)")
-
-
-def question(number: int) -> str:
-    return f"What is the answer to question number {number}?"
 
 
 def words(number: int) -> list[str]:
@@ -45,8 +40,7 @@ class Scripted(Upstream):
     def _take(self, request: Request) -> Script:
         self.requests.clear()
         self.connections.clear()
-        asked = NUMBER.findall(str(request.body["messages"][-1]))
-        return Script(content=words(int(asked[-1])), pace_s=PACE_S)
+        return Script(content=words(number_of(request)), pace_s=PACE_S)
 
 
 @dataclass
