@@ -39,7 +39,7 @@ def build_graph(
     graph.add_node("deep_retrieve", nodes.deep_retrieve)
     graph.add_node("decide", nodes.decide)
     graph.add_node("refine", nodes.refine)
-    graph.add_edge(START, "condense")
+    graph.add_conditional_edges(START, _before_retrieval, ["condense", "fast_retrieve"])
     graph.add_edge("condense", "fast_retrieve")
     graph.add_edge("fast_retrieve", "draft")
     graph.add_edge("fast_retrieve", "deep_retrieve")
@@ -47,6 +47,11 @@ def build_graph(
     graph.add_conditional_edges("decide", _after_decide, {"refine": "refine", "keep": END})
     graph.add_edge("refine", END)
     return graph.compile(name=name, checkpointer=checkpointer)
+
+
+def _before_retrieval(state: State) -> Literal["condense", "fast_retrieve"]:
+    """A question without a conversation stands by itself, and a step costs time."""
+    return "condense" if state.get("history") else "fast_retrieve"
 
 
 def _after_decide(state: State) -> Literal["refine", "keep"]:

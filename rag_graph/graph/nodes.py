@@ -4,6 +4,7 @@ A step that fails costs that step only: it warns, and the run goes on with what 
 when neither a draft nor a refinement could be written.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
@@ -34,6 +35,7 @@ from rag_graph.writing.condensing import Condenser
 from rag_graph.writing.contract import Assignment, Verdict, Writer
 
 FAST_TOP_K = 3
+HEAD_START_S = 0.005
 NOTHING_FOUND = "The documents hold no passage on this question."
 
 
@@ -50,17 +52,8 @@ class Nodes:
     clock: Callable[[], float] = time
 
     async def condense(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
-        """Check the input, and make the question one that stands without the conversation."""
-        query = Query.model_validate({name: value for name, value in state.items() if name in Query.model_fields})
-        update = State(
-            mode=query.mode,
-            history=query.history,
-            filters=query.filters,
-            began=self.clock(),
-            search=query.question,
-        )
-        if not query.history:
-            return update
+        """Make the question one that stands without the conversation."""
+        query, update = self._opened(state)
         step = self._step("condense", update, writer, config)
         async with step.told("Reading the question in the light of the conversation"):
             try:
@@ -72,6 +65,8 @@ class Nodes:
 
     async def fast_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Find a few passages in milliseconds."""
+        update = State() if state.get("history") else self._opened(state)[1]
+        state = {**state, **update}
         step = self._step("fast_retrieve", state, writer, config)
         passages: list[NumberedPassage] = []
         failure = ""
@@ -86,7 +81,7 @@ class Nodes:
             step.outcome = f"Found {counted(passages)}"
         if passages:
             await step.narrate(f"Reading {counted(passages)}: {titles(passages)}.")
-        return State(fast_passages=passages, draft_failure=failure, timings=step.timings)
+        return {**update, "fast_passages": passages, "draft_failure": failure, "timings": step.timings}
 
     async def draft(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Write version 1 from the first passages."""
@@ -125,6 +120,7 @@ class Nodes:
             question=state["search"], filters=state["filters"], known=tuple(first), history=tuple(state["history"])
         )
         async with step.told("Searching more widely" if state["mode"] == "fast" else "Searching in several steps"):
+            await asyncio.sleep(HEAD_START_S)
             try:
                 passages = await self.researchers[state["mode"]].research(inquiry, step, config)
             except (RetrievalFailed, ModelError) as exc:
@@ -183,6 +179,14 @@ class Nodes:
         if not answer.content:
             return State(answer=state["draft"], citations=state["draft_citations"], timings=step.timings)
         return State(answer=answer.content, citations=answer.citations, timings=step.timings)
+
+    def _opened(self, state: State) -> tuple[Query, State]:
+        """Check the input; the first node of a run does it."""
+        query = Query.model_validate({name: value for name, value in state.items() if name in Query.model_fields})
+        began = self.clock()
+        return query, State(
+            mode=query.mode, history=query.history, filters=query.filters, began=began, search=query.question
+        )
 
     def _bearings(self, state: State, new: tuple[int, ...]) -> list[Bearing]:
         cited = {citation.marker for citation in state["draft_citations"]} if "draft_citations" in state else set()

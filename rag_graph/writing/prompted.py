@@ -31,14 +31,16 @@ class PromptedWriter:
         prompt = answer_prompt(assignment, self.context_tokens)
         await _tell_what_was_dropped(prompt, assignment.step, tell)
         reader = _Reader(assignment, tell, shows_thinking=self.shows_thinking)
-        preparing = asyncio.create_task(reader.prepare())
+        preparing: asyncio.Task[None] | None = None
         try:
             async with aclosing(self.model.stream(prompt.messages, config=config)) as pieces:
                 async for piece in pieces:
                     await reader.read(piece)
+                    preparing = preparing or asyncio.create_task(reader.prepare())
         finally:
             await reader.end_thinking()
-            await preparing
+            if preparing is not None:
+                await preparing
         await reader.finish()
 
     async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:
@@ -90,7 +92,7 @@ class _Reader:
         self._answer = self._new_answer()
 
     async def prepare(self) -> None:
-        """Make the passages ready for the check while the model has not yet begun."""
+        """Make the passages ready for the check; before the first piece it would hold up the model's request."""
         await asyncio.to_thread(self._answer.prepare)
 
     async def read(self, piece: Piece) -> None:
