@@ -18,7 +18,7 @@ def sse_frame(run_id: str, item: Entry | Gap) -> bytes:
     """A Server-Sent Events frame; the id comes last, for clients that take it before the frame is whole."""
     if isinstance(item, Gap):
         return b"event: log_trimmed\ndata: %s\n\n" % _gap(item)
-    return b"event: %s\ndata: %s\nid: %s:%d\n\n" % (item.event.type.encode(), item.data, run_id.encode(), item.seq)
+    return b"event: %s\ndata: %s\nid: %s:%d\n\n" % (item.kind.encode(), item.data, run_id.encode(), item.seq)
 
 
 def json_line(item: Entry | Gap) -> bytes:

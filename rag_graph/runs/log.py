@@ -9,11 +9,20 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self, TypeGuard
 
 from rag_graph.errors import BadCursor
-from rag_graph.events import AnswerDelta, Event, RunCancelled, RunFailed, RunFinished, Terminal, ThinkingDelta
+from rag_graph.events import (
+    AnswerDelta,
+    Event,
+    EventAdapter,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    Terminal,
+    ThinkingDelta,
+)
 from rag_graph.query import Query
 
 BATCH_ENTRIES = 256
@@ -25,6 +34,7 @@ CancelledBy = Literal["client", "absence", "shutdown", "budget"]
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TERMINALS = frozenset({RunFinished, RunFailed, RunCancelled})
+_TERMINAL_KINDS = frozenset({"run_finished", "run_failed", "run_cancelled"})
 RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 _CURSOR = re.compile(rf"({RUN_ID.pattern}):(0|[1-9][0-9]{{0,14}})")
 
@@ -54,17 +64,33 @@ class Cursor(NamedTuple):
         return f"{self.run_id}:{self.seq}"
 
 
-@dataclass(slots=True)
 class Entry:
-    """An event with its number, and when it was appended, in seconds since the epoch.
+    """An event with its number, and when it was appended, in seconds since the epoch. Treat it as frozen.
 
-    Not frozen, because one is made for every token and freezing makes that four times as dear; treat it so.
+    One is made for every token and many are kept, so it is a plain class, and can do without the event itself.
     """
 
-    seq: int
-    at: float
-    event: Event
-    _data: bytes | None = field(default=None, repr=False, compare=False)
+    __slots__ = ("_data", "_event", "at", "kind", "seq")
+
+    def __init__(self, seq: int, at: float, event: Event, data: bytes | None = None) -> None:
+        self.seq = seq
+        self.at = at
+        self.kind: str = event.type
+        self._event: Event | None = event
+        self._data = data
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entry) and (self.seq, self.at, self.event) == (other.seq, other.at, other.event)
+
+    def __hash__(self) -> int:
+        return hash(self.seq)
+
+    def __repr__(self) -> str:
+        return f"Entry({self.seq}, {self.at}, {self.event!r})"
+
+    @property
+    def event(self) -> Event:
+        return EventAdapter.validate_json(self.data) if self._event is None else self._event
 
     @property
     def data(self) -> bytes:
@@ -75,14 +101,19 @@ class Entry:
 
     @property
     def ends(self) -> bool:
-        return is_terminal(self.event)
+        return self.kind in _TERMINAL_KINDS
 
     @property
     def size(self) -> int:
         """About how many bytes this takes, told without encoding a token."""
-        if isinstance(self.event, (AnswerDelta, ThinkingDelta)):
-            return DELTA_OVERHEAD_BYTES + len(self.event.delta)
+        if isinstance(self._event, (AnswerDelta, ThinkingDelta)):
+            return DELTA_OVERHEAD_BYTES + len(self._event.delta)
         return len(self.data)
+
+    def compact(self) -> None:
+        """Keep the JSON alone, a third of the whole: the event is made anew where it is asked for."""
+        _ = self.data
+        self._event = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ class _Kept:
         self.size += entry.size
         if entry.ends:
             self.ended_at = at
+            for kept in self.entries:
+                kept.compact()
         self.grown.set()
         self.grown.clear()
         return entry

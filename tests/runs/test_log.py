@@ -226,3 +226,11 @@ async def test_run_ids_sort_by_time() -> None:
 async def test_a_token_is_sized_without_encoding_it() -> None:
     entry = Entry(1, 0.0, AnswerDelta(version=1, delta="word"))
     assert abs(entry.size - len(entry.data)) < 40
+
+
+async def test_what_was_compacted_says_the_same() -> None:
+    event = AnswerDelta(version=1, delta="wörd")
+    entry = Entry(1, 0.0, event)
+    data = entry.data
+    entry.compact()
+    assert (entry.event, entry.data, entry.kind, entry.ends) == (event, data, "answer_delta", False)
