@@ -66,7 +66,13 @@ def _is_openai(base_url: str) -> bool:
 http: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
 """The HTTP library that the SDK was built on: httpx, or since its version 3 httpx2."""
 
-_AnyClient: Any = getattr(openai, "DefaultAioHttpClient", openai.DefaultAsyncHttpxClient)
+
+def aiohttp_or(default: Any, offered: Any) -> Any:
+    """The SDK's client over aiohttp; where its packages are missing, what it offers is an empty one that refuses."""
+    return default if offered is None or http.AsyncClient in offered.__bases__ else offered
+
+
+_AnyClient: Any = aiohttp_or(openai.DefaultAsyncHttpxClient, getattr(openai, "DefaultAioHttpClient", None))
 
 
 class LoopClient(_AnyClient):  # type: ignore[misc]  # the SDK chooses its HTTP library at import

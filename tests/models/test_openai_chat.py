@@ -20,6 +20,8 @@ from rag_graph.models.openai_chat import (
     JsonEvents,
     LoopClient,
     ReasoningChatOpenAI,
+    aiohttp_or,
+    http,
     joined,
     open_chat_model,
 )
@@ -301,3 +303,16 @@ def test_one_event_may_span_several_data_lines() -> None:
 def test_what_is_no_json_object_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         list(JsonEvents().feed(data))
+
+
+def test_without_the_packages_for_aiohttp_the_ordinary_http_client_serves() -> None:
+    class Refusing(http.AsyncClient):  # type: ignore[misc]  # the SDK chooses its HTTP library
+        def __init__(self) -> None:
+            raise RuntimeError("install the aiohttp extra")
+
+    class Works(openai.DefaultAsyncHttpxClient): ...
+
+    plain = openai.DefaultAsyncHttpxClient
+    assert aiohttp_or(plain, Refusing) is plain
+    assert aiohttp_or(plain, None) is plain
+    assert aiohttp_or(plain, Works) is Works
