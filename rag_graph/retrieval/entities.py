@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from math import log
 from typing import NamedTuple
@@ -22,6 +23,8 @@ _MAX_TITLE_WORDS = 7
 _MAX_WORDS = 400
 _SHORT_WORD = 2
 _FOCUS_SENTENCES = 2
+_REMEMBERED_TEXTS = 256
+"""The deep search reads what the fast one has read; a thousand characters take some 60 kB."""
 
 _IN_FOCUS = 1.6
 _IS_TITLE = 1.3
@@ -81,6 +84,15 @@ class _Phrase(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class _Anatomy:
+    """A text as every question sees it; `names` are its capitalised phrases and years."""
+
+    words: tuple[_Word, ...]
+    sentences: tuple[tuple[int, int], ...]
+    names: tuple[_Phrase, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """A passage as one question sees it: what it covers, what it adds, which documents it names."""
 
@@ -91,11 +103,11 @@ class Reading:
 
 def read(passage: Passage, view: View, *, weights: Mapping[str, float]) -> Reading:
     """Read a passage for a question, given as its terms with how much each says. Entities come best first."""
-    found, titled = _words(passage.content), _words(passage.title)
-    openings, focus = _sentences(passage.content, found, weights)
-    own = title_name(passage.title)
-    titles, mentioned = _titles(found, view, own)
-    phrases = [*_capitalised(found, passage.content, openings), *_years(found), *titles.values()]
+    anatomy, titled = _take_apart(passage.content), _words(passage.title)
+    found = anatomy.words
+    focus = _closest(anatomy, weights)
+    titles, mentioned = _titles(found, view, title_name(passage.title))
+    phrases = [*anatomy.names, *titles.values()]
     if not phrases:
         phrases = [_phrase([word], _IS_RARE_WORD) for word in found if len(word.text) > _SHORT_WORD]
     phrases.append(_phrase(titled, _OWN_TITLE)._replace(start=None))
@@ -108,6 +120,13 @@ def read(passage: Passage, view: View, *, weights: Mapping[str, float]) -> Readi
     )
 
 
+@lru_cache(_REMEMBERED_TEXTS)
+def _take_apart(text: str) -> _Anatomy:
+    found, spans = _words(text), tuple(sentence_spans(text))
+    openings = frozenset(start for start, _ in spans)
+    return _Anatomy(found, spans, names=(*_capitalised(found, text, openings), *_years(found)))
+
+
 def _phrase(run: Sequence[_Word], factor: float = 1.0) -> _Phrase:
     return _Phrase(
         name=" ".join(word.text for word in run),
@@ -117,11 +136,11 @@ def _phrase(run: Sequence[_Word], factor: float = 1.0) -> _Phrase:
     )
 
 
-def _words(text: str) -> list[_Word]:
-    return [
+def _words(text: str) -> tuple[_Word, ...]:
+    return tuple(
         _Word(word := match[0], *match.span(), word[0].isupper() or word[0].isdigit(), stems(word))
         for match in islice(words(text), _MAX_WORDS)
-    ]
+    )
 
 
 def max_frequency(size: int) -> int:
@@ -154,15 +173,13 @@ def _worth(
     return sorted(best.values(), key=lambda entity: -entity.worth)
 
 
-def _sentences(
-    text: str, found: Sequence[_Word], weights: Mapping[str, float]
-) -> tuple[frozenset[int], list[tuple[int, int]]]:
-    """Where sentences begin, and the sentences that share most with the question."""
-    spans = sentence_spans(text)
+def _closest(anatomy: _Anatomy, weights: Mapping[str, float]) -> list[tuple[int, int]]:
+    """The sentences that share most with the question."""
+    spans = anatomy.sentences
     shared = dict.fromkeys(spans, 0.0)
     place = 0
     seen: set[str] = set()
-    for word in found:
+    for word in anatomy.words:
         while place < len(spans) and word.start >= spans[place][1]:
             place, seen = place + 1, set()
         if place == len(spans):
@@ -172,7 +189,7 @@ def _sentences(
                 seen.add(term)
                 shared[spans[place]] += weights[term]
     closest = sorted(spans, key=lambda span: -shared[span])[:_FOCUS_SENTENCES]
-    return frozenset(start for start, _ in spans), [span for span in closest if shared[span]]
+    return [span for span in closest if shared[span]]
 
 
 def _capitalised(found: Sequence[_Word], text: str, openings: frozenset[int]) -> Iterator[_Phrase]:

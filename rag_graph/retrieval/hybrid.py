@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log, log1p
 
@@ -97,6 +97,7 @@ class _Search:
         self._embedder = embedder
         self._stages = stages
         self._question = question
+        self._read: dict[int, Passage] = {}
 
     def hits(self, top_k: int) -> list[Hit]:
         rankings = self._first_hop()
@@ -106,7 +107,7 @@ class _Search:
             scores = fuse([*rankings, *self._second_hop(first)], size=self._view.size)
         order = with_quotas(scores.ids[: top_k + _SPARE].tolist(), first.ids[:_SPARE].tolist(), quotas)
         found = dict(zip(scores.ids.tolist(), scores.scores.tolist(), strict=True))
-        return [Hit(passage, found[passage.id]) for passage in self._view.passages(order[:top_k])]
+        return [Hit(passage, found[passage.id]) for passage in self._passages(order[:top_k])]
 
     def _first_hop(self) -> list[tuple[float, Ranking]]:
         parts = []
@@ -134,13 +135,19 @@ class _Search:
         bridges: list[_Bridge] = []
         linked: dict[int, float] = {}
         best = dict(zip(first.ids.tolist(), first.scores[: self._stages.seeds].tolist(), strict=False))
-        for seed in self._view.passages(list(best)):
+        for seed in self._passages(list(best)):
             weight = exp((best[seed.id] - float(first.scores[0])) / _SEED_TEMPERATURE)
             reading = read(seed, self._view, weights=weights)
             residual = tuple(word for word, its in asked if not reading.covered.issuperset(its))
             bridges += [_Bridge(weight**0.5, residual, entity) for entity in reading.entities[: self._stages.entities]]
             _link(linked, reading.mentions, weight, seed)
         return bridges, _ranking(linked)
+
+    def _passages(self, ids: Sequence[int]) -> list[Passage]:
+        """Look passages up, each once, in this order; those that are gone are left out."""
+        if unread := [number for number in ids if number not in self._read]:
+            self._read |= {passage.id: passage for passage in self._view.passages(unread)}
+        return [self._read[number] for number in ids if number in self._read]
 
     def _question_weights(self) -> dict[str, float]:
         asked = list(dict.fromkeys(terms(self._question)))
