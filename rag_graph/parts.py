@@ -77,7 +77,7 @@ def choose_embedder(settings: Settings) -> Embedder:
         model=name,
         check_embedding_ctx_length=base_url == OPENAI_URL,
     )
-    return LangChainEmbedder(embeddings, name)
+    return LangChainEmbedder(embeddings, name, symmetric=True)
 
 
 def choose_place(settings: Settings) -> Place:

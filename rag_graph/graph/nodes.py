@@ -36,6 +36,7 @@ from rag_graph.writing.contract import Assignment, Verdict, Writer
 
 FAST_TOP_K = 3
 HEAD_START_S = 0.005
+"""The draft's request goes out first: a search would hold the interpreter while the first token waits for it."""
 NOTHING_FOUND = "The documents hold no passage on this question."
 
 

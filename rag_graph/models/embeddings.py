@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from threading import Lock
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
@@ -35,13 +35,18 @@ class Embedder(Protocol):
     def embed_query(self, text: str) -> Vectors:
         """Vector of a question, shape (dims,)."""
 
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of questions, at least one, shape (len(texts), dims)."""
+
 
 class RememberingEmbedder:
     """An `Embedder` that remembers the vectors of the last queries: the deep search asks what the fast one did."""
 
     def __init__(self, embedder: Embedder, *, queries: int = REMEMBERED_QUERIES) -> None:
         self._embedder = embedder
-        self._recall = lru_cache(queries)(self._embed_query)
+        self._queries = queries
+        self._known: dict[str, Vectors] = {}
+        self._lock = Lock()
 
     @property
     def name(self) -> str:
@@ -55,13 +60,20 @@ class RememberingEmbedder:
         return self._embedder.embed(texts)
 
     def embed_query(self, text: str) -> Vectors:
-        """Vector of a question, shape (dims,); it is shared, so nobody may write into it."""
-        return self._recall(text)
+        row: Vectors = self.embed_queries([text])[0]
+        return row
 
-    def _embed_query(self, text: str) -> Vectors:
-        vector = self._embedder.embed_query(text)
-        vector.flags.writeable = False
-        return vector
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        with self._lock:
+            found = {text: self._known[text] for text in texts if text in self._known}
+        if new := [text for text in dict.fromkeys(texts) if text not in found]:
+            made = dict(zip(new, self._embedder.embed_queries(new), strict=True))
+            found |= made
+            with self._lock:
+                self._known |= made
+                for text in list(self._known)[: -self._queries]:
+                    del self._known[text]
+        return np.array([found[text] for text in texts], dtype=np.float32)
 
 
 _Answer = TypeVar("_Answer")
@@ -76,10 +88,14 @@ def unit(rows: ArrayLike) -> Vectors:
 
 @dataclass(frozen=True, slots=True)
 class LangChainEmbedder:
-    """Any LangChain `Embeddings` as an `Embedder`; `name` is the model's, not the class's."""
+    """Any LangChain `Embeddings` as an `Embedder`; `name` is the model's, not the class's.
+
+    `symmetric`: it embeds questions as it embeds passages, so that many questions are one call.
+    """
 
     embeddings: Embeddings
     name: str
+    symmetric: bool = False
     _dims: list[int] = field(default_factory=list, repr=False)
 
     @property
@@ -102,6 +118,9 @@ class LangChainEmbedder:
 
     def embed_query(self, text: str) -> Vectors:
         return self._checked(self._ask(lambda: self.embeddings.embed_query(text)))
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        return self.embed(texts) if self.symmetric else np.stack([self.embed_query(text) for text in texts])
 
     def _checked(self, rows: ArrayLike) -> Vectors:
         vectors = unit(rows)

@@ -49,6 +49,9 @@ class LocalEmbedder:
         row: Vectors = self._model().embed([text])[0]
         return row
 
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        return np.stack([self.embed_query(text) for text in texts])
+
     def _model(self) -> "_MiniLM":
         if not self._loaded:
             with self._loading:

@@ -159,8 +159,8 @@ class _Search:
         """The passages closest to any of the texts, which count by their weights."""
         if not texts:
             return Ranking.empty()
-        vectors = [self._embedder.embed_query(text) * np.float32(weight) for text, weight in texts.items()]
-        return self._view.nearest(np.stack(vectors), limit=_POOL)
+        weights = np.array([*texts.values()], dtype=np.float32)
+        return self._view.nearest(self._embedder.embed_queries(list(texts)) * weights[:, None], limit=_POOL)
 
 
 def _link(linked: dict[int, float], mentions: Iterable[Mention], weight: float, seed: Passage) -> None:

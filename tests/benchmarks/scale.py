@@ -53,6 +53,9 @@ class SyntheticEmbedder:
         unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit
 
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        return self.real.embed_queries(texts)
+
     def embed_query(self, text: str) -> Vectors:
         return self.real.embed_query(text)
 

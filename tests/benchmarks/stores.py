@@ -50,6 +50,9 @@ class RememberingEmbedder:
             self.known.update(zip(new, self.real.embed(new), strict=True))
         return np.stack([self.known[text] for text in texts])
 
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        return self.real.embed_queries(texts)
+
     def embed_query(self, text: str) -> Vectors:
         return self.real.embed_query(text)
 

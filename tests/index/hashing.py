@@ -21,6 +21,9 @@ class HashEmbedder:
         self.embedded += texts
         return np.array([self.embed_query(text) for text in texts], dtype=np.float32).reshape(-1, self.dims)
 
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        return np.stack([self.embed_query(text) for text in texts])
+
     def embed_query(self, text: str) -> Vectors:
         vector = np.full(self.dims, 1e-3, dtype=np.float32)
         for term in terms(text):

@@ -92,6 +92,9 @@ class Counting:
         self.seen += len(texts)
         return self.inner.embed(texts)
 
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        return self.inner.embed_queries(texts)
+
     def embed_query(self, text: str) -> Vectors:
         return self.inner.embed_query(text)
 
