@@ -50,7 +50,7 @@ class LocalEmbedder:
         return row
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        return np.stack([self.embed_query(text) for text in texts])
+        return self.embed(texts)
 
     def _model(self) -> "_MiniLM":
         if not self._loaded:
