@@ -34,6 +34,7 @@ CancelledBy = Literal["client", "absence", "shutdown", "budget"]
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TERMINALS = frozenset({RunFinished, RunFailed, RunCancelled})
+_OPENING = b'{"type":"'
 _TERMINAL_KINDS = frozenset({"run_finished", "run_failed", "run_cancelled"})
 RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 _CURSOR = re.compile(rf"({RUN_ID.pattern}):(0|[1-9][0-9]{{0,14}})")
@@ -67,16 +68,16 @@ class Cursor(NamedTuple):
 class Entry:
     """An event with its number, and when it was appended, in seconds since the epoch. Treat it as frozen.
 
-    One is made for every token and many are kept, so it is a plain class, and can do without the event itself.
+    One is made for every token, so it is a plain class. It is made of an event, or of the event's JSON.
     """
 
     __slots__ = ("_data", "_event", "at", "kind", "seq")
 
-    def __init__(self, seq: int, at: float, event: Event, data: bytes | None = None) -> None:
+    def __init__(self, seq: int, at: float, event: Event | None, data: bytes | None = None) -> None:
         self.seq = seq
         self.at = at
-        self.kind: str = event.type
-        self._event: Event | None = event
+        self.kind: str = event.type if event is not None else _kind_of(data or b"")
+        self._event = event
         self._data = data
 
     def __eq__(self, other: object) -> bool:
@@ -90,7 +91,9 @@ class Entry:
 
     @property
     def event(self) -> Event:
-        return EventAdapter.validate_json(self.data) if self._event is None else self._event
+        if self._event is None:
+            self._event = EventAdapter.validate_json(self.data)
+        return self._event
 
     @property
     def data(self) -> bytes:
@@ -110,10 +113,10 @@ class Entry:
             return DELTA_OVERHEAD_BYTES + len(self._event.delta)
         return len(self.data)
 
-    def compact(self) -> None:
-        """Keep the JSON alone, a third of the whole: the event is made anew where it is asked for."""
-        _ = self.data
-        self._event = None
+
+def _kind_of(data: bytes) -> str:
+    """The type of an event, which is the first thing in its JSON."""
+    return data[len(_OPENING) : data.index(b'"', len(_OPENING))].decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from array import array
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import cast, overload
 
 from rag_graph.errors import KeyReused, UnknownRun
 from rag_graph.events import Event
@@ -23,10 +26,40 @@ from rag_graph.runs.log import (
 )
 
 
+class _Packed(Sequence[Entry]):
+    """Entries as JSON in one piece, made anew when they are read.
+
+    Thousands of ended runs may be kept; as objects they would take seven times as much, scatter over the memory that
+    live runs need, and be visited by every full garbage collection.
+    """
+
+    __slots__ = ("_ends", "_first_seq", "_json", "_times")
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._first_seq = entries[0].seq
+        self._json = b"".join(entry.data for entry in entries)
+        self._ends = array("Q", accumulate(len(entry.data) for entry in entries))
+        self._times = array("d", (entry.at for entry in entries))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, place: int) -> Entry: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Entry]: ...
+    def __getitem__(self, place: int | slice) -> Entry | list[Entry]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(*place.indices(len(self)))]
+        at = range(len(self))[place]
+        begin = self._ends[at - 1] if at else 0
+        return Entry(self._first_seq + at, self._times[at], None, self._json[begin : self._ends[at]])
+
+
 @dataclass(slots=True, eq=False)
 class _Kept:
     new: NewRun
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Entry] | _Packed = field(default_factory=list)
     first_seq: int = 1
     size: int = 0
     ended_at: float | None = None
@@ -36,31 +69,31 @@ class _Kept:
     def last_seq(self) -> int:
         return self.first_seq + len(self.entries) - 1
 
-    def append(self, event: Event, at: float) -> Entry:
+    def append(self, event: Event, at: float, bounds: Bounds) -> Entry:
         entry = Entry(self.last_seq + 1, at, event)
-        self.entries.append(entry)
+        live = cast("list[Entry]", self.entries)
+        live.append(entry)
         self.size += entry.size
         if entry.ends:
             self.ended_at = at
-            for kept in self.entries:
-                kept.compact()
+        self._trim(live, bounds)
+        if entry.ends:
+            self.entries = _Packed(live)
         self.grown.set()
         self.grown.clear()
         return entry
 
-    def trim(self, bounds: Bounds) -> None:
+    def _trim(self, live: list[Entry], bounds: Bounds) -> None:
         """Drop the oldest eighth or more when there is too much, so that trimming costs little per entry."""
-        if len(self.entries) <= bounds.max_entries and self.size <= bounds.max_bytes:
+        if len(live) <= bounds.max_entries and self.size <= bounds.max_bytes:
             return
         keep_entries = bounds.max_entries - bounds.max_entries // 8
         keep_bytes = bounds.max_bytes - bounds.max_bytes // 8
         dropped = 0
-        while dropped < len(self.entries) - 1 and (
-            len(self.entries) - dropped > keep_entries or self.size > keep_bytes
-        ):
-            self.size -= self.entries[dropped].size
+        while dropped < len(live) - 1 and (len(live) - dropped > keep_entries or self.size > keep_bytes):
+            self.size -= live[dropped].size
             dropped += 1
-        del self.entries[:dropped]
+        del live[:dropped]
         self.first_seq += dropped
 
     def after(self, cursor: int) -> Batch:
@@ -107,8 +140,7 @@ class MemoryRunLog(RunLog):
         kept = self._kept(run_id)
         if kept.ended_at is not None:
             raise RunEnded(run_id)
-        entry = kept.append(event, self._clock())
-        kept.trim(self._bounds)
+        entry = kept.append(event, self._clock(), self._bounds)
         if entry.ends:
             self._ended[run_id] = entry.at
             self._forget()

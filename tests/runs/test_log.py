@@ -228,9 +228,9 @@ async def test_a_token_is_sized_without_encoding_it() -> None:
     assert abs(entry.size - len(entry.data)) < 40
 
 
-async def test_what_was_compacted_says_the_same() -> None:
+async def test_an_entry_made_of_its_json_says_the_same() -> None:
     event = AnswerDelta(version=1, delta="wörd")
     entry = Entry(1, 0.0, event)
-    data = entry.data
-    entry.compact()
-    assert (entry.event, entry.data, entry.kind, entry.ends) == (event, data, "answer_delta", False)
+    again = Entry(1, 0.0, None, entry.data)
+    assert again == entry
+    assert (again.kind, again.ends, again.size) == ("answer_delta", False, entry.size)
