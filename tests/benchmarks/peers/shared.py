@@ -10,6 +10,7 @@ import faiss
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
+from rag_graph.collector import THRESHOLDS
 from rag_graph.models.local_embedder import LocalEmbedder
 
 BASE_URL = os.environ.get("BENCH_UPSTREAM", "")
@@ -27,7 +28,7 @@ async def tuned(_: FastAPI) -> AsyncIterator[None]:
     embedder()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 50, 100)
+    gc.set_threshold(*THRESHOLDS)
     yield
 
 
