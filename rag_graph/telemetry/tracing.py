@@ -173,6 +173,7 @@ class RunSpans:
         self._run = tracing.tracer.start_span(
             "rag.run",
             kind=SpanKind.SERVER,
+            start_time=self._began_ns,
             attributes={"rag.run_id": run_id, "rag.mode": mode, "rag.attempt": attempt},
         )
         self._context: Context = set_span_in_context(self._run)
