@@ -54,7 +54,8 @@ class Nodes:
 
     async def condense(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Make the question one that stands without the conversation."""
-        query, update = self._opened(state)
+        query = _checked(state)
+        update = self._opened(query)
         step = self._step("condense", update, writer, config)
         async with step.told("Reading the question in the light of the conversation"):
             try:
@@ -66,7 +67,7 @@ class Nodes:
 
     async def fast_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Find a few passages in milliseconds."""
-        update = State() if state.get("history") else self._opened(state)[1]
+        update = State() if state.get("history") else self._opened(_checked(state))
         state = {**state, **update}
         step = self._step("fast_retrieve", state, writer, config)
         passages: list[NumberedPassage] = []
@@ -181,12 +182,10 @@ class Nodes:
             return State(answer=state["draft"], citations=state["draft_citations"], timings=step.timings)
         return State(answer=answer.content, citations=answer.citations, timings=step.timings)
 
-    def _opened(self, state: State) -> tuple[Query, State]:
-        """Check the input; the first node of a run does it."""
-        query = Query.model_validate({name: value for name, value in state.items() if name in Query.model_fields})
-        began = self.clock()
-        return query, State(
-            mode=query.mode, history=query.history, filters=query.filters, began=began, search=query.question
+    def _opened(self, query: Query) -> State:
+        """What the first node of a run adds for those after it."""
+        return State(
+            mode=query.mode, history=query.history, filters=query.filters, began=self.clock(), search=query.question
         )
 
     def _bearings(self, state: State, new: tuple[int, ...]) -> list[Bearing]:
@@ -241,3 +240,8 @@ class Nodes:
             clock=self.clock,
             narrates=self.narrates,
         )
+
+
+def _checked(state: State) -> Query:
+    """The input, which nobody has checked when the graph is called by itself."""
+    return Query.model_validate({name: value for name, value in state.items() if name in Query.model_fields})
