@@ -186,7 +186,7 @@ class _Call:
                     yield message
                     watchdog.watch()
         except asyncio.CancelledError as exc:
-            if watchdog.has_ended_it():
+            if watchdog.takes_it_back():
                 raise TimeoutError from exc
             raise
         finally:
@@ -217,8 +217,8 @@ class _Watchdog:
     def rest(self) -> None:
         self._since = 0.0
 
-    def has_ended_it(self) -> bool:
-        """Whether a cancellation was this one's doing and nobody else's."""
+    def takes_it_back(self) -> bool:
+        """Take back its cancellation of the task, if it made one; whether nobody else has asked for one."""
         return self._has_barked and self._task.uncancel() <= self._cancels_before
 
     def stop(self) -> None:
