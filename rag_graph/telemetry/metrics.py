@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from time import perf_counter
-from typing import Any, Final
+from typing import ClassVar, Final
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -167,7 +167,7 @@ class RunMetrics:
             metrics.takeovers.inc()
 
     def hear(self, event: Event) -> None:
-        measure = _MEASURES.get(type(event))
+        measure = self._measures.get(type(event))
         if measure is not None:
             measure(self, event)
 
@@ -249,21 +249,20 @@ class RunMetrics:
         self._metrics.ended.labels(self._mode, outcome, reason).inc()
         self._metrics.run.labels(self._mode, outcome).observe(perf_counter() - self._began)
 
-
-_MEASURES: dict[type[Event], Callable[[RunMetrics, Any], None]] = {
-    AnswerDelta: RunMetrics._delta,  # noqa: SLF001 - the table belongs to the class
-    ThinkingDelta: RunMetrics._thinking,  # noqa: SLF001
-    StepStarted: RunMetrics._step_started,  # noqa: SLF001
-    StepFinished: RunMetrics._step_finished,  # noqa: SLF001
-    PassagesRetrieved: RunMetrics._passages,  # noqa: SLF001
-    Citation: RunMetrics._citation,  # noqa: SLF001
-    AnswerStarted: RunMetrics._version_started,  # noqa: SLF001
-    AnswerFinished: RunMetrics._version_finished,  # noqa: SLF001
-    AnswerReset: RunMetrics._reset,  # noqa: SLF001
-    Decided: RunMetrics._decided,  # noqa: SLF001
-    Warned: RunMetrics._warned,  # noqa: SLF001
-    Usage: RunMetrics._usage,  # noqa: SLF001
-    RunFinished: RunMetrics._finished,  # noqa: SLF001
-    RunFailed: RunMetrics._failed,  # noqa: SLF001
-    RunCancelled: RunMetrics._cancelled,  # noqa: SLF001
-}
+    _measures: ClassVar[Mapping[type[Event], Callable[..., None]]] = {
+        AnswerDelta: _delta,
+        ThinkingDelta: _thinking,
+        StepStarted: _step_started,
+        StepFinished: _step_finished,
+        PassagesRetrieved: _passages,
+        Citation: _citation,
+        AnswerStarted: _version_started,
+        AnswerFinished: _version_finished,
+        AnswerReset: _reset,
+        Decided: _decided,
+        Warned: _warned,
+        Usage: _usage,
+        RunFinished: _finished,
+        RunFailed: _failed,
+        RunCancelled: _cancelled,
+    }

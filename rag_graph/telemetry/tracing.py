@@ -4,18 +4,18 @@ What is exported, and where to, is set by OpenTelemetry's own variables, such as
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from threading import Thread
 from time import monotonic, time_ns
-from typing import Any, Final
+from typing import ClassVar, Final
 
 from opentelemetry import propagate
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.metrics import MeterProvider
+from opentelemetry.metrics import Histogram, MeterProvider
 from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -82,42 +82,30 @@ class Tracing:
         self._providers = (tracers, meters)
         self.tracer = tracers.get_tracer("rag_graph")
         meter = meters.get_meter("rag_graph")
-        self.duration = meter.create_histogram(
-            "gen_ai.client.operation.duration",
-            unit="s",
-            description="How long a call of a model took.",
-            explicit_bucket_boundaries_advisory=_CALL_SECONDS,
+
+        def histogram(name: str, unit: str, meaning: str, boundaries: Sequence[float]) -> Histogram:
+            return meter.create_histogram(name, unit, meaning, explicit_bucket_boundaries_advisory=boundaries)
+
+        self.duration = histogram(
+            "gen_ai.client.operation.duration", "s", "How long a call of a model took.", _CALL_SECONDS
         )
-        self.first_chunk = meter.create_histogram(
-            "gen_ai.client.operation.time_to_first_chunk",
-            unit="s",
-            description="From a call of a model to the first piece of its reply.",
-            explicit_bucket_boundaries_advisory=_CALL_SECONDS,
-        )
-        self.chunk = meter.create_histogram(
-            "gen_ai.client.operation.time_per_output_chunk",
-            unit="s",
-            description="Between two pieces of a model's reply.",
-            explicit_bucket_boundaries_advisory=_CALL_SECONDS,
-        )
-        self.tokens = meter.create_histogram(
-            "gen_ai.client.token.usage",
-            unit="{token}",
-            description="Tokens that a call of a model took.",
-            explicit_bucket_boundaries_advisory=_TOKENS,
-        )
-        self.first_token = meter.create_histogram(
-            "gen_ai.server.time_to_first_token",
-            unit="s",
-            description="From the start of a run to the first words of its answer.",
-            explicit_bucket_boundaries_advisory=_FIRST_TOKEN_SECONDS,
-        )
-        self.token = meter.create_histogram(
-            "gen_ai.server.time_per_output_token",
-            unit="s",
-            description="How long a model took for each token after its first piece.",
-            explicit_bucket_boundaries_advisory=_TOKEN_SECONDS,
-        )
+        self.first_chunk = histogram(
+            "gen_ai.client.operation.time_to_first_chunk", "s",
+            "From a call of a model to the first piece of its reply.", _CALL_SECONDS,
+        )  # fmt: skip
+        self.chunk = histogram(
+            "gen_ai.client.operation.time_per_output_chunk", "s",
+            "Between two pieces of a model's reply.", _CALL_SECONDS,
+        )  # fmt: skip
+        self.tokens = histogram("gen_ai.client.token.usage", "{token}", "Tokens that a call of a model took.", _TOKENS)
+        self.first_token = histogram(
+            "gen_ai.server.time_to_first_token", "s",
+            "From the start of a run to the first words of its answer.", _FIRST_TOKEN_SECONDS,
+        )  # fmt: skip
+        self.token = histogram(
+            "gen_ai.server.time_per_output_token", "s",
+            "How long a model took for each token after its first piece.", _TOKEN_SECONDS,
+        )  # fmt: skip
         self.refined = meter.create_counter("rag.decisions", description="Drafts kept or refined.")
 
     def watch(self, run_id: str, *, mode: Mode, attempt: int) -> Watch:
@@ -183,7 +171,7 @@ class RunSpans:
         self._has_token = False
 
     def hear(self, event: Event) -> None:
-        mark = _MARKS.get(type(event))
+        mark = self._marks.get(type(event))
         if mark is not None:
             mark(self, event)
 
@@ -280,21 +268,20 @@ class RunSpans:
         if output_tokens > 1:
             self._tracing.token.record((last - first) / 1e9 / (output_tokens - 1), named)
 
-
-_MARKS: dict[type[Event], Callable[[RunSpans, Any], None]] = {
-    AnswerDelta: RunSpans._delta,  # noqa: SLF001 - the table belongs to the class
-    ThinkingStarted: RunSpans._thinking_started,  # noqa: SLF001
-    ThinkingDelta: RunSpans._thought,  # noqa: SLF001
-    ThinkingFinished: RunSpans._thinking_finished,  # noqa: SLF001
-    AnswerReset: RunSpans._reset,  # noqa: SLF001
-    StepStarted: RunSpans._step_started,  # noqa: SLF001
-    StepFinished: RunSpans._step_finished,  # noqa: SLF001
-    Usage: RunSpans._used,  # noqa: SLF001
-    Decided: RunSpans._decided,  # noqa: SLF001
-    RunFailed: RunSpans._failed,  # noqa: SLF001
-    RunCancelled: RunSpans._cancelled,  # noqa: SLF001
-    RunFinished: RunSpans._finished,  # noqa: SLF001
-}
+    _marks: ClassVar[Mapping[type[Event], Callable[..., None]]] = {
+        AnswerDelta: _delta,
+        ThinkingStarted: _thinking_started,
+        ThinkingDelta: _thought,
+        ThinkingFinished: _thinking_finished,
+        AnswerReset: _reset,
+        StepStarted: _step_started,
+        StepFinished: _step_finished,
+        Usage: _used,
+        Decided: _decided,
+        RunFailed: _failed,
+        RunCancelled: _cancelled,
+        RunFinished: _finished,
+    }
 
 
 def open_tracing() -> Tracing:
