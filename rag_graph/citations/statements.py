@@ -193,7 +193,7 @@ class Statement:
         return replace(self, words=(replace(first, is_name=True), *self.words[1:]))
 
 
-@lru_cache(maxsize=32_768)
+@lru_cache(maxsize=8_192)
 def stem(word: str) -> str:
     """Reduce an English word in small letters to what its forms share, lightly."""
     if word in IRREGULAR:
