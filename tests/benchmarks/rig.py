@@ -17,6 +17,7 @@ from rag_graph.index import index_paths
 from rag_graph.models.local_embedder import LocalEmbedder
 from tests.benchmarks.peers.shared import PASSAGES
 from tests.benchmarks.servers import Server
+from tests.servers import free_port
 
 
 @dataclass
@@ -57,24 +58,24 @@ def make_library(folder: Path) -> Path:
 @contextmanager
 def scripted_model(pace_s: float, tokens: int) -> Iterator[str]:
     """The tests' upstream; its base URL."""
-    port = _free_port()
+    port = free_port()
     command = ["-m", "tests.upstream", "--port", str(port), "--pace", str(pace_s), "--tokens", str(tokens)]
-    with _process(command, port):
+    with process(command, port):
         yield f"http://127.0.0.1:{port}/v1"
 
 
 @contextmanager
 def paced_model(cores: Sequence[int] = ()) -> Iterator[str]:
     """The light upstream, for hundreds of streams; its base URL."""
-    port = _free_port()
-    with _process(["-m", "tests.benchmarks.paced_model", str(port)], port, cores=cores):
+    port = free_port()
+    with process(["-m", "tests.benchmarks.paced_model", str(port)], port, cores=cores):
         yield f"http://127.0.0.1:{port}/v1"
 
 
 @contextmanager
 def running(server: Server, library: Path, upstream: str, *, cores: Sequence[int] = ()) -> Iterator[Running]:
     """A fresh process of the server."""
-    port = _free_port()
+    port = free_port()
     env = {
         "BENCH_UPSTREAM": upstream,
         "RAG_CHAT_BASE_URL": upstream,
@@ -84,8 +85,8 @@ def running(server: Server, library: Path, upstream: str, *, cores: Sequence[int
         **server.env,
     }
     command = ["-m", "uvicorn", server.app, "--port", str(port), "--loop", "uvloop", "--log-level", "warning"]
-    with _process(command, port, env=env, cores=cores) as process:
-        yield Running(server, f"http://127.0.0.1:{port}{server.path}", process)
+    with process(command, port, env=env, cores=cores) as child:
+        yield Running(server, f"http://127.0.0.1:{port}{server.path}", child)
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def on_cores(cores: Sequence[int]) -> Iterator[None]:
 
 
 @contextmanager
-def _process(
+def process(
     command: Sequence[str], port: int, *, env: dict[str, str] | None = None, cores: Sequence[int] = ()
 ) -> Iterator[psutil.Process]:
     with on_cores(cores):
@@ -128,10 +129,3 @@ def _await_port(port: int, child: "subprocess.Popen[bytes]") -> None:
                 return
         time.sleep(0.05)
     raise RuntimeError(f"{child.args!r} did not start")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -79,15 +79,15 @@ def _cores() -> tuple[list[int], list[int]]:
 
 def _read(server: Server, library: Path, upstream: str, cores: Sequence[int], streams: int) -> Reading:
     with running(server, library, upstream, cores=cores) as target:
-        return _read_apart(target.url, target.ask(WARM_UP_STREAMS + streams))
+        return read_apart(target.url, target.ask(WARM_UP_STREAMS + streams))
 
 
 def _read_model(url: str, streams: int) -> Reading:
-    return _read_apart(url, [orjson.dumps({})] * (WARM_UP_STREAMS + streams))
+    return read_apart(url, [orjson.dumps({})] * (WARM_UP_STREAMS + streams))
 
 
-def _read_apart(url: str, bodies: Sequence[bytes]) -> Reading:
-    """Read in a process of its own."""
+def read_apart(url: str, bodies: Sequence[bytes]) -> Reading:
+    """Read in a process of its own, after a few streams to warm the server up."""
     given = orjson.dumps({"url": url, "bodies": [body.decode() for body in bodies]})
     command = [sys.executable, "-m", "tests.benchmarks.stream_reader"]
     done = subprocess.run(command, input=given, stdout=subprocess.PIPE, check=True)
