@@ -28,6 +28,8 @@ REASONING_KEYS: Final = ("reasoning_content", "reasoning", "thinking")
 OPENAI_HOST: Final = "api.openai.com"
 CUT_SHORT: Final = "The stream ended before the answer did."
 DRAIN_S: Final = 1.0
+UNTIMED_READS: Final = openai.Timeout(600.0, connect=5.0, read=None)
+"""The SDK's timeouts but one, for which the HTTP library sets and cancels a timer at every read."""
 
 _CARRIAGE_RETURN = re.compile(rb"\r\n|\r(?=[^\n])")
 _REASONS = re.compile(r"^(o\d|gpt-[5-9](?!.*-chat))")
@@ -136,6 +138,8 @@ class ReasoningChatOpenAI(ChatOpenAI):
 
         For every token LangChain makes two pydantic models and calls back, and at the end it joins them all. That
         is left out where nobody would notice: no handler in the config, no tracing, no rate limiter.
+
+        The caller must end a silence that lasts too long: reads have no timeout unless the model was given one.
         """
         if not self._can_be_unheard or self._is_heard(config):
             async with aclosing(cast("MessageStream", self.astream(list(messages), config))) as stream:
@@ -164,6 +168,8 @@ class ReasoningChatOpenAI(ChatOpenAI):
         while True:
             options: dict[str, Any] = {"stream_options": {"include_usage": True}} if self.stream_usage else {}
             payload = self._get_request_payload(list(messages), stream=True, **options)
+            if self.request_timeout is None:
+                payload["timeout"] = UNTIMED_READS
             try:
                 stream: DictStream = await self.async_client.create(**payload)
             except openai.BadRequestError as exc:
