@@ -120,9 +120,10 @@ class _Telling:
 
 
 async def _invoke(graph: RagGraph, query: Query | None, config: RunnableConfig, telling: _Telling) -> None:
+    """Run the nodes. What they tell goes to the sink, so LangGraph's own stream is the one that stays empty."""
     question: Any = query and query.model_dump()
     configurable = {**config["configurable"], SINK: telling.hear}
-    await graph.ainvoke(question, RunnableConfig(**{**config, "configurable": configurable}))
+    await graph.ainvoke(question, RunnableConfig(**{**config, "configurable": configurable}), stream_mode="custom")
 
 
 def _configured(config: RunnableConfig | None, run_id: str) -> RunnableConfig:
