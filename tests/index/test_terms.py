@@ -1,4 +1,6 @@
-from rag_graph.index.terms import key, terms, title_name
+import tracemalloc
+
+from rag_graph.index.terms import KEPT_WORDS, key, terms, title_name
 
 
 def test_words_lose_case_accents_and_endings() -> None:
@@ -20,3 +22,19 @@ def test_keys_are_the_same_in_every_process() -> None:
 
 def test_a_title_is_named_without_its_parenthesis() -> None:
     assert title_name("Émile (film)") == title_name("EMILE")
+
+
+def test_words_that_were_read_once_do_not_fill_the_memory() -> None:
+    tracemalloc.start()
+    try:
+        _read_new_words(0)
+        full, _ = tracemalloc.get_traced_memory()
+        _read_new_words(KEPT_WORDS)
+        assert tracemalloc.get_traced_memory()[0] < 1.5 * full
+    finally:
+        tracemalloc.stop()
+
+
+def _read_new_words(first: int) -> None:
+    for number in range(first, first + KEPT_WORDS):
+        terms(f"word{number}")
