@@ -152,7 +152,7 @@ def _add_langserve(app: FastAPI) -> None:
             yield
             return
         pipeline = _pipeline(request)
-        async with pipeline.runner.place(runs.caller_of(request)):
+        async with pipeline.runner.place(await runs.caller_of(request)):
             await pipeline.check_ready()
             yield
 

@@ -71,7 +71,7 @@ class ChatRoute(APIRoute):
         return explained
 
 
-def chats_of(request: Request) -> Chats:
+async def chats_of(request: Request) -> Chats:
     chats: Chats = request.app.state.chats
     return chats
 

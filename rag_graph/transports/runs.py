@@ -125,12 +125,15 @@ async def read_whole(request: Request, runner: Runner, run_id: str, *, caller: s
     return transcript
 
 
-def runner_of(request: Request) -> Runner:
+# FastAPI calls what these endpoints depend on in a thread of its own, unless it is a coroutine.
+
+
+async def runner_of(request: Request) -> Runner:
     runner: Runner = request.app.state.pipeline.runner
     return runner
 
 
-def caller_of(request: Request) -> str:
+async def caller_of(request: Request) -> str:
     """Who asks: the name that authentication has left, or everybody."""
     return getattr(request.state, "caller", "")
 
