@@ -23,7 +23,6 @@ from rag_graph.parts import choose_place
 from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.protocols.openai import Presentation
 from rag_graph.query import Query
-from rag_graph.retrieval import DeepRetriever
 from rag_graph.settings import Settings
 from rag_graph.telemetry.metrics import CONTENT_TYPE, Metrics
 from rag_graph.telemetry.observing import choose_tracing, observer_of
@@ -104,7 +103,7 @@ async def _open_mcp(app: FastAPI, pipeline: Pipeline, settings: Settings) -> Asy
         return
     from rag_graph.transports import mcp  # noqa: PLC0415 - optional
 
-    tools = mcp.Tools(pipeline, DeepRetriever(pipeline.library))
+    tools = mcp.Tools(pipeline, pipeline.deep)
     async with mcp.open_http(mcp.create_server(tools, version=app.version), host=settings.host) as serving:
         route = Route(mcp.PATH, serving)
         app.router.routes.append(route)

@@ -33,7 +33,6 @@ from rag_graph.parts import choose_embedder, choose_place
 from rag_graph.pipeline import open_pipeline
 from rag_graph.protocols.result import run_result
 from rag_graph.query import Query
-from rag_graph.retrieval import DeepRetriever
 from rag_graph.settings import Settings, setting_names
 from rag_graph.transcript import Transcript
 
@@ -231,7 +230,7 @@ async def _serve_mcp(settings: Settings) -> None:
     from rag_graph.transports import mcp  # noqa: PLC0415 - optional
 
     async with open_pipeline(settings) as pipeline:
-        tools = mcp.Tools(pipeline, DeepRetriever(pipeline.library))
+        tools = mcp.Tools(pipeline, pipeline.deep)
         await mcp.serve_stdio(mcp.create_server(tools, version=version("rag-graph")))
 
 

@@ -1,6 +1,7 @@
 """Which models do which work, chosen by the settings: without any, the embedded ones."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +34,7 @@ from rag_graph.writing.prompted import PromptedWriter
 OPENAI_CHAT_MODEL: Final = "gpt-4.1-mini"
 OPENAI_EMBEDDING_MODEL: Final = "text-embedding-3-small"
 LIST_MODELS_TIMEOUT_S: Final = 5.0
+WAITING_SEARCHES: Final = 32
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,13 @@ def choose_embedder(settings: Settings) -> Embedder:
         check_embedding_ctx_length=base_url == OPENAI_URL,
     )
     return LangChainEmbedder(embeddings, name, symmetric=True)
+
+
+def searches_at_once(embedder: Embedder) -> int:
+    """A search takes a core of the machine that embeds; where that is another one, it mostly waits."""
+    if isinstance(embedder, LocalEmbedder):
+        return os.cpu_count() or 1
+    return WAITING_SEARCHES
 
 
 def choose_place(settings: Settings) -> Place:

@@ -19,10 +19,10 @@ from rag_graph.graph.run import Budget, run_graph
 from rag_graph.graph.stream import stream_events
 from rag_graph.index.base import OpenLibrary, Place, View
 from rag_graph.models.embeddings import Embedder, RememberingEmbedder
-from rag_graph.parts import Voices, choose_embedder, choose_place, open_voices
+from rag_graph.parts import Voices, choose_embedder, choose_place, open_voices, searches_at_once
 from rag_graph.query import Filters, Query
 from rag_graph.research import WiderSearch
-from rag_graph.retrieval import DeepRetriever, FastRetriever
+from rag_graph.retrieval import DeepRetriever, FastRetriever, QueuedRetriever, Retriever
 from rag_graph.runs.execution import Execute
 from rag_graph.runs.lease import Leases
 from rag_graph.runs.log import Bounds, RunLog
@@ -82,6 +82,7 @@ class Pipeline:
     graph: RagGraph
     runner: Runner
     library: LateLibrary
+    deep: Retriever
     voices: Voices
     budget: Budget
     observer: Observer
@@ -101,12 +102,15 @@ class Pipeline:
 async def open_pipeline(settings: Settings, observer: Observer | None = None) -> AsyncIterator[Pipeline]:
     """Choose the parts by the settings and join them; what was opened is closed at the end. Raises SettingsError."""
     observer = observer or Unobserved()
-    embedder = RememberingEmbedder(choose_embedder(settings))
+    chosen = choose_embedder(settings)
+    embedder = RememberingEmbedder(chosen)
     voices = await open_voices(settings, embedder)
     library = LateLibrary(choose_place(settings), embedder)
-    deep = DeepRetriever(library)
+    at_once = searches_at_once(chosen)
+    fast = QueuedRetriever(FastRetriever(library), threads=at_once)
+    deep = QueuedRetriever(DeepRetriever(library), threads=max(1, at_once - 1))
     nodes = Nodes(
-        fast=FastRetriever(library),
+        fast=fast,
         researchers={"fast": WiderSearch(deep), "deep": voices.researcher(deep)},
         drafter=voices.drafter,
         refiners=voices.refiners,
@@ -118,11 +122,13 @@ async def open_pipeline(settings: Settings, observer: Observer | None = None) ->
     try:
         budget = Budget(max_s=settings.max_run_s, max_tokens=settings.max_run_tokens)
         async with _open_runner(nodes, settings, budget, observer) as runner:
-            yield Pipeline(nodes, graph, runner, library, voices, budget, observer)
+            yield Pipeline(nodes, graph, runner, library, deep, voices, budget, observer)
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
         await voices.aclose()
+        fast.close()
+        deep.close()
         library.close()
 
 

@@ -1,5 +1,6 @@
 """Which models the settings choose."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,15 @@ from rag_graph.index.embedded import EmbeddedPlace
 from rag_graph.index.postgres import PostgresPlace
 from rag_graph.models.embeddings import LangChainEmbedder
 from rag_graph.models.local_embedder import LocalEmbedder
-from rag_graph.parts import OPENAI_CHAT_MODEL, OPENAI_EMBEDDING_MODEL, choose_embedder, choose_place, open_voices
+from rag_graph.parts import (
+    OPENAI_CHAT_MODEL,
+    OPENAI_EMBEDDING_MODEL,
+    WAITING_SEARCHES,
+    choose_embedder,
+    choose_place,
+    open_voices,
+    searches_at_once,
+)
 from rag_graph.settings import ChatSettings, ModelSettings, ReasoningSettings, Settings
 from rag_graph.writing.evidence import EvidenceWriter
 from rag_graph.writing.prompted import PromptedWriter
@@ -29,6 +38,12 @@ async def test_without_settings_the_embedded_models_work() -> None:
     assert isinstance(embedder, LocalEmbedder)
     assert isinstance(voices.drafter, EvidenceWriter)
     await voices.aclose()
+
+
+async def test_more_searches_run_at_once_where_another_machine_embeds() -> None:
+    here, elsewhere = choose_embedder(settings()), choose_embedder(settings(OPENAI_API_KEY="sk-test"))
+    assert searches_at_once(here) == os.cpu_count()
+    assert searches_at_once(elsewhere) == WAITING_SEARCHES
 
 
 async def test_an_openai_key_alone_brings_openai_for_chat_and_embeddings() -> None:

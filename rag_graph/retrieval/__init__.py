@@ -3,6 +3,7 @@
 from rag_graph.retrieval.base import Retriever
 from rag_graph.retrieval.hybrid import DEEP, FAST, DeepRetriever, FastRetriever, HybridRetriever, Stages
 from rag_graph.retrieval.langchain import LangChainRetriever, LibraryRetriever
+from rag_graph.retrieval.queued import QueuedRetriever
 
 __all__ = [
     "DEEP",
@@ -12,6 +13,7 @@ __all__ = [
     "HybridRetriever",
     "LangChainRetriever",
     "LibraryRetriever",
+    "QueuedRetriever",
     "Retriever",
     "Stages",
 ]
