@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 
@@ -22,6 +22,8 @@ from rag_graph.query import Filters
 
 _OPEN_ATTEMPTS = 3
 _KEPT_FILTERS = 16
+_KEPT_PASSAGES = 1_024
+"""What is found for one question is often found for others, and the deep search finds what the fast one has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class _Snapshot:
     generation: int
     parts: tuple[_Part, ...]
     size: int
+    passages: dict[int, Passage] = field(default_factory=dict)
+    """The last that were read."""
 
 
 class Library:
@@ -104,6 +108,18 @@ class Library:
         """These passages, in this order, without those that are gone."""
         with self._catalogue() as catalogue:
             return catalogue.passages(ids)
+
+    def remembered(self, snapshot: _Snapshot, ids: Sequence[int]) -> list[Passage]:
+        """`passages`, without reading again what was read of this snapshot."""
+        found = {number: passage for number in ids if (passage := snapshot.passages.get(number))}
+        if missing := [number for number in ids if number not in found]:
+            read = {passage.id: passage for passage in self.passages(missing)}
+            found |= read
+            with self._lock:
+                snapshot.passages.update(read)
+                for number in list(snapshot.passages)[:-_KEPT_PASSAGES]:
+                    del snapshot.passages[number]
+        return [found[number] for number in ids if number in found]
 
     def counts(self) -> tuple[int, int]:
         """How many documents and passages there are."""
@@ -235,7 +251,7 @@ class LibraryView:
                 if allowed is not None and allowed[ordinal]
             }
             ids = [number for number in ids if number in inside]
-        return self._library.passages(ids)
+        return self._library.remembered(self._snapshot, ids)
 
     def _document_counts(self, numbers: Keys) -> list[int]:
         counts = np.zeros(len(numbers), dtype=np.int64)

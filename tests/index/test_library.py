@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 
 from rag_graph.documents import Passage
 from rag_graph.errors import IndexNotFound
-from rag_graph.index import OpenLibrary, Place, index_paths
+from rag_graph.index import Library, OpenLibrary, Place, index_paths
 from rag_graph.index.filters import allows
 from rag_graph.query import Filters
 from tests.index.hashing import HashEmbedder
@@ -121,3 +121,40 @@ def test_titles_count_more_than_text(library: OpenLibrary) -> None:
 def test_a_library_that_was_never_made_says_how_to_make_it(place: Place) -> None:
     with pytest.raises(IndexNotFound, match="rag-graph index PATH"):
         place.open(HashEmbedder())
+
+
+class Counting(Library):
+    """Counts the passages that it reads from the disk."""
+
+    count = 0
+
+    def passages(self, ids: Sequence[int]) -> list[Passage]:
+        self.count += len(ids)
+        return super().passages(ids)
+
+
+def test_a_passage_is_read_once_until_the_library_changes(tmp_path: Path) -> None:
+    (tmp_path / "fruit.jsonl").write_text("\n".join(map(json.dumps, LINES)))
+    index_paths(tmp_path / "index", [tmp_path / "fruit.jsonl"], embedder=HashEmbedder())
+    library = Counting(tmp_path / "index", HashEmbedder())
+    for ids in ([2, 1], [3, 1, 2, 9], [1, 3]):
+        with library.view() as view:
+            assert [passage.id for passage in view.passages(ids)] == [number for number in ids if number != 9]
+    assert library.count == len([2, 1, 3, 9])
+    (tmp_path / "fruit.jsonl").write_text(json.dumps({**LINES[0], "text": "Apples are red."}))
+    index_paths(tmp_path / "index", [tmp_path / "fruit.jsonl"], embedder=HashEmbedder())
+    with library.view() as view:
+        assert [passage.content for passage in view.passages([1, 2, 3, 4])] == ["Apples are red."]
+    library.close()
+
+
+def test_only_the_passages_read_last_are_kept(tmp_path: Path) -> None:
+    lines = [{"_id": str(number), "text": f"Apple number {number}."} for number in range(1_500)]
+    (tmp_path / "fruit.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    index_paths(tmp_path / "index", [tmp_path / "fruit.jsonl"], embedder=HashEmbedder())
+    library = Counting(tmp_path / "index", HashEmbedder())
+    for ids in (range(1, 1_501), range(1_400, 1_501), range(1, 11)):
+        with library.view() as view:
+            assert len(view.passages(ids)) == len(ids)
+    assert library.count == 1_500 + 10
+    library.close()
