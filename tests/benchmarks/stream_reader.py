@@ -22,6 +22,8 @@ from tests.benchmarks.paced_model import TOKENS_PER_S
 
 TOKEN = b"word"
 """What every token of the scripted models begins with."""
+FIRST = b"word0"
+"""The first of them; a passage may hold the word alone."""
 OPENING_S = 0.02
 """Between one stream's request and the next one's."""
 WARM_UP_STREAMS, WARM_UP_TOKENS = 3, 25
@@ -45,6 +47,7 @@ class Stream(asyncio.Protocol):
     def __init__(self, request: bytes) -> None:
         self.arrivals: list[tuple[float, int]] = []
         self.tokens = 0
+        self.first_at = 0.0
         self.status = b""
         self._request = request
         self._tail = b""
@@ -58,6 +61,8 @@ class Stream(asyncio.Protocol):
         if not self.status:
             self.status = data.partition(b"\r\n")[0]
         text = self._tail + data
+        if not self.first_at and FIRST in text:
+            self.first_at = now
         self._tail = text[1 - len(TOKEN) :]
         if tokens := text.count(TOKEN):
             self.arrivals.append((now, tokens))
@@ -67,7 +72,7 @@ class Stream(asyncio.Protocol):
         self._transport.abort()
 
 
-async def open_streams(url: str, bodies: Sequence[bytes]) -> list[Stream]:
+async def open_streams(url: str, bodies: Sequence[bytes], *, every_s: float = OPENING_S) -> list[Stream]:
     """Ask one after another; each stream reads from then on."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 80
@@ -78,7 +83,7 @@ async def open_streams(url: str, bodies: Sequence[bytes]) -> list[Stream]:
         request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
         _, stream = await loop.create_connection(partial(Stream, request), host, port)
         streams.append(stream)
-        await asyncio.sleep(OPENING_S)
+        await asyncio.sleep(every_s)
     return streams
 
 

@@ -29,7 +29,7 @@ from rich.table import Table
 
 from tests.benchmarks.rig import Running, make_library, paced_model, running, scripted_model
 from tests.benchmarks.servers import Server, chosen, versions
-from tests.benchmarks.stream_reader import open_streams, until, warm_up
+from tests.benchmarks.stream_reader import FIRST, open_streams, until, warm_up
 from tests.benchmarks.streams_held import LEVELS, Climb, measure_held
 
 PACE_S, PACE_TOKENS, PACE_STREAMS = 0.02, 200, 25
@@ -38,8 +38,6 @@ FLAT_TOKENS, FLAT_STREAMS = 5_000, 4
 SETTLE_S = 0.1
 FIRST_TOKEN_REQUESTS = 30
 OPEN_STREAMS, OPEN_TOKENS = 100, 100
-FIRST = b"word0"
-"""The scripted model's first token."""
 JSON = {"content-type": "application/json"}
 TABLE_WIDTH = 120
 ROWS = {
