@@ -4,7 +4,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from math import exp, log, log1p
+from operator import attrgetter
 
 import numpy as np
 
@@ -33,6 +35,8 @@ class Stages:
     links: float = 0.4
     seeds: int = 3
     entities: int = 6
+    dense_bridges: int = 12
+    """So many bridges, the most promising, are searched by vectors too: each takes as long to embed as a question."""
     quotas: tuple[tuple[int, int], ...] = ((1, 1),)
     """(count, places): so many of the first hop's best stay in so many first places."""
 
@@ -80,6 +84,10 @@ class _Bridge:
     entity: Entity
 
     @property
+    def promise(self) -> float:
+        return self.weight * self.entity.worth
+
+    @property
     def query(self) -> Mapping[str, float]:
         counts = Counter([*(term for word in self.residual for term in stems(word)), *self.entity.terms])
         return {term: count * self.weight for term, count in counts.items()}
@@ -124,7 +132,8 @@ class _Search:
             found = self._view.matching([bridge.query for bridge in bridges], limit=_POOL)
             parts.append((self._stages.lexical_bridge, found))
         if self._stages.dense_bridge:
-            found = self._nearest({bridge.text: bridge.weight for bridge in reversed(bridges)})
+            best = nlargest(self._stages.dense_bridges, bridges, key=attrgetter("promise"))
+            found = self._nearest({bridge.text: bridge.weight for bridge in reversed(best)})
             parts.append((self._stages.dense_bridge, found))
         return parts
 

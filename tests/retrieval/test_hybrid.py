@@ -1,11 +1,12 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rag_graph.index import Library, index_paths
+from rag_graph.models.embeddings import Vectors
 from rag_graph.retrieval import DEEP, FAST, DeepRetriever, FastRetriever, HybridRetriever, Stages
 from tests.index.hashing import HashEmbedder
 
@@ -17,6 +18,18 @@ TEXTS = {
     **{f"Village {n}": text for n, text in enumerate(NOISE)},
 }
 QUESTION = "Who was the first chair of the body that publishes the Journal of Inner Weather?"
+
+
+class Listening(HashEmbedder):
+    """Remembers the questions that it embeds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        self.asked += texts
+        return super().embed_queries(texts)
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +62,22 @@ def test_without_its_bridges_the_question_leads_to_its_own_words_only(library: L
         return [hit.passage.title for hit in hits].index("Society of Quiet Clouds")
 
     assert place(DEEP) <= place(without)
+
+
+def test_only_the_most_promising_bridges_are_embedded(library: Library) -> None:
+    def embedded(bridges: int) -> list[str]:
+        embedder = Listening()
+        store = Library(library._directory, embedder)
+        HybridRetriever(store, replace(DEEP, dense_bridges=bridges)).search(QUESTION, top_k=5)
+        store.close()
+        question, *others = embedder.asked
+        assert question == QUESTION
+        return others
+
+    every = embedded(100)
+    assert len(every) > 2
+    assert len(embedded(2)) == 2
+    assert set(embedded(2)) <= set(every)
 
 
 @pytest.mark.parametrize("stages", [FAST, DEEP])
