@@ -434,7 +434,8 @@ MEASURE = """() => {
     new PerformanceObserver(longer).observe({ type: "longtask" });
     addEventListener("keydown", ({ key }) => { if (key === "Enter") globalThis.entered = performance.now(); }, true);
     const note = (name, selector) => {
-        if (!(name in seen) && document.querySelector(selector)) seen[name] = performance.now() - entered;
+        if (!globalThis.entered || name in seen || !document.querySelector(selector)) return;
+        seen[name] = performance.now() - entered;
     };
     new MutationObserver(() => {
         note("status", ".turn .status-words:not(:empty)");
