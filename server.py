@@ -2,9 +2,9 @@
 
 import sys
 
-from rag_graph.app import create_app
 from rag_graph.cli import serve
 from rag_graph.errors import SettingsError
+from rag_graph.server.app import create_app
 
 try:
     app = create_app()

@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rag_graph.app import create_app
     from rag_graph.documents import Document, Hit, Passage
     from rag_graph.errors import RagGraphError
     from rag_graph.events import Event
@@ -17,11 +16,12 @@ if TYPE_CHECKING:
     from rag_graph.index import IndexReport, Library, index_paths
     from rag_graph.pipeline import Pipeline, open_pipeline
     from rag_graph.query import Query, Turn
+    from rag_graph.server.app import create_app
     from rag_graph.settings import Settings
     from rag_graph.transcript import Transcript
 
 _HOMES = {
-    "rag_graph.app": ("create_app",),
+    "rag_graph.server.app": ("create_app",),
     "rag_graph.documents": ("Document", "Hit", "Passage"),
     "rag_graph.errors": ("RagGraphError",),
     "rag_graph.events": ("Event",),

@@ -21,18 +21,20 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from rag_graph import chat as conversation
-from rag_graph import scoreboard, serving, terminal
-from rag_graph.app import create_app
+from rag_graph.display import chat as conversation
+from rag_graph.display import terminal
 from rag_graph.errors import IndexMismatch, RagGraphError, SettingsError
+from rag_graph.evaluation import report as scoreboard
+from rag_graph.evaluation.load import QUESTIONS, measure, report
+from rag_graph.evaluation.run import Part, Plan, Results, Tier, Watching, examine
 from rag_graph.events import RunFailed
-from rag_graph.exam import Part, Plan, Results, Tier, Watching, examine
 from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths, indexed_roots
-from rag_graph.load import QUESTIONS, measure, report
 from rag_graph.parts import choose_embedder, choose_place
 from rag_graph.pipeline import open_pipeline
-from rag_graph.protocols.result import run_result
 from rag_graph.query import Query
+from rag_graph.result import run_result
+from rag_graph.server import process as serving
+from rag_graph.server.app import create_app
 from rag_graph.settings import Settings, setting_names
 from rag_graph.transcript import Transcript
 
@@ -227,7 +229,7 @@ def _keep_logs_from_the_answer() -> None:
 
 
 async def _serve_mcp(settings: Settings) -> None:
-    from rag_graph.transports import mcp  # noqa: PLC0415 - optional
+    from rag_graph.http.mcp import routes as mcp  # noqa: PLC0415 - optional
 
     async with open_pipeline(settings) as pipeline:
         tools = mcp.Tools(pipeline, pipeline.deep)

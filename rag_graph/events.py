@@ -258,5 +258,5 @@ Event = Annotated[
 ]
 EventAdapter: TypeAdapter[Event] = TypeAdapter(Event)
 
-Tell = Callable[[Event], Awaitable[None]]
+Emit = Callable[[Event], Awaitable[None]]
 """Says what has happened, at once, to whoever follows the run; returns when that is taken."""

@@ -15,13 +15,13 @@ from rag_graph.errors import SettingsError
 from rag_graph.index import Place
 from rag_graph.index.embedded import EmbeddedPlace
 from rag_graph.models.embeddings import Embedder, LangChainEmbedder
-from rag_graph.models.local_chat import NAME as EMBEDDED
-from rag_graph.models.local_chat import local_chat_model
-from rag_graph.models.local_embedder import LocalEmbedder
-from rag_graph.models.local_server import LocalServer
-from rag_graph.models.openai_chat import ReasoningChatOpenAI, open_chat_model
+from rag_graph.models.local.chat import NAME as EMBEDDED
+from rag_graph.models.local.chat import local_chat_model
+from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.models.local.server import LocalServer
+from rag_graph.models.local.weights import embedded_gguf
+from rag_graph.models.providers.openai import ReasoningChatOpenAI, open_chat_model
 from rag_graph.models.replies import Replier
-from rag_graph.models.weights import embedded_gguf
 from rag_graph.query import Mode
 from rag_graph.research import BUDGETS, BridgedResearch, PlannedResearch, Researcher
 from rag_graph.retrieval import Retriever

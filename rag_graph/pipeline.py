@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig
 
 from rag_graph.documents import Document
 from rag_graph.errors import RagGraphError, SettingsError
-from rag_graph.events import Event, Tell
+from rag_graph.events import Emit, Event
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.run import Budget, run_graph
@@ -139,8 +139,8 @@ async def _nothing_to_forget(_run_id: str) -> None:
 def executing(graph: RagGraph, budget: Budget | None = None, forget: Forget = _nothing_to_forget) -> Execute:
     """What a runner executes: the graph, and once the run has ended, to `forget` what the graph remembers of it."""
 
-    async def execute(query: Query, tell: Tell, *, run_id: str, attempt: int, after: Transcript | None) -> None:
-        await run_graph(graph, query, tell, run_id=run_id, attempt=attempt, budget=budget, after=after)
+    async def execute(query: Query, emit: Emit, *, run_id: str, attempt: int, after: Transcript | None) -> None:
+        await run_graph(graph, query, emit, run_id=run_id, attempt=attempt, budget=budget, after=after)
         await forget(run_id)
 
     return execute
@@ -201,7 +201,7 @@ async def _watched(events: AsyncGenerator[Event], observer: Observer, query: Que
     try:
         async with aclosing(events):
             async for event in events:
-                watch.hear(event)
+                watch.on_event(event)
                 yield event
     finally:
         watch.close()

@@ -35,7 +35,7 @@ from rag_graph.client import AsyncClient, Persistence
 from rag_graph.errors import RagGraphError
 from rag_graph.events import Event, RunFinished, RunStarted
 from rag_graph.index.indexing import index_paths
-from rag_graph.models.local_embedder import LocalEmbedder
+from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.transcript import Transcript
 from tests.links import PASS, Fate, Links
 from tests.servers import TOWERS, free_port

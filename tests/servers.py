@@ -20,12 +20,12 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rag_graph.app import create_app
 from rag_graph.events import Event as RunEvent
 from rag_graph.events import EventAdapter
 from rag_graph.index.indexing import index_paths
-from rag_graph.models.local_embedder import LocalEmbedder
-from rag_graph.serving import DrainingServer
+from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.server.app import create_app
+from rag_graph.server.process import DrainingServer
 from rag_graph.settings import ChatSettings, Settings
 from tests.upstream import Upstream
 

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from rag_graph.protocols.result import RunResult
+from rag_graph.result import RunResult
 from tests.servers import ANSWER, QUESTION, free_port, more_towers, towers, until, upstream
 from tests.terminals import COMMAND, WITHIN_S, Terminal, environment, run
 from tests.upstream import Script, Upstream, refused_url, tokens

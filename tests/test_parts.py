@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from rag_graph.index.embedded import EmbeddedPlace
 from rag_graph.index.postgres import PostgresPlace
 from rag_graph.models.embeddings import LangChainEmbedder
-from rag_graph.models.local_embedder import LocalEmbedder
+from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.parts import (
     OPENAI_CHAT_MODEL,
     OPENAI_EMBEDDING_MODEL,

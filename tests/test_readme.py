@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from rag_graph.app import create_app
 from rag_graph.events import Event
+from rag_graph.server.app import create_app
 from rag_graph.settings import Settings, setting_names
 
 README = (Path(__file__).parent.parent / "README.md").read_text()

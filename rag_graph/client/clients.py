@@ -27,8 +27,8 @@ from rag_graph.client.following import (
 )
 from rag_graph.errors import InvalidRequest, ServerUnreachable
 from rag_graph.events import Event
-from rag_graph.protocols.result import RunResult, RunState, run_result
 from rag_graph.query import Filters, Mode, Query, Turn
+from rag_graph.result import RunResult, RunState, run_result
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 CONNECT_TIMEOUT_S = 10.0

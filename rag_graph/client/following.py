@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from rag_graph.errors import BadCursor, RagGraphError, ServerUnreachable, UnknownRun
 from rag_graph.events import AnswerReset, Event, EventAdapter, Fact, RunCancelled
-from rag_graph.protocols.result import RunResult, remaining_events
 from rag_graph.query import Query
+from rag_graph.result import RunResult, remaining_events
 from rag_graph.runs.log import Cursor
 from rag_graph.transcript import Transcript
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import log
 
 from rag_graph.events import NumberedPassage
-from rag_graph.writing.quotes import content_terms
+from rag_graph.retrieval.quotes import content_terms
 
 MOST_NAMED = 2
 

@@ -57,9 +57,9 @@ class Nodes:
         query = _checked(state)
         update = self._opened(query)
         step = self._step("condense", update, writer, config)
-        async with step.told("Reading the question in the light of the conversation"):
+        async with step.span("Reading the question in the light of the conversation"):
             try:
-                update["search"] = await self.condenser.condense(query, step.tell, config)
+                update["search"] = await self.condenser.condense(query, step.emit, config)
             except ModelError as exc:
                 await step.warn(exc, "the question is searched as it was asked")
             step.outcome = f"Searching for: {update['search']}"
@@ -72,14 +72,14 @@ class Nodes:
         step = self._step("fast_retrieve", state, writer, config)
         passages: list[NumberedPassage] = []
         failure = ""
-        async with step.told("Searching the documents"):
+        async with step.span("Searching the documents"):
             try:
                 hits = await self.fast.retrieve(state["search"], top_k=FAST_TOP_K, filters=state["filters"])
                 passages = numbered(hits)
             except RetrievalFailed as exc:
                 failure = str(exc)
                 await step.warn(exc, "the draft is skipped and the deeper search goes on")
-            await step.tell(PassagesRetrieved(stage="fast", passages=tuple(passages)))
+            await step.emit(PassagesRetrieved(stage="fast", passages=tuple(passages)))
             step.outcome = f"Found {counted(passages)}"
         if passages:
             await step.narrate(f"Reading {counted(passages)}: {titles(passages)}.")
@@ -93,22 +93,22 @@ class Nodes:
         step = self._step("draft", state, writer, config)
         written = Transcript()
 
-        async def tell(event: Event) -> None:
+        async def emit(event: Event) -> None:
             written.add(event)
-            await step.tell(event)
+            await step.emit(event)
 
         update = State()
-        async with step.told(f"Drafting an answer from {counted(passages)}"):
-            await tell(AnswerStarted(version=1))
+        async with step.span(f"Drafting an answer from {counted(passages)}"):
+            await emit(AnswerStarted(version=1))
             try:
                 if passages:
-                    await self.drafter.write(self._assignment(state, step), tell, config)
+                    await self.drafter.write(self._assignment(state, step), emit, config)
                 else:
-                    await tell(AnswerDelta(version=1, delta=NOTHING_FOUND))
+                    await emit(AnswerDelta(version=1, delta=NOTHING_FOUND))
             except ModelError as exc:
                 update["draft_failure"] = str(exc)
                 await step.warn(exc, "the draft breaks off here and the deeper search goes on")
-            await tell(AnswerFinished(version=1))
+            await emit(AnswerFinished(version=1))
             step.outcome = "The draft broke off" if "draft_failure" in update else "Drafted an answer"
         draft = written.answers[1]
         return {**update, "draft": draft.content, "draft_citations": draft.citations, "timings": step.timings}
@@ -121,7 +121,7 @@ class Nodes:
         inquiry = Inquiry(
             question=state["search"], filters=state["filters"], known=tuple(first), history=tuple(state["history"])
         )
-        async with step.told("Searching more widely" if state["mode"] == "fast" else "Searching in several steps"):
+        async with step.span("Searching more widely" if state["mode"] == "fast" else "Searching in several steps"):
             await asyncio.sleep(HEAD_START_S)
             try:
                 passages = await self.researchers[state["mode"]].research(inquiry, step, config)
@@ -137,7 +137,7 @@ class Nodes:
         step = self._step("decide", state, writer, config)
         known = {passage.number for passage in state["fast_passages"]}
         new = tuple(sorted(p.number for p in state["documents"] if p.number not in known))
-        async with step.told("Comparing the draft with what was found since"):
+        async with step.span("Comparing the draft with what was found since"):
             bearings = self._bearings(state, new)
             verdict, checked = await self._verdict(state, step, bearings, config)
             decision = Decided(
@@ -146,7 +146,7 @@ class Nodes:
                 reason=verdict.reason,
                 new_passages=new,
             )
-            await step.tell(decision)
+            await step.emit(decision)
             step.outcome = "The answer is written anew" if verdict.refine else "The draft stands"
         bearing = tuple(sorted(item.passage.number for item in bearings))
         update = State(decision=decision, bearing=bearing, timings=step.timings)
@@ -160,22 +160,22 @@ class Nodes:
         step = self._step("refine", state, writer, config)
         written = Transcript()
 
-        async def tell(event: Event) -> None:
+        async def emit(event: Event) -> None:
             written.add(event)
-            await step.tell(event)
+            await step.emit(event)
 
         assignment = self._assignment(state, step, new_passages=state["bearing"])
-        async with step.told(f"Writing the answer from {counted(state['documents'])}"):
-            await tell(AnswerStarted(version=2))
+        async with step.span(f"Writing the answer from {counted(state['documents'])}"):
+            await emit(AnswerStarted(version=2))
             try:
-                await self.refiners[state["mode"]].write(assignment, tell, config)
+                await self.refiners[state["mode"]].write(assignment, emit, config)
             except ModelError as exc:
                 if state["draft_failure"]:
                     raise
                 reason = "the refinement broke off, so the draft stands"
                 await step.warn(exc, reason)
-                await tell(AnswerReset(version=2, attempt=1, reason=reason))
-            await tell(AnswerFinished(version=2))
+                await emit(AnswerReset(version=2, attempt=1, reason=reason))
+            await emit(AnswerFinished(version=2))
             step.outcome = "Wrote the answer" if written.answers[2].content else "The draft stands"
         answer = written.answers[2]
         if not answer.content:
@@ -213,7 +213,7 @@ class Nodes:
         try:
             bearing = tuple(sorted(item.passage.number for item in bearings))
             assignment = self._assignment(state, step, new_passages=bearing)
-            verdict = await self.refiners[state["mode"]].review(assignment, step.tell, config)
+            verdict = await self.refiners[state["mode"]].review(assignment, step.emit, config)
         except ModelError as exc:
             await step.warn(exc, "the draft could not be checked and stands as it is")
             return Verdict(refine=False, reason="the draft could not be checked"), False

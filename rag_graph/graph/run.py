@@ -13,12 +13,12 @@ from rag_graph.errors import RagGraphError
 from rag_graph.events import (
     AnswerDelta,
     AnswerStarted,
+    Emit,
     Event,
     RunCancelled,
     RunFailed,
     RunFinished,
     RunStarted,
-    Tell,
     Terminal,
     ThinkingDelta,
     Usage,
@@ -50,7 +50,7 @@ class _BudgetSpent(Exception):
 async def run_graph(
     graph: RagGraph,
     query: Query,
-    tell: Tell,
+    emit: Emit,
     *,
     run_id: str,
     attempt: int = 1,
@@ -64,15 +64,15 @@ async def run_graph(
     them and has one.
 
     What the nodes opened is closed before the end, whatever happens. A node waits until what it tells is taken, so a
-    log that falls behind slows the model instead of filling the memory; what `tell` raises ends the run, and is
+    log that falls behind slows the model instead of filling the memory; what `emit` raises ends the run, and is
     raised. Cancelling reaches the model's HTTP stream, if it is a task's: under a cancel scope of anyio, as web
     servers use it, LangGraph leaves a running node to its end.
     """
     configured = _configured(config, run_id)
     resumed = after is not None and await can_resume(graph, configured, after)
-    telling = _Telling(tell, _Spent(budget), after if resumed else None)
+    telling = _Telling(emit, _Spent(budget), after if resumed else None)
     early: RunFailed | RunCancelled | None = None
-    await telling.tell(RunStarted(run_id=run_id, question=query.question, mode=query.mode, attempt=attempt))
+    await telling.emit(RunStarted(run_id=run_id, question=query.question, mode=query.mode, attempt=attempt))
     try:
         async with asyncio.timeout(budget.max_s if budget else None) as limit:
             await _invoke(graph, None if resumed else query, configured, telling)
@@ -84,18 +84,18 @@ async def run_graph(
         else:
             early = _failure(exc, telling.transcript, run_id)
     for event in telling.transcript.closings(at_ms=telling.at_ms):
-        await telling.tell(event)
-    await telling.tell(early or _finish(telling.transcript, total_ms=telling.at_ms))
+        await telling.emit(event)
+    await telling.emit(early or _finish(telling.transcript, total_ms=telling.at_ms))
 
 
 class _Telling:
     """Tells events on, and knows what was told."""
 
-    def __init__(self, tell: Tell, spent: "_Spent", after: Transcript | None) -> None:
+    def __init__(self, emit: Emit, spent: "_Spent", after: Transcript | None) -> None:
         self.is_broken = False
         self.transcript = Transcript() if after is None else copy.deepcopy(after)
         self._resumes = after is not None
-        self._tell = tell
+        self._emit = emit
         self._spent = spent
         self._began = monotonic()
 
@@ -103,19 +103,19 @@ class _Telling:
     def at_ms(self) -> float:
         return round((monotonic() - self._began) * 1000, 3)
 
-    async def tell(self, event: Event) -> None:
+    async def emit(self, event: Event) -> None:
         if self._resumes and isinstance(event, AnswerStarted):
             self.transcript.answers[event.version].void()
         self.transcript.add(event, at_ms=self.at_ms)
         try:
-            await self._tell(event)
+            await self._emit(event)
         except Exception:
             self.is_broken = True
             raise
 
     async def hear(self, event: Event) -> None:
         """Take what a node tells, while the budget lasts."""
-        await self.tell(event)
+        await self.emit(event)
         self._spent.count(event)
 
 

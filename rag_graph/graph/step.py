@@ -10,10 +10,10 @@ from langgraph.types import StreamWriter
 
 from rag_graph.errors import RagGraphError
 from rag_graph.events import (
+    Emit,
     Event,
     StepFinished,
     StepStarted,
-    Tell,
     ThinkingDelta,
     ThinkingFinished,
     ThinkingStarted,
@@ -21,15 +21,15 @@ from rag_graph.events import (
 )
 
 SINK: Final = "rag_graph_sink"
-"""Where a config may hold the `Tell` that takes the run's events."""
+"""Where a config may hold the `Emit` that takes the run's events."""
 
 
 class Step:
     """The work of one node in one run. `began` and `clock` are in seconds, what is told is in milliseconds."""
 
-    def __init__(self, name: str, tell: Tell, *, began: float, clock: Callable[[], float], narrates: bool) -> None:
+    def __init__(self, name: str, emit: Emit, *, began: float, clock: Callable[[], float], narrates: bool) -> None:
         self.name = name
-        self.tell = tell
+        self.emit = emit
         self.outcome = ""
         self.timings: dict[str, float] = {}
         self._began = began
@@ -38,36 +38,36 @@ class Step:
 
     def part(self, name: str) -> "Step":
         """A step within this one; its parts come one after the other."""
-        return Step(name, self.tell, began=self._began, clock=self._clock, narrates=self._narrates)
+        return Step(name, self.emit, began=self._began, clock=self._clock, narrates=self._narrates)
 
     @asynccontextmanager
-    async def told(self, description: str) -> AsyncIterator[None]:
+    async def span(self, description: str) -> AsyncIterator[None]:
         """Tell the step's start and its end, with `outcome` as the sentence at the end."""
         started = self._at_ms()
-        await self.tell(StepStarted(step=self.name, description=description, at_ms=started))
+        await self.emit(StepStarted(step=self.name, description=description, at_ms=started))
         yield
         ended = self._at_ms()
         self.timings = {self.name: round(ended - started, 3)}
-        await self.tell(StepFinished(step=self.name, description=self.outcome or description, at_ms=ended))
+        await self.emit(StepFinished(step=self.name, description=self.outcome or description, at_ms=ended))
 
     async def narrate(self, sentence: str) -> None:
         """Think aloud for the pipeline, so that a wait is never silent."""
         if not self._narrates:
             return
-        await self.tell(ThinkingStarted(step=self.name, thinker="pipeline"))
-        await self.tell(ThinkingDelta(step=self.name, delta=f"{sentence}\n"))
-        await self.tell(ThinkingFinished(step=self.name, seconds=0.0))
+        await self.emit(ThinkingStarted(step=self.name, thinker="pipeline"))
+        await self.emit(ThinkingDelta(step=self.name, delta=f"{sentence}\n"))
+        await self.emit(ThinkingFinished(step=self.name, seconds=0.0))
 
     async def warn(self, error: RagGraphError, consequence: str) -> None:
         """Say what failed and what that means for the run."""
         message = f"{str(error).rstrip('.')}; {consequence}."
-        await self.tell(Warned(step=self.name, code=error.code, message=message))
+        await self.emit(Warned(step=self.name, code=error.code, message=message))
 
     def _at_ms(self) -> float:
         return round((self._clock() - self._began) * 1000, 3)
 
 
-def telling(writer: StreamWriter, config: RunnableConfig) -> Tell:
+def telling(writer: StreamWriter, config: RunnableConfig) -> Emit:
     """Tell events of the node that runs under `config`.
 
     They go to the sink that the config holds, or else to `astream(stream_mode="custom")`; LangGraph's own stream
@@ -78,13 +78,13 @@ def telling(writer: StreamWriter, config: RunnableConfig) -> Tell:
     async def write(event: Event) -> None:
         writer(event)
 
-    hear: Tell = config.get("configurable", {}).get(SINK, write)
+    emit: Emit = config.get("configurable", {}).get(SINK, write)
     callbacks = config.get("callbacks")
     if not (isinstance(callbacks, BaseCallbackManager) and callbacks.handlers):
-        return hear
+        return emit
 
-    async def tell(event: Event) -> None:
-        await hear(event)
+    async def emit_and_show(event: Event) -> None:
+        await emit(event)
         await adispatch_custom_event(event.type, event.model_dump(mode="json"), config=config)
 
-    return tell
+    return emit_and_show

@@ -29,11 +29,11 @@ async def stream_events(
     arrived: list[Event] = []
     wake = asyncio.Event()
 
-    async def hear(event: Event) -> None:
+    async def emit(event: Event) -> None:
         arrived.append(event)
         wake.set()
 
-    running = run_graph(graph, query, hear, run_id=run_id or str(uuid4()), config=config, budget=budget)
+    running = run_graph(graph, query, emit, run_id=run_id or str(uuid4()), config=config, budget=budget)
     task = asyncio.create_task(running)
     task.add_done_callback(lambda _: wake.set())
     try:

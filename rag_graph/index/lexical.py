@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_graph.index.terms import Keys, term_counts
+from rag_graph.text.terms import Keys, term_counts
 
 Floats = NDArray[np.float32]
 Ordinals = NDArray[np.int32]

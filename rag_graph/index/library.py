@@ -16,9 +16,9 @@ from rag_graph.index.base import Ranking
 from rag_graph.index.catalogue import FILE_NAME, Catalogue
 from rag_graph.index.lexical import Averages, LexicalScorer, Mask, idf, together
 from rag_graph.index.segments import SEGMENTS, Segment
-from rag_graph.index.terms import Keys, keys
 from rag_graph.models.embeddings import Embedder, Vectors
 from rag_graph.query import Filters
+from rag_graph.text.terms import Keys, keys
 
 _OPEN_ATTEMPTS = 3
 _KEPT_FILTERS = 16

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_graph.index.lexical import Mask, Postings, PostingsBuilder, merge_postings
-from rag_graph.index.terms import Keys, key, terms, title_name
 from rag_graph.index.vectors import VectorBuilder, VectorIndex
 from rag_graph.models.embeddings import Vectors
+from rag_graph.text.terms import Keys, key, terms, title_name
 
 SEGMENTS = "segments"
 _IDS, _TITLE_KEYS, _TITLE_ORDINALS, _VECTORS = "ids.npy", "title_keys.npy", "title_ordinals.npy", "vectors.faiss"

@@ -10,7 +10,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import ArrayLike, NDArray
 
 from rag_graph.errors import ModelGarbled
-from rag_graph.models.failures import CLIENT_ERRORS, in_our_words
+from rag_graph.models.providers.openai_errors import CLIENT_ERRORS, in_our_words
 
 Vectors = NDArray[np.float32]
 """One row per text, each of length 1."""

@@ -20,8 +20,8 @@ from rag_graph.errors import (
     ModelRefused,
     ModelStalled,
 )
-from rag_graph.models.failures import CLIENT_ERRORS, in_our_words
-from rag_graph.models.openai_chat import ReasoningChatOpenAI
+from rag_graph.models.providers.openai import ReasoningChatOpenAI
+from rag_graph.models.providers.openai_errors import CLIENT_ERRORS, in_our_words
 from rag_graph.models.thinking import AllWasThought, Said, ThinkingFilter, Thought
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from langchain_core.messages import BaseMessage
 
-from rag_graph.models.openai_chat import REASONING_KEYS
+from rag_graph.models.providers.openai import REASONING_KEYS
 
 
 @dataclass(frozen=True, slots=True)

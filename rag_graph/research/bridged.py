@@ -11,7 +11,7 @@ from rag_graph.research.contract import Inquiry, Progress, Researcher
 from rag_graph.research.evidence import titles
 from rag_graph.research.hunt import Hunt
 from rag_graph.retrieval.base import Retriever
-from rag_graph.writing.quotes import best_quotes
+from rag_graph.retrieval.quotes import best_quotes
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Protocol
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.errors import RagGraphError
-from rag_graph.events import NumberedPassage, Tell
+from rag_graph.events import Emit, NumberedPassage
 from rag_graph.query import Filters, Turn
 
 
@@ -26,9 +26,9 @@ class Progress(Protocol):
 
     name: str
     outcome: str
-    tell: Tell
+    emit: Emit
 
-    def told(self, description: str) -> AbstractAsyncContextManager[None]:
+    def span(self, description: str) -> AbstractAsyncContextManager[None]:
         """Tell the step's start and its end, with `outcome` as the sentence at the end."""
 
     async def narrate(self, sentence: str) -> None:

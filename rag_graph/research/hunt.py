@@ -64,7 +64,7 @@ class Hunt:
         """Make these searches at the same time and give the passages that are new."""
         self.asked += searches
         step = self.progress.part("search")
-        async with step.told(description or f"Searching for {_quoted(searches)}"):
+        async with step.span(description or f"Searching for {_quoted(searches)}"):
             found = await asyncio.gather(*(self._found(search, step) for search in searches))
             new = self.findings.add(*found)
             step.outcome = f"Found {counted(new)}: {titles(new)}" if new else "Found nothing new"
@@ -83,7 +83,7 @@ class Hunt:
             return []
 
     async def _tell_findings(self) -> None:
-        await self.progress.tell(PassagesRetrieved(stage="deep", passages=tuple(self.findings.passages)))
+        await self.progress.emit(PassagesRetrieved(stage="deep", passages=tuple(self.findings.passages)))
 
 
 def _quoted(searches: Sequence[str]) -> str:

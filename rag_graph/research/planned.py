@@ -49,7 +49,7 @@ class PlannedResearch(Researcher):
     async def _think(self, hunt: Hunt, step: Progress, config: RunnableConfig) -> Plan | None:
         """Let the model read what was found; None when it gave no plan."""
         is_first = len(hunt.asked) == 1
-        async with step.told("Planning what to look for" if is_first else "Reading what was found"):
+        async with step.span("Planning what to look for" if is_first else "Reading what was found"):
             try:
                 async with hunt.limit():
                     reply = await self._ask(hunt, step, config)
@@ -67,7 +67,7 @@ class PlannedResearch(Researcher):
 
     async def _ask(self, hunt: Hunt, step: Progress, config: RunnableConfig) -> str:
         prompt = self._prompt(hunt, step)
-        thinking = ThinkingSpan(step.name, step.tell)
+        thinking = ThinkingSpan(step.name, step.emit)
         told, said = hunt.tokens, ""
         hunt.tokens += sum(estimate_tokens(str(message.content)) for message in prompt.messages)
         try:
@@ -86,7 +86,7 @@ class PlannedResearch(Researcher):
                         case TokensUsed():
                             told += piece.input_tokens + piece.output_tokens
                             hunt.tokens = told
-                            await step.tell(usage(step.name, piece))
+                            await step.emit(usage(step.name, piece))
                     if hunt.tokens > hunt.budget.tokens:
                         break
         finally:

@@ -28,5 +28,5 @@ class WiderSearch(Researcher):
         hits = await self.retriever.retrieve(inquiry.question, top_k=self.top_k, filters=inquiry.filters)
         findings = Findings(inquiry.known, most=len(inquiry.known) + self.top_k)
         findings.add(hits)
-        await progress.tell(PassagesRetrieved(stage="deep", passages=tuple(findings.passages)))
+        await progress.emit(PassagesRetrieved(stage="deep", passages=tuple(findings.passages)))
         return findings.passages

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from rag_graph.documents import Passage
 from rag_graph.index.base import View
-from rag_graph.index.terms import fold, stems, title_name, words
-from rag_graph.sentences import sentence_spans
+from rag_graph.text.sentences import sentence_spans
+from rag_graph.text.terms import fold, stems, title_name, words
 
 MIN_FREQUENCY = 2
 MAX_FREQUENCY = 300

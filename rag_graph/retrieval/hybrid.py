@@ -12,11 +12,11 @@ import numpy as np
 
 from rag_graph.documents import Hit, Passage
 from rag_graph.index.base import Ranking, Store, View
-from rag_graph.index.terms import stems, terms, words
 from rag_graph.models.embeddings import Embedder
 from rag_graph.query import Filters
 from rag_graph.retrieval.entities import Entity, Mention, read
 from rag_graph.retrieval.fusion import fuse, with_quotas
+from rag_graph.text.terms import stems, terms, words
 
 _POOL = 200
 _SPARE = 10

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 from rag_graph.errors import RagGraphError, RunAbandoned
-from rag_graph.events import AnswerReset, AnswerStarted, Event, RunCancelled, RunFailed, RunStarted, Tell, Terminal
+from rag_graph.events import AnswerReset, AnswerStarted, Emit, Event, RunCancelled, RunFailed, RunStarted, Terminal
 from rag_graph.query import Query
 from rag_graph.runs.log import CancelledBy, Gap, Run, RunEnded, RunLog, Superseded, is_terminal
 from rag_graph.runs.observer import Observer, Unobserved, Watch
@@ -25,7 +25,7 @@ class Execute(Protocol):
     """Whatever answers a question by telling events; `after` is what an earlier attempt at this run had said."""
 
     async def __call__(
-        self, query: Query, tell: Tell, *, run_id: str, attempt: int, after: Transcript | None
+        self, query: Query, emit: Emit, *, run_id: str, attempt: int, after: Transcript | None
     ) -> None: ...
 
 
@@ -158,7 +158,7 @@ class Execution:
     async def _record(self, event: Event) -> None:
         entry = await self._log.append(self.run_id, event, attempt=self.attempt)
         self._transcript.add(event, at_ms=(entry.at - self._created_at) * 1000)
-        self._watch.hear(event)
+        self._watch.on_event(event)
 
     def _verdict(self, producing: asyncio.Task[None]) -> Terminal:
         """Say how the run ends, now that its producer has ended without saying so."""

@@ -9,7 +9,7 @@ from rag_graph.query import Mode
 class Watch(Protocol):
     """Hears the events of one attempt at a run, as they are recorded; it must be quick and must not fail."""
 
-    def hear(self, event: Event) -> None: ...
+    def on_event(self, event: Event) -> None: ...
 
     def close(self) -> None:
         """The attempt is over, whether or not a terminal event was heard."""
@@ -31,7 +31,7 @@ class Unobserved:
     def watch(self, run_id: str, *, mode: Mode, attempt: int) -> Watch:  # noqa: ARG002 - nothing is heard
         return self
 
-    def hear(self, event: Event) -> None: ...
+    def on_event(self, event: Event) -> None: ...
 
     def close(self) -> None: ...
 

@@ -26,6 +26,7 @@ from rag_graph.errors import (
     UnknownRun,
 )
 from rag_graph.query import Query
+from rag_graph.runs.admission import Places
 from rag_graph.runs.execution import Execute, Execution
 from rag_graph.runs.lease import Claim, Leases, Pulse
 from rag_graph.runs.log import (
@@ -47,7 +48,6 @@ from rag_graph.runs.log import (
     stop,
 )
 from rag_graph.runs.observer import Observer, Unobserved
-from rag_graph.runs.places import Places
 
 FIRST_READER_S = 5.0
 """Whoever starts a run gets at least this long to begin reading it."""

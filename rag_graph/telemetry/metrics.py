@@ -166,7 +166,7 @@ class RunMetrics:
         if attempt > 1:
             metrics.takeovers.inc()
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         measure = self._measures.get(type(event))
         if measure is not None:
             measure(self, event)

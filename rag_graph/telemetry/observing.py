@@ -36,9 +36,9 @@ class _Watches:
     def __init__(self, watches: Sequence[Watch]) -> None:
         self._watches = watches
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         for watch in self._watches:
-            watch.hear(event)
+            watch.on_event(event)
 
     def close(self) -> None:
         for watch in self._watches:

@@ -170,7 +170,7 @@ class RunSpans:
         self._thinking: set[str] = set()
         self._has_token = False
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         mark = self._marks.get(type(event))
         if mark is not None:
             mark(self, event)

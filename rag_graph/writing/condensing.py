@@ -5,7 +5,7 @@ from typing import Protocol
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.events import Tell, Warned
+from rag_graph.events import Emit, Warned
 from rag_graph.models.replies import Replier
 from rag_graph.query import MAX_QUESTION_CHARS, Query
 from rag_graph.writing.prompts import condense_prompt
@@ -14,7 +14,7 @@ from rag_graph.writing.prompts import condense_prompt
 class Condenser(Protocol):
     """Turns a question with a history into one that needs none. Raises ModelError."""
 
-    async def condense(self, query: Query, tell: Tell, config: RunnableConfig) -> str: ...
+    async def condense(self, query: Query, emit: Emit, config: RunnableConfig) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class PromptedCondenser:
     model: Replier
     context_tokens: int
 
-    async def condense(self, query: Query, tell: Tell, config: RunnableConfig) -> str:
+    async def condense(self, query: Query, emit: Emit, config: RunnableConfig) -> str:
         prompt = condense_prompt(query.question, query.history, self.context_tokens)
         if prompt.dropped_turns:
             message = f"The oldest {prompt.dropped_turns} turns of the conversation were left out to fit the context."
-            await tell(Warned(step="condense", code="history_dropped", message=message))
+            await emit(Warned(step="condense", code="history_dropped", message=message))
         reply = (await self.model.reply(prompt.messages, config=config)).strip().strip("\"'")
         return reply[:MAX_QUESTION_CHARS] or query.question
 
@@ -36,6 +36,6 @@ class PromptedCondenser:
 class PrecedingQuestion:
     """For models too small to rewrite: the words of the last question before this one are searched with it."""
 
-    async def condense(self, query: Query, tell: Tell, config: RunnableConfig) -> str:  # noqa: ARG002 - contract
+    async def condense(self, query: Query, emit: Emit, config: RunnableConfig) -> str:  # noqa: ARG002 - contract
         asked = [turn.content for turn in query.history if turn.role == "user"]
         return f"{asked[-1]} {query.question}"[-MAX_QUESTION_CHARS:] if asked else query.question

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.events import NumberedPassage, Tell, Version
+from rag_graph.events import Emit, NumberedPassage, Version
 from rag_graph.query import Turn
 
 
@@ -34,8 +34,8 @@ class Verdict:
 class Writer(Protocol):
     """Writes answers from passages. Both methods raise ModelError when no model can be brought to answer."""
 
-    async def write(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> None:
+    async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:
         """Tell thinking, answer text, citations, flags, resets, warnings and usage as they come to be."""
 
-    async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:
+    async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:
         """Judge whether the passages under `new_passages` change the draft."""

@@ -14,22 +14,22 @@ from dataclasses import dataclass
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.citations import cite
+from rag_graph.claims import cite
 from rag_graph.errors import ModelError
 from rag_graph.events import (
     AnswerDelta,
     AnswerReset,
     Citation,
+    Emit,
     NumberedPassage,
-    Tell,
     Unsupported,
     Version,
     Warned,
 )
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.replies import Content, Replier, Restarted, TokensUsed
+from rag_graph.retrieval.quotes import Quote, QuoteChoice
 from rag_graph.writing.contract import Assignment, Verdict
-from rag_graph.writing.quotes import Quote, QuoteChoice
 from rag_graph.writing.telling import usage
 
 LONGEST_PHRASE_TOKENS = 40
@@ -59,10 +59,10 @@ class EvidenceWriter:
     embedder: Embedder
     model: Replier | None
 
-    async def write(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> None:
+    async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:
         drafted, best = await asyncio.to_thread(self._choose, assignment)
         evidence = (*drafted, *_added(drafted, best))
-        page = _Page(assignment, tell)
+        page = _Page(assignment, emit)
         await page.quote(evidence)
         if self.model is None or not best:
             return
@@ -79,13 +79,13 @@ class EvidenceWriter:
                             await page.quote(evidence)
                             await page.begin_phrase()
                         case TokensUsed():
-                            await tell(usage(assignment.step, piece))
+                            await emit(usage(assignment.step, piece))
         except ModelError as exc:
             message = f"{exc} The quotes stand without a short answer."
-            await tell(Warned(step=assignment.step, code="quotes_only", message=message))
+            await emit(Warned(step=assignment.step, code="quotes_only", message=message))
         await page.end_phrase(evidence)
 
-    async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:
+    async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:
         """Refine when better or new sentences let the model name something else, which they do say."""
         drafted, best = await asyncio.to_thread(self._choose, assignment)
         added = _added(drafted, best)
@@ -94,7 +94,7 @@ class EvidenceWriter:
         names = " and ".join(dict.fromkeys(f"“{quote.passage.title}” [{quote.passage.number}]" for quote in added))
         if self.model is None:
             return Verdict(refine=True, reason=f"{names} bears on the question")
-        phrase = await self._phrase(best, assignment, tell, config)
+        phrase = await self._phrase(best, assignment, emit, config)
         if not _where_held(phrase, best, ()) or _as_words(phrase).search(assignment.question):
             return Verdict(refine=False, reason=f"{names} was looked at and gives no answer")
         if phrase.casefold() == short_answer(assignment.draft).casefold():
@@ -102,7 +102,7 @@ class EvidenceWriter:
         return Verdict(refine=True, reason=f"{names} says “{phrase}”")
 
     async def _phrase(
-        self, evidence: Sequence[Quote], assignment: Assignment, tell: Tell, config: RunnableConfig
+        self, evidence: Sequence[Quote], assignment: Assignment, emit: Emit, config: RunnableConfig
     ) -> str:
         """Let the model name the answer where nobody sees it."""
         if self.model is None:
@@ -117,7 +117,7 @@ class EvidenceWriter:
                     case Restarted():
                         said.clear()
                     case TokensUsed():
-                        await tell(usage(assignment.step, piece))
+                        await emit(usage(assignment.step, piece))
         return "".join(said).strip(" .")
 
     def _choose(self, assignment: Assignment) -> tuple[tuple[Quote, ...], tuple[Quote, ...]]:
@@ -175,10 +175,10 @@ def short_answer(answer: str) -> str:
 class _Page:
     """The answer as it is written down: quotes, a phrase, and what the sources say of the phrase."""
 
-    def __init__(self, assignment: Assignment, tell: Tell) -> None:
+    def __init__(self, assignment: Assignment, emit: Emit) -> None:
         self._assignment = assignment
         self._version = assignment.version
-        self._tell = tell
+        self._emit = emit
         self._length = 0
         self._phrase = ""
         self._held_back = ""
@@ -190,7 +190,7 @@ class _Page:
             gap = "\n\n" if index else ""
             start = self._length + len(gap)
             await self._write(f"{gap}> {_as_quoted(item)}")
-            await self._tell(_citation(item, self._version, start, self._length))
+            await self._emit(_citation(item, self._version, start, self._length))
 
     async def begin_phrase(self) -> None:
         await self._write(f"\n\n{_PHRASE_OPENING}")
@@ -211,22 +211,22 @@ class _Page:
         held = _where_held(self._phrase, evidence, self._assignment.passages)
         if held:
             await self._write(f" — found word for word in [{held.passage.number}].")
-            await self._tell(_citation(held, self._version, start, self._length))
+            await self._emit(_citation(held, self._version, start, self._length))
         elif borne_out := _where_borne_out(self._phrase, self._assignment):
             await self._write(f" — borne out by [{borne_out.marker}].")
-            await self._tell(borne_out.model_copy(update={"start": start, "end": self._length}))
+            await self._emit(borne_out.model_copy(update={"start": start, "end": self._length}))
         else:
             await self._write(" — not confirmed by the sources; trust the quotes.")
             reason = "The small built-in model wrote this, and no sentence of the sources bears it out."
-            await self._tell(Unsupported(version=self._version, start=start, end=self._length, reason=reason))
+            await self._emit(Unsupported(version=self._version, start=start, end=self._length, reason=reason))
 
     async def restart(self, reason: str) -> None:
         self._length, self._phrase, self._held_back = 0, "", ""
-        await self._tell(AnswerReset(version=self._version, attempt=self._assignment.attempt, reason=reason))
+        await self._emit(AnswerReset(version=self._version, attempt=self._assignment.attempt, reason=reason))
 
     async def _write(self, delta: str) -> None:
         self._length += len(delta)
-        await self._tell(AnswerDelta(version=self._version, delta=delta))
+        await self._emit(AnswerDelta(version=self._version, delta=delta))
 
 
 def _where_held(phrase: str, evidence: Sequence[Quote], passages: Sequence[NumberedPassage]) -> Quote | None:

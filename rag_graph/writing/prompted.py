@@ -8,8 +8,8 @@ from textwrap import shorten
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.citations import CitationStream
-from rag_graph.events import AnswerReset, Tell, Warned
+from rag_graph.claims import CitationStream
+from rag_graph.events import AnswerReset, Emit, Warned
 from rag_graph.models.replies import Content, Piece, Replier, Restarted, Thinking, TokensUsed
 from rag_graph.writing.contract import Assignment, Verdict
 from rag_graph.writing.prompts import Prompt, answer_prompt, review_prompt
@@ -27,10 +27,10 @@ class PromptedWriter:
     context_tokens: int
     shows_thinking: bool = True
 
-    async def write(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> None:
+    async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:
         prompt = answer_prompt(assignment, self.context_tokens)
-        await _tell_what_was_dropped(prompt, assignment.step, tell)
-        reader = _Reader(assignment, tell, shows_thinking=self.shows_thinking)
+        await _tell_what_was_dropped(prompt, assignment.step, emit)
+        reader = _Reader(assignment, emit, shows_thinking=self.shows_thinking)
         preparing: asyncio.Task[None] | None = None
         try:
             async with aclosing(self.model.stream(prompt.messages, config=config)) as pieces:
@@ -43,9 +43,9 @@ class PromptedWriter:
                 await preparing
         await reader.finish()
 
-    async def review(self, assignment: Assignment, tell: Tell, config: RunnableConfig) -> Verdict:
+    async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:
         prompt = review_prompt(assignment, self.context_tokens)
-        thinking = ThinkingSpan(assignment.step, tell)
+        thinking = ThinkingSpan(assignment.step, emit)
         line = ""
         async with aclosing(self.model.stream(prompt.messages, config=config)) as pieces:
             async for piece in pieces:
@@ -57,7 +57,7 @@ class PromptedWriter:
                     case Restarted():
                         line = ""
                     case TokensUsed():
-                        await tell(usage(assignment.step, piece))
+                        await emit(usage(assignment.step, piece))
         await thinking.end()
         return _verdict(line)
 
@@ -71,24 +71,24 @@ def _verdict(reply: str) -> Verdict:
     return Verdict(refine, reason or fallback)
 
 
-async def _tell_what_was_dropped(prompt: Prompt, step: str, tell: Tell) -> None:
+async def _tell_what_was_dropped(prompt: Prompt, step: str, emit: Emit) -> None:
     if prompt.dropped_passages:
         numbers = ", ".join(str(number) for number in prompt.dropped_passages)
         message = f"Passages {numbers} were left out: they do not fit the model's context."
-        await tell(Warned(step=step, code="passages_dropped", message=message))
+        await emit(Warned(step=step, code="passages_dropped", message=message))
     if prompt.dropped_turns:
         message = f"The oldest {prompt.dropped_turns} turns of the conversation were left out to fit the context."
-        await tell(Warned(step=step, code="history_dropped", message=message))
+        await emit(Warned(step=step, code="history_dropped", message=message))
 
 
 class _Reader:
     """Turns the pieces of one reply into events."""
 
-    def __init__(self, assignment: Assignment, tell: Tell, *, shows_thinking: bool) -> None:
+    def __init__(self, assignment: Assignment, emit: Emit, *, shows_thinking: bool) -> None:
         self._assignment = assignment
-        self._tell = tell
+        self._emit = emit
         self._shows_thinking = shows_thinking
-        self._thinking = ThinkingSpan(assignment.step, tell)
+        self._thinking = ThinkingSpan(assignment.step, emit)
         self._answer = self._new_answer()
 
     async def prepare(self) -> None:
@@ -100,12 +100,12 @@ class _Reader:
             case Content(delta):
                 await self.end_thinking()
                 for fact in self._answer.feed(delta):
-                    await self._tell(fact)
+                    await self._emit(fact)
             case Thinking(delta):
                 if self._shows_thinking:
                     await self._thinking.add(delta)
             case TokensUsed():
-                await self._tell(usage(self._assignment.step, piece))
+                await self._emit(usage(self._assignment.step, piece))
             case Restarted(reason):
                 await self.end_thinking()
                 await self._restart(reason)
@@ -115,12 +115,12 @@ class _Reader:
 
     async def finish(self) -> None:
         for fact in self._answer.finish():
-            await self._tell(fact)
+            await self._emit(fact)
 
     async def _restart(self, reason: str) -> None:
         self._answer = self._new_answer()
         version, attempt = self._assignment.version, self._assignment.attempt
-        await self._tell(AnswerReset(version=version, attempt=attempt, reason=reason))
+        await self._emit(AnswerReset(version=version, attempt=attempt, reason=reason))
 
     def _new_answer(self) -> CitationStream:
         return CitationStream(

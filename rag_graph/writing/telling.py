@@ -2,29 +2,29 @@
 
 from time import monotonic
 
-from rag_graph.events import Tell, ThinkingDelta, ThinkingFinished, ThinkingStarted, Usage
+from rag_graph.events import Emit, ThinkingDelta, ThinkingFinished, ThinkingStarted, Usage
 from rag_graph.models.replies import TokensUsed
 
 
 class ThinkingSpan:
     """The model's thinking in one step: opens at its first word, closes once."""
 
-    def __init__(self, step: str, tell: Tell) -> None:
+    def __init__(self, step: str, emit: Emit) -> None:
         self._step = step
-        self._tell = tell
+        self._emit = emit
         self._began: float | None = None
 
     async def add(self, delta: str) -> None:
         if self._began is None:
             self._began = monotonic()
-            await self._tell(ThinkingStarted(step=self._step, thinker="model"))
-        await self._tell(ThinkingDelta(step=self._step, delta=delta))
+            await self._emit(ThinkingStarted(step=self._step, thinker="model"))
+        await self._emit(ThinkingDelta(step=self._step, delta=delta))
 
     async def end(self) -> None:
         if self._began is not None:
             seconds = round(monotonic() - self._began, 3)
             self._began = None
-            await self._tell(ThinkingFinished(step=self._step, seconds=seconds))
+            await self._emit(ThinkingFinished(step=self._step, seconds=seconds))
 
 
 def usage(step: str, tokens: TokensUsed) -> Usage:

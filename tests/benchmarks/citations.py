@@ -7,9 +7,9 @@ python -m tests.benchmarks.citations [--mistakes tuning|held_out]
 import argparse
 import time
 
-from rag_graph.citations import CitationStream
-from tests.citations import labelled
-from tests.citations.labelled import Split
+from rag_graph.claims import CitationStream
+from tests.claims import labelled
+from tests.claims.labelled import Split
 
 SPLITS: tuple[Split, ...] = ("tuning", "held_out", "fresh")
 

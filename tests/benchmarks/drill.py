@@ -24,8 +24,8 @@ from time import perf_counter
 import anyio
 
 from rag_graph.client import AsyncClient
+from rag_graph.evaluation.load import percentile
 from rag_graph.events import AnswerDelta, Event, RunFinished
-from rag_graph.load import percentile
 from rag_graph.runs.log import is_terminal
 from tests.benchmarks.crowd import PACE_S, words
 from tests.chaos import PATIENCE_S, Asker, Model, Stage, Verdict, connected, drill, number_of, staged, tell

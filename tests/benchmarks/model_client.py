@@ -21,7 +21,7 @@ from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from rag_graph.models.openai_chat import open_chat_model
+from rag_graph.models.providers.openai import open_chat_model
 from rag_graph.models.replies import Content, Replier
 
 QUESTION = [HumanMessage("How high is the tower?")]

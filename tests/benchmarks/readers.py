@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rag_graph.index import index_paths
-from rag_graph.models.local_embedder import LocalEmbedder
+from rag_graph.models.local.embedder import LocalEmbedder
 from tests.benchmarks.peers.shared import PASSAGES
 from tests.servers import free_port, until
 from tests.upstream import Upstream

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import mean, median
 from time import perf_counter
 
-from rag_graph.evaluation import AnswerScore, Question, load_dataset, score_answer
+from rag_graph.evaluation.scores import AnswerScore, Question, load_dataset, score_answer
 from rag_graph.events import Event, StepFinished, StepStarted
 from rag_graph.index.indexing import index_paths
 from rag_graph.parts import choose_embedder

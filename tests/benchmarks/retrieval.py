@@ -15,9 +15,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from rag_graph.evaluation import Estimate, RetrievalScore, evaluate_retrieval, load_dataset, summarise
+from rag_graph.evaluation.scores import Estimate, RetrievalScore, evaluate_retrieval, load_dataset, summarise
 from rag_graph.index import Library, index_paths
-from rag_graph.models.local_embedder import LocalEmbedder
+from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.retrieval import DEEP, FAST, HybridRetriever, Stages
 
 DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))

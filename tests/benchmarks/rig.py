@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from rag_graph.index import index_paths
-from rag_graph.models.local_embedder import LocalEmbedder
+from rag_graph.models.local.embedder import LocalEmbedder
 from tests.benchmarks.peers.shared import PASSAGES
 from tests.benchmarks.servers import Server
 from tests.servers import free_port

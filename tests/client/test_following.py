@@ -9,9 +9,9 @@ from httpx_sse import ServerSentEvent
 from rag_graph.client.following import Answer, Cut, Following, NextFrame, Outcome, Pause, Persistence, Request, Step
 from rag_graph.errors import KeyReused, RagGraphError, RunExpired, ServerUnreachable, TooManyRuns, UnknownRun
 from rag_graph.events import AnswerReset, Event, RunCancelled, RunStarted
-from rag_graph.protocols.native import LogTrimmed
-from rag_graph.protocols.result import run_result
+from rag_graph.http.native.encoding import LogTrimmed
 from rag_graph.query import Query
+from rag_graph.result import run_result
 from rag_graph.runs.log import new_run_id
 from rag_graph.transcript import Transcript
 from tests.runs.stories import QUERY, STORY

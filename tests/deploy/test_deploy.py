@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import rag_graph
-from rag_graph.serving import FAREWELL_S
+from rag_graph.server.process import FAREWELL_S
 from rag_graph.settings import Settings, setting_names
 from tests.servers import QUESTION, Serve, Server, free_port, until
 from tests.upstream import Upstream

@@ -6,7 +6,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.nodes import Nodes
-from rag_graph.models.openai_chat import open_chat_model
+from rag_graph.models.providers.openai import open_chat_model
 from rag_graph.models.replies import Replier
 from rag_graph.research import BUDGETS, PlannedResearch, WiderSearch
 from rag_graph.writing.condensing import PromptedCondenser

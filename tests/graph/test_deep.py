@@ -8,7 +8,7 @@ from anyio import fail_after
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.stream import stream_events
-from rag_graph.models.openai_chat import open_chat_model
+from rag_graph.models.providers.openai import open_chat_model
 from rag_graph.models.replies import Replier
 from rag_graph.query import Query
 from rag_graph.research import BUDGETS, PlannedResearch, WiderSearch

@@ -8,7 +8,7 @@ from anyio import fail_after
 from rag_graph.events import AnswerReset, Event, RunFailed, RunFinished, Warned
 from rag_graph.graph.build import RagGraph
 from rag_graph.graph.stream import stream_events
-from rag_graph.models.openai_chat import open_chat_model
+from rag_graph.models.providers.openai import open_chat_model
 from rag_graph.query import Query, Turn
 from rag_graph.transcript import Transcript
 from tests.fakes import FixedRetriever

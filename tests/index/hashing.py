@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rag_graph.index.terms import key, terms
 from rag_graph.models.embeddings import Vectors
+from rag_graph.text.terms import key, terms
 
 
 @dataclass

@@ -17,7 +17,7 @@ from rag_graph.index.lexical import (
     idf,
     merge_postings,
 )
-from rag_graph.index.terms import key
+from rag_graph.text.terms import key
 
 Text = tuple[list[str], list[str]]
 

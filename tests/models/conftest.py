@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rag_graph.errors import ModelUnavailable
-from rag_graph.models.local_server import LocalServer
-from rag_graph.models.weights import embedded_gguf
+from rag_graph.models.local.server import LocalServer
+from rag_graph.models.local.weights import embedded_gguf
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from rag_graph.errors import (
     ModelStalled,
     ModelUnavailable,
 )
-from rag_graph.models.openai_chat import ReasoningChatOpenAI, open_chat_model
+from rag_graph.models.providers.openai import ReasoningChatOpenAI, open_chat_model
 from rag_graph.models.replies import Content, Piece, Replier, Restarted, Thinking, TokensUsed
 from tests.upstream import Upstream, refused_url
 

@@ -8,7 +8,7 @@ from rag_graph.documents import Hit
 from rag_graph.errors import RetrievalFailed
 from rag_graph.events import Event, PassagesRetrieved, StepStarted, ThinkingDelta, Warned
 from rag_graph.graph.step import Step
-from rag_graph.models.openai_chat import open_chat_model
+from rag_graph.models.providers.openai import open_chat_model
 from rag_graph.models.replies import Replier
 from rag_graph.query import Filters
 from tests.fakes import passage
@@ -45,9 +45,9 @@ class Log:
 
     @property
     def step(self) -> Step:
-        return Step("deep_retrieve", self.tell, began=0, clock=lambda: 0, narrates=True)
+        return Step("deep_retrieve", self.emit, began=0, clock=lambda: 0, narrates=True)
 
-    async def tell(self, event: Event) -> None:
+    async def emit(self, event: Event) -> None:
         self.events.append(event)
 
     @property

@@ -10,7 +10,7 @@ from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.stream import stream_events
 from rag_graph.index import Library, index_paths
-from rag_graph.models.local_embedder import LocalEmbedder
+from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.models.replies import Replier
 from rag_graph.query import Query
 from rag_graph.research import BUDGETS, PlannedResearch, WiderSearch

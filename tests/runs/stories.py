@@ -10,6 +10,7 @@ from rag_graph.events import (
     AnswerStarted,
     Citation,
     Decided,
+    Emit,
     Event,
     NumberedPassage,
     PassagesRetrieved,
@@ -17,7 +18,6 @@ from rag_graph.events import (
     RunStarted,
     StepFinished,
     StepStarted,
-    Tell,
     ThinkingDelta,
     ThinkingFinished,
     ThinkingStarted,
@@ -95,18 +95,18 @@ class Telling:
     calls: list[str] = field(default_factory=list)
     afters: list[Transcript | None] = field(default_factory=list)
 
-    async def __call__(self, query: Query, tell: Tell, *, run_id: str, attempt: int, after: Transcript | None) -> None:
+    async def __call__(self, query: Query, emit: Emit, *, run_id: str, attempt: int, after: Transcript | None) -> None:
         self.calls.append(run_id)
         self.afters.append(after)
         try:
-            await tell(RunStarted(run_id=run_id, question=query.question, mode=query.mode, attempt=attempt))
+            await emit(RunStarted(run_id=run_id, question=query.question, mode=query.mode, attempt=attempt))
             for event in self.events:
-                await tell(event)
+                await emit(event)
             self.told.set()
             if self.events and is_terminal(self.events[-1]):
                 return
             await self.go_on.wait()
             for event in self.rest:
-                await tell(event)
+                await emit(event)
         finally:
             self.cleaned.set()

@@ -17,7 +17,7 @@ from rag_graph.graph.build import build_graph
 from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.run import run_graph
 from rag_graph.index import index_paths
-from rag_graph.models.openai_chat import ReasoningChatOpenAI, open_chat_model
+from rag_graph.models.providers.openai import ReasoningChatOpenAI, open_chat_model
 from rag_graph.models.replies import Replier
 from rag_graph.parts import choose_embedder, choose_place
 from rag_graph.pipeline import executing, open_pipeline
@@ -180,10 +180,10 @@ async def test_a_graph_that_remembers_more_than_was_told_begins_anew(
             graph = build_graph(nodes_of(slow, model), checkpointer=checkpoints)
             transcript = Transcript()
 
-            async def tell(event: Event) -> None:
+            async def emit(event: Event) -> None:
                 transcript.add(event)
 
-            await run_graph(graph, QUERY, tell, run_id=run_id, attempt=2, after=Transcript())
+            await run_graph(graph, QUERY, emit, run_id=run_id, attempt=2, after=Transcript())
         await model.aclose()
     assert transcript.answers[1].content.startswith("Anna Berg built it")
     assert transcript.answer == transcript.answers[1].content

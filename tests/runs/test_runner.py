@@ -21,19 +21,19 @@ from rag_graph.events import (
     AnswerFinished,
     AnswerReset,
     AnswerStarted,
+    Emit,
     Event,
     RunCancelled,
     RunFailed,
     RunFinished,
     RunStarted,
     StepFinished,
-    Tell,
     ThinkingFinished,
 )
 from rag_graph.query import Query
+from rag_graph.runs.admission import BUSY_RETRY_S
 from rag_graph.runs.execution import Execute
 from rag_graph.runs.log import Entry, Gap, RunLog
-from rag_graph.runs.places import BUSY_RETRY_S
 from rag_graph.runs.runner import Runner
 from rag_graph.transcript import Transcript
 from tests.runs.stories import BODY, QUERY, STORY, Telling, deltas, finished
@@ -165,10 +165,10 @@ async def test_a_cancel_that_races_with_the_end_has_one_winner(open_runner: Open
 
 
 async def test_an_error_with_a_code_fails_the_run_and_keeps_what_was_written(open_runner: OpenRunner) -> None:
-    async def execute(_: Query, tell: Tell, **__: object) -> None:
-        await tell(AnswerStarted(version=1))
+    async def execute(_: Query, emit: Emit, **__: object) -> None:
+        await emit(AnswerStarted(version=1))
         for event in deltas(1, "So ", "far"):
-            await tell(event)
+            await emit(event)
         raise ModelBusy("The model is busy: ask again in a minute.")
 
     events = await run(open_runner(execute))
@@ -182,8 +182,8 @@ async def test_an_error_with_a_code_fails_the_run_and_keeps_what_was_written(ope
 async def test_an_unforeseen_error_fails_the_run_without_telling_its_words(
     open_runner: OpenRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def execute(_: Query, tell: Tell, **__: object) -> None:
-        await tell(AnswerStarted(version=1))
+    async def execute(_: Query, emit: Emit, **__: object) -> None:
+        await emit(AnswerStarted(version=1))
         raise RuntimeError("password=hunter2")
 
     events = await run(open_runner(execute))
@@ -236,8 +236,8 @@ async def test_a_version_that_is_written_anew_is_reset_first(open_runner: OpenRu
 
 
 async def test_a_leaked_cancellation_is_a_failure_not_a_cancel(open_runner: OpenRunner) -> None:
-    async def execute(_: Query, tell: Tell, **__: object) -> None:
-        await tell(AnswerStarted(version=1))
+    async def execute(_: Query, emit: Emit, **__: object) -> None:
+        await emit(AnswerStarted(version=1))
         raise asyncio.CancelledError
 
     events = await run(open_runner(execute))
@@ -391,9 +391,9 @@ class Held:
     opened: asyncio.Event = field(default_factory=asyncio.Event)
     released: bool = False
 
-    async def __call__(self, _: Query, tell: Tell, **__: object) -> None:
+    async def __call__(self, _: Query, emit: Emit, **__: object) -> None:
         try:
-            await tell(AnswerStarted(version=1))
+            await emit(AnswerStarted(version=1))
             self.opened.set()
             await asyncio.Event().wait()
         finally:

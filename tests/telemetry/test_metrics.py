@@ -100,7 +100,7 @@ def test_what_goes_wrong_is_counted_by_its_cause() -> None:
         Usage(step="draft", model="other", input_tokens=3, output_tokens=4),
         RunCancelled(by="budget"),
     ):
-        watch.hear(event)
+        watch.on_event(event)
     watch.close()
     text = metrics.exposition().decode()
     assert total(text, "rag_takeovers_total") == 1

@@ -56,7 +56,7 @@ def test_steps_and_model_calls_are_spans_of_the_callers_trace(tracing: Tracing, 
         Decided(decision="keep", checked=True, reason=""),
         RunFailed(code="model_stalled", message="", retryable=True),
     ):
-        watch.hear(event)
+        watch.on_event(event)
     watch.close()
 
     named = {span.name: span for span in spans.get_finished_spans()}
@@ -82,9 +82,9 @@ def test_metrics_have_the_names_units_and_boundaries_of_the_conventions(
     tracing: Tracing, meters: InMemoryMetricReader
 ) -> None:
     watch = tracing.watch("01RUN", mode="fast", attempt=1)
-    watch.hear(AnswerDelta(version=1, delta="Hello"))
-    watch.hear(AnswerDelta(version=1, delta=" you"))
-    watch.hear(Usage(step="draft", model="m", input_tokens=7, output_tokens=2))
+    watch.on_event(AnswerDelta(version=1, delta="Hello"))
+    watch.on_event(AnswerDelta(version=1, delta=" you"))
+    watch.on_event(Usage(step="draft", model="m", input_tokens=7, output_tokens=2))
     watch.close()
     found = measured(meters)
     assert {name: metric.unit for name, metric in found.items()} == {
@@ -119,7 +119,7 @@ def test_the_pieces_of_each_call_are_measured_under_its_model(tracing: Tracing, 
         Usage(step="deep_retrieve", model="slow", input_tokens=7, output_tokens=3),
     ]
     for event in told:
-        watch.hear(event)
+        watch.on_event(event)
     watch.close()
     found = measured(meters)
     assert counts(found, "gen_ai.client.operation.time_to_first_chunk") == {"quick": 1, "slow": 1}
@@ -153,10 +153,10 @@ def test_what_did_not_stream_from_one_call_has_no_pieces(
     told: list[Event], tracing: Tracing, meters: InMemoryMetricReader
 ) -> None:
     watch = tracing.watch("01RUN", mode="fast", attempt=1)
-    watch.hear(StepStarted(step="draft", description="", at_ms=0))
+    watch.on_event(StepStarted(step="draft", description="", at_ms=0))
     for event in told:
-        watch.hear(event)
-    watch.hear(Usage(step="draft", model="m", input_tokens=7, output_tokens=9))
+        watch.on_event(event)
+    watch.on_event(Usage(step="draft", model="m", input_tokens=7, output_tokens=9))
     watch.close()
     assert not {
         name for name in measured(meters) if name.startswith("gen_ai.") and ("chunk" in name or "output" in name)

@@ -6,11 +6,11 @@ import pytest
 
 from rag_graph.errors import ModelUnavailable
 from rag_graph.events import Event
-from rag_graph.models.local_chat import local_chat_model
-from rag_graph.models.local_embedder import LocalEmbedder
-from rag_graph.models.local_server import LocalServer
+from rag_graph.models.local.chat import local_chat_model
+from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.models.local.server import LocalServer
+from rag_graph.models.local.weights import embedded_gguf
 from rag_graph.models.replies import Replier
-from rag_graph.models.weights import embedded_gguf
 from rag_graph.transcript import Transcript
 from rag_graph.writing.evidence import LONGEST_PHRASE_TOKENS, PHRASE_ENDS, EvidenceWriter
 from tests.upstream import Upstream
@@ -22,7 +22,7 @@ class Page:
 
     events: list[Event] = field(default_factory=list)
 
-    async def tell(self, event: Event) -> None:
+    async def emit(self, event: Event) -> None:
         self.events.append(event)
 
     @property

@@ -5,8 +5,8 @@ from anyio import fail_after
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.events import AnswerReset, NumberedPassage, Unsupported, Usage, Warned
-from rag_graph.models.local_embedder import LocalEmbedder
-from rag_graph.models.openai_chat import open_chat_model
+from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.models.providers.openai import open_chat_model
 from rag_graph.models.replies import Replier
 from rag_graph.writing.contract import Assignment
 from rag_graph.writing.evidence import EvidenceWriter, short_answer
@@ -43,7 +43,7 @@ WHEN = Assignment("When was the iron tower finished?", (TOWER, RIVER), version=1
 
 async def test_it_quotes_first_and_confirms_the_phrase(writer: EvidenceWriter, page: Page) -> None:
     with fail_after(60):
-        await writer.write(WHEN, page.tell, CONFIG)
+        await writer.write(WHEN, page.emit, CONFIG)
     answer = page.transcript.answers[1]
     assert answer.content.startswith("> “The iron tower was finished in 1889.” [1]")
     assert answer.content.endswith("says the small built-in model: 1889 — found word for word in [1].")
@@ -59,7 +59,7 @@ async def test_it_quotes_first_and_confirms_the_phrase(writer: EvidenceWriter, p
 async def test_a_hostile_document_achieves_its_own_quotation_only(writer: EvidenceWriter, page: Page) -> None:
     asked = Assignment("When was the iron tower finished?", (TOWER, HOSTILE), version=1, step="draft")
     with fail_after(60):
-        await writer.write(asked, page.tell, CONFIG)
+        await writer.write(asked, page.emit, CONFIG)
     content = page.transcript.answers[1].content
     assert content.startswith("> “The iron tower was finished in 1889.” [1]")
     outside = "\n".join(line for line in content.splitlines() if not line.startswith("> "))
@@ -70,7 +70,7 @@ async def test_what_the_sources_do_not_say_is_flagged(embedder: LocalEmbedder, u
     upstream.say("It is made of cheese.")
     model = open_chat_model(upstream.base_url, "key", "scripted")
     with fail_after(20):
-        await EvidenceWriter(embedder, Replier(model)).write(WHEN, page.tell, CONFIG)
+        await EvidenceWriter(embedder, Replier(model)).write(WHEN, page.emit, CONFIG)
     await model.aclose()
     answer = page.transcript.answers[1]
     assert answer.content.endswith("It is made of cheese — not confirmed by the sources; trust the quotes.")
@@ -82,13 +82,13 @@ async def test_what_the_sources_do_not_say_is_flagged(embedder: LocalEmbedder, u
 async def test_a_refinement_keeps_the_drafts_quotes(writer: EvidenceWriter, page: Page) -> None:
     asked = Assignment("How tall is the iron tower?", (TOWER, RIVER), version=1, step="draft")
     with fail_after(60):
-        await writer.write(asked, page.tell, CONFIG)
+        await writer.write(asked, page.emit, CONFIG)
         draft = page.transcript.answers[1].content
         refining = Assignment(
             asked.question, (TOWER, RIVER, HEIGHT), version=2, step="refine", draft=draft, new_passages=(3,)
         )
-        verdict = await writer.review(refining, page.tell, CONFIG)
-        await writer.write(refining, page.tell, CONFIG)
+        verdict = await writer.review(refining, page.emit, CONFIG)
+        await writer.write(refining, page.emit, CONFIG)
     refined = page.transcript.answers[2].content
     assert verdict.refine
     assert "“Heights” [3]" in verdict.reason
@@ -100,19 +100,19 @@ async def test_a_refinement_keeps_the_drafts_quotes(writer: EvidenceWriter, page
 
 async def test_a_draft_with_the_best_evidence_stands(writer: EvidenceWriter, page: Page) -> None:
     with fail_after(60):
-        await writer.write(WHEN, page.tell, CONFIG)
+        await writer.write(WHEN, page.emit, CONFIG)
         draft = page.transcript.answers[1].content
         hill = passage(3, "Hill", "The hill is green. Sheep graze there.")
         later = Assignment(
             WHEN.question, (TOWER, RIVER, hill), version=2, step="decide", draft=draft, new_passages=(3,)
         )
-        verdict = await writer.review(later, page.tell, CONFIG)
+        verdict = await writer.review(later, page.emit, CONFIG)
     assert not verdict.refine
     assert verdict.reason == "“Hill” [3] leads to the same answer"
 
 
 async def test_without_a_model_the_quotes_stand_alone(embedder: LocalEmbedder, page: Page) -> None:
-    await EvidenceWriter(embedder, None).write(WHEN, page.tell, CONFIG)
+    await EvidenceWriter(embedder, None).write(WHEN, page.emit, CONFIG)
     content = page.transcript.answers[1].content
     assert content.count("> “") == 2
     assert "model" not in content
@@ -123,7 +123,7 @@ async def test_a_model_that_fails_leaves_the_quotes(embedder: LocalEmbedder, ups
     upstream.fail(status=500)
     model = open_chat_model(upstream.base_url, "key", "scripted")
     with fail_after(20):
-        await EvidenceWriter(embedder, Replier(model)).write(WHEN, page.tell, CONFIG)
+        await EvidenceWriter(embedder, Replier(model)).write(WHEN, page.emit, CONFIG)
     await model.aclose()
     assert [event.code for event in page.events if isinstance(event, Warned)] == ["quotes_only"]
     assert len(page.transcript.answers[1].citations) == 2
@@ -136,7 +136,7 @@ async def test_a_phrase_that_is_broken_off_is_written_again(
     upstream.say("1889")
     model = open_chat_model(upstream.base_url, "key", "scripted")
     with fail_after(20):
-        await EvidenceWriter(embedder, Replier(model)).write(WHEN, page.tell, CONFIG)
+        await EvidenceWriter(embedder, Replier(model)).write(WHEN, page.emit, CONFIG)
     await model.aclose()
     assert any(isinstance(event, AnswerReset) for event in page.events)
     answer = page.transcript.answers[1]
@@ -146,7 +146,7 @@ async def test_a_phrase_that_is_broken_off_is_written_again(
 
 
 async def test_no_passage_asks_no_model(writer: EvidenceWriter, page: Page) -> None:
-    await writer.write(Assignment("Why?", (), version=1, step="draft"), page.tell, CONFIG)
+    await writer.write(Assignment("Why?", (), version=1, step="draft"), page.emit, CONFIG)
     assert page.transcript.answers[1].content == "No sentence of the documents bears on this question."
 
 

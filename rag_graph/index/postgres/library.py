@@ -20,9 +20,9 @@ from rag_graph.index.lexical import Averages, LexicalScorer, Mask, Postings, idf
 from rag_graph.index.postgres.filters import conditions
 from rag_graph.index.postgres.segments import PostingsCache, Stored, as_text, signed
 from rag_graph.index.postgres.tables import Db, fact
-from rag_graph.index.terms import keys
 from rag_graph.models.embeddings import Embedder, Vectors
 from rag_graph.query import Filters
+from rag_graph.text.terms import keys
 
 _KEPT_FILTERS = 16
 _EXACT_UP_TO = 10_000

@@ -15,8 +15,8 @@ from rag_graph.index.embedded import SEGMENT_PASSAGES, to_merge
 from rag_graph.index.lexical import Mask, Postings, PostingsBuilder, merge_postings
 from rag_graph.index.postgres.records import PostgresRecords
 from rag_graph.index.postgres.tables import HNSW_FROM, Db, fact
-from rag_graph.index.terms import key, terms, title_name
 from rag_graph.models.embeddings import Vectors
+from rag_graph.text.terms import key, terms, title_name
 
 _CACHE_BYTES = 256 << 20
 

@@ -10,8 +10,8 @@ import faiss
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from rag_graph.collector import THRESHOLDS
-from rag_graph.models.local_embedder import LocalEmbedder
+from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.server.collector import THRESHOLDS
 
 BASE_URL = os.environ.get("BENCH_UPSTREAM", "")
 INSTRUCTION = "Answer from the numbered sources and cite them like [1]."

@@ -1,6 +1,0 @@
-"""Citations of an answer: markers found as it streams, each checked against the words of its passage."""
-
-from rag_graph.citations.stream import CitationStream, cite
-from rag_graph.citations.support import Thresholds
-
-__all__ = ["CitationStream", "Thresholds", "cite"]

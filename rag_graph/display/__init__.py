@@ -1,0 +1,1 @@
+"""A run as a person sees it, in a terminal or a notebook."""

@@ -1,0 +1,101 @@
+"""A run in a notebook: one output that is updated in place, made of Markdown alone."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from time import monotonic
+from typing import Any
+
+from IPython.display import DisplayHandle, Markdown
+
+from rag_graph.display.view import FindDocument, Showing, Source, sources
+from rag_graph.events import Event, RunFailed, RunFinished
+from rag_graph.transcript import Transcript
+
+UPDATE_EVERY_S = 0.1
+THINKING_LINES = 8
+_ACTIVE = re.compile(r"<(?=[A-Za-z/!?])|\](?=[(:\[])")
+"""Where Markdown would begin a tag, or make a link or an image of what stands in brackets."""
+
+
+async def show(events: AsyncIterator[Event], *, find: FindDocument | None = None) -> Transcript:
+    """Follow a run to its end in the output of its cell, where it is awaited.
+
+    With `find`, such as `pipeline.library.document`, sources are told by line.
+    """
+    showing, cell = Showing(), _Cell()
+    async for event in events:
+        showing.add(event)
+        cell.update(_progress(showing))
+    cited = await asyncio.to_thread(sources, showing.transcript.citations, find)
+    cell.update(_result(showing, cited), at_once=True)
+    return showing.transcript
+
+
+class _Cell:
+    """The output, redrawn now and then: a front end that is sent every token falls behind."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._drawn_at = 0.0
+
+    def update(self, blocks: Iterator[str], *, at_once: bool = False) -> None:
+        now = monotonic()
+        if self._handle and not at_once and now - self._drawn_at < UPDATE_EVERY_S:
+            return
+        self._drawn_at = now
+        content: Any = Markdown("\n\n".join(blocks))  # type: ignore[no-untyped-call]
+        if self._handle is None:
+            self._handle = DisplayHandle()  # type: ignore[no-untyped-call]
+            self._handle.display(content)
+        else:
+            self._handle.update(content)
+
+
+def _progress(showing: Showing) -> Iterator[str]:
+    yield f"⏳ *{_inert(showing.status)} …*"
+    if showing.is_thinking:
+        yield from _thinking(showing.thoughts)
+    if showing.transcript.answer:
+        yield f"**{_inert(showing.heading)}**"
+        yield _inert(showing.transcript.answer)
+
+
+def _thinking(thoughts: str) -> Iterator[str]:
+    last = thoughts.strip().splitlines()[-THINKING_LINES:]
+    yield "\n".join(f"> {_inert(line)}  " for line in ("**Thinking**", *last))
+
+
+def _result(showing: Showing, cited: list[Source]) -> Iterator[str]:
+    transcript = showing.transcript
+    if isinstance(transcript.terminal, RunFailed):
+        yield f"⚠️ {_inert(transcript.terminal.message)}"
+    for warning in transcript.warnings:
+        yield f"⚠️ {_inert(warning.message)}"
+    if transcript.answer:
+        yield f"**{_inert(showing.heading)}**"
+        yield _inert(transcript.answer)
+    if cited:
+        yield "**Sources**"
+        yield "\n".join(f"- [{source.marker}] {_inert(source.title)}, `{_inert(source.place)}`" for source in cited)
+    if isinstance(transcript.terminal, RunFinished):
+        yield f"*{_times(transcript)}*"
+
+
+def _times(transcript: Transcript) -> str:
+    timings = transcript.timings
+    told = (
+        ("first word", timings.first_token_ms),
+        ("draft", timings.draft_ms),
+        ("decided", timings.decided_ms),
+        ("all", timings.total_ms),
+    )
+    return " · ".join(f"{name} {ms / 1000:.2f} s" for name, ms in told if ms is not None)
+
+
+def _inert(content: str) -> str:
+    """The same to read, but nothing in it is a tag, a link or an image: answers and documents are not to be trusted.
+
+    Notebooks render Markdown with all the HTML in it. A word joiner, which has no width, breaks every such beginning.
+    """
+    return _ACTIVE.sub(lambda found: f"{found[0]}\u2060", content)

@@ -1,0 +1,140 @@
+"""A run in the terminal: status and thinking while it works, the draft, what replaces it, and numbered sources."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.live import Live
+from rich.markdown import Markdown
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.spinner import Spinner
+from rich.text import Text
+
+from rag_graph.display.view import FindDocument, Showing, Source, sources
+from rag_graph.events import Event, RunCancelled, RunFailed
+from rag_graph.transcript import Transcript
+
+THINKING_LINES = 6
+FRAMES_PER_SECOND = 12
+INDENT = (0, 0, 0, 4)
+_MARKER = re.compile(r"\s*\[\d+\]")
+_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+async def show(events: AsyncIterator[Event], find: FindDocument, console: Console) -> Transcript:
+    """Follow a run to its end. On a terminal it is shown as it grows; elsewhere only what stands is written.
+
+    When this is cancelled, a terminal keeps what was written so far.
+    """
+    showing = Showing()
+    if not console.file.isatty():
+        async for event in events:
+            showing.add(event)
+    else:
+        try:
+            await _watch(events, showing, console)
+        except asyncio.CancelledError:
+            _print_answer(showing, console)
+            raise
+    cited = await asyncio.to_thread(sources, showing.transcript.citations, find)
+    _print_remarks(showing.transcript)
+    _print_answer(showing, console)
+    _print_sources(cited, showing.transcript.answer, console)
+    return showing.transcript
+
+
+async def _watch(events: AsyncIterator[Event], showing: Showing, console: Console) -> None:
+    scene = _Scene(showing)
+    with Live(scene, console=console, transient=True, refresh_per_second=FRAMES_PER_SECOND):
+        async for event in events:
+            showing.add(event)
+
+
+class _Scene:
+    """What is seen while the run goes on: never more than the terminal holds, the newest lines at the bottom.
+
+    A live region that is higher than its terminal scrolls, and lines that scrolled away can no longer be erased.
+    """
+
+    def __init__(self, showing: Showing) -> None:
+        self._showing = showing
+        self._spinner = Spinner("dots")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield _Tail(Group(*self._above()), console.height - 2)
+        self._spinner.update(text=_inert(self._showing.status), style="bold")
+        yield _Tail(self._spinner, 1)
+
+    def _above(self) -> Iterator[RenderableType]:
+        showing = self._showing
+        answer = showing.transcript.answer
+        if answer:
+            yield Text(_inert(showing.heading), style="dim")
+            yield _markdown(answer)
+        if showing.is_thinking:
+            thoughts = Text(_inert(showing.thoughts).strip(), style="dim italic")
+            yield _Tail(Padding(thoughts, INDENT), THINKING_LINES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """The last lines of what would be higher."""
+
+    content: RenderableType
+    height: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in console.render_lines(self.content, options.update(height=None), pad=False)[-self.height :]:
+            yield from line
+            yield Segment.line()
+
+
+def _print_remarks(transcript: Transcript) -> None:
+    remarks = Console(stderr=True)
+    match transcript.terminal:
+        case RunFailed(message=message):
+            remarks.print(Text(_inert(message), style="red"), soft_wrap=True)
+        case RunCancelled():
+            remarks.print(Text("Stopped.", style="yellow"), soft_wrap=True)
+        case _:
+            for warning in transcript.warnings:
+                remarks.print(Text(_inert(warning.message), style="yellow"), soft_wrap=True)
+
+
+def _print_answer(showing: Showing, console: Console) -> None:
+    answer = showing.transcript.answer.strip()
+    if not answer:
+        return
+    if not console.file.isatty():
+        console.file.write(f"{_inert(answer)}\n")
+        return
+    heading = showing.heading if showing.transcript.terminal else "What was written so far"
+    console.print(Text(_inert(heading), style="dim"), _markdown(answer), sep="\n")
+
+
+def _print_sources(cited: list[Source], answer: str, console: Console) -> None:
+    if not cited:
+        return
+    console.print(Text("\nSources", style="bold"))
+    known = " ".join(_MARKER.sub("", answer).split())
+    for source in cited:
+        where = Text.assemble(
+            (f"[{source.marker}] ", "bold"), f"{_inert(source.title)}  ", (_inert(source.place), "cyan")
+        )
+        console.print(where, soft_wrap=True)
+        if console.file.isatty() and source.quote not in known:
+            quote = Text(f"“{_inert(source.quote)}”", style="dim", no_wrap=True, overflow="ellipsis")
+            console.print(Padding(quote, INDENT))
+    console.file.flush()
+
+
+def _markdown(content: str) -> Markdown:
+    return Markdown(_inert(content), hyperlinks=False)
+
+
+def _inert(content: str) -> str:
+    """Without control characters: answers and documents must not steer the terminal."""
+    return content.translate(_CONTROLS)

@@ -1,0 +1,1 @@
+"""How good and how fast: answers on a dataset, and a server under load."""

@@ -1,0 +1,1 @@
+"""Ways out over HTTP: a folder a protocol."""

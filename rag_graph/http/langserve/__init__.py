@@ -1,0 +1,1 @@
+"""LangServe's endpoints, over the same graph."""

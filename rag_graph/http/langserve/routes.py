@@ -1,0 +1,204 @@
+"""LangServe's endpoints and playgrounds, and what its clients need; nothing else in the project knows it."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, Self, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.params import Depends
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import AddableDict, Runnable, RunnableConfig, RunnableGenerator
+from langchain_core.runnables.config import get_config_list
+from langserve import add_routes
+from langserve.serialization import WellKnownLCSerializer
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from rag_graph.errors import InvalidRequest, RagGraphError
+from rag_graph.events import Event, RunCancelled, RunFailed
+from rag_graph.http.langserve.plain import PlainText
+from rag_graph.http.langserve.structured import Structured
+from rag_graph.query import MAX_HISTORY_TURNS, Query, Turn
+
+T = TypeVar("T")
+Ask = Callable[[Query, RunnableConfig], AsyncGenerator[Event]]
+"""Runs the graph under a LangChain config, so that its nodes show in the caller's events and traces."""
+
+_BOOKKEEPING = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
+_LINE_BREAKS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
+
+
+class RunBroken(RagGraphError):
+    """The run ended without an answer; the message is that of its last event."""
+
+
+class LineSafeSerializer(WellKnownLCSerializer):
+    """LangServe's serializer, without the raw line breaks at which its Python client would cut an event in two."""
+
+    def dumps(self, obj: Any) -> bytes:
+        text = super().dumps(obj).decode()
+        for char, escape in _LINE_BREAKS.items():
+            text = text.replace(char, escape)
+        return text.encode()
+
+
+class Conversation(BaseModel):
+    """Messages, oldest first; the last one is the question.
+
+    LangServe's chat playground takes any other text field for the place of what is typed, so there is none.
+    """
+
+    messages: list[HumanMessage | AIMessage | SystemMessage] = Field(
+        description="The conversation so far.",
+        json_schema_extra={"widget": {"type": "chat", "input": "messages"}},
+    )
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _are_objects(cls, messages: Any) -> Any:
+        """LangChain's own validators take any item for an object."""
+        if isinstance(messages, list) and not all(isinstance(item, dict | BaseMessage) for item in messages):
+            raise ValueError("a message must be an object")
+        return messages
+
+    @model_validator(mode="after")
+    def _ends_in_a_question(self) -> Self:
+        try:
+            _asked(self)
+        except ValidationError as exc:
+            raise ValueError(exc.errors()[0]["msg"]) from None
+        return self
+
+
+def serve(app: FastAPI, ask: Ask, *, dependencies: Sequence[Depends]) -> None:
+    """Add `/rag` (text), `/rag/structured` (dicts that add up) and `/chat` (messages in, text out)."""
+    shared: dict[str, Any] = {
+        "dependencies": [Depends(_check_body), *dependencies],
+        "serializer": LineSafeSerializer(),
+        "config_keys": (),
+    }
+    add_routes(app, structured_answer(ask), path="/rag/structured", **shared)
+    add_routes(app, plain_answer(ask), path="/rag", **shared)
+    add_routes(app, chat_answer(ask), path="/chat", playground_type="chat", **shared)
+
+
+async def _check_body(request: Request) -> None:
+    """Refuse what LangServe itself would answer with a 500."""
+    if request.method != "POST":
+        return
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The body is no valid JSON.") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be an object.")
+    if request.url.path.endswith("/batch") and not isinstance(body.get("inputs"), list):
+        raise InvalidRequest("inputs: must be a list.")
+    configs = body.get("config")
+    for config in configs if isinstance(configs, list) else [configs]:
+        _check_config(config)
+
+
+def _check_config(config: Any) -> None:
+    """Refuse what would steer the graph. What a graph around a `RemoteRunnable` passes on of its own is ignored."""
+    configurable = config.get("configurable") if isinstance(config, dict) else None
+    for name in configurable if isinstance(configurable, dict) else ():
+        if not name.startswith("__") and name not in _BOOKKEEPING:
+            raise InvalidRequest(f"config.configurable.{name[:80]}: cannot be set from outside.")
+
+
+def plain_answer(ask: Ask) -> Runnable[Any, str]:
+    """Stream the answer as people read it out."""
+
+    async def answer(inputs: AsyncIterator[Any], config: RunnableConfig) -> AsyncIterator[str]:
+        async for query in inputs:
+            async for piece in _text(ask, Query.model_validate(query), config):
+                yield piece
+
+    return _generator(answer, "rag").with_types(input_type=Query, output_type=str)
+
+
+def chat_answer(ask: Ask) -> Runnable[Any, str]:
+    """Stream the answer to the last message; those before it are the history."""
+
+    async def answer(inputs: AsyncIterator[Any], config: RunnableConfig) -> AsyncIterator[str]:
+        async for conversation in inputs:
+            async for piece in _text(ask, _asked(Conversation.model_validate(conversation)), config):
+                yield piece
+
+    return _generator(answer, "chat").with_types(input_type=Conversation, output_type=str)
+
+
+def structured_answer(ask: Ask) -> Runnable[Any, dict[str, Any]]:
+    """Stream chunks that add up to `answer`, `draft`, `citations`, `documents`, `decision` and `timings`."""
+    return StructuredAnswer(ask).with_types(input_type=Query, output_type=dict[str, Any])
+
+
+class OneByOne(RunnableGenerator[Any, T]):
+    """Answers a batch one question after the other, so that a request is never more than one run."""
+
+    async def abatch(
+        self,
+        inputs: list[Any],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[T]:
+        configs = [RunnableConfig(**{**one, "max_concurrency": 1}) for one in get_config_list(config, len(inputs))]
+        return await super().abatch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
+
+
+class StructuredAnswer(OneByOne[dict[str, Any]]):
+    """Chunks of a dict; what `invoke` returns is the whole run, not their sum, which cannot take back a reset."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        chunks: Any = self._chunks
+        super().__init__(chunks, name="rag_structured")
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> dict[str, Any]:  # noqa: A002 - LangChain's name
+        whole: Any = self._whole
+        return await self._acall_with_config(whole, input, config)
+
+    async def _chunks(self, inputs: AsyncIterator[Any], config: RunnableConfig) -> AsyncIterator[dict[str, Any]]:
+        async for query in inputs:
+            view = Structured()
+            async for event in _events(self._ask, Query.model_validate(query), config):
+                if chunk := view.add(event):
+                    yield AddableDict(chunk)
+
+    async def _whole(self, query: Any, config: RunnableConfig) -> dict[str, Any]:
+        view = Structured()
+        async for event in _events(self._ask, Query.model_validate(query), config):
+            view.add(event)
+        return view.result()
+
+
+def _generator(stream: Any, name: str) -> Runnable[Any, str]:
+    """`RunnableGenerator` passes the config on to those who take it, which its annotation does not say."""
+    return OneByOne(stream, name=name)
+
+
+async def _text(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterator[str]:
+    view = PlainText()
+    async for event in _events(ask, query, config):
+        if piece := view.add(event):
+            yield piece
+
+
+async def _events(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterator[Event]:
+    """The run's events; one that gave no answer ends in an exception, as LangChain's callers expect."""
+    async with aclosing(ask(query, config)) as events:
+        async for event in events:
+            yield event
+            if isinstance(event, RunFailed | RunCancelled):
+                raise RunBroken(event.message if isinstance(event, RunFailed) else "The run was stopped.")
+
+
+def _asked(conversation: Conversation) -> Query:
+    said = [message for message in conversation.messages if not isinstance(message, SystemMessage)]
+    if not said or said[-1].type != "human":
+        raise ValueError("the last message must be a question")
+    *earlier, last = said[-MAX_HISTORY_TURNS - 1 :]
+    turns = [Turn(role="user" if message.type == "human" else "assistant", content=message.text) for message in earlier]
+    return Query(question=last.text, history=turns)

@@ -1,0 +1,85 @@
+"""The documents over HTTP: their texts, and, where it is allowed, adding to them."""
+
+import asyncio
+import re
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Request, UploadFile
+from pydantic import BaseModel
+
+from rag_graph.errors import DocumentNotFound, InvalidRequest
+from rag_graph.http.problems import documented
+from rag_graph.index import IndexReport, Place, index_paths
+
+_UNSAFE = re.compile(r"[^\w.()-]+")
+
+
+class DocumentText(BaseModel):
+    """A document as citations point into it: spans count code points of `content`."""
+
+    id: str
+    uri: str
+    title: str
+    content: str
+    metadata: dict[str, Any]
+
+
+class Skipped(BaseModel):
+    """A file that was not indexed, and why."""
+
+    uri: str
+    reason: str
+
+
+class Added(BaseModel):
+    """What became of the files that were sent."""
+
+    documents: int
+    passages: int
+    skipped: list[Skipped]
+
+
+router = APIRouter(tags=["library"])
+
+
+@router.get("/documents/{document_id}", responses=documented(404, 422, 503))
+async def document(request: Request, document_id: str) -> DocumentText:
+    """A document's whole text."""
+    found = await asyncio.to_thread(request.app.state.pipeline.library.document, document_id)
+    if found is None:
+        raise DocumentNotFound("The library has no document with this id; it may have been indexed anew.")
+    return DocumentText(
+        id=found.id, uri=found.uri, title=found.title, content=found.text, metadata=dict(found.metadata)
+    )
+
+
+def upload_routes(*, folder: Path, place: Place) -> APIRouter:
+    """Routes that keep what is sent in `folder` and index it. A file of the same name is replaced."""
+    uploads = APIRouter(tags=["library"])
+
+    @uploads.post("/documents", responses=documented(413, 422, 503))
+    async def upload(request: Request, files: Annotated[list[UploadFile], File()]) -> Added:
+        """Add documents to the library."""
+        embedder = request.app.state.pipeline.library.embedder
+
+        def keep_and_index() -> IndexReport:
+            for file in files:
+                _keep(file, folder)
+            return index_paths(place, [folder], embedder=embedder)
+
+        report = await asyncio.to_thread(keep_and_index)
+        skipped = [Skipped(uri=failure.uri, reason=failure.reason) for failure in report.failures]
+        return Added(documents=report.added + report.replaced, passages=report.passages, skipped=skipped)
+
+    return uploads
+
+
+def _keep(file: UploadFile, folder: Path) -> None:
+    name = _UNSAFE.sub("_", Path((file.filename or "").replace("\\", "/")).name).lstrip(".")
+    if not name:
+        raise InvalidRequest("files: a file has no name; send each with its file name.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / name).open("wb") as kept:
+        shutil.copyfileobj(file.file, kept)

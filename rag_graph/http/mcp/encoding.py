@@ -1,0 +1,117 @@
+"""What the tools of the Model Context Protocol take and give, and what they say while they work."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rag_graph.documents import Hit
+from rag_graph.events import Citation, Decided, Event, RunFinished, StepStarted
+from rag_graph.http.langserve.plain import source_list
+from rag_graph.query import MAX_QUESTION_CHARS, Filters, Mode
+from rag_graph.transcript import Transcript
+
+MAX_TOP_K = 50
+
+
+class SearchInput(BaseModel):
+    """What `search` takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str = Field(min_length=1, max_length=MAX_QUESTION_CHARS, description="What to look for, in plain words.")
+    top_k: int = Field(default=10, ge=1, le=MAX_TOP_K, description="How many passages at most.")
+    filters: Filters = Field(default={}, description="Search only documents whose metadata match.")
+
+
+class AskInput(BaseModel):
+    """What `ask` takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    question: str = Field(min_length=1, max_length=MAX_QUESTION_CHARS, description="What you want to know.")
+    mode: Mode = Field(default="fast", description="`deep` thinks harder: more searches, the reasoning model.")
+    filters: Filters = Field(default={}, description="Search only documents whose metadata match.")
+
+
+class Found(BaseModel):
+    """A passage that `search` found: `content` is the document's text from `start` to `end`, in code points."""
+
+    document: str
+    title: str
+    uri: str
+    heading: list[str]
+    start: int
+    end: int
+    score: float
+    content: str
+
+
+class SearchOutput(BaseModel):
+    """The passages, best first."""
+
+    passages: list[Found]
+
+    @property
+    def written(self) -> str:
+        """The same as text."""
+        if not self.passages:
+            return "The documents hold no passage on this."
+        return "\n\n".join(f"[{n}] {one.title} ({one.uri})\n{one.content}" for n, one in enumerate(self.passages, 1))
+
+
+class AskOutput(BaseModel):
+    """The answer that stands, and what it rests on; `run_id` reads the whole run elsewhere."""
+
+    answer: str
+    citations: list[Citation]
+    refined: bool
+    decision: str
+    warnings: list[str]
+    run_id: str
+
+    @property
+    def written(self) -> str:
+        """The answer as text, with its sources below."""
+        sources = source_list(self.citations)
+        return f"{self.answer}\n\nSources\n{sources}" if sources else self.answer
+
+
+def found(hits: Sequence[Hit]) -> SearchOutput:
+    return SearchOutput(
+        passages=[
+            Found(
+                document=hit.passage.document_id,
+                title=hit.passage.title,
+                uri=hit.passage.uri,
+                heading=list(hit.passage.heading),
+                start=hit.passage.start,
+                end=hit.passage.end,
+                score=float(hit.score),
+                content=hit.passage.content,
+            )
+            for hit in hits
+        ]
+    )
+
+
+def answered(transcript: Transcript, run: RunFinished) -> AskOutput:
+    decision = transcript.decision
+    return AskOutput(
+        answer=run.answer,
+        citations=list(run.citations),
+        refined=run.version != 1,
+        decision=decision.reason if decision else "",
+        warnings=[warning.message for warning in transcript.warnings],
+        run_id=transcript.run_id,
+    )
+
+
+def progress_of(event: Event) -> str | None:
+    """What is said of the work for this event, if anything."""
+    match event:
+        case StepStarted():
+            return event.description
+        case Decided():
+            return f"{'The draft stands' if event.decision == 'keep' else 'The draft is refined'}: {event.reason}"
+        case _:
+            return None

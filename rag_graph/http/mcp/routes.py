@@ -1,0 +1,167 @@
+"""The Model Context Protocol: the tools `search` and `ask`, over HTTP at `/mcp` or over stdin and stdout."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Protocol
+
+from anyio import CancelScope
+from mcp import types
+from mcp.server import Server, ServerRequestContext
+from mcp.server.stdio import stdio_server
+from pydantic import BaseModel, ValidationError
+from starlette.types import ASGIApp
+
+from rag_graph.errors import RagGraphError
+from rag_graph.events import RunCancelled, RunFailed, RunFinished
+from rag_graph.http.mcp.encoding import AskInput, AskOutput, SearchInput, SearchOutput, answered, found, progress_of
+from rag_graph.query import Query
+from rag_graph.retrieval import Retriever
+from rag_graph.runs.log import Entry
+from rag_graph.runs.runner import Runner
+from rag_graph.transcript import Transcript
+
+PATH = "/mcp"
+INSTRUCTIONS = (
+    "Answers from a library of documents. `ask` writes an answer whose every citation was checked against the "
+    "documents; `search` only finds passages."
+)
+
+Context = ServerRequestContext[Any, Any]
+
+
+class Ask(Protocol):
+    """Whatever answers questions and keeps the runs."""
+
+    @property
+    def runner(self) -> Runner: ...
+
+    async def check_ready(self) -> None: ...
+
+
+class Tools:
+    """The tools, over what answers and what searches."""
+
+    def __init__(self, ask: Ask, retriever: Retriever) -> None:
+        self._ask = ask
+        self._retriever = retriever
+
+    async def search(self, given: SearchInput) -> SearchOutput:
+        """Find the passages that bear on a question."""
+        await self._ask.check_ready()
+        return found(await self._retriever.retrieve(given.question, top_k=given.top_k, filters=given.filters))
+
+    async def answer(self, given: AskInput, tell: Callable[[str], Awaitable[None]], *, caller: str) -> AskOutput:
+        """Answer a question, telling of the work; the run ends when nobody waits for it."""
+        query = Query(question=given.question, mode=given.mode, filters=given.filters)
+        await self._ask.check_ready()
+        runner = self._ask.runner
+        run_id, _ = await runner.start(query, caller=caller)
+        try:
+            return await self._follow(runner, run_id, tell, caller=caller)
+        finally:
+            with CancelScope(shield=True):
+                await runner.cancel(run_id, "client", caller=caller)
+
+    async def _follow(
+        self, runner: Runner, run_id: str, tell: Callable[[str], Awaitable[None]], *, caller: str
+    ) -> AskOutput:
+        transcript = Transcript()
+        async with aclosing(runner.follow(run_id, caller=caller)) as entries:
+            async for entry in entries:
+                if not isinstance(entry, Entry):
+                    continue
+                transcript.add(entry.event)
+                if sentence := progress_of(entry.event):
+                    await tell(sentence)
+        match transcript.terminal:
+            case RunFinished() as last:
+                return answered(transcript, last)
+            case RunFailed() as last:
+                raise RagGraphError(last.message)
+            case RunCancelled() | None:
+                raise RagGraphError("The run was stopped before its end.")
+
+
+def create_server(tools: Tools, *, version: str) -> Server[Any]:
+    """A server of these tools, for any transport."""
+
+    async def list_tools(_: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[_SEARCH, _ASK])
+
+    async def call_tool(context: Context, called: types.CallToolRequestParams) -> types.CallToolResult:
+        try:
+            return await _call(tools, context, called)
+        except RagGraphError as exc:
+            return _failure(str(exc))
+        except ValidationError as exc:
+            first = exc.errors()[0]
+            return _failure(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}.")
+
+    return Server(
+        "rag_graph", version=version, instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool
+    )
+
+
+async def _call(tools: Tools, context: Context, called: types.CallToolRequestParams) -> types.CallToolResult:
+    given = called.arguments or {}
+    match called.name:
+        case "search":
+            return _result(await tools.search(SearchInput.model_validate(given)))
+        case "ask":
+            asked = AskInput.model_validate(given)
+            return _result(await tools.answer(asked, _telling(context), caller=_caller(context)))
+        case _:
+            return _failure(f"There is no tool {called.name[:80]!r}: call search or ask.")
+
+
+@asynccontextmanager
+async def open_http(server: Server[Any], *, host: str) -> AsyncIterator[ASGIApp]:
+    """Serve over streamable HTTP without sessions, so that any process can take any request."""
+    app = server.streamable_http_app(streamable_http_path=PATH, stateless_http=True, host=host)
+    async with server.session_manager.run():
+        yield app
+
+
+async def serve_stdio(server: Server[Any]) -> None:
+    """Serve one client over stdin and stdout, until it leaves."""
+    async with stdio_server() as (reading, writing):
+        await server.run(reading, writing, server.create_initialization_options())
+
+
+def _telling(context: Context) -> Callable[[str], Awaitable[None]]:
+    told = 0
+
+    async def tell(sentence: str) -> None:
+        nonlocal told
+        told += 1
+        await context.session.report_progress(told, message=sentence)
+
+    return tell
+
+
+def _caller(context: Context) -> str:
+    """Who asks over HTTP: the name that authentication has left, or everybody."""
+    return getattr(getattr(context.request, "state", None), "caller", "")
+
+
+def _result(output: SearchOutput | AskOutput) -> types.CallToolResult:
+    content = types.TextContent(type="text", text=output.written)
+    return types.CallToolResult(content=[content], structured_content=output.model_dump(mode="json"))
+
+
+def _failure(message: str) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(type="text", text=message)], is_error=True)
+
+
+def _tool(name: str, description: str, given: type[BaseModel], output: type[BaseModel]) -> types.Tool:
+    return types.Tool(
+        name=name,
+        description=description,
+        input_schema=given.model_json_schema(),
+        output_schema=output.model_json_schema(mode="serialization"),
+        annotations=types.ToolAnnotations(read_only_hint=True, open_world_hint=False),
+    )
+
+
+_SEARCH = _tool("search", "Find passages of the documents, by words and by meaning.", SearchInput, SearchOutput)
+_ASK = _tool("ask", "Answer a question from the documents, with checked citations.", AskInput, AskOutput)

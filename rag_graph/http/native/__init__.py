@@ -1,0 +1,1 @@
+"""Our own protocol: runs and their events."""

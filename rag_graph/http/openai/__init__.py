@@ -1,0 +1,1 @@
+"""OpenAI's protocol, for clients that know no other."""

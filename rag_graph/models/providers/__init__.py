@@ -1,0 +1,1 @@
+"""Models of others, a file a provider."""

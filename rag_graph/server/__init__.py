@@ -1,0 +1,1 @@
+"""The server: the app, its process, and who may talk to it."""

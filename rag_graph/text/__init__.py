@@ -1,0 +1,1 @@
+"""Text, below all that reads it: sentences and terms."""

@@ -1,1 +1,0 @@
-"""How frames travel over HTTP."""

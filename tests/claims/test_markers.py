@@ -1,0 +1,143 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag_graph.claims.markers import MAX_HELD_CHARS, MarkerScanner
+
+KNOWN = frozenset({1, 2, 3, 12})
+TEXTS = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "[1]",
+                " [2]",
+                "[1, 2]",
+                "[1-3]",
+                "【1】",
+                "【2†source】",
+                "[99]",
+                " [12]",
+                "[",
+                "]",
+                "【",
+                "】",
+                "†",
+                "[1",
+                "(",
+                ")",
+            ),
+            *(
+                "`",
+                "``",
+                "```",
+                "```py\n",
+                "\n",
+                "~~~\n",
+                "[1](http://x/[2])",
+                "![1](x)",
+                "[1]: x",
+                "[^1]",
+                "a[1]",
+                "x_y[2]",
+            ),
+            *(" ", ".", ". ", "- ", "> ", "The tower", "é𝒳漢"),
+        ]
+    )
+    | st.text(max_size=3),
+    max_size=30,
+).map("".join)
+
+
+def scan(*pieces: str) -> tuple[str, list[tuple[int, str]]]:
+    scanner = MarkerScanner(KNOWN)
+    text = "".join(map(scanner.feed, pieces)) + scanner.finish()
+    assert scanner.length == len(text)
+    return text, [(marker.number, text[marker.start : marker.end]) for marker in scanner.found]
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown", "numbers"),
+    [
+        ("Tall [1].", "Tall [1].", [1]),
+        ("Tall [1, 2].", "Tall [1][2].", [1, 2]),
+        ("Tall [1][2].", "Tall [1][2].", [1, 2]),
+        ("Tall [1-3].", "Tall [1][2][3].", [1, 2, 3]),
+        ("Tall [1; 12].", "Tall [1][12].", [1, 12]),
+        ("Tall【1】.", "Tall[1].", [1]),
+        ("Tall 【12†L3-L9】.", "Tall [12].", [12]),
+        ("Tall [1, 1].", "Tall [1].", [1]),
+        ("The tower[1] is tall.", "The tower[1] is tall.", [1]),
+        ("It is 330 m[1].", "It is 330 m[1].", [1]),
+        ("Tall [99].", "Tall.", [99]),
+        ("Tall [99] and [1, 99] old.", "Tall and [1] old.", [99, 1, 99]),
+    ],
+)
+def test_markers_are_normalised_and_dead_ones_dropped(raw: str, shown: str, numbers: list[int]) -> None:
+    text, found = scan(raw)
+    assert text == shown
+    assert [number for number, _ in found] == numbers
+    assert all(label in ("", f"[{number}]") for number, label in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Call `a [1]` and ``b [1] ` [2]``.",
+        "```py\na = b [1]\n```",
+        "~~~\n[1]\n```\n[2]\n~~~",
+        "- ````\n```\n[1]\n````",
+        "See [1](http://example.com/[2]) there.",
+        "See ![1](picture.png) there.",
+        "[docs](http://example.com/a[1])",
+        "[1]: http://example.com",
+        "A footnote[^1].",
+        "items[1].name, row_1[2], x[1], a[1]=3",
+        "In [2019] or [0] or [1234].",
+        "An escaped \\[1].",
+        "[[1]](http://example.com)",
+        "An unfinished [1",
+        "[3-1",
+    ],
+)
+def test_what_is_no_marker_is_left_alone(text: str) -> None:
+    assert scan(text) == (text, [])
+
+
+def test_markers_count_again_after_code() -> None:
+    assert [number for number, _ in scan("`a [1]` [2]\n```\n[1]\n```\nOpen ` tick [1]\nTall [3]")[1]] == [2, 3]
+
+
+@settings(deadline=None)
+@given(TEXTS, st.lists(st.integers(min_value=0), max_size=8))
+def test_pieces_give_the_same_text_and_markers_as_the_whole(text: str, cuts: list[int]) -> None:
+    borders = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
+    pieces = [text[start:end] for start, end in pairwise(borders)]
+    assert scan(*pieces) == scan(text)
+    assert scan(*text) == scan(text)
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_no_more_is_held_back_than_an_unfinished_marker(raw: str) -> None:
+    scanner = MarkerScanner(frozenset())
+    shown = 0
+    for at, char in enumerate(raw, 1):
+        shown += len(scanner.feed(char))
+        held = at - shown - sum(_length_dropped(scanner))
+        assert held <= MAX_HELD_CHARS or not scanner.found
+        assert len(scanner._held) <= MAX_HELD_CHARS
+        if scanner._held:
+            assert scanner._held.lstrip(" ")[:1] in ("", "[", "【")
+
+
+def _length_dropped(scanner: MarkerScanner) -> list[int]:
+    return [MAX_HELD_CHARS for _ in scanner.found]
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_without_brackets_the_text_passes_unchanged(text: str) -> None:
+    plain = text.replace("[", "").replace("【", "")
+    assert scan(*plain) == (plain, [])

@@ -1,0 +1,256 @@
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag_graph.claims import CitationStream, cite
+from rag_graph.claims.markers import MAX_HELD_CHARS
+from rag_graph.claims.stream import Fact
+from rag_graph.events import AnswerDelta, Citation, NumberedPassage, Unsupported
+
+TOWER = (
+    "The Eiffel Tower was completed in 1889. It is 330 metres tall and has 1,665 steps."
+    " It was not meant to be permanent."
+)
+CUP = "Alice Moreno beat Dana Whitfield in the final. 塔は330メートルです。"
+QUESTION = "How tall is the Eiffel Tower?"
+
+
+def passage(number: int, title: str, content: str) -> NumberedPassage:
+    start = 100 * number
+    return NumberedPassage(
+        number=number,
+        document=f"document-{number}",
+        title=title,
+        uri=f"{number}.md",
+        start=start,
+        end=start + len(content),
+        score=1.0,
+        content=content,
+    )
+
+
+PASSAGES = [passage(1, "Eiffel Tower", TOWER), passage(2, "Cup", CUP)]
+
+
+def text_of(facts: Sequence[Fact]) -> str:
+    return "".join(fact.delta for fact in facts if isinstance(fact, AnswerDelta))
+
+
+def findings(facts: Sequence[Fact]) -> list[Citation | Unsupported]:
+    return [fact for fact in facts if not isinstance(fact, AnswerDelta)]
+
+
+def fed(*pieces: str) -> list[Fact]:
+    stream = CitationStream(PASSAGES, version=1, question=QUESTION)
+    facts = [fact for piece in pieces for fact in stream.feed(piece)] + stream.finish()
+    assert stream.text == text_of(facts)
+    return facts
+
+
+def cited(answer: str) -> list[tuple[int, str, str, str]]:
+    facts = fed(answer)
+    return [
+        (fact.marker, fact.attributed_by, text_of(facts)[fact.start : fact.end], fact.quote)
+        for fact in facts
+        if isinstance(fact, Citation)
+    ]
+
+
+def flagged(answer: str) -> list[tuple[int | None, str]]:
+    facts = fed(answer)
+    return [(fact.marker, text_of(facts)[fact.start : fact.end]) for fact in facts if isinstance(fact, Unsupported)]
+
+
+def test_a_marker_is_bound_to_the_exact_words_of_its_passage() -> None:
+    (found,) = findings(fed("The Eiffel Tower is 330 m tall [1]. "))
+    quote = "It is 330 metres tall and has 1,665 steps."
+    assert found == Citation(
+        version=1,
+        marker=1,
+        start=0,
+        end=35,
+        document="document-1",
+        title="Eiffel Tower",
+        uri="1.md",
+        source_start=100 + TOWER.index(quote),
+        source_end=100 + TOWER.index(quote) + len(quote),
+        quote=quote,
+        attributed_by="model",
+        score=1.0,
+    )
+
+
+def test_a_citation_follows_the_text_it_is_about_at_once() -> None:
+    stream = CitationStream(PASSAGES, version=2, question=QUESTION)
+    assert text_of(stream.feed("It was completed in 1889 [1]")) == "It was completed in 1889"
+    assert text_of(stream.feed(".\n")) == " [1].\n"
+    delta, citation = stream.feed("It")
+    assert delta == AnswerDelta(version=2, delta="It")
+    assert isinstance(citation, Citation)
+    assert citation.version == 2
+
+
+def test_a_marker_is_shown_once_it_cannot_be_a_link_any_more() -> None:
+    stream = CitationStream(PASSAGES, version=1, question=QUESTION)
+    assert stream.feed("Tall [1") == [AnswerDelta(version=1, delta="Tall")]
+    assert stream.feed("]") == []
+    assert stream.feed(" and") == [AnswerDelta(version=1, delta=" [1] and")]
+
+
+def test_a_claim_without_a_marker_is_attributed_when_a_passage_clearly_says_it() -> None:
+    assert cited("The Eiffel Tower has 1665 steps.") == [
+        (1, "check", "The Eiffel Tower has 1665 steps.", "It is 330 metres tall and has 1,665 steps.")
+    ]
+
+
+def test_a_claim_that_no_passage_holds_is_flagged() -> None:
+    assert flagged("The Eiffel Tower was painted green by Martians.") == [
+        (None, "The Eiffel Tower was painted green by Martians.")
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "It is 320 metres tall [1].",
+        "It is 330 feet tall [1].",
+        "It was meant to be permanent [1].",
+        "The tower has 330 steps and is 1,665 metres tall [1].",
+        "Dana Whitfield beat Alice Moreno in the final [2].",
+        "塔は330メートルではない [2].",
+        "The Eiffel Tower was completed in 1889 [2].",
+    ],
+)
+def test_a_marker_whose_passage_says_something_else_is_reported(answer: str) -> None:
+    marker = int(answer[-3])
+    assert (marker, answer) in flagged(answer)
+    assert not [found for found in cited(answer) if found[:2] == (marker, "model")]
+
+
+def test_the_passage_that_does_say_it_is_cited_instead() -> None:
+    answer = "The Eiffel Tower was completed in 1889 [2]."
+    assert [(marker, by) for marker, by, _, _ in cited(answer)] == [(1, "check")]
+    assert flagged(answer) == [(2, answer)]
+
+
+def test_a_marker_that_points_to_nothing_leaves_the_text_and_is_reported() -> None:
+    assert text_of(fed("It was completed in 1889 [99].")) == "It was completed in 1889."
+    assert flagged("The Eiffel Tower was painted by Martians [99].") == [
+        (99, "The Eiffel Tower was painted by Martians.")
+    ]
+    assert flagged("[99]") == [(99, "")]
+
+
+def test_each_marker_of_a_sentence_is_checked_for_what_stands_before_it() -> None:
+    answer = "The Eiffel Tower was completed in 1889 [1], and Alice Moreno beat Dana Whitfield in the final [2]."
+    assert [(marker, words) for marker, _, words, _ in cited(answer)] == [
+        (1, "The Eiffel Tower was completed in 1889 [1]"),
+        (2, "and Alice Moreno beat Dana Whitfield in the final [2]"),
+    ]
+    assert flagged(answer) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "How tall is the Eiffel Tower in Paris really?",
+        "Here is what I found about it:",
+        "The sources do not say who painted the tower.",
+        "I could not find any information about the painter.",
+        "# Height and history of towers\n",
+        "```\nprint('Martians painted the tower green')\n```",
+        "Yes.",
+        "Der Turm wurde von Leuten aus Paris gebaut und gestrichen.",
+        "หอคอยนี้สูงมากและเก่าแก่",
+    ],
+)
+def test_what_claims_nothing_is_neither_cited_nor_flagged(answer: str) -> None:
+    assert findings(fed(answer)) == []
+
+
+def test_a_short_answer_is_judged_together_with_its_question() -> None:
+    assert [found[:2] for found in cited("330 metres [1].")] == [(1, "model")]
+    assert flagged("340 metres [1].") == [(1, "340 metres [1].")]
+
+
+def test_a_finished_text_gets_the_same_facts() -> None:
+    answer = "The Eiffel Tower is 330 m tall [1]. It was completed in 1889【1】. It is red [7]."
+    assert findings(cite(answer, PASSAGES, question=QUESTION)) == findings(fed(*answer))
+
+
+ANSWERS = st.lists(
+    st.sampled_from(
+        [
+            "The Eiffel Tower is 330 m tall",
+            "It was completed in 1889",
+            "Alice Moreno beat Dana Whitfield in the final",
+            "It was not meant to be permanent",
+            "塔は330メートルです。",
+            "Martians painted the tower green",
+            *(
+                " [1]",
+                "[2]",
+                " [1, 2]",
+                "【1】",
+                " [99]",
+                "[",
+                "[1",
+                "`",
+                "\n```\n",
+                "\n\n",
+                "- ",
+                "| ",
+                "[1](http://x)",
+            ),
+            *(". ", ".", "? ", ", and ", " 𝒳 ", "\n"),
+        ]
+    )
+    | st.text(max_size=3),
+    max_size=20,
+).map("".join)
+
+
+@settings(deadline=None, max_examples=50)
+@given(ANSWERS, st.lists(st.integers(min_value=0), max_size=8))
+def test_pieces_give_the_same_text_and_facts_as_the_whole(answer: str, cuts: list[int]) -> None:
+    borders = [0, *sorted(cut % (len(answer) + 1) for cut in cuts), len(answer)]
+    in_pieces = fed(*(answer[start:end] for start, end in pairwise(borders)))
+    in_one = fed(answer)
+    assert text_of(in_pieces) == text_of(in_one) == text_of(fed(*answer))
+    assert findings(in_pieces) == findings(in_one) == findings(fed(*answer))
+
+
+@settings(deadline=None, max_examples=50)
+@given(ANSWERS)
+def test_every_span_is_exact(answer: str) -> None:
+    facts = fed(answer)
+    text = text_of(facts)
+    contents = {one.document: one for one in PASSAGES}
+    for fact in findings(facts):
+        assert 0 <= fact.start <= fact.end <= len(text)
+        if isinstance(fact, Citation):
+            source = contents[fact.document]
+            assert source.content[fact.source_start - source.start : fact.source_end - source.start] == fact.quote
+            assert 0.0 < fact.score <= 1.0
+
+
+@settings(deadline=None, max_examples=50)
+@given(ANSWERS.filter(lambda answer: "[99]" not in answer))
+def test_text_is_never_far_behind_the_model(answer: str) -> None:
+    stream = CitationStream(PASSAGES, version=1, question=QUESTION)
+    for at, char in enumerate(answer, 1):
+        stream.feed(char)
+        behind = at - len(stream.text)
+        assert behind <= MAX_HELD_CHARS + answer.count("【") + 3 * answer.count("[1, 2]") + 2 * answer.count("】")
+
+
+@pytest.mark.parametrize("text", ["J. ", "\n", "【1†", "[1]", "word ", "A b. "])
+def test_a_long_text_in_one_piece_takes_no_more_than_its_length(text: str) -> None:
+    long = text * (40_000 // len(text))
+    begin = time.process_time()
+    cite(long, PASSAGES, question=QUESTION)
+    assert time.process_time() - begin < 5

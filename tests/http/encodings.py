@@ -1,0 +1,100 @@
+"""Every protocol as a function from events to bytes. `python -m tests.http.encodings` writes the golden files."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rag_graph.events import Event
+from rag_graph.http.ai_sdk.encoding import MessageParts
+from rag_graph.http.langserve.plain import PlainText
+from rag_graph.http.langserve.structured import Structured
+from rag_graph.http.native.encoding import json_line, sse_frame
+from rag_graph.http.openai.encoding import CompletionChunks, Envelope, Presentation, completion
+from rag_graph.result import run_result
+from rag_graph.runs.log import Entry
+from rag_graph.transcript import Transcript
+from tests.http.recorded import RUN_ID, RUNS
+
+GOLDEN = Path(__file__).parent / "golden"
+
+Encode = Callable[[Iterable[Event]], list[bytes]]
+"""What each event adds to the stream, in order."""
+
+
+def native(events: Iterable[Event], *, first: int = 1) -> list[bytes]:
+    return [sse_frame(RUN_ID, Entry(seq, 0.0, event)) for seq, event in enumerate(events, first)]
+
+
+def native_lines(events: Iterable[Event], *, first: int = 1) -> list[bytes]:
+    return [json_line(Entry(seq, 0.0, event)) for seq, event in enumerate(events, first)]
+
+
+def plain(events: Iterable[Event]) -> list[bytes]:
+    view = PlainText()
+    return [view.add(event).encode() for event in events]
+
+
+def structured(events: Iterable[Event]) -> list[bytes]:
+    view = Structured()
+    return [_lines([chunk]) if (chunk := view.add(event)) else b"" for event in events]
+
+
+def openai(presentation: Presentation) -> Encode:
+    def encode(events: Iterable[Event]) -> list[bytes]:
+        view = openai_view(presentation)
+        return [_lines(view.add(event)) for event in events]
+
+    return encode
+
+
+def openai_view(presentation: Presentation) -> CompletionChunks:
+    return CompletionChunks(Envelope(RUN_ID, "rag-deep", 1_000_000), presentation, wants_usage=True)
+
+
+def ai_sdk(events: Iterable[Event]) -> list[bytes]:
+    view = MessageParts()
+    return [_lines(view.add(event)) for event in events]
+
+
+def result(events: Iterable[Event]) -> list[bytes]:
+    return [_lines([run_result(Transcript.of(events)).model_dump(mode="json")])]
+
+
+def openai_whole(events: Iterable[Event]) -> list[bytes]:
+    whole = completion(Transcript.of(events), Envelope(RUN_ID, "rag-deep", 1_000_000), Presentation(sources="markdown"))
+    return [_lines([whole or {}])]
+
+
+STREAMS: Mapping[str, Encode] = {
+    "native": native,
+    "native_lines": native_lines,
+    "plain": plain,
+    "structured": structured,
+    "openai": openai(Presentation()),
+    "openai_draft_as_content": openai(Presentation(draft="content", sources="markdown")),
+    "openai_without_draft": openai(Presentation(draft="none")),
+    "open_webui": openai(Presentation(sources="events")),
+    "ai_sdk": ai_sdk,
+}
+WHOLES: Mapping[str, Encode] = {"result": result, "openai_whole": openai_whole}
+
+
+def golden(protocol: str, run: str) -> Path:
+    return GOLDEN / f"{run}.{protocol}.txt"
+
+
+def _lines(chunks: Sequence[Mapping[str, Any]]) -> bytes:
+    return b"".join(orjson.dumps(chunk) + b"\n" for chunk in chunks)
+
+
+def main() -> None:
+    GOLDEN.mkdir(exist_ok=True)
+    for run, events in RUNS.items():
+        for protocol, encode in {**STREAMS, **WHOLES}.items():
+            golden(protocol, run).write_bytes(b"".join(encode(events)))
+
+
+if __name__ == "__main__":
+    main()

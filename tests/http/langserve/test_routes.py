@@ -1,0 +1,133 @@
+"""LangServe's endpoints over HTTP, and its client in another process."""
+
+import json
+import subprocess
+import sys
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.servers import ANSWER, QUESTION, Serve, Server, until
+from tests.upstream import Upstream
+
+pytestmark = [
+    # LangServe reads `model_fields` of instances and calls `astream_log`, in the server's thread of this process.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:langserve"),
+    pytest.mark.filterwarnings("ignore:astream_log is deprecated"),
+]
+ASKED = {"question": QUESTION}
+WORDS = tuple(f"word{number} " for number in range(30))
+HUMAN = {"type": "human", "content": QUESTION}
+
+
+def remotely(job: str, server: Server) -> Any:
+    """What a LangChain program in another process got."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.http.langserve.remote", job, server.url, QUESTION]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr.decode()[-4_000:]
+    return json.loads(done.stdout)
+
+
+def test_a_langchain_program_uses_it_in_every_way(server: Server) -> None:
+    got = remotely("use", server)
+
+    for way in ("invoke", "ainvoke", "stream", "astream", "chat"):
+        assert got[way].startswith(ANSWER), way
+        assert "[1] Eiffel Tower" in got[way]
+    assert got["batch"] == got["abatch"] == [got["invoke"]] * 2
+    assert got["chain"] == got["chain_stream"] == got["invoke"].upper()
+    assert {"on_chain_start", "on_chain_stream", "on_chain_end", "on_custom_event"} <= set(got["events"])
+    assert got["log"]
+    assert got["structured"]["answer"] == got["summed"]["answer"] == ANSWER
+    assert got["structured"]["citations"] == got["summed"]["citations"]
+    assert got["structured"]["documents"] == got["summed"]["documents"]
+
+
+def test_tokens_arrive_as_they_are_made(serve: Serve, upstream: Upstream) -> None:
+    upstream.say(WORDS, pace_s=0.1)
+    came = remotely("times", serve())
+    assert len(came) >= 10
+    assert came[-1] >= 2
+    assert max(later - earlier for earlier, later in pairwise(came)) < came[-1] / 2
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [("/rag/stream", ASKED), ("/rag/structured/stream", ASKED), ("/chat/stream", {"messages": [HUMAN]})],
+)
+def test_leaving_a_stream_ends_the_call_of_the_model(
+    serve: Serve, upstream: Upstream, path: str, given: dict[str, Any]
+) -> None:
+    held = upstream.say(WORDS, hold_after=3)
+    server = serve()
+    with server.http.stream("POST", path, json={"input": given}) as response:
+        assert response.status_code == 200
+        until(held.reached.is_set)
+    assert upstream.chats[0].wait_closed(5)
+
+
+BAD_QUESTIONS: dict[str, Any] = {
+    "nothing": {},
+    "null": None,
+    "a string": "q",
+    "a list": ["q"],
+    "an empty question": {"question": ""},
+    "a number": {"question": 5},
+    "an extra field": {"question": "q", "other": 1},
+    "an unknown mode": {"question": "q", "mode": "slow"},
+}
+BAD_MESSAGES: dict[str, Any] = {
+    "no messages": [],
+    "a string": ["x"],
+    "a number": 5,
+    "null": None,
+    "an object": {"a": 1},
+    "an empty question": [{"type": "human", "content": ""}],
+    "a picture": [{"type": "human", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}],
+    "an answer at the end": [HUMAN, {"type": "ai", "content": "x"}],
+    "a system message alone": [{"type": "system", "content": "x"}],
+    "an unknown type": [{"type": "other", "content": "x"}],
+    "no content": [{"type": "human", "content": None}],
+    "too long a question": [{"type": "human", "content": "x" * 5_000}],
+}
+VERBS = ("invoke", "stream", "stream_log", "stream_events", "batch")
+
+
+def refused(server: Server, path: str, given: Any) -> None:
+    for verb in VERBS:
+        body = {"inputs": [given]} if verb == "batch" else {"input": given}
+        response = server.http.post(f"{path}/{verb}", json=body)
+        assert response.status_code == 422, (verb, response.text)
+        if verb in ("invoke", "batch"):
+            assert response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/rag", "/rag/structured"])
+@pytest.mark.parametrize("given", BAD_QUESTIONS.values(), ids=BAD_QUESTIONS)
+def test_bad_questions_are_refused(server: Server, path: str, given: Any) -> None:
+    refused(server, path, given)
+
+
+@pytest.mark.parametrize("messages", BAD_MESSAGES.values(), ids=BAD_MESSAGES)
+def test_bad_conversations_are_refused(server: Server, messages: Any) -> None:
+    refused(server, "/chat", {"messages": messages})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b"5", b"[" * 50_000], ids=range(6))
+@pytest.mark.parametrize("path", ["/rag", "/rag/structured", "/chat"])
+def test_bodies_that_are_no_objects_are_refused(server: Server, path: str, content: bytes) -> None:
+    for verb in VERBS:
+        response = server.http.post(f"{path}/{verb}", content=content, headers={"content-type": "application/json"})
+        assert response.status_code == 422, (verb, response.text)
+
+
+@pytest.mark.parametrize("inputs", [5, "q", None, {"a": 1}, [ASKED, {"question": ""}]])
+def test_bad_batches_are_refused(server: Server, inputs: Any) -> None:
+    assert server.http.post("/rag/batch", json={"inputs": inputs}).status_code == 422
+
+
+def test_a_long_conversation_keeps_its_newest_turns(server: Server) -> None:
+    response = server.http.post("/chat/invoke", json={"input": {"messages": [HUMAN] * 250}})
+    assert response.status_code == 200
+    assert response.json()["output"].startswith(ANSWER)

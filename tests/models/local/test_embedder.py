@@ -1,0 +1,67 @@
+import hashlib
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag_graph.errors import SettingsError
+from rag_graph.models.local import embedder as local_embedder
+from rag_graph.models.local.embedder import LocalEmbedder
+
+
+@pytest.fixture(scope="module")
+def embedder() -> LocalEmbedder:
+    return LocalEmbedder()
+
+
+def test_vectors_are_unit_rows_in_the_order_of_the_texts(embedder: LocalEmbedder) -> None:
+    texts = ["a long text " * 40, "short", "", "of middling length, this one"] * 6
+    vectors = embedder.embed(texts)
+    assert vectors.shape == (24, embedder.dims)
+    assert vectors.dtype == np.float32
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    for row in (0, 1, 3):
+        assert vectors[row] @ embedder.embed_query(texts[row]) > 0.99
+
+
+def test_a_question_is_nearest_to_the_passage_that_answers_it(embedder: LocalEmbedder) -> None:
+    passages = embedder.embed(
+        [
+            "The Eiffel Tower was completed in 1889 and stands 330 metres tall.",
+            "Photosynthesis turns light into chemical energy in plants.",
+            "The stock market fell sharply on Monday.",
+        ]
+    )
+    assert int(np.argmax(passages @ embedder.embed_query("How high is the tower in Paris?"))) == 0
+
+
+def test_no_texts_give_no_rows(embedder: LocalEmbedder) -> None:
+    assert embedder.embed([]).shape == (0, embedder.dims)
+
+
+@pytest.mark.parametrize("text", ["\ud800 lone surrogate", "\x00", "word " * 200_000, "a" * 1_000_000, "日本語"])
+def test_hostile_texts_have_a_vector_too(embedder: LocalEmbedder, text: str) -> None:
+    assert np.isfinite(embedder.embed_query(text)).all()
+
+
+def test_threads_share_one_model_and_get_the_same_vectors() -> None:
+    embedder = LocalEmbedder()
+    with ThreadPoolExecutor(4) as pool:
+        rows = list(pool.map(embedder.embed_query, ["the same question"] * 8))
+    assert all(np.array_equal(rows[0], row) for row in rows)
+    assert len(embedder._loaded) == 1
+
+
+def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(SettingsError, match=r"pip install 'rag-graph\[local\]'"):
+        LocalEmbedder().embed_query("anything")
+
+
+def test_the_vocabulary_is_the_published_one() -> None:
+    vocabulary = Path(local_embedder.__file__).parent / "data" / "vocab.txt"
+    assert hashlib.sha256(vocabulary.read_bytes()).hexdigest() == (
+        "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
+    )
