@@ -7,6 +7,7 @@ from rag_graph.events import (
     AnswerFinished,
     AnswerReset,
     AnswerStarted,
+    CancelledBy,
     Citation,
     Decided,
     Event,
@@ -24,7 +25,7 @@ from rag_graph.events import (
     Version,
 )
 from rag_graph.query import Mode
-from rag_graph.runs.log import CancelledBy, Run, Status, status_of
+from rag_graph.runs.log import Run, Status, status_of
 from rag_graph.transcript import Transcript
 
 

@@ -47,7 +47,7 @@ router = APIRouter(tags=["library"])
 @router.get("/documents/{document_id}", responses=documented(404, 422, 503))
 async def document(request: Request, document_id: str) -> DocumentText:
     """A document's whole text."""
-    found = await asyncio.to_thread(request.app.state.pipeline.library.document, document_id)
+    found = await asyncio.to_thread(request.app.state.answerer.library.document, document_id)
     if found is None:
         raise DocumentNotFound("The library has no document with this id; it may have been indexed anew.")
     return DocumentText(
@@ -62,7 +62,7 @@ def upload_routes(*, folder: Path, place: Place) -> APIRouter:
     @uploads.post("/documents", responses=documented(413, 422, 503))
     async def upload(request: Request, files: Annotated[list[UploadFile], File()]) -> Added:
         """Add documents to the library."""
-        embedder = request.app.state.pipeline.library.embedder
+        embedder = request.app.state.answerer.library.embedder
 
         def keep_and_index() -> IndexReport:
             for file in files:

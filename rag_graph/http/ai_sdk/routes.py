@@ -87,7 +87,7 @@ router = APIRouter(prefix="/api/chat", tags=["ai-sdk"], route_class=ChatRoute, r
 async def chat(request: Request, asked: ChatPost, runner: RunnerHere, caller: CallerHere, chats: ChatsHere) -> Response:
     """Answer the last message."""
     query = query_of(asked)
-    await request.app.state.pipeline.check_ready()
+    await request.app.state.answerer.check_ready()
     run_id, _ = await runner.start(query, caller=caller)
     chats.note(caller, asked.id, run_id)
     return await _told(request, runner, run_id, caller=caller)

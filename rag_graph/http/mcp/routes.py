@@ -1,6 +1,6 @@
 """The Model Context Protocol: the tools `search` and `ask`, over HTTP at `/mcp` or over stdin and stdout."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp
 
 from rag_graph.errors import RagGraphError
-from rag_graph.events import RunCancelled, RunFailed, RunFinished
+from rag_graph.events import Event, RunCancelled, RunFailed, RunFinished
 from rag_graph.http.mcp.encoding import AskInput, AskOutput, SearchInput, SearchOutput, answered, found, progress_of
 from rag_graph.query import Query
 from rag_graph.retrieval import Retriever
@@ -29,49 +29,55 @@ INSTRUCTIONS = (
 Context = ServerRequestContext[Any, Any]
 
 
-class Ask(Protocol):
-    """Whatever answers questions and keeps the runs."""
-
-    @property
-    def runner(self) -> Runner: ...
+class Answers(Protocol):
+    """What is asked whether it can answer at all."""
 
     async def check_ready(self) -> None: ...
+
+
+Ask = Callable[[Query, str], AsyncGenerator[Event]]
+"""Answers a caller's question; closing the events ends the run, since nobody waits for it any more."""
+
+
+def ask_runner(runner: Runner) -> Ask:
+    """Ask as the server's other clients do: the run counts, and is kept."""
+
+    async def ask(query: Query, caller: str) -> AsyncGenerator[Event]:
+        run_id, _ = await runner.start(query, caller=caller)
+        try:
+            async with aclosing(runner.follow(run_id, caller=caller)) as entries:
+                async for entry in entries:
+                    if isinstance(entry, Entry):
+                        yield entry.event
+        finally:
+            with CancelScope(shield=True):
+                await runner.cancel(run_id, "client", caller=caller)
+
+    return ask
 
 
 class Tools:
     """The tools, over what answers and what searches."""
 
-    def __init__(self, ask: Ask, retriever: Retriever) -> None:
-        self._ask = ask
+    def __init__(self, answers: Answers, retriever: Retriever, ask: Ask) -> None:
+        self._answers = answers
         self._retriever = retriever
+        self._ask = ask
 
     async def search(self, given: SearchInput) -> SearchOutput:
         """Find the passages that bear on a question."""
-        await self._ask.check_ready()
+        await self._answers.check_ready()
         return found(await self._retriever.retrieve(given.question, top_k=given.top_k, filters=given.filters))
 
     async def answer(self, given: AskInput, tell: Callable[[str], Awaitable[None]], *, caller: str) -> AskOutput:
         """Answer a question, telling of the work; the run ends when nobody waits for it."""
         query = Query(question=given.question, mode=given.mode, filters=given.filters)
-        await self._ask.check_ready()
-        runner = self._ask.runner
-        run_id, _ = await runner.start(query, caller=caller)
-        try:
-            return await self._follow(runner, run_id, tell, caller=caller)
-        finally:
-            with CancelScope(shield=True):
-                await runner.cancel(run_id, "client", caller=caller)
-
-    async def _follow(
-        self, runner: Runner, run_id: str, tell: Callable[[str], Awaitable[None]], *, caller: str
-    ) -> AskOutput:
+        await self._answers.check_ready()
         transcript = Transcript()
-        async with aclosing(runner.follow(run_id, caller=caller)) as entries:
-            async for entry in entries:
-                if not isinstance(entry, Entry):
-                    continue
-                transcript.add(entry.event)
-                if sentence := progress_of(entry.event):
+        async with aclosing(self._ask(query, caller)) as events:
+            async for event in events:
+                transcript.add(event)
+                if sentence := progress_of(event):
                     await tell(sentence)
         match transcript.terminal:
             case RunFinished() as last:

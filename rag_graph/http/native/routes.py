@@ -19,7 +19,8 @@ from rag_graph.http.problems import documented
 from rag_graph.http.stream import EVENT_STREAM, HEARTBEAT, JSON_LINES, FrameStream, gone, server_closing
 from rag_graph.query import Query
 from rag_graph.result import RunResult, RunState, run_result, run_state
-from rag_graph.runs.log import Cursor, Entry
+from rag_graph.runs.ids import Cursor
+from rag_graph.runs.log import Entry
 from rag_graph.runs.runner import DRAINING_RETRY_S, Runner
 from rag_graph.transcript import Transcript
 
@@ -129,7 +130,7 @@ async def read_whole(request: Request, runner: Runner, run_id: str, *, caller: s
 
 
 async def runner_of(request: Request) -> Runner:
-    runner: Runner = request.app.state.pipeline.runner
+    runner: Runner = request.app.state.runner
     return runner
 
 
@@ -163,7 +164,7 @@ async def query(
     if last_event_id:
         cursor = Cursor.parse(last_event_id)
         return await _follow(request, runner, cursor, caller=caller, form=form)
-    await request.app.state.pipeline.check_ready()
+    await request.app.state.answerer.check_ready()
     run_id, replayed = await runner.start(asked, caller=caller, key=idempotency_key)
     headers = {"x-run-id": run_id}
     if idempotency_key is not None:

@@ -120,7 +120,7 @@ def create_router(defaults: Presentation) -> APIRouter:
             return _reply(asked, reply)
         query = query_of(asked)
         shown = defaults.chosen(RagOptions(draft=x_rag_draft, sources=x_rag_sources)).chosen(asked.rag)
-        await request.app.state.pipeline.check_ready()
+        await request.app.state.answerer.check_ready()
         run_id, _ = await runner.start(query, caller=caller, key=idempotency_key)
         return await _told(request, asked, shown, runner=runner, run_id=run_id, caller=caller)
 
