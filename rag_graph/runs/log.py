@@ -46,15 +46,17 @@ class Superseded(Exception):
 class Entry:
     """An event with its number, and when it was appended, in seconds since the epoch. Treat it as frozen.
 
-    One is made for every token, so it is a plain class. It is made of an event, or of the event's JSON.
+    One is made for every token, so it is a plain class. It is made of an event, or of the event's JSON. `ends` says
+    that it is the run's last.
     """
 
-    __slots__ = ("_data", "_event", "at", "kind", "seq")
+    __slots__ = ("_data", "_event", "at", "ends", "kind", "seq")
 
     def __init__(self, seq: int, at: float, event: Event | None, data: bytes | None = None) -> None:
         self.seq = seq
         self.at = at
         self.kind: str = event.type if event is not None else _kind_of(data or b"")
+        self.ends = self.kind in _TERMINAL_KINDS
         self._event = event
         self._data = data
 
@@ -83,10 +85,6 @@ class Entry:
         if self._data is None:
             self._data = self.event.model_dump_json().encode()
         return self._data
-
-    @property
-    def ends(self) -> bool:
-        return self.kind in _TERMINAL_KINDS
 
     @property
     def size(self) -> int:

@@ -330,6 +330,9 @@ def test_without_a_library_a_question_is_refused_and_health_says_why(serve: Serv
     refused(server.ask(), 503, "index_not_found")
     health = server.http.get("/health")
     assert (health.status_code, health.json()["status"]) == (503, "empty")
+    assert server.http.get("/health/live").status_code == 200
+    ready = server.http.get("/health/ready")  # compose and Kubernetes send it the first upload
+    assert (ready.status_code, ready.json()["status"]) == (200, "empty")
 
 
 def test_what_is_not_there_is_refused_in_the_same_shape(server: Server) -> None:
