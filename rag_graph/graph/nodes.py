@@ -27,8 +27,8 @@ from rag_graph.graph.judgement import Bearing, bearing_on, in_words
 from rag_graph.graph.state import State
 from rag_graph.graph.step import Step, telling
 from rag_graph.query import Mode, Query
-from rag_graph.research import Inquiry, Researcher
-from rag_graph.research.evidence import counted, numbered, titles
+from rag_graph.research import Researcher, ResearchRequest
+from rag_graph.research.contract import counted, numbered, titles
 from rag_graph.retrieval import Retriever
 from rag_graph.transcript import Transcript
 from rag_graph.writing.condensing import Condenser
@@ -118,7 +118,7 @@ class Nodes:
         step = self._step("deep_retrieve", state, writer, config)
         first = state["fast_passages"]
         passages = first
-        inquiry = Inquiry(
+        inquiry = ResearchRequest(
             question=state["search"], filters=state["filters"], known=tuple(first), history=tuple(state["history"])
         )
         async with step.span("Searching more widely" if state["mode"] == "fast" else "Searching in several steps"):
