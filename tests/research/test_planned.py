@@ -14,7 +14,7 @@ from rag_graph.models.replies import Replier
 from rag_graph.research import BUDGETS, PlannedResearch, ResearchRequest, SearchBudget
 from rag_graph.research.contract import numbered
 from rag_graph.transcript import Transcript
-from tests.research.conftest import Log, Shelf
+from tests.research.conftest import Log, Shelf, pass_time
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
@@ -142,17 +142,20 @@ async def test_a_model_that_thinks_without_end_is_left(upstream: Upstream, repli
 
 async def test_when_time_is_up_what_was_found_is_kept(upstream: Upstream, replier: Replier, log: Log) -> None:
     upstream.say(plan(["Ada", "Bob"]))
-    upstream.say(plan(["Cid"]), hold_after=0)
-    shelf = Shelf({"tower": [1], "Ada": [2]}, held={"Bob": asyncio.Event()})
-    budget = SearchBudget(rounds=4, passages=20, seconds=0.8, tokens=100_000)
-    assert await research(shelf, replier, log, budget) == [1, 2]
-    assert "The search ends here: the 0.8 seconds for searching are over." in log.thoughts
+    shelf = Shelf({"tower": [1], "Ada": [2]}, held=["Bob"])
+    work = asyncio.create_task(research(shelf, replier, log))
+    await shelf.is_held.wait()
+    pass_time(AMPLE.seconds)
+    assert await work == [1, 2]
+    assert "The search ends here: the 10 seconds for searching are over." in log.thoughts
 
 
 async def test_time_ends_a_model_that_is_silent(upstream: Upstream, replier: Replier, log: Log) -> None:
-    upstream.say(plan(["Cid"]), hold_after=0)
-    budget = SearchBudget(rounds=4, passages=20, seconds=0.3, tokens=100_000)
-    assert await research(Shelf({"tower": [1]}), replier, log, budget) == [1]
+    silent = upstream.say(plan(["Cid"]), hold_after=0)
+    work = asyncio.create_task(research(Shelf({"tower": [1]}), replier, log))
+    await asyncio.to_thread(silent.reached.wait)
+    pass_time(AMPLE.seconds)
+    assert await work == [1]
     assert await asyncio.to_thread(upstream.chats[0].wait_closed)
 
 
