@@ -121,6 +121,7 @@ class NumberedPassages:
             span = _span(passage)
             known = self._passages.get(span)
             if known is not None:
+                # It keeps its number, and takes the score of the search that put it highest.
                 if rank < self._ranks.get(span, maxsize):
                     self._passages[span] = passage.model_copy(update={"number": known.number})
                     self._ranks[span] = rank

@@ -56,7 +56,7 @@ def read_plan(reply: str, question: str) -> SearchPlan | None:
 
 def _json_values(reply: str) -> Iterator[Any]:
     """Every JSON object or list that the reply holds, whatever stands around it."""
-    decoder = json.JSONDecoder(strict=False)
+    decoder = json.JSONDecoder(strict=False)  # models put line breaks into strings
     at = 0
     while match := _JSON_START.search(reply, at):
         try:

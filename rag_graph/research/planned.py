@@ -76,6 +76,7 @@ class PlannedResearch(Researcher):
         return plan
 
     async def _ask(self, session: SearchSession, step: Progress, config: RunnableConfig) -> str:
+        # Passages go by number, as in every prompt of the run: what the provider has cached stays the beginning.
         assignment = Assignment(
             question=session.request.question,
             passages=tuple(sorted(session.passages.ranked, key=lambda passage: passage.number)),
@@ -107,7 +108,7 @@ class PlannedResearch(Researcher):
                             session.tokens = reported
                             await step.emit(usage(step.name, piece))
                     if session.tokens > session.budget.tokens:
-                        break
+                        break  # closes the model's connection
         finally:
             await thinking.end()
         return reply

@@ -106,6 +106,7 @@ class SearchSession:
                     search, top_k=self.budget.next_top_k, filters=self.request.filters
                 )
         except TimeoutError:
+            # Before the next round `spent` says so.
             return []
         except (RetrievalFailed, ModelError) as exc:
             await step.warn(exc, f"the search for “{search}” is left out")

@@ -126,6 +126,7 @@ def analyse(passage: Passage, corpus: Corpus, *, weights: Mapping[str, float]) -
     titles, titled = _titles_in(parsed.words, corpus, own=title_name(passage.title))
     phrases = [*parsed.names, *titles.values()]
     if not phrases:
+        # Notes in lower case hold no names: there every longer word is tried, and its rarity decides.
         phrases = [_phrase([word], _IS_RARE_WORD) for word in parsed.words if len(word.text) > _SHORT_WORD]
     phrases.append(_phrase(title, _OWN_TITLE)._replace(start=None))
     phrases = [phrase for phrase in phrases if phrase.terms and not weights.keys() >= set(phrase.terms)]
@@ -217,10 +218,12 @@ def _capitalised(found: Sequence[_Word], text: str, openings: frozenset[int]) ->
     for run in _runs(found, text):
         while run and (not run[-1].text[0].isupper() and not run[-1].text.isdigit()):
             run.pop()
+        # "The Hill" leads on as "Hill"; where it is a title, it is found whole besides.
         while run and _OPENER.fullmatch(run[0].text):
             run.pop(0)
         if not run or not run[0].text[0].isupper():
             continue
+        # Every sentence begins with a capital: a word that stands there alone counts only if it has one elsewhere too.
         if len(run) == 1 and run[0].start in openings and run[0].text not in inner:
             continue
         yield _phrase(run[:_MAX_PHRASE_WORDS])
@@ -265,6 +268,7 @@ def _titles_in(found: Sequence[_Word], corpus: Corpus, *, own: str) -> tuple[dic
     known = corpus.titled(list(dict.fromkeys(spans.values())))
     taken: set[int] = set()
     titles: dict[str, _Phrase] = {}
+    # The longest come first, and of those as long the first in the text, as sorting is stable.
     for (first, last), name in sorted(spans.items(), key=lambda item: item[0][0] - item[0][1]):
         if name in known and taken.isdisjoint(range(first, last)):
             taken.update(range(first, last))

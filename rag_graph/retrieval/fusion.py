@@ -55,6 +55,7 @@ def with_quotas(order: Sequence[int], keep: Sequence[int], quotas: Sequence[tupl
         if not late:
             continue
         early = result[:within]
+        # From the end on, those that no quota keeps make room.
         for _ in range(len(early) + len(late) - within):
             early.remove(next(number for number in reversed(early) if number not in wanted))
         chosen = {*early, *late}

@@ -156,6 +156,7 @@ class _Search:
 
     def _leads(self, view: View) -> tuple[list[_Bridge], Ranking]:
         """The bridges from the best passages, and the documents that those name."""
+        # How much each word of the question says: what stands near the rare ones promises more.
         asked = list(dict.fromkeys(terms(self.question)))
         counts = view.frequencies([(term,) for term in asked])
         weights = {term: log((view.size + 1) / (count + 0.5)) for term, count in zip(asked, counts, strict=True)}
@@ -166,6 +167,7 @@ class _Search:
         for seed in self._passages(view, list(best)):
             weight = exp((best[seed.id] - float(self.first.scores[0])) / _SEED_TEMPERATURE)
             analysis = analyse(seed, view, weights=weights)
+            # Stop words stay in it: a bridge is embedded like a question.
             residual = tuple(word for word, its in asked_words if not analysis.covered.issuperset(its))
             bridges += (_Bridge(weight**0.5, residual, entity) for entity in analysis.entities[: self.stages.entities])
             for mention in analysis.mentions:

@@ -37,4 +37,5 @@ class PrecedingQuestion:
 
     async def condense(self, query: Query, emit: Emit, config: RunnableConfig) -> str:  # noqa: ARG002 - contract
         asked = [turn.content for turn in query.history if turn.role == "user"]
+        # Cut at its beginning, since the question itself is the end.
         return f"{asked[-1]} {query.question}"[-MAX_QUESTION_CHARS:] if asked else query.question

@@ -45,6 +45,7 @@ class PromptedWriter:
                             await emit(event)
                     else:
                         if isinstance(piece, Restarted):
+                            # The one before may hold half a sentence, or half a marker, of text that is void.
                             answer = self._citation_stream(assignment)
                         await self._emit_aside(piece, thinking, assignment, emit)
                     if preparing is None:
@@ -54,6 +55,7 @@ class PromptedWriter:
         finally:
             await thinking.end()
             if preparing is not None:
+                # No thread can be cancelled, and none may outlive its run.
                 await preparing
         for event in answer.finish():
             await emit(event)

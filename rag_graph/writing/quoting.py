@@ -100,6 +100,7 @@ class QuotingWriter:
         if self.model is None:
             return Verdict(refine=True, reason=f"{names} bears on the question")
         phrase = await self._phrase(best, assignment, emit, config)
+        # A phrase that no quote says is made up, and one that the question says is no answer.
         if not _where_held(phrase, best, ()) or _as_words(phrase).search(assignment.question):
             return Verdict(refine=False, reason=f"{names} was looked at and gives no answer")
         if phrase.casefold() == short_answer(assignment.draft).casefold():
@@ -134,6 +135,7 @@ class QuotingWriter:
 
 
 def _added(drafted: Sequence[Quote], best: Sequence[Quote]) -> list[Quote]:
+    # Told apart by their words: the same sentence may stand in several passages.
     quoted = {quote.flat for quote in drafted}
     return [quote for quote in best if quote.flat not in quoted]
 
@@ -200,6 +202,7 @@ class _Answer:
 
     async def add_phrase(self, delta: str) -> None:
         """Write what the model says, but for the full stop at its end."""
+        # What is completed is "Answer:", so the phrase begins with a space.
         said = self._held_back + (delta if self._phrase else delta.lstrip())
         kept = said.rstrip(" .")
         self._held_back = said[len(kept) :]
