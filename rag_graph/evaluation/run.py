@@ -32,7 +32,7 @@ from rag_graph.retrieval import DeepRetriever, FastRetriever
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript
 from rag_graph.wiring import Answerer, open_answerer
-from rag_graph.writing.evidence import short_answer
+from rag_graph.writing.quoting import short_answer
 
 Tier = Literal["fast", "deep"]
 Part = Literal["fast", "deep", "answers"]

@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 from rag_graph.errors import ModelError
 from rag_graph.events import NumberedPassage
 from rag_graph.graph.step import Step
-from rag_graph.research.evidence import counted
+from rag_graph.research import counted
 from rag_graph.retrieval.quotes import content_terms
 from rag_graph.writing.contract import Assignment, Verdict, Writer
 

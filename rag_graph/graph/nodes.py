@@ -27,8 +27,7 @@ from rag_graph.graph.parts import OpenParts, Parts
 from rag_graph.graph.state import State
 from rag_graph.graph.step import Step, emitting, recording
 from rag_graph.query import Query
-from rag_graph.research import Inquiry
-from rag_graph.research.evidence import counted, numbered, titles
+from rag_graph.research import ResearchRequest, counted, numbered, titles
 from rag_graph.writing.contract import Assignment, Verdict
 
 DRAFT, REFINEMENT = 1, 2
@@ -109,13 +108,13 @@ class Nodes:
         step = self._step("deep_retrieve", parts, state, writer, config)
         first = state["fast_passages"]
         passages = first
-        inquiry = Inquiry(
+        request = ResearchRequest(
             question=state["search"], filters=state["filters"], known=tuple(first), history=tuple(state["history"])
         )
         async with step.span("Searching more widely" if state["mode"] == "fast" else "Searching in several steps"):
             await asyncio.sleep(HEAD_START_S)
             try:
-                passages = await parts.researcher(state["mode"]).research(inquiry, step, config)
+                passages = await parts.researcher(state["mode"]).research(request, step, config)
             except (RetrievalFailed, ModelError) as exc:
                 if state["draft_failure"]:
                     raise

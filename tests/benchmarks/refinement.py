@@ -25,7 +25,7 @@ from rag_graph.query import Mode, Query
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript, Written
 from rag_graph.wiring import Answerer, open_answerer
-from rag_graph.writing.evidence import short_answer
+from rag_graph.writing.quoting import short_answer
 
 DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SETS = ("hotpotqa", "musique")
