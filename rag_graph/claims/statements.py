@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 
-
-def _words(listed: str) -> frozenset[str]:
-    return frozenset(listed.split())
+from rag_graph.text.languages import CONJUNCTIONS, ENGLISH, LEAD_INS, PREPOSITIONS, STOP_WORDS
+from rag_graph.text.terms import root
 
 
 def _table(listed: str) -> dict[str, str]:
@@ -23,23 +22,6 @@ NUMBER_WORDS = _table(
     " 30: thirty; 40: forty; 50: fifty; 60: sixty; 70: seventy; 80: eighty; 90: ninety"
 )
 """Not "one", which is seldom a number."""
-STOP_WORDS = _words(
-    "a an the this that these those it its he him his she her hers they them their theirs we us our you your i me"
-    " my is are was were be been being am has have had having do does did done will would shall should can and or"
-    " but so if then than as at by for from in into of on onto to with within about over under between through"
-    " during also too very more most less least much many some any such own same other both each there here where"
-    " when which who whom whose what why how while because since until after before again further once just only not"
-    " no nor own up down out off above below however therefore moreover additionally furthermore overall thus hence"
-    " indeed namely respectively according upon per via along across around among amongst against toward towards"
-)
-NEGATIONS = _words("not no never none neither nor without cannot non nobody nothing nowhere hardly barely scarcely isn")
-PREPOSITIONS = _words(
-    "by from to in into of on onto at for with within than between over under through during since until after"
-    " before above below against towards toward via per without unlike like"
-)
-PRONOUNS = _words("it its he his she her they their this these him them")
-CONJUNCTIONS = _words("and but while whereas or nor although though which who whose because so")
-LEAD_INS = PREPOSITIONS | _words("when where if because unlike like while although despite as once")
 UNITS = _table(
     "m: m metre metres meter meters; km: km kilometre kilometres kilometer kilometers; cm: cm centimetre"
     " centimetres centimeter centimeters; mm: mm millimetre millimetres millimeter millimeters; ft: ft foot feet;"
@@ -62,23 +44,6 @@ BOUNDS = _table(
     "more: more over above exceeding exceeds least minimum exceeded; less: less under below fewer most maximum up"
     " within almost nearly"
 )
-IRREGULAR = _table(
-    "win: won winning; build: built building; fall: fell fallen; begin: began begun beginning; write: wrote written"
-    " writing; hold: held; make: made making; sell: sold; buy: bought; lead: led; become: became; grow: grew grown;"
-    " pay: paid; take: took taken taking; give: gave given giving; find: found; found: founded founder founders"
-    " founding; know: known knew; see: saw seen; run: ran running; send: sent; spend: spent; leave: left; lose: lost"
-    " losing; keep: kept; lie: lay lain; draw: drew drawn; drive: drove driven driving; choose: chose chosen; speak:"
-    " spoke spoken; break: broke broken; beat: beaten; say: said; think: thought; teach: taught; bring: brought;"
-    " catch: caught; meet: met; child: children; man: men; woman: women; person: people; die: died dying death;"
-    " tall: taller tallest height; long: longer longest length; wide: wider widest width; deep: deeper deepest"
-    " depth; large: larger largest; high: higher highest; old: older oldest; small: smaller smallest; weigh: weight"
-    " weighs weighed; set: setting; get: got getting; cut: cutting; use: using used uses usage; locate: location"
-    " located; increase: increase increases increased increasing raise raises raised raising rise rises rose risen"
-    " rising; decrease: decrease decreases decreased decline declines declined drop drops dropped; begin: start"
-    " starts started starting; end: finish finishes finished; buy: purchase purchases purchased; large: big bigger"
-    " biggest"
-)
-
 _TOKEN = re.compile(
     r"(?P<number>(?<![\w.])\d+(?:[.,]\d+)*)"
     r"|(?P<name>[^\W\d_](?:[\w.&]*\w)?)"
@@ -139,7 +104,7 @@ class Statement:
     @cached_property
     def roots(self) -> frozenset[str]:
         """The stems of all words, small ones too."""
-        return frozenset(map(stem, self.plain))
+        return frozenset(map(root, self.plain))
 
     @cached_property
     def clauses(self) -> dict[int, frozenset[str]]:
@@ -186,35 +151,11 @@ class Statement:
             not first
             or first.is_name
             or first.is_number
-            or first.stem != stem(self.opening)
+            or first.stem != root(self.opening)
             or first.stem in small_words
         ):
             return self
         return replace(self, words=(replace(first, is_name=True), *self.words[1:]))
-
-
-@lru_cache(maxsize=8_192)
-def stem(word: str) -> str:
-    """Reduce an English word in small letters to what its forms share, lightly."""
-    if word in IRREGULAR:
-        return IRREGULAR[word]
-    endings = {} if word.endswith(_NO_PLURAL) else _ENDINGS
-    for ending, least in endings.items():
-        if word.endswith(ending) and len(word) - len(ending) >= int(least):
-            word = word[: -len(ending)]
-            break
-    if len(word) > _SHORTEST_DOUBLE and word[-1] == word[-2] and word[-1] not in "aeiouls":
-        word = word[:-1]
-    return word[:-1] + "i" if word.endswith("y") and len(word) > _SHORTEST_DOUBLE else word.removesuffix("e")
-
-
-_SHORTEST_DOUBLE = 3
-_NO_PLURAL = ("ss", "us", "is")
-_ENDINGS = _table(
-    "3: izations ization; 4: ations ation ements ement ments ment; 3: ings; 4: ions ion; 3: ing; 3: ed; 4: ers; 5: er;"
-    " 4: ly es; 3: s"
-)
-"""Endings and the least that must be left before them, the longer ones first."""
 
 
 def take_apart(sentence: str) -> Statement:
@@ -335,7 +276,7 @@ class _Reader:
         if lower in CONJUNCTIONS and not is_first:
             self._break()
         self.places.append((lower, self._clause))
-        if lower in NEGATIONS:
+        if lower in ENGLISH.negations:
             self.negations.append(self._position)
         if lower in BOUNDS:
             self._bound = BOUNDS[lower]
@@ -347,10 +288,10 @@ class _Reader:
             return
         if lower in NUMBER_WORDS:
             self._number(NUMBER_WORDS[lower])
-        elif not (_UNSPACED.search(word) or lower in STOP_WORDS or lower in NEGATIONS):
+        elif not (_UNSPACED.search(word) or lower in STOP_WORDS or lower in ENGLISH.negations):
             is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
             self._add(
-                Word(stem(lower), self._position, self._clause, self._case or self._named_case(), is_name=is_name)
+                Word(root(lower), self._position, self._clause, self._case or self._named_case(), is_name=is_name)
             )
 
     def _named_case(self) -> str:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
-from rag_graph.claims.statements import PRONOUNS, Statement, Word, stem, take_apart
+from rag_graph.claims.statements import Statement, Word, take_apart
 from rag_graph.events import NumberedPassage
+from rag_graph.text.languages import PRONOUNS
 from rag_graph.text.sentences import Sentence, sentences
+from rag_graph.text.terms import root
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Evidence:
             for statements in self._taken_apart.values()
             for _, statement in statements
             for word in statement.words
-            if not word.is_name and word.stem != stem(statement.opening)
+            if not word.is_name and word.stem != root(statement.opening)
         )
 
     @cached_property
@@ -216,7 +218,7 @@ def _holds_numbers(claim: Statement, said: Statement) -> bool:
 
 
 def _is_spelled(unit: str, number: Word, said: Statement) -> bool:
-    return not number.unit and stem(unit) in said.stems
+    return not number.unit and root(unit) in said.stems
 
 
 def _agrees_in_negation(claim: Statement, said: Statement) -> bool:
@@ -232,7 +234,7 @@ def _words(listed: str) -> frozenset[str]:
 
 
 def _stems(listed: str) -> frozenset[str]:
-    return frozenset(map(stem, listed.split()))
+    return frozenset(map(root, listed.split()))
 
 
 _OVERSTATING = _stems(
@@ -289,8 +291,8 @@ def _agrees_in_strength(claim: Statement, said: Statement) -> bool:
         return False
     closest = max((len(stems & claim.stems) for stems in said.clauses.values()), default=0)
     return not any(
-        stem(word) in _HEDGES
-        and stem(word) not in claim.roots
+        root(word) in _HEDGES
+        and root(word) not in claim.roots
         and len(said.clauses.get(clause, frozenset()) & claim.stems) >= min(closest, _HEDGED_WORDS)
         for word, clause in said.places
     )
@@ -312,7 +314,7 @@ def _has_opposite(claim: Statement, said: Statement) -> bool:
 
 def _fit_of_clauses(words: frozenset[str], said: Statement, having: frozenset[str]) -> int:
     """Count the words in the best of the clauses that have one of these; -1 if none has."""
-    clauses = {clause for word, clause in said.places if stem(word) in having}
+    clauses = {clause for word, clause in said.places if root(word) in having}
     return max((len(words & said.scopes.get(clause, frozenset())) for clause in clauses), default=-1)
 
 

@@ -1,6 +1,5 @@
 """What a passage speaks of: capitalised phrases, years, other documents' titles; where it has none, rare words."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from rag_graph.documents import Passage
 from rag_graph.index.base import View
+from rag_graph.text.languages import NAME_CONNECTORS, NAME_PARTINGS, OPENERS
 from rag_graph.text.sentences import sentence_spans
 from rag_graph.text.terms import fold, stems, title_name, words
 
@@ -32,17 +32,6 @@ _OWN_TITLE = 0.8
 _IS_YEAR = 0.5
 _IS_RARE_WORD = 0.5
 
-_CONNECTOR = re.compile(
-    r"of|the|and|de|la|le|du|des|da|di|del|van|von|der|den|for|in|on|al|el",
-    re.IGNORECASE,
-)
-_PARTING = re.compile(r"the|and|in|on|for", re.IGNORECASE)
-_OPENER = re.compile(
-    r"a|an|and|are|as|at|but|by|for|from|he|her|his|how|i|if|in|is|it|its|of|on|or"
-    r"|our|she|so|some|that|the|their|there|these|they|this|those|to|was|we|were|what"
-    r"|when|where|which|while|who|with|you|after|before|during|however|also",
-    re.IGNORECASE,
-)
 _JOINTS = frozenset((" ", "\n", "-", ". ", " & ", "’", "'", " - ", "–"))
 
 
@@ -198,7 +187,7 @@ def _capitalised(found: Sequence[_Word], text: str, openings: frozenset[int]) ->
     for run in _runs(found, text):
         while run and (not run[-1].text[0].isupper() and not run[-1].text.isdigit()):
             run.pop()
-        while run and _OPENER.fullmatch(run[0].text):
+        while run and run[0].text.lower() in OPENERS:
             run.pop(0)
         if not run or not run[0].text[0].isupper():
             continue
@@ -213,8 +202,8 @@ def _parts(run: Sequence[_Word]) -> Iterator[Sequence[_Word]]:
     """Of "Anna Hall of the University of Leeds", both names; of "University of Leeds" nothing, it is one."""
     begin = 0
     for place, word in enumerate(run):
-        if _PARTING.fullmatch(word.text) and begin < place:
-            names = [at for at in range(begin, place) if not _CONNECTOR.fullmatch(run[at].text)]
+        if word.text.lower() in NAME_PARTINGS and begin < place:
+            names = [at for at in range(begin, place) if run[at].text.lower() not in NAME_CONNECTORS]
             if names:
                 yield run[begin : names[-1] + 1]
             begin = place + 1
@@ -228,7 +217,7 @@ def _runs(found: Sequence[_Word], text: str) -> Iterator[list[_Word]]:
         joined = bool(run) and text[run[-1].end : word.start] in _JOINTS
         if joined and _is_stop(text, run[-1], word):
             joined = False
-        if joined and (word.is_name or _CONNECTOR.fullmatch(word.text)):
+        if joined and (word.is_name or word.text.lower() in NAME_CONNECTORS):
             run.append(word)
             continue
         if run:
