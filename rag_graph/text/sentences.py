@@ -45,6 +45,11 @@ class SentenceStream:
         self._on_new_line = True
         self._fence = ""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a stop has been read, and the next piece says if it ends the sentence."""
+        return self._waiting
+
     def feed(self, piece: str) -> list[Sentence]:
         """Take the next piece; give the sentences that are finished now."""
         if len(piece) <= _PIECE_CHARS:

@@ -1,14 +1,13 @@
 """A writer for any chat model: asked to cite by number, read as it streams, its citations checked on the way."""
 
-import asyncio
 import re
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from textwrap import shorten
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.claims import CitationStream
+from rag_graph.claims import CitationStream, ClaimChecker, RuleChecker, Sources
 from rag_graph.events import AnswerReset, Emit, Warned
 from rag_graph.models.replies import Content, Piece, Replier, Restarted, Thinking, TokensUsed
 from rag_graph.writing.contract import Assignment, Verdict
@@ -21,27 +20,24 @@ _VERDICT = re.compile(r"\b(?P<word>KEEP|REFINE)\b[\s*`]*:?(?P<reason>[^\n]*)", r
 
 @dataclass(frozen=True)
 class PromptedWriter:
-    """Writes with a chat model. `shows_thinking` passes the model's own reasoning on."""
+    """Writes with a chat model. `shows_thinking` passes the model's own reasoning on; `checker` judges its claims."""
 
     model: Replier
     context_tokens: int
     shows_thinking: bool = True
+    checker: ClaimChecker = field(default_factory=RuleChecker)
 
     async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:
         prompt = answer_prompt(assignment, self.context_tokens)
         await _tell_what_was_dropped(prompt, assignment.step, emit)
-        reader = _Reader(assignment, emit, shows_thinking=self.shows_thinking)
-        preparing: asyncio.Task[None] | None = None
+        reader = _Reader(assignment, emit, self.checker, shows_thinking=self.shows_thinking)
         try:
             async with aclosing(self.model.stream(prompt.messages, config=config)) as pieces:
                 async for piece in pieces:
                     await reader.read(piece)
-                    preparing = preparing or asyncio.create_task(reader.prepare())
+            await reader.finish()
         finally:
-            await reader.end_thinking()
-            if preparing is not None:
-                await preparing
-        await reader.finish()
+            await reader.aclose()
 
     async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:
         prompt = review_prompt(assignment, self.context_tokens)
@@ -84,47 +80,48 @@ async def _tell_what_was_dropped(prompt: Prompt, step: str, emit: Emit) -> None:
 class _Reader:
     """Turns the pieces of one reply into events."""
 
-    def __init__(self, assignment: Assignment, emit: Emit, *, shows_thinking: bool) -> None:
+    def __init__(self, assignment: Assignment, emit: Emit, checker: ClaimChecker, *, shows_thinking: bool) -> None:
         self._assignment = assignment
         self._emit = emit
+        self._checker = checker
+        self._sources = Sources(assignment.passages, assignment.question)
         self._shows_thinking = shows_thinking
         self._thinking = ThinkingSpan(assignment.step, emit)
         self._answer = self._new_answer()
-
-    async def prepare(self) -> None:
-        """Make the passages ready for the check; before the first piece it would hold up the model's request."""
-        await asyncio.to_thread(self._answer.prepare)
+        self._has_begun = False
 
     async def read(self, piece: Piece) -> None:
         match piece:
             case Content(delta):
-                await self.end_thinking()
-                for fact in self._answer.feed(delta):
-                    await self._emit(fact)
+                await self._thinking.end()
+                await self._answer.write(delta)
             case Thinking(delta):
                 if self._shows_thinking:
                     await self._thinking.add(delta)
             case TokensUsed():
                 await self._emit(usage(self._assignment.step, piece))
             case Restarted(reason):
-                await self.end_thinking()
+                await self._thinking.end()
                 await self._restart(reason)
-
-    async def end_thinking(self) -> None:
-        await self._thinking.end()
+        if not self._has_begun:
+            # Not before the first piece: reading the passages would hold up the model's request.
+            self._has_begun = True
+            self._answer.prepare()
 
     async def finish(self) -> None:
-        for fact in self._answer.finish():
-            await self._emit(fact)
+        await self._thinking.end()
+        await self._answer.finish()
+
+    async def aclose(self) -> None:
+        await self._thinking.end()
+        await self._answer.aclose()
 
     async def _restart(self, reason: str) -> None:
+        await self._answer.aclose()
         self._answer = self._new_answer()
         version, attempt = self._assignment.version, self._assignment.attempt
         await self._emit(AnswerReset(version=version, attempt=attempt, reason=reason))
 
     def _new_answer(self) -> CitationStream:
-        return CitationStream(
-            self._assignment.passages,
-            version=self._assignment.version,
-            question=self._assignment.question,
-        )
+        version, step = self._assignment.version, self._assignment.step
+        return CitationStream(self._sources, self._checker, self._emit, version=version, step=step)
