@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
@@ -112,7 +113,6 @@ class _SourceSentence:
     start: int
     end: int
     said: Statement
-    verbatim: tuple[str, ...]
 
 
 class _ReadSources:
@@ -200,8 +200,9 @@ class _ReadSources:
         spelled = _spelled(words)
         if len(spelled) < self._coverage.least_words:
             return None
+        content = self.passages[number].content
         for source in self._sentences[number]:
-            if source.verbatim == spelled:
+            if _spelled(content[source.start : source.end]) == spelled:
                 return Support(number, source.start, source.end, 1.0)
         return None
 
@@ -250,8 +251,8 @@ def _worth(support: Support) -> tuple[float, int]:
     return support.score, support.start - support.end
 
 
-def _spelled(words: str) -> tuple[str, ...]:
-    return tuple("".join(char if char.isalnum() else " " for char in words.casefold()).split())
+def _spelled(words: str) -> list[str]:
+    return re.findall(r"\w+", words.casefold())
 
 
 @lru_cache(maxsize=256)
@@ -277,5 +278,4 @@ def _source_sentences(
             statement = statement.about(subject)
         else:
             subject = subject_of(statement)
-        words = passage.content[sentence.start : sentence.end]
-        yield _SourceSentence(sentence.start, sentence.end, statement, _spelled(words))
+        yield _SourceSentence(sentence.start, sentence.end, statement)
