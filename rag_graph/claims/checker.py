@@ -85,7 +85,7 @@ class ClaimChecker(Protocol):
     """
 
     async def prepare(self, sources: Sources) -> None:
-        """Read the passages before the first claim comes; called once as the answer begins, perhaps beside `check`."""
+        """Read the passages while the answer begins. `check` may come beside it, and alone if the answer is short."""
 
     async def check(self, claims: Sequence[Claim], sources: Sources) -> Sequence[Verdict]:
         """Give one verdict for each claim, in their order."""

@@ -13,7 +13,7 @@ from rag_graph.claims.checker import Claim, Sources, Support, Verdict
 from rag_graph.claims.statements import Statement, language_of_text, subject_of, take_apart
 from rag_graph.claims.support import agrees
 from rag_graph.events import NumberedPassage
-from rag_graph.text.languages import ENGLISH, PRONOUNS, Language
+from rag_graph.text.languages import ENGLISH, PRONOUNS, UNTOLD, Language
 from rag_graph.text.sentences import Sentence, sentences
 from rag_graph.text.terms import root
 
@@ -122,7 +122,7 @@ class _ReadSources:
         self._coverage = coverage
         self.passages = {passage.number: passage for passage in passages}
         self._languages = {passage.number: language_of_text(passage.content) for passage in passages}
-        known = [language for language in self._languages.values() if language]
+        known = [language for language in self._languages.values() if language and language is not UNTOLD]
         self.language: Language = max(known, key=known.count, default=ENGLISH)
         taken = {
             number: _take_sentences_apart(passage.content, self._languages[number] or ENGLISH)
@@ -152,7 +152,9 @@ class _ReadSources:
     def knows_language_of(self, words: str, number: int) -> bool:
         """Whether the rules can compare these words with that passage, so that finding nothing means something."""
         theirs, ours = self._languages[number], language_of_text(words)
-        return ours in (None, theirs) if theirs else ours is ENGLISH
+        if theirs is None or theirs is UNTOLD:
+            return ours is ENGLISH
+        return ours is theirs or ours is UNTOLD
 
     def can_judge(self, claim: Statement) -> bool:
         """Whether the claim is a sentence's, and seems to be in a language of the passages."""
@@ -188,7 +190,7 @@ class _ReadSources:
     def _statement(self, words: str, number: int) -> Statement | None:
         """Take a claim apart in the language of a passage; None if the rules do not know that language.
 
-        A passage of few small words, such as a table or code, tells no language: then an English claim tells it.
+        A long passage of few small words, such as a table or code, tells no language: an English claim tells it.
         """
         language = self._languages[number]
         if language is None and language_of_text(words) is ENGLISH:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
-from rag_graph.text.languages import CONJUNCTIONS, ENGLISH, LEAD_INS, PREPOSITIONS, Language, language_of
+from rag_graph.text.languages import CONJUNCTIONS, ENGLISH, LEAD_INS, PREPOSITIONS, UNTOLD, Language, language_of
 from rag_graph.text.terms import root
 
 
@@ -310,7 +310,7 @@ class _Reader:
             self._case = lower
         if lower in UNITS and self._measure(UNITS[lower]):
             return
-        if language is ENGLISH:
+        if language in (ENGLISH, UNTOLD):
             if lower in BOUNDS:
                 self._bound = BOUNDS[lower]
             if lower in MULTIPLIERS and self._measure("", times=MULTIPLIERS[lower]):
@@ -320,7 +320,8 @@ class _Reader:
                 return
         # "I" behind a word that says something is a number, as in "Type I"; elsewhere it is who speaks.
         is_roman = before is not None and _ROMAN.fullmatch(word) is not None
-        if is_roman or not (lower in language.function_words or lower in language.negations):
+        says_nothing = lower in language.function_words or lower in language.negations or lower in PREPOSITIONS
+        if is_roman or not says_nothing:
             is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
             # A name just behind a name shares its preposition, as in "by Gustave Eiffel's company".
             case = self._case or (before.case if before and before.is_name else "")

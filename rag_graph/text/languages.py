@@ -1,5 +1,6 @@
 """Words by language and by what they are for: the one home of stop words, negations, hedges and number formats."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -105,7 +106,8 @@ ENGLISH = Language(
 )
 
 _NORDIC_NEGATIONS = _words(
-    "inte ej icke aldrig aldri ingen inget inga intet ingenting utan uden uten varken hverken verken knappt næppe knapt"
+    "ikke ikkje inte ej icke aldrig aldri ingen inget inga intet ingenting utan uden uten varken"
+    " hverken verken knappt næppe knapt"
 )
 """One set for three languages: a short text in one of them is easily taken for another's."""
 
@@ -294,25 +296,39 @@ _NEIGHBOURS = {
     "hr": _words("i u je se na da su za od s a ne koji koja koje kao ili ali po iz o do bio bila bilo"),
 }
 """Languages that are not in the table, but whose small words would let them pass for one that is."""
+UNTOLD = Language(
+    "",
+    STOP_WORDS,
+    negations=frozenset().union(*(language.negations for language in LANGUAGES.values()))
+    | _words("nu nici nem ei ekki ne nije nisu tidak bukan mitte nav nėra"),
+    hedges=frozenset().union(*(language.hedges for language in LANGUAGES.values())),
+    conditions=frozenset().union(*(language.conditions for language in LANGUAGES.values())),
+    totals=frozenset().union(*(language.totals for language in LANGUAGES.values())),
+)
+"""Of a text too short to tell: English most likely, so its words are read as such, but any language's "not" is one."""
+
 _LEAST_SHARE = 0.2
 _LEAST_WORDS = 2
 """So many words of a text are a language's function words at least. Prose has 25 to 60 %; of 25 languages that are
-not in the table, all but the neighbours above stayed under 20 % of any that is, in the sentences of
-tests/text/test_languages.py."""
-
-
+not in the table, all but the neighbours above stay under 20 % of any that is, and so do not pass for it."""
+_SHORT_TEXT_WORDS = 12
 _MOST_WORDS = 120
 """More would tell no better, and each is looked up once for each language."""
+_LATIN = re.compile(r"[a-z\u00df-\u024f\d._&]*")
 
 
 def language_of(words: Iterable[str]) -> Language | None:
-    """The language of a text, given as its words in small letters; None if none of the table is likely."""
+    """The language of a text, given as its words in small letters; None if it is likely to be none of the table.
+
+    A few words in Latin script that tell no language are `UNTOLD`.
+    """
     listed = list(islice(words, _MOST_WORDS))
     known = {code: sum(word in telling for word in listed) for code, telling in _TELLING.items()}
     code = max(known, key=lambda code: known[code])
-    if known[code] < max(_LEAST_WORDS, _LEAST_SHARE * len(listed)):
-        return None
-    return LANGUAGES.get(code)
+    if known[code] >= max(_LEAST_WORDS, _LEAST_SHARE * len(listed)):
+        return LANGUAGES.get(code)
+    is_short = len(listed) < _SHORT_TEXT_WORDS and all(_LATIN.fullmatch(word) for word in listed)
+    return UNTOLD if is_short else None
 
 
 _TELLING = {code: language.function_words | language.negations for code, language in LANGUAGES.items()} | _NEIGHBOURS
