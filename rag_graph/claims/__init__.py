@@ -1,6 +1,17 @@
-"""Citations of an answer: markers found as it streams, each checked against the words of its passage."""
+"""The claims of an answer: found as it streams, each checked against the words of its passages."""
 
+from rag_graph.claims.checker import Claim, ClaimChecker, Sources, Support, Verdict
+from rag_graph.claims.rules import Coverage, RuleChecker
 from rag_graph.claims.stream import CitationStream, cite
-from rag_graph.claims.support import Thresholds
 
-__all__ = ["CitationStream", "Thresholds", "cite"]
+__all__ = [
+    "CitationStream",
+    "Claim",
+    "ClaimChecker",
+    "Coverage",
+    "RuleChecker",
+    "Sources",
+    "Support",
+    "Verdict",
+    "cite",
+]

@@ -42,34 +42,19 @@ class MarkerScanner:
         self._run = ""
         self._in_target = False
 
+    @property
+    def is_holding(self) -> bool:
+        """Whether the next piece may change what has been read: a marker, a run of signs or a link is unfinished."""
+        return bool(self._held or self._run or self._in_target)
+
     def feed(self, piece: str) -> str:
         """Take the next piece of raw text; give the text that may be shown now."""
-        plain = self._plain(piece)
-        if plain is not None:
-            return plain
         slices = (piece[at : at + _PIECE_CHARS] for at in range(0, len(piece), _PIECE_CHARS))
         return "".join(shown for part in slices for shown in self._scan(self._held + part, final=False))
 
     def finish(self) -> str:
         """Give what was held back: no more text comes."""
         return "".join(self._scan(self._held, final=True))
-
-    def _plain(self, piece: str) -> str | None:
-        """What may be shown of a piece without any sign, which most are; None when it must be looked at closely."""
-        if self._run or self._in_target or self._held not in ("", " "):
-            return None
-        special = _SPECIAL.search(piece)
-        if not special:
-            end = len(piece)
-        elif special[0] == " " and not self._is_verbatim():
-            end = special.start()
-        else:
-            return None
-        if self._held and (not piece or piece[0] in "[【"):
-            return None
-        shown = self._held + piece[:end]
-        self._held = piece[end:]
-        return self._pass(shown)
 
     def _pass(self, text: str) -> str:
         self.length += len(text)

@@ -1,14 +1,13 @@
 """What a sentence says, as far as it can be compared without a model: its words, numbers, names and their order."""
 
 import re
-from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
-
-def _words(listed: str) -> frozenset[str]:
-    return frozenset(listed.split())
+from rag_graph.text.languages import CONJUNCTIONS, ENGLISH, LEAD_INS, PREPOSITIONS, UNTOLD, Language, language_of
+from rag_graph.text.terms import root
 
 
 def _table(listed: str) -> dict[str, str]:
@@ -23,23 +22,6 @@ NUMBER_WORDS = _table(
     " 30: thirty; 40: forty; 50: fifty; 60: sixty; 70: seventy; 80: eighty; 90: ninety"
 )
 """Not "one", which is seldom a number."""
-STOP_WORDS = _words(
-    "a an the this that these those it its he him his she her hers they them their theirs we us our you your i me"
-    " my is are was were be been being am has have had having do does did done will would shall should can and or"
-    " but so if then than as at by for from in into of on onto to with within about over under between through"
-    " during also too very more most less least much many some any such own same other both each there here where"
-    " when which who whom whose what why how while because since until after before again further once just only not"
-    " no nor own up down out off above below however therefore moreover additionally furthermore overall thus hence"
-    " indeed namely respectively according upon per via along across around among amongst against toward towards"
-)
-NEGATIONS = _words("not no never none neither nor without cannot non nobody nothing nowhere hardly barely scarcely isn")
-PREPOSITIONS = _words(
-    "by from to in into of on onto at for with within than between over under through during since until after"
-    " before above below against towards toward via per without unlike like"
-)
-PRONOUNS = _words("it its he his she her they their this these him them")
-CONJUNCTIONS = _words("and but while whereas or nor although though which who whose because so")
-LEAD_INS = PREPOSITIONS | _words("when where if because unlike like while although despite as once")
 UNITS = _table(
     "m: m metre metres meter meters; km: km kilometre kilometres kilometer kilometers; cm: cm centimetre"
     " centimetres centimeter centimeters; mm: mm millimetre millimetres millimeter millimeters; ft: ft foot feet;"
@@ -51,45 +33,34 @@ UNITS = _table(
     " decade decades; %: percent; °c: celsius; °f: fahrenheit; k: kelvin; usd: dollar dollars usd; eur: euro euros"
     " eur; gbp: gbp; kb: kb kilobyte kilobytes; mb: mb megabyte megabytes; gb: gb gigabyte gigabytes; tb: tb"
     " terabyte terabytes; byte: byte bytes; bit: bit bits; hz: hz hertz; khz: khz; mhz: mhz; ghz: ghz; w: watt"
-    " watts; kw: kw kilowatt kilowatts; mw: mw megawatt megawatts"
+    " watts; kw: kw kilowatt kilowatts; mw: mw megawatt megawatts; am: am a.m; pm: pm p.m"
 )
 SIGNS = {"%": "%", "$": "usd", "€": "eur", "£": "gbp", "¥": "jpy", "°": "°", "°c": "°c", "°f": "°f"}
 MULTIPLIERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12} | {
     "mn": 10**6,
     "bn": 10**9,
 }
+SIGN_BOUNDS = {"<": "less", "≤": "less", ">": "more", "≥": "more"}
 BOUNDS = _table(
     "more: more over above exceeding exceeds least minimum exceeded; less: less under below fewer most maximum up"
     " within almost nearly"
 )
-IRREGULAR = _table(
-    "win: won winning; build: built building; fall: fell fallen; begin: began begun beginning; write: wrote written"
-    " writing; hold: held; make: made making; sell: sold; buy: bought; lead: led; become: became; grow: grew grown;"
-    " pay: paid; take: took taken taking; give: gave given giving; find: found; found: founded founder founders"
-    " founding; know: known knew; see: saw seen; run: ran running; send: sent; spend: spent; leave: left; lose: lost"
-    " losing; keep: kept; lie: lay lain; draw: drew drawn; drive: drove driven driving; choose: chose chosen; speak:"
-    " spoke spoken; break: broke broken; beat: beaten; say: said; think: thought; teach: taught; bring: brought;"
-    " catch: caught; meet: met; child: children; man: men; woman: women; person: people; die: died dying death;"
-    " tall: taller tallest height; long: longer longest length; wide: wider widest width; deep: deeper deepest"
-    " depth; large: larger largest; high: higher highest; old: older oldest; small: smaller smallest; weigh: weight"
-    " weighs weighed; set: setting; get: got getting; cut: cutting; use: using used uses usage; locate: location"
-    " located; increase: increase increases increased increasing raise raises raised raising rise rises rose risen"
-    " rising; decrease: decrease decreases decreased decline declines declined drop drops dropped; begin: start"
-    " starts started starting; end: finish finishes finished; buy: purchase purchases purchased; large: big bigger"
-    " biggest"
-)
-
+_UNSPACED_SCRIPTS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(
-    r"(?P<number>(?<![\w.])\d+(?:[.,]\d+)*)"
-    r"|(?P<name>[^\W\d_](?:[\w.&]*\w)?)"
-    r"|(?P<sign>[%$€£¥]|°[CF]?)"
-    r"|(?P<break>[;:()—–|]|,(?! ?\d))"
+    rf"(?P<number>(?:(?<![^\s(])[-−])?(?:(?<![\w.])|(?<=[{_UNSPACED_SCRIPTS}]))\d+(?:[.,]\d+)*)"
+    rf"|(?P<name>[^\W\d_](?:[\w.&]*\w)?)"
+    r"|(?P<sign>[%$€£¥<>≤≥]|°[CF]?)"
+    r"|(?P<break>[;:()—–|，；：（）]|,(?! ?\d))"
 )
-_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
-_UNSPACED_NEGATION = re.compile(r"[不没沒無无未非]|ない|ません|なかった|않|없|안 ")
-_GROUPS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_UNSPACED = re.compile(rf"[{_UNSPACED_SCRIPTS}]+")
+_UNSPACED_NEGATION = re.compile(r"[不没沒無无未非别勿莫]|ない|ません|なかった|않|없|아니|안 |못")
+_COVERED_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+"""Chinese, Japanese and Korean, whose negations are known; those of Thai, Lao, Khmer and Burmese are not."""
 _URL = re.compile(r"https?://\S+|\]\([^)\s]*\)")
 _CONTRACTION = re.compile(r"n['’]t\b", re.IGNORECASE)
+_NARROW_SPACE_IN_NUMBER = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
+_SPACE_IN_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
+_WORD = re.compile(r"[^\W\d_](?:[\w.&]*\w)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +81,10 @@ class Word:
 class Statement:
     """A sentence taken apart."""
 
+    language: Language
     words: tuple[Word, ...]
     negated: frozenset[str]
+    """The words right behind each negation, which is what it turns round."""
     places: tuple[tuple[str, int], ...]
     """Every word, in small letters, and the clause it stands in."""
     opening: str
@@ -119,6 +92,8 @@ class Statement:
     is_unspaced: bool
     led_in_to: int
     """Where a lead-in such as "In 1889," ends; 0 if there is none."""
+    unspaced: str = ""
+    """Its Chinese, Japanese, Korean, Thai … characters, one after the other."""
 
     @cached_property
     def stems(self) -> frozenset[str]:
@@ -139,7 +114,7 @@ class Statement:
     @cached_property
     def roots(self) -> frozenset[str]:
         """The stems of all words, small ones too."""
-        return frozenset(map(stem, self.plain))
+        return frozenset(map(root, self.plain))
 
     @cached_property
     def clauses(self) -> dict[int, frozenset[str]]:
@@ -175,7 +150,7 @@ class Statement:
         return found
 
     def about(self, subject: AbstractSet[str]) -> "Statement":
-        """Say who the pronoun at the beginning stands for."""
+        """Say who the pronoun at the beginning stands for, as in "It opened in 1889." after a sentence on a tower."""
         named = (Word(name, at - len(subject), 0, "", is_name=True) for at, name in enumerate(sorted(subject)))
         return replace(self, words=(*named, *self.words))
 
@@ -186,95 +161,107 @@ class Statement:
             not first
             or first.is_name
             or first.is_number
-            or first.stem != stem(self.opening)
+            or first.stem != root(self.opening)
             or first.stem in small_words
         ):
             return self
         return replace(self, words=(replace(first, is_name=True), *self.words[1:]))
 
 
-@lru_cache(maxsize=8_192)
-def stem(word: str) -> str:
-    """Reduce an English word in small letters to what its forms share, lightly."""
-    if word in IRREGULAR:
-        return IRREGULAR[word]
-    endings = {} if word.endswith(_NO_PLURAL) else _ENDINGS
-    for ending, least in endings.items():
-        if word.endswith(ending) and len(word) - len(ending) >= int(least):
-            word = word[: -len(ending)]
+@lru_cache(maxsize=4_096)
+def language_of_text(text: str) -> Language | None:
+    """The language of a text, as far as it decides what negates; None where that is not known.
+
+    Chinese, Japanese and Korean count as English with characters in place of words: their negations stand apart.
+    """
+    unspaced = "".join(_UNSPACED.findall(text))
+    if len(unspaced) * 2 > len(text):
+        return ENGLISH if len(_COVERED_UNSPACED.findall(unspaced)) * 2 > len(unspaced) else None
+    return language_of(match[0].lower() for match in _WORD.finditer(_CONTRACTION.sub(" not", text)))
+
+
+def subject_of(statement: Statement) -> frozenset[str]:
+    """Guess the words of a sentence's subject: the names it begins with, else its first word."""
+    names: list[Word] = []
+    for before, word in pairwise((None, *statement.words)):
+        if word is None or (before and word.position - before.position > 1) or (names and not word.is_name):
             break
-    if len(word) > _SHORTEST_DOUBLE and word[-1] == word[-2] and word[-1] not in "aeiouls":
-        word = word[:-1]
-    return word[:-1] + "i" if word.endswith("y") and len(word) > _SHORTEST_DOUBLE else word.removesuffix("e")
-
-
-_SHORTEST_DOUBLE = 3
-_NO_PLURAL = ("ss", "us", "is")
-_ENDINGS = _table(
-    "3: izations ization; 4: ations ation ements ement ments ment; 3: ings; 4: ions ion; 3: ing; 3: ed; 4: ers; 5: er;"
-    " 4: ly es; 3: s"
-)
-"""Endings and the least that must be left before them, the longer ones first."""
-
-
-def take_apart(sentence: str) -> Statement:
-    """Find the words, numbers, names and negations of one sentence."""
-    text = _CONTRACTION.sub(" not", _URL.sub(" ", sentence))
-    reader = _Reader()
-    for token in _TOKEN.finditer(text):
-        reader.take(token)
-    unspaced = _UNSPACED.findall(text)
-    return Statement(
-        words=tuple(reader.words) + tuple(_bigrams(unspaced, len(reader.words))),
-        negated=frozenset(_negated(reader)) | frozenset(_UNSPACED_NEGATION.findall("".join(unspaced))),
-        places=tuple(reader.places),
-        opening=reader.places[0][0] if reader.places else "",
-        is_unspaced=sum(map(len, unspaced)) * 2 > len(text),
-        led_in_to=reader.led_in_to,
-    )
-
-
-def _bigrams(runs: list[str], position: int) -> Iterator[Word]:
-    for run in runs:
-        for at in range(max(1, len(run) - 1)):
-            position += 1
-            yield Word(run[at : at + 2], position, clause=0, case="")
+        names.append(word)
+        if not word.is_name and len(names) > 1:
+            break
+    return frozenset(word.stem for word in names)
 
 
 _NEGATED_WORDS = 3
 
 
-def _negated(reader: "_Reader") -> Iterator[str]:
-    """Give the words right behind each negation; a negation with nothing behind it negates what stands before."""
-    for position in reader.negations:
-        behind = [word.stem for word in reader.words if word.position > position][:_NEGATED_WORDS]
-        before = [word.stem for word in reader.words if word.position < position][-1:]
-        yield from behind or before or ["not"]
+def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
+    """Find the words, numbers, names and negations of one sentence."""
+    text = _CONTRACTION.sub(" not", _URL.sub(" ", sentence))
+    text = _NARROW_SPACE_IN_NUMBER.sub("", text)
+    if " " in language.groups:
+        text = _SPACE_IN_NUMBER.sub("", text)
+    unspaced = _UNSPACED.findall(text)
+    reader = _Reader(language)
+    # Scripts without spaces are compared by pairs of characters; what stands between them is read as words.
+    for token in _TOKEN.finditer(_UNSPACED.sub(" ", text) if unspaced else text):
+        reader.take(token)
+    words = list(reader.words)
+    position = len(words)
+    for run in unspaced:
+        for at in range(max(1, len(run) - 1)):
+            position += 1
+            words.append(Word(run[at : at + 2], position, clause=0, case=""))
+    negated = set(_UNSPACED_NEGATION.findall("".join(unspaced)))
+    for at, clause in reader.negations.items():
+        behind = [word.stem for word in reader.words if word.position > at][:_NEGATED_WORDS]
+        # With nothing behind it, as in German "Er kam nicht", it negates what stands before.
+        before = [word.stem for word in reader.words if word.position < at][-1:]
+        negated.update(behind or before or ["not"])
+        if language is not ENGLISH:
+            # German or Dutch may deny at the end what the clause began with, so all of the clause is denied.
+            negated.update(word.stem for word in reader.words if word.clause == clause)
+    return Statement(
+        language=language,
+        words=tuple(words),
+        negated=frozenset(negated),
+        places=tuple(reader.places),
+        opening=reader.places[0][0] if reader.places else "",
+        is_unspaced=sum(map(len, unspaced)) * 2 > len(text),
+        led_in_to=reader.led_in_to,
+        unspaced="".join(unspaced),
+    )
 
 
 class _Reader:
     """Reads tokens from left to right."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: Language) -> None:
         self.words: list[Word] = []
         self.places: list[tuple[str, int]] = []
-        self.negations: list[int] = []
+        self.negations: dict[int, int] = {}
+        """Where each stands, and in which clause."""
+        self.led_in_to = 0
+        self._language = language
         self._clause = 0
         self._case = ""
         self._bound = ""
         self._currency = ""
         self._position = 0
         self._has_broken = False
-        self.led_in_to = 0
 
     def take(self, token: re.Match[str]) -> None:
         self._position += 1
         if token["number"]:
-            self._number(_value(token["number"]))
+            self._number(_value(token["number"], self._language))
         elif token["name"]:
             self._word(token["name"])
+        elif token["sign"] in SIGN_BOUNDS:
+            self._bound = SIGN_BOUNDS[token["sign"]]
         elif token["sign"]:
-            self._sign(SIGNS.get(token["sign"].lower(), ""))
+            unit = SIGNS.get(token["sign"].lower(), "")
+            if not self._measure(unit):
+                self._currency = unit  # "$5": the sign comes first
         else:
             self._break()
 
@@ -296,83 +283,81 @@ class _Reader:
         )
         self._currency = ""
 
-    def _sign(self, unit: str) -> None:
-        if not self._measure(unit):
-            self._currency = unit
-
     def _measure(self, unit: str, *, times: int = 1) -> bool:
-        """Give the number just before this its unit."""
-        if (
-            not self.words
-            or not self.words[-1].is_number
-            or self._position - self.words[-1].position > 1 + (times == 1)
-        ):
+        """Give the number just before this its unit; `times` is what a word such as "million" makes of it."""
+        number = self.words[-1] if self.words else None
+        if not number or not number.is_number or self._position - number.position > 1 + (times == 1):
             return False
-        number = self.words[-1]
         if number.unit and unit:
             return False
-        value = (
-            number.stem
-            if times == 1
-            else _value(str(float(number.stem) * times))
-            if _is_plain(number.stem)
-            else number.stem
-        )
-        self.words[-1] = Word(
-            value,
-            self._position,
-            number.clause,
-            number.case,
-            is_number=True,
-            unit=unit or number.unit,
-            bound=number.bound,
-        )
+        value = number.stem
+        if times > 1 and _is_plain(value):
+            value = _plain(f"{float(value) * times:f}")
+        self.words[-1] = replace(number, stem=value, position=self._position, unit=unit or number.unit)
         return True
 
     def _word(self, word: str) -> None:
         lower = word.lower().removesuffix("'s").removesuffix("’s")
+        language = self._language
         is_first = not self.places
+        before = self.words[-1] if self.words and self._position - self.words[-1].position == 1 else None
         if lower in CONJUNCTIONS and not is_first:
             self._break()
         self.places.append((lower, self._clause))
-        if lower in NEGATIONS:
-            self.negations.append(self._position)
-        if lower in BOUNDS:
-            self._bound = BOUNDS[lower]
+        if lower in language.negations:
+            self.negations[self._position] = self._clause
         if lower in PREPOSITIONS:
             self._case = lower
-        if lower in MULTIPLIERS and self._measure("", times=MULTIPLIERS[lower]):
-            return
         if lower in UNITS and self._measure(UNITS[lower]):
             return
-        if lower in NUMBER_WORDS:
-            self._number(NUMBER_WORDS[lower])
-        elif not (_UNSPACED.search(word) or lower in STOP_WORDS or lower in NEGATIONS):
+        if language in (ENGLISH, UNTOLD):
+            if lower in BOUNDS:
+                self._bound = BOUNDS[lower]
+            if lower in MULTIPLIERS and self._measure("", times=MULTIPLIERS[lower]):
+                return
+            if lower in NUMBER_WORDS:
+                self._number(NUMBER_WORDS[lower])
+                return
+        # "I" behind a word that says something is a number, as in "Type I"; elsewhere it is who speaks.
+        is_roman = before is not None and _ROMAN.fullmatch(word) is not None
+        says_nothing = lower in language.function_words or lower in language.negations or lower in PREPOSITIONS
+        if is_roman or not says_nothing:
             is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
-            self._add(
-                Word(stem(lower), self._position, self._clause, self._case or self._named_case(), is_name=is_name)
-            )
-
-    def _named_case(self) -> str:
-        """Give the preposition of the name that stands just before, as in "by Gustave Eiffel's company"."""
-        before = self.words[-1] if self.words else None
-        return before.case if before and before.is_name and self._position - before.position == 1 else ""
+            # A name just behind a name shares its preposition, as in "by Gustave Eiffel's company".
+            case = self._case or (before.case if before and before.is_name else "")
+            self._add(Word(lower if is_roman else root(lower), self._position, self._clause, case, is_name=is_name))
 
     def _add(self, word: Word) -> None:
         self.words.append(word)
         self._case = self._bound = ""
 
 
+_ROMAN = re.compile(r"[IVX]{1,4}")
+
+
 def _is_plain(value: str) -> bool:
     return value.replace(".", "", 1).isdigit()
 
 
-def _value(number: str) -> str:
-    """Write a number in one way: 1,000 and 1000.0 are 1000."""
-    if _GROUPS.fullmatch(number):
-        number = number.replace(",", "")
+def _plain(number: str) -> str:
+    """Write a number in one way: 1000.0 and 01000 are 1000."""
+    return number.rstrip("0").rstrip(".") if "." in number else number.lstrip("0") or "0"
+
+
+def _value(number: str, language: Language) -> str:
+    """Give what a number is worth as its language writes numbers; what may be read in two ways stays as it stands.
+
+    "1,250" is 1250 in English and "1.250" is in German. "1.250" in English is one and a quarter, or what somebody
+    copied from a German invoice: it equals another "1.250" and nothing else.
+    """
+    sign = "-" if number[0] in "-−" else ""
+    number = number.lstrip("-−")
+    for group in language.groups:
+        decimal = "." if group == "," else ","
+        if re.fullmatch(rf"\d{{1,3}}(?:[{group}]\d{{3}})+(?:[{decimal}]\d+)?", number):
+            return sign + _plain(number.replace(group, "").replace(decimal, "."))
+    if re.fullmatch(r"[1-9]\d{0,2}[.,]\d{3}", number):
+        return sign + number
     if number.count(",") == 1 and "." not in number:
         number = number.replace(",", ".")
-    if not _is_plain(number):
-        return number
-    return number.rstrip("0").rstrip(".") if "." in number else number.lstrip("0") or "0"
+    return sign + (_plain(number) if _is_plain(number) else number)

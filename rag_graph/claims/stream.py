@@ -1,237 +1,215 @@
-"""An answer as it is written: its text with clean markers, and each sentence's citations once they are checked."""
+"""An answer told as it is written: its text at once, and what a check makes of its sentences when that is known."""
 
-import re
+import asyncio
+import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
-from rag_graph.claims.markers import Marker, MarkerScanner
-from rag_graph.claims.statements import Statement, take_apart
-from rag_graph.claims.support import Evidence, Support, Thresholds
-from rag_graph.events import AnswerDelta, Citation, NumberedPassage, Unsupported, Version
-from rag_graph.text.sentences import Sentence, SentenceStream
+from rag_graph.claims.checker import Claim, ClaimChecker, Sources, Support, Verdict
+from rag_graph.claims.parser import ClaimParser, DeadMarker
+from rag_graph.claims.rules import RuleChecker
+from rag_graph.events import AnswerDelta, Citation, Emit, NumberedPassage, Unsupported, Version, Warned
 
-Fact = AnswerDelta | Citation | Unsupported
-DEFAULT_THRESHOLDS = Thresholds()
+CHECK_PATIENCE_S = 10.0
+"""So long after its last word an answer waits for the verdicts that are still out; then it ends without them."""
+_CANCEL_PATIENCE_S = 1.0
+
+AnswerEvent = AnswerDelta | Citation | Unsupported
 
 _NO_SUCH_PASSAGE = "The answer cites a passage that does not exist."
 _NOT_THERE = "The cited passage does not say this."
 _ELSEWHERE = "The cited passage does not say this; another one does."
 _NOWHERE = "No passage says this."
+_OTHERWISE = "A passage says otherwise."
+_UNCHECKED = "Some sentences of the answer were not checked against the sources: the check {problem}."
 
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A stretch of a sentence and the markers behind it."""
-
-    start: int
-    end: int
-    claim: Statement
-    numbers: tuple[int, ...]
+logger = logging.getLogger(__name__)
 
 
 class CitationStream:
-    """Reads an answer piece by piece; gives its text at once, and its citations as soon as a sentence ends.
+    """Tells an answer's text, citations and flags while the model writes; a slow check holds no word back.
 
-    What it finds does not depend on where the pieces are cut. Spans count code points of `text`.
+    Everything is told from within `write` and `finish`, so events never overtake one another: verdicts come in
+    the order of the sentences, each after its sentence, and a late one waits for the next word. Only one call of
+    the checker is under way at a time; sentences that end meanwhile are its next batch.
     """
 
     def __init__(
         self,
-        passages: Sequence[NumberedPassage],
+        sources: Sources,
+        checker: ClaimChecker,
+        emit: Emit,
         *,
         version: Version,
-        question: str,
-        thresholds: Thresholds = DEFAULT_THRESHOLDS,
+        step: str,
+        patience_s: float = CHECK_PATIENCE_S,
     ) -> None:
-        self._evidence = Evidence(passages, thresholds=thresholds)
-        self._question = take_apart(question)
+        self._sources = sources
+        self._checker = checker
+        self._emit = emit
         self._version = version
-        self._scanner = MarkerScanner(self._evidence.passages.keys())
-        self._sentences = SentenceStream()
-        self._emitted: list[str] = []
-        self._unjudged: list[str] = []
-        self._judged_to = 0
-
-    @property
-    def text(self) -> str:
-        """All text given out so far."""
-        self._emitted = ["".join(self._emitted)]
-        return self._emitted[0]
+        self._step = step
+        self._patience_s = patience_s
+        self._parser = ClaimParser(sources.by_number.keys())
+        self._batch: list[Claim | DeadMarker] = []
+        self._check: asyncio.Task[list[Citation | Unsupported] | None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        self._has_warned = False
 
     def prepare(self) -> None:
-        """Make the passages comparable before the first sentence ends; a thread may do it while the model begins."""
-        self._evidence.prepare()
+        """Let the checker read the passages while the answer is being written."""
+        self._preparing = asyncio.create_task(self._prepare())
 
-    def feed(self, delta: str) -> list[Fact]:
-        """Take the next piece of the model's text; give what can be said now."""
-        return self._take(self._scanner.feed(delta))
+    async def write(self, delta: str) -> None:
+        """Take the next piece of the model's text, and tell all that can be told now."""
+        text = self._parser.feed(delta)
+        if text:
+            await self._emit(AnswerDelta(version=self._version, delta=text))
+        if self._parser.found or self._check:
+            await self._settle()
 
-    def finish(self) -> list[Fact]:
-        """Give what is left: the model is done, or will write no more."""
-        facts = self._take(self._scanner.finish())
-        for sentence in self._sentences.finish():
-            facts += self._judge(sentence)
-        facts += (
-            self._no_such_passage(marker, marker.start, marker.end) for marker in self._unknown(self._scanner.found)
-        )
-        self._scanner.found.clear()
-        return facts
+    async def finish(self) -> None:
+        """Tell what is left, the verdicts still out included: the model is done, or will write no more."""
+        text = self._parser.finish()
+        if text:
+            await self._emit(AnswerDelta(version=self._version, delta=text))
+        deadline = asyncio.get_running_loop().time() + self._patience_s
+        while True:
+            await self._settle()
+            if not self._check:
+                return
+            left = deadline - asyncio.get_running_loop().time()
+            await asyncio.wait({self._check}, timeout=max(0.0, left))
+            if not self._check.done():
+                await self.aclose()
+                await self._give_up("took too long", [*self._batch, *self._parser.found])
+                return
 
-    def _take(self, text: str) -> list[Fact]:
-        if not text:
-            return []
-        self._emitted.append(text)
-        self._unjudged.append(text)
-        facts: list[Fact] = [AnswerDelta(version=self._version, delta=text)]
-        for sentence in self._sentences.feed(text):
-            facts += self._judge(sentence)
-        return facts
+    async def aclose(self) -> None:
+        """End what the checker is still at; its verdicts are not told. To be called however the answer ends."""
+        tasks = {task for task in (self._preparing, self._check) if task}
+        self._preparing = self._check = None
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            # Bounded, because a checker that swallows its cancellation must not hold the run.
+            await asyncio.wait(tasks, timeout=_CANCEL_PATIENCE_S)
 
-    def _judge(self, sentence: Sentence) -> Iterator[Fact]:
-        pending = "".join(self._unjudged)
-        words = pending[sentence.start - self._judged_to : sentence.end - self._judged_to]
-        self._unjudged = [pending[sentence.end - self._judged_to :]]
-        self._judged_to = sentence.end
-        markers = [marker for marker in self._scanner.found if marker.start <= sentence.end]
-        del self._scanner.found[: len(markers)]
-        for marker in self._unknown(markers):
-            yield self._no_such_passage(marker, sentence.start, sentence.end)
-        if sentence.kind == "code" or _is_no_claim(words):
-            return
-        known = [marker for marker in markers if marker.number in self._evidence.passages]
-        whole = _Part(sentence.start, sentence.end, take_apart(_without(known, words, sentence)), ())
-        if known:
-            yield from self._check(whole, list(_parts(words, sentence, known)))
-        elif sentence.kind == "prose":
-            yield from self._attribute(whole, has_dead_marker=bool(markers))
+    async def _prepare(self) -> None:
+        try:
+            await self._checker.prepare(self._sources)
+        except Exception:
+            # Nothing is lost yet: the check fails next and tells so, or it needs no preparing.
+            logger.exception("The claim checker could not prepare")
 
-    def _check(self, whole: _Part, parts: list[_Part]) -> Iterator[Fact]:
-        """Check each marker against its passage: for the whole sentence, else for the part before it."""
-        if len(parts) == 1:
-            parts = [replace(whole, numbers=parts[0].numbers)]
-        is_whole_cited = False
-        for part in parts:
-            if not part.numbers:
-                if not is_whole_cited:
-                    yield from self._attribute(part)
-                continue
-            supports = {number: self._support(number, whole, part) for number in part.numbers}
-            for found in filter(None, supports.values()):
-                is_whole_cited = is_whole_cited or found[0] is whole
-                yield self._citation(*found, attributed_by="model")
-            missing = [number for number, found in supports.items() if not found]
-            other = self._evidence.support_anywhere(part.claim) if len(missing) == len(supports) else None
-            if other:
-                yield self._citation(part, other, attributed_by="check")
-            for number in missing:
-                yield self._unsupported(part, _ELSEWHERE if other else _NOT_THERE, marker=number)
+    async def _settle(self) -> None:
+        """Tell the verdicts that are in, and have the sentences that ended since checked, all in one batch."""
+        while self._check or self._parser.found:
+            if not self._check:
+                self._batch, self._parser.found = self._parser.found, []
+                self._check = asyncio.create_task(self._judge(self._batch))
+                # One turn of the loop: a check that waits for nothing is done then, and told before the next word.
+                await asyncio.sleep(0)
+            if not self._check.done():
+                return
+            check, self._check = self._check, None
+            facts = None if check.cancelled() else check.result()
+            if facts is None:
+                await self._give_up("failed", self._batch)
+            for fact in facts or ():
+                await self._emit(fact)
 
-    def _support(self, number: int, whole: _Part, part: _Part) -> tuple[_Part, Support] | None:
-        for candidate in (whole, part):
-            support = self._evidence.support_by(number, candidate.claim, question=self._question)
-            if support:
-                return candidate, support
-        return None
+    async def _judge(self, batch: Sequence[Claim | DeadMarker]) -> list[Citation | Unsupported] | None:
+        """Have the claims of a batch checked; None if the checker failed."""
+        claims = [item for item in batch if isinstance(item, Claim)]
+        try:
+            verdicts = list(await self._checker.check(claims, self._sources)) if claims else []
+            return facts_of(batch, verdicts, self._sources, self._version)
+        except Exception:
+            # The checker may be anybody's and call anything, so whatever it raises ends here.
+            logger.exception("The claim checker failed")
+            return None
 
-    def _attribute(self, part: _Part, *, has_dead_marker: bool = False) -> Iterator[Fact]:
-        """Find a source for what the model did not cite, or flag it."""
-        claim = part.claim
-        if claim.stems <= self._question.stems or not self._evidence.can_judge(claim):
-            return
-        support = self._evidence.support_anywhere(claim)
-        if support:
-            yield self._citation(part, support, attributed_by="check")
-        elif not has_dead_marker:
-            yield self._unsupported(part, _NOWHERE)
-
-    def _citation(self, part: _Part, support: Support, *, attributed_by: str) -> Citation:
-        passage = support.passage
-        return Citation(
-            version=self._version,
-            marker=passage.number,
-            start=part.start,
-            end=part.end,
-            document=passage.document,
-            title=passage.title,
-            uri=passage.uri,
-            source_start=passage.start + support.start,
-            source_end=passage.start + support.end,
-            quote=passage.content[support.start : support.end],
-            attributed_by="model" if attributed_by == "model" else "check",
-            score=support.score,
-        )
-
-    def _unsupported(self, part: _Part, reason: str, *, marker: int | None = None) -> Unsupported:
-        return Unsupported(version=self._version, start=part.start, end=part.end, marker=marker, reason=reason)
-
-    def _no_such_passage(self, marker: Marker, start: int, end: int) -> Unsupported:
-        return Unsupported(version=self._version, start=start, end=end, marker=marker.number, reason=_NO_SUCH_PASSAGE)
-
-    def _unknown(self, markers: Sequence[Marker]) -> list[Marker]:
-        return [marker for marker in markers if marker.number not in self._evidence.passages]
+    async def _give_up(self, problem: str, found: Sequence[Claim | DeadMarker]) -> None:
+        """Leave sentences unchecked, and say so once; that a marker points nowhere needs no check."""
+        if not self._has_warned:
+            self._has_warned = True
+            message = _UNCHECKED.format(problem=problem)
+            await self._emit(Warned(step=self._step, code="claims_unchecked", message=message))
+        dead = [item for item in found if isinstance(item, DeadMarker)]
+        for fact in facts_of(dead, [], self._sources, self._version):
+            await self._emit(fact)
 
 
-def cite(answer: str, passages: Sequence[NumberedPassage], *, question: str, version: Version = 1) -> list[Fact]:
-    """Check a finished answer: its clean text and every fact about it."""
-    stream = CitationStream(passages, version=version, question=question)
-    return [*stream.feed(answer), *stream.finish()]
+def facts_of(
+    found: Sequence[Claim | DeadMarker], verdicts: Sequence[Verdict], sources: Sources, version: Version
+) -> list[Citation | Unsupported]:
+    """Put the verdicts on these claims into events; raises ValueError where they do not fit the claims or sources."""
+    given = iter(verdicts)
+    if len(verdicts) != sum(isinstance(item, Claim) for item in found):
+        raise ValueError(f"{len(verdicts)} verdicts were given for other claims than were asked about")
+    facts: list[Citation | Unsupported] = []
+    dead: set[tuple[int, int]] = set()
+    wholly_cited: set[tuple[int, int]] = set()
+    for item in found:
+        if isinstance(item, DeadMarker):
+            dead.add((item.start, item.end))
+            facts.append(_flag(item, item.number, _NO_SUCH_PASSAGE, version))
+            continue
+        verdict = next(given)
+        if not item.markers and item.sentence_span in wholly_cited:
+            continue  # "A [1], and B.": where [1] says all of it, B needs no source of its own
+        if verdict.state == "supported":
+            facts += (_citation(item, support, sources, version) for support in verdict.supports)
+            if any(support.whole_sentence for support in verdict.supports):
+                wholly_cited.add(item.sentence_span)
+        # A sentence whose only markers were dead ones has been flagged for those already.
+        if item.markers or (item.start, item.end) not in dead:
+            facts += _flags(item, verdict, version)
+    return facts
 
 
-_REFUSAL = re.compile(
-    r"\b(?:do(?:es)?|did) ?n[o'’]t (?:\w+ ){0,2}(?:say|mention|contain|provide|include|specif|state|give|discuss"
-    r"|address|cover|indicate|answer|describe|explain|know)"
-    r"|\b(?:i|we) (?:cannot|can['’]t|could not|couldn['’]t|am not|was unable|am unable)\b"
-    r"|\bno (?:information|mention|answer|relevant|source|passage|details?)\b"
-    r"|\bnot (?:mentioned|specified|stated|provided|found) in\b",
-    re.IGNORECASE,
-)
-_SPEAKER = re.compile(r"\b(?:sources?|passages?|documents?|context|texts?|excerpts?|information|i|we)\b", re.IGNORECASE)
-_CHAT = re.compile(
-    r"\W*(?:here (?:is|are)|let me|sure\b|certainly|of course|i hope|hope this|in summary[,:]?$|please"
-    r"|i (?:found|will|can)"
-    r"|based on the (?:sources|passages|documents|context)[^,]*[,:]?$|thank|you can find|sources?:|references?:)",
-    re.IGNORECASE,
-)
-_NO_TEXT_BETWEEN = re.compile(r"[\s,;]*(?:and)?[\s,;]*")
+def _flags(claim: Claim, verdict: Verdict, version: Version) -> Iterator[Unsupported]:
+    if verdict.state == "supported":
+        has_cited = any(support.passage in claim.markers for support in verdict.supports)
+        for marker in verdict.refused:
+            yield _flag(claim, marker, verdict.reason or (_NOT_THERE if has_cited else _ELSEWHERE), version)
+    elif verdict.state != "unchecked":
+        plain = _OTHERWISE if verdict.state == "contradicted" else _NOT_THERE if claim.markers else _NOWHERE
+        for at in claim.markers or (None,):
+            yield _flag(claim, at, verdict.reason or plain, version)
 
 
-def _is_no_claim(words: str) -> bool:
-    """Tell questions, lead-ins, refusals and talk from claims."""
-    bare = words.rstrip(" *_\"'”’)")
-    if bare.endswith(("?", ":", "？", "：")) or _CHAT.match(words):
-        return True
-    return bool(_REFUSAL.search(words) and _SPEAKER.search(words))
+def _flag(where: Claim | DeadMarker, marker: int | None, reason: str, version: Version) -> Unsupported:
+    return Unsupported(version=version, start=where.start, end=where.end, marker=marker, reason=reason)
 
 
-def _without(markers: Sequence[Marker], words: str, sentence: Sentence) -> str:
-    for marker in markers:
-        start, end = marker.start - sentence.start, marker.end - sentence.start
-        words = words[:start] + " " * (end - start) + words[end:]
-    return words
+def _citation(claim: Claim, support: Support, sources: Sources, version: Version) -> Citation:
+    passage = sources.by_number.get(support.passage)
+    if passage is None or not 0 <= support.start < support.end <= len(passage.content):
+        raise ValueError(f"{support} quotes what no passage holds")
+    start, end = claim.sentence_span if support.whole_sentence else (claim.start, claim.end)
+    return Citation(
+        version=version,
+        marker=passage.number,
+        start=start,
+        end=end,
+        document=passage.document,
+        title=passage.title,
+        uri=passage.uri,
+        source_start=passage.start + support.start,
+        source_end=passage.start + support.end,
+        quote=passage.content[support.start : support.end],
+        attributed_by="model" if passage.number in claim.markers else "check",
+        score=support.score,
+    )
 
 
-def _parts(words: str, sentence: Sentence, markers: Sequence[Marker]) -> Iterator[_Part]:
-    """Cut a sentence behind each group of markers."""
-    begin = after = 0
-    group: list[Marker] = []
-    for marker in markers:
-        start = marker.start - sentence.start
-        if group and not _NO_TEXT_BETWEEN.fullmatch(words, after, start):
-            yield _part(words, sentence, begin, group)
-            begin, group = after, []
-        group.append(marker)
-        after = marker.end - sentence.start
-    if group:
-        yield _part(words, sentence, begin, group)
-        begin = after
-    rest = words[begin:]
-    if not markers or any(char.isalnum() for char in rest):
-        stripped = len(rest) - len(rest.lstrip(" ,;"))
-        yield _Part(sentence.start + begin + stripped, sentence.end, take_apart(rest), ())
-
-
-def _part(words: str, sentence: Sentence, begin: int, group: Sequence[Marker]) -> _Part:
-    first, last = group[0].start - sentence.start, group[-1].end - sentence.start
-    begin += len(words[begin:first]) - len(words[begin:first].lstrip(" ,;"))
-    numbers = dict.fromkeys(marker.number for marker in group)
-    return _Part(sentence.start + begin, sentence.start + last, take_apart(words[begin:first]), tuple(numbers))
+def cite(answer: str, passages: Sequence[NumberedPassage], *, question: str, version: Version = 1) -> list[AnswerEvent]:
+    """Check a finished answer by the rules: its clean text, then every fact about it."""
+    sources = Sources(tuple(passages), question)
+    parser = ClaimParser(sources.by_number.keys())
+    text = parser.feed(answer) + parser.finish()
+    claims = [item for item in parser.found if isinstance(item, Claim)]
+    verdicts = RuleChecker().judge(claims, sources)
+    written = [AnswerDelta(version=version, delta=text)] if text else []
+    return [*written, *facts_of(parser.found, verdicts, sources, version)]

@@ -1,168 +1,21 @@
 """Whether a source sentence says what a claim says: strict rules over words, numbers, names, order and negation."""
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+import re
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import pairwise
 
-from rag_graph.claims.statements import PRONOUNS, Statement, Word, stem, take_apart
-from rag_graph.events import NumberedPassage
-from rag_graph.text.sentences import Sentence, sentences
+from rag_graph.claims.statements import Statement, Word, subject_of
+from rag_graph.text.terms import root
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """How much of a claim a source sentence must hold, by weight of words (rare ones weigh more)."""
+def agrees(claim: Statement, said: Statement) -> bool:
+    """Whether nothing in the claim differs from what the source sentence says, as far as rules can tell.
 
-    coverage_of_cited: float = 0.72
-    """When the model itself cites the passage, which is evidence too."""
-    coverage_of_found: float = 0.86
-    """When we find the passage ourselves."""
-    content_words: int = 3
-    longest_claim: int = 60
-    """Content words; a longer stretch is no sentence, and comparing it would take long."""
-    coverage_of_clause: float = 0.6
-    """No clause of a claim may be mostly new."""
-    coverage_of_question: float = 0.5
-    """How much of the question the source of a very short answer must hold."""
-    known_words: float = 0.2
-    """A claim with fewer words known to the passages is in another language, and is not judged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Support:
-    """A sentence of a passage that says what was claimed; the span is in the passage's content."""
-
-    passage: NumberedPassage
-    start: int
-    end: int
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSentence:
-    """A sentence of a passage."""
-
-    start: int
-    end: int
-    said: Statement
-
-
-class Evidence:
-    """The passages of a run, ready to be compared with claims."""
-
-    def __init__(self, passages: Sequence[NumberedPassage], *, thresholds: Thresholds) -> None:
-        self.passages = {passage.number: passage for passage in passages}
-        self._thresholds = thresholds
-
-    def prepare(self) -> None:
-        """Take the passages apart now instead of at the first claim."""
-        _ = self._vocabulary, self._weights
-
-    @cached_property
-    def _taken_apart(self) -> dict[int, tuple[tuple[Sentence, Statement], ...]]:
-        return {number: _take_sentences_apart(passage.content) for number, passage in self.passages.items()}
-
-    @cached_property
-    def _sources(self) -> dict[int, tuple[SourceSentence, ...]]:
-        return {
-            number: tuple(_source_sentences(self.passages[number], statements, self._small_words))
-            for number, statements in self._taken_apart.items()
-        }
-
-    @cached_property
-    def _weights(self) -> dict[str, float]:
-        everything = [source.said.stems for sources in self._sources.values() for source in sources]
-        counts: dict[str, int] = {}
-        for stems in everything:
-            for word in stems:
-                counts[word] = counts.get(word, 0) + 1
-        return {word: math.log(1 + (len(everything) + 1) / count) for word, count in counts.items()}
-
-    @cached_property
-    def _unknown_weight(self) -> float:
-        return math.log(2 + sum(map(len, self._sources.values())))
-
-    @cached_property
-    def _small_words(self) -> frozenset[str]:
-        """Words that some passage writes with small letters: no names."""
-        return frozenset(
-            word.stem
-            for statements in self._taken_apart.values()
-            for _, statement in statements
-            for word in statement.words
-            if not word.is_name and word.stem != stem(statement.opening)
-        )
-
-    @cached_property
-    def _vocabulary(self) -> frozenset[str]:
-        plain = [source.said.plain for sources in self._sources.values() for source in sources]
-        return frozenset().union(*plain)
-
-    def can_judge(self, claim: Statement) -> bool:
-        """Tell whether the claim is a sentence's, and seems to be in a language of the passages."""
-        if not self._thresholds.content_words <= len(claim.stems) <= self._thresholds.longest_claim:
-            return False
-        if claim.is_unspaced:
-            return not claim.stems.isdisjoint(self._weights)
-        return len(claim.plain & self._vocabulary) >= self._thresholds.known_words * len(claim.plain)
-
-    def support_by(self, number: int, claim: Statement, *, question: Statement) -> Support | None:
-        """Find where the passage that the model cited says this."""
-        if len(claim.stems) >= self._thresholds.content_words:
-            return self._best([number], claim, coverage=self._thresholds.coverage_of_cited)
-        return self._short_answer(number, claim, question) if claim.stems else None
-
-    def support_anywhere(self, claim: Statement) -> Support | None:
-        """Find a passage that clearly says this, though the model did not cite it."""
-        if len(claim.stems) < self._thresholds.content_words:
-            return None
-        return self._best(self.passages, claim, coverage=self._thresholds.coverage_of_found)
-
-    def _best(self, numbers: Iterable[int], claim: Statement, *, coverage: float) -> Support | None:
-        if len(claim.words) > self._thresholds.longest_claim:
-            return None
-        claim = claim.with_names(self._small_words)
-        found = [
-            Support(self.passages[number], source.start, source.end, round(covered, 3))
-            for number in numbers
-            for source in self._sources[number]
-            if (covered := self._coverage(claim, source)) >= coverage and _agrees(claim, source.said)
-        ]
-        return max(found, key=lambda support: (support.score, support.start - support.end), default=None)
-
-    def _short_answer(self, number: int, claim: Statement, question: Statement) -> Support | None:
-        """Judge an answer too short to stand alone, as in "Paris [1].", together with its question."""
-        for source in self._sources[number]:
-            asked = question.stems - claim.stems
-            if (
-                claim.stems <= source.said.stems
-                and asked
-                and self._weigh(asked & source.said.stems) >= self._thresholds.coverage_of_question * self._weigh(asked)
-                and _agrees(claim, source.said)
-            ):
-                return Support(self.passages[number], source.start, source.end, 1.0)
-        return None
-
-    def _weigh(self, stems: Iterable[str]) -> float:
-        return sum(self._weights.get(word, self._unknown_weight) for word in stems)
-
-    def _coverage(self, claim: Statement, source: SourceSentence) -> float:
-        stems = source.said.stems
-        if claim.stems.isdisjoint(stems):
-            return 0.0
-        parts = (words for words in claim.clauses.values() if len(words) > 1)
-        if any(self._share(words, stems) < self._thresholds.coverage_of_clause for words in parts):
-            return 0.0
-        return self._share(claim.stems, stems)
-
-    def _share(self, words: frozenset[str], of: frozenset[str]) -> float:
-        return self._weigh(words & of) / self._weigh(words)
-
-
-def _agrees(claim: Statement, said: Statement) -> bool:
+    That enough of the claim is in the source is for the caller to see to. Rules only ever refuse: each knows one
+    way in which the same words say something else.
+    """
     return (
         all(name.stem in said.stems for name in claim.names)
         and _holds_numbers(claim, said)
@@ -170,37 +23,6 @@ def _agrees(claim: Statement, said: Statement) -> bool:
         and _agrees_in_strength(claim, said)
         and not any(differs(claim, said) for differs in _DIFFERENCES)
     )
-
-
-@lru_cache(maxsize=256)
-def _take_sentences_apart(content: str) -> tuple[tuple[Sentence, Statement], ...]:
-    """Keep what was found: the refined answer has most passages of the draft."""
-    return tuple((one, take_apart(content[one.start : one.end])) for one in sentences(content))
-
-
-def _source_sentences(
-    passage: NumberedPassage, statements: Iterable[tuple[Sentence, Statement]], small_words: AbstractSet[str]
-) -> Iterator[SourceSentence]:
-    subject = take_apart(". ".join((*passage.heading, passage.title))).stems
-    for sentence, plain in statements:
-        statement = plain.with_names(small_words)
-        if statement.opening in PRONOUNS:
-            statement = statement.about(subject)
-        else:
-            subject = _subject(statement)
-        yield SourceSentence(sentence.start, sentence.end, statement)
-
-
-def _subject(statement: Statement) -> frozenset[str]:
-    """Guess the words of a sentence's subject: the names it begins with, else its first word."""
-    names: list[Word] = []
-    for before, word in pairwise((None, *statement.words)):
-        if word is None or (before and word.position - before.position > 1) or (names and not word.is_name):
-            break
-        names.append(word)
-        if not word.is_name and len(names) > 1:
-            break
-    return frozenset(word.stem for word in names)
 
 
 def _holds_numbers(claim: Statement, said: Statement) -> bool:
@@ -216,7 +38,7 @@ def _holds_numbers(claim: Statement, said: Statement) -> bool:
 
 
 def _is_spelled(unit: str, number: Word, said: Statement) -> bool:
-    return not number.unit and stem(unit) in said.stems
+    return not number.unit and root(unit) in said.stems
 
 
 def _agrees_in_negation(claim: Statement, said: Statement) -> bool:
@@ -227,26 +49,10 @@ def _agrees_in_negation(claim: Statement, said: Statement) -> bool:
     return bool(claim.negated) or not (said.negated & claim.stems)
 
 
-def _words(listed: str) -> frozenset[str]:
-    return frozenset(listed.split())
-
-
 def _stems(listed: str) -> frozenset[str]:
-    return frozenset(map(stem, listed.split()))
+    return frozenset(map(root, listed.split()))
 
 
-_OVERSTATING = _stems(
-    "all every always only never none solely entirely most must mandatory guarantee guarantees guaranteed first last"
-    " largest smallest biggest highest lowest tallest longest oldest best worst exclusively any anyone everyone prove"
-    " proves proved proven cause causes caused because"
-)
-_CONDITIONS = _words("if unless except only false falsely myth wrongly incorrectly allegedly reportedly")
-
-
-_HEDGES = _stems(
-    "may might could allege claim suggest propose plan expect deny fail refuse rumour rumor possibly probably perhaps"
-    " hypothesize partly partially would should intend estimate believe almost nearly until"
-)
 _OPPOSITES = (
     ("increase rise grow gain raise up", "decrease fall shrink shrank decline drop lose reduce lower down"),
     ("before earlier prior", "after later following"),
@@ -273,6 +79,8 @@ _OPPOSITES = (
     ("ascending", "descending"),
     ("true", "false"),
     ("into", "out"),
+    ("once", "twice thrice"),
+    ("all every each", "some few several"),
 )
 _PAIRED = tuple(
     pair for one, other in _OPPOSITES for pair in ((_stems(one), _stems(other)), (_stems(other), _stems(one)))
@@ -283,14 +91,22 @@ _OPPOSITE_CASES = frozenset(
 )
 
 
+@lru_cache(maxsize=64)
+def _roots(words: frozenset[str]) -> frozenset[str]:
+    return frozenset(map(root, words))
+
+
 def _agrees_in_strength(claim: Statement, said: Statement) -> bool:
     """Refuse a claim that drops a source's doubt, or says "all" or "must" where the source does not."""
-    if (claim.roots & _OVERSTATING) - said.roots or (said.plain & _CONDITIONS) - claim.plain:
+    language = said.language
+    if (claim.roots & _roots(language.totals)) - said.roots or (said.plain & language.conditions) - claim.plain:
         return False
+    # A doubt counts where the claim comes from: in "It may rain, and the hall holds 300." the hall is not in doubt.
+    hedges = _roots(language.hedges)
     closest = max((len(stems & claim.stems) for stems in said.clauses.values()), default=0)
     return not any(
-        stem(word) in _HEDGES
-        and stem(word) not in claim.roots
+        root(word) in hedges
+        and root(word) not in claim.roots
         and len(said.clauses.get(clause, frozenset()) & claim.stems) >= min(closest, _HEDGED_WORDS)
         for word, clause in said.places
     )
@@ -312,7 +128,7 @@ def _has_opposite(claim: Statement, said: Statement) -> bool:
 
 def _fit_of_clauses(words: frozenset[str], said: Statement, having: frozenset[str]) -> int:
     """Count the words in the best of the clauses that have one of these; -1 if none has."""
-    clauses = {clause for word, clause in said.places if stem(word) in having}
+    clauses = {clause for word, clause in said.places if root(word) in having}
     return max((len(words & said.scopes.get(clause, frozenset())) for clause in clauses), default=-1)
 
 
@@ -367,7 +183,9 @@ def _swaps_cases(claim: Statement, said: Statement) -> bool:
     )
 
 
-_RELATIONS = _words("to from than against for with without under unlike like after before")
+_RELATIONS = frozenset(
+    ("to", "from", "than", "against", "for", "with", "without", "under", "unlike", "like", "after", "before")
+)
 
 
 def _moves_subject(claim: Statement, said: Statement) -> bool:
@@ -388,6 +206,22 @@ def _replaces_word(claim: Statement, said: Statement) -> bool:
     """Tell "300 mg of heparin given" from "300 mg of aspirin given": one unshared word in another's place."""
     replaceable = {(before, after) for word, before, after in _spots(said) if word.stem not in claim.stems}
     return any(word.stem not in said.stems and (before, after) in replaceable for word, before, after in _spots(claim))
+
+
+_CONTENT_CHARACTERS = re.compile(r"[\u30a0-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+
+def _replaces_characters(claim: Statement, said: Statement) -> bool:
+    """Tell "三月在北京举行" from "三月在上海举行": in scripts without spaces, other characters in a word's place."""
+    if not (claim.unspaced and said.unspaced):
+        return False
+    matcher = SequenceMatcher(None, said.unspaced, claim.unspaced, autojunk=False)
+    return any(
+        tag == "replace"
+        and _CONTENT_CHARACTERS.search(said.unspaced, begin, end)
+        and _CONTENT_CHARACTERS.search(claim.unspaced, first, last)
+        for tag, begin, end, first, last in matcher.get_opcodes()
+    )
 
 
 def _spots(statement: Statement) -> Iterator[tuple[Word, str, str]]:
@@ -461,7 +295,7 @@ def _swaps_subjects(claim: Statement, said: Statement) -> bool:
     """Tell "Alice won gold and Bob won silver" from "Alice won silver": who is named first must be in that clause."""
     if not claim.words or not claim.words[0].is_name or len(said.scopes) == 1:
         return False
-    subject = _subject(claim)
+    subject = subject_of(claim)
     rest = claim.clauses[claim.words[0].clause] - subject
     fits = {clause: len(rest & stems) for clause, stems in said.clauses.items()}
     best = max(fits.values(), default=0)
@@ -494,4 +328,5 @@ _DIFFERENCES = (
     _swaps_subjects,
     _mixes_clauses,
     _replaces_word,
+    _replaces_characters,
 )

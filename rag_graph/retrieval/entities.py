@@ -1,6 +1,5 @@
 """What a passage speaks of: capitalised phrases, years, other documents' titles; where it has none, rare words."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +8,7 @@ from math import log
 from typing import NamedTuple, Protocol
 
 from rag_graph.documents import Passage
+from rag_graph.text.languages import NAME_CONNECTORS, NAME_PARTINGS, OPENERS
 from rag_graph.text.sentences import sentence_spans
 from rag_graph.text.terms import fold, stems, title_name, words
 
@@ -35,17 +35,6 @@ _OWN_TITLE = 0.8
 _IS_YEAR = 0.5
 _IS_RARE_WORD = 0.5
 
-_CONNECTOR = re.compile(
-    r"of|the|and|de|la|le|du|des|da|di|del|van|von|der|den|for|in|on|al|el",
-    re.IGNORECASE,
-)
-_PARTING = re.compile(r"the|and|in|on|for", re.IGNORECASE)
-_OPENER = re.compile(
-    r"a|an|and|are|as|at|but|by|for|from|he|her|his|how|i|if|in|is|it|its|of|on|or"
-    r"|our|she|so|some|that|the|their|there|these|they|this|those|to|was|we|were|what"
-    r"|when|where|which|while|who|with|you|after|before|during|however|also",
-    re.IGNORECASE,
-)
 _JOINTS = frozenset((" ", "\n", "-", ". ", " & ", "’", "'", " - ", "–"))
 _CENTURIES = frozenset(("15", "16", "17", "18", "19", "20"))
 _YEAR_DIGITS = 4
@@ -219,7 +208,7 @@ def _capitalised(found: Sequence[_Word], text: str, openings: frozenset[int]) ->
         while run and (not run[-1].text[0].isupper() and not run[-1].text.isdigit()):
             run.pop()
         # "The Hill" leads on as "Hill"; where it is a title, it is found whole besides.
-        while run and _OPENER.fullmatch(run[0].text):
+        while run and run[0].text.lower() in OPENERS:
             run.pop(0)
         if not run or not run[0].text[0].isupper():
             continue
@@ -229,8 +218,8 @@ def _capitalised(found: Sequence[_Word], text: str, openings: frozenset[int]) ->
         yield _phrase(run[:_MAX_PHRASE_WORDS])
         begin = 0
         for end, word in enumerate(run):
-            if _PARTING.fullmatch(word.text) and begin < end:
-                names = [at for at in range(begin, end) if not _CONNECTOR.fullmatch(run[at].text)]
+            if word.text.lower() in NAME_PARTINGS and begin < end:
+                names = [at for at in range(begin, end) if run[at].text.lower() not in NAME_CONNECTORS]
                 if names:
                     yield _phrase(run[begin : names[-1] + 1][:_MAX_PHRASE_WORDS])
                 begin = end + 1
@@ -245,7 +234,7 @@ def _runs(found: Sequence[_Word], text: str) -> Iterator[list[_Word]]:
         between = text[run[-1].end : word.start] if run else ""
         # A full stop between names belongs to an initial ("G. Hall"), or it parts them.
         joined = between in _JOINTS and not (between.startswith(".") and len(run[-1].text) > 1)
-        if joined and (word.is_name or _CONNECTOR.fullmatch(word.text)):
+        if joined and (word.is_name or word.text.lower() in NAME_CONNECTORS):
             run.append(word)
             continue
         if run:

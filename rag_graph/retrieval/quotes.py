@@ -13,15 +13,13 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_graph.claims.statements import STOP_WORDS
 from rag_graph.events import NumberedPassage
 from rag_graph.models.embeddings import Embedder
 from rag_graph.text.sentences import sentences
-from rag_graph.text.terms import stems, words
+from rag_graph.text.terms import STOP_TERMS, stems, words
 
 LEAST_WORDS = 4
 LONGEST_QUOTE_CHARS = 600
-_STOP_TERMS = frozenset(term for word in STOP_WORDS for term in stems(word))
 
 Scores = NDArray[np.float32]
 
@@ -194,7 +192,7 @@ def _candidates(passage: NumberedPassage) -> Iterable[_Candidate]:
         quote = Quote(passage, sentence.start, sentence.end)
         if sentence.kind != "heading" and _states_something(quote.quote):
             terms, names = _terms(quote.quote), _terms(quote.quote, _is_name)
-            yield _Candidate(quote, terms | title_terms, (names | title_terms) - _STOP_TERMS)
+            yield _Candidate(quote, terms | title_terms, (names | title_terms) - STOP_TERMS)
 
 
 def _is_name(word: str) -> bool:
@@ -204,7 +202,7 @@ def _is_name(word: str) -> bool:
 
 def content_terms(text: str) -> frozenset[str]:
     """The stemmed words of a text, without those that say nothing."""
-    return _terms(text) - _STOP_TERMS
+    return _terms(text) - STOP_TERMS
 
 
 def _terms(text: str, counts: Callable[[str], bool] = bool) -> frozenset[str]:

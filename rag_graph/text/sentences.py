@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from rag_graph.text.languages import OPENERS
+
 Kind = Literal["prose", "heading", "row", "code"]
 
 MAX_SENTENCE_CHARS = 4_000
@@ -42,6 +44,11 @@ class SentenceStream:
         self._waiting = False
         self._on_new_line = True
         self._fence = ""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a stop has been read, and the next piece says if it ends the sentence."""
+        return self._waiting
 
     def feed(self, piece: str) -> list[Sentence]:
         """Take the next piece; give the sentences that are finished now."""
@@ -194,11 +201,6 @@ _LETTERED = _words(
     " point side case influenza factor schedule annex exhibit category level phase stage team model"
     " version protein and or"
 )
-_STARTERS = _words(
-    "the a an it its he his she her they their we our you i this that these those there in on at by"
-    " for from to with as but and or so if when while after before since although however moreover"
-    " today then some many most no not"
-)
 
 
 def _line_end(text: str, at: int, block: re.Match[str], *, final: bool) -> int | None:
@@ -248,7 +250,7 @@ def _stop_end(text: str, at: int, *, final: bool) -> int | None:
     word = _WORD.match(text, following)
     if not final and word and word.end() == len(text):
         return None
-    return end if word and word[0].lower() in _STARTERS else 0
+    return end if word and word[0].lower() in OPENERS else 0
 
 
 def _word_before(text: str, at: int) -> str:

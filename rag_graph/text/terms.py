@@ -11,6 +11,8 @@ import Stemmer  # type: ignore[import-not-found]  # a C extension without types
 from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
+from rag_graph.text.languages import IRREGULAR, STOP_WORDS
+
 Keys = NDArray[np.uint64]
 
 MAX_TERM_CHARS = 64
@@ -36,8 +38,23 @@ def stems(word: str) -> tuple[str, ...]:
     folded = fold(word)
     if _CJK_RUN.match(folded):
         return tuple(folded[i : i + 2] for i in range(max(1, len(folded) - 1)))
-    stem = _stemmer().stemWord(re.split("['’]", folded, maxsplit=1)[0])
-    return (stem[:MAX_TERM_CHARS],) if stem else ()
+    term = stem(re.split("['’]", folded, maxsplit=1)[0])
+    return (term[:MAX_TERM_CHARS],) if term else ()
+
+
+def stem(word: str) -> str:
+    """A word in small letters without its ending. Index and checks share this: words that meet in one meet in all."""
+    if not hasattr(_thread, "stemmer"):
+        # One per thread, for it keeps state between calls. Its own cache would keep each word a second time.
+        _thread.stemmer = Stemmer.Stemmer("english", 0)
+    stemmed: str = _thread.stemmer.stemWord(word)
+    return stemmed
+
+
+@lru_cache(maxsize=KEPT_WORDS)
+def root(word: str) -> str:
+    """The stem of what a word is a form of: "won" and "winning" are "win". Indexes keep plain stems."""
+    return stem(IRREGULAR.get(word, word))
 
 
 def terms(text: str) -> list[str]:
@@ -81,9 +98,5 @@ def fold(word: str) -> str:
     return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
 
 
-def _stemmer() -> Stemmer.Stemmer:
-    """One per thread: a stemmer keeps state between calls. Its own cache would keep a word a second time."""
-    if not hasattr(_thread, "stemmer"):
-        _thread.stemmer = Stemmer.Stemmer("english", 0)
-    stemmer: Stemmer.Stemmer = _thread.stemmer
-    return stemmer
+STOP_TERMS = frozenset(term for word in STOP_WORDS for term in stems(word))
+"""The stop words as they stand among terms."""

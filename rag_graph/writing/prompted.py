@@ -1,14 +1,14 @@
 """A writer for any chat model: asked to cite by number, read as it streams, its citations checked on the way."""
 
-import asyncio
 import re
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from textwrap import shorten
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.claims import CitationStream
+from rag_graph.claims import CitationStream, ClaimChecker, RuleChecker, Sources
 from rag_graph.events import AnswerReset, Emit
 from rag_graph.models.replies import Content, Replier, Restarted, Thinking, TokensUsed
 from rag_graph.writing.contract import Assignment, ThinkingSpan, Verdict, usage
@@ -20,11 +20,12 @@ _VERDICT = re.compile(r"\b(?P<word>KEEP|REFINE)\b[\s*`]*:?(?P<reason>[^\n]*)", r
 
 @dataclass(frozen=True)
 class PromptedWriter:
-    """Writes with a chat model. `shows_thinking` passes the model's own reasoning on."""
+    """Writes with a chat model. `shows_thinking` passes the model's own reasoning on; `checker` judges its claims."""
 
     model: Replier
     context_tokens: int
     shows_thinking: bool = True
+    checker: ClaimChecker = field(default_factory=RuleChecker)
 
     async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:
         prompt = answer_prompt(assignment, self.context_tokens)
@@ -32,33 +33,34 @@ class PromptedWriter:
         for warning in prompt.warnings(step):
             await emit(warning)
 
-        answer = self._citation_stream(assignment)
+        sources = Sources(assignment.passages, assignment.question)
+        begin = partial(CitationStream, sources, self.checker, emit, version=assignment.version, step=step)
+        answer = begin()
         thinking = ThinkingSpan(step, emit)
-        preparing: asyncio.Task[None] | None = None
+        is_prepared = False
         try:
             async with aclosing(self.model.stream(prompt.messages, config=config)) as pieces:
                 async for piece in pieces:
                     if isinstance(piece, Content):  # the way of every token: no call that it does not need
                         if thinking.is_open:
                             await thinking.end()
-                        for event in answer.feed(piece.delta):
-                            await emit(event)
+                        await answer.write(piece.delta)
                     else:
                         if isinstance(piece, Restarted):
                             # The one before may hold half a sentence, or half a marker, of text that is void.
-                            answer = self._citation_stream(assignment)
+                            await answer.aclose()
+                            answer = begin()
                         await self._emit_aside(piece, thinking, assignment, emit)
-                    if preparing is None:
-                        # The passages are made ready for the check only now: the thread that does it holds the
-                        # interpreter, and before the first piece that would hold up the model's request.
-                        preparing = asyncio.create_task(asyncio.to_thread(answer.prepare))
+                    if not is_prepared:
+                        # Only now: the thread that reads the passages holds the interpreter, and before the first
+                        # piece that would hold up the model's request.
+                        is_prepared = True
+                        answer.prepare()
+            await thinking.end()
+            await answer.finish()
         finally:
             await thinking.end()
-            if preparing is not None:
-                # No thread can be cancelled, and none may outlive its run.
-                await preparing
-        for event in answer.finish():
-            await emit(event)
+            await answer.aclose()
 
     async def _emit_aside(
         self, piece: Thinking | TokensUsed | Restarted, thinking: ThinkingSpan, assignment: Assignment, emit: Emit
@@ -91,9 +93,6 @@ class PromptedWriter:
                         await emit(usage(assignment.step, piece))
         await thinking.end()
         return read_verdict(reply)
-
-    def _citation_stream(self, assignment: Assignment) -> CitationStream:
-        return CitationStream(assignment.passages, version=assignment.version, question=assignment.question)
 
 
 def read_verdict(reply: str) -> Verdict:

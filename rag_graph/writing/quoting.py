@@ -10,18 +10,19 @@ import asyncio
 import re
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.claims import cite
+from rag_graph.claims import CitationStream, ClaimChecker, RuleChecker, Sources
 from rag_graph.errors import ModelError
 from rag_graph.events import (
     AnswerDelta,
     AnswerReset,
     Citation,
     Emit,
+    Event,
     NumberedPassage,
     Unsupported,
     Version,
@@ -63,6 +64,7 @@ class QuotingWriter:
 
     embedder: Embedder
     model: Replier | None
+    checker: ClaimChecker = field(default_factory=RuleChecker)
 
     async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:
         drafted, best = await asyncio.to_thread(self._choose, assignment)
@@ -88,7 +90,7 @@ class QuotingWriter:
         except ModelError as exc:
             message = f"{exc} The quotes stand without a short answer."
             await emit(Warned(step=assignment.step, code="quotes_only", message=message))
-        await answer.end_phrase(quotes)
+        await answer.end_phrase(quotes, self.checker)
 
     async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:
         """Refine when better or new sentences let the model name something else, which they do say."""
@@ -210,7 +212,7 @@ class _Answer:
             self._phrase += kept
             await self._write(kept)
 
-    async def end_phrase(self, quotes: Sequence[Quote]) -> None:
+    async def end_phrase(self, quotes: Sequence[Quote], checker: ClaimChecker) -> None:
         """Say what the sources say of the phrase: the very words, the same in others, or nothing."""
         start = self._length - len(self._phrase)
         if not self._phrase:
@@ -219,7 +221,7 @@ class _Answer:
         if held:
             await self._write(f" — found word for word in [{held.passage.number}].")
             await self._emit(_citation(held, self._version, start, self._length))
-        elif borne_out := _where_borne_out(self._phrase, self._assignment):
+        elif borne_out := await _where_borne_out(self._phrase, self._assignment, checker):
             await self._write(f" — borne out by [{borne_out.marker}].")
             await self._emit(borne_out.model_copy(update={"start": start, "end": self._length}))
         else:
@@ -254,9 +256,20 @@ def _as_words(phrase: str) -> re.Pattern[str]:
     return re.compile(r"(?<!\w)" + r"\W+".join(map(re.escape, words)) + r"(?!\w)" if words else r"(?!)", re.IGNORECASE)
 
 
-def _where_borne_out(phrase: str, assignment: Assignment) -> Citation | None:
+async def _where_borne_out(phrase: str, assignment: Assignment, checker: ClaimChecker) -> Citation | None:
     """The sentence that supports all of the phrase, if it is a claim and there is one."""
-    facts = cite(phrase, assignment.passages, question=assignment.question, version=assignment.version)
+    facts: list[Event] = []
+
+    async def emit(event: Event) -> None:
+        facts.append(event)
+
+    sources = Sources(assignment.passages, assignment.question)
+    stream = CitationStream(sources, checker, emit, version=assignment.version, step=assignment.step)
+    try:
+        await stream.write(phrase)
+        await stream.finish()
+    finally:
+        await stream.aclose()
     if any(isinstance(fact, Unsupported) for fact in facts):
         return None
     return next((fact for fact in facts if isinstance(fact, Citation)), None)

@@ -1,3 +1,4 @@
+import asyncio
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -6,16 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_graph.claims import CitationStream, cite
+from rag_graph.claims import CitationStream, RuleChecker, Sources, cite
 from rag_graph.claims.markers import MAX_HELD_CHARS
-from rag_graph.claims.stream import Fact
-from rag_graph.events import AnswerDelta, Citation, NumberedPassage, Unsupported
+from rag_graph.claims.parser import ClaimParser
+from rag_graph.events import AnswerDelta, Citation, Event, NumberedPassage, Unsupported
 
 TOWER = (
     "The Eiffel Tower was completed in 1889. It is 330 metres tall and has 1,665 steps."
     " It was not meant to be permanent."
 )
 CUP = "Alice Moreno beat Dana Whitfield in the final. 塔は330メートルです。"
+pytestmark = pytest.mark.anyio
+
 QUESTION = "How tall is the Eiffel Tower?"
 
 
@@ -36,19 +39,42 @@ def passage(number: int, title: str, content: str) -> NumberedPassage:
 PASSAGES = [passage(1, "Eiffel Tower", TOWER), passage(2, "Cup", CUP)]
 
 
-def text_of(facts: Sequence[Fact]) -> str:
+def text_of(facts: Sequence[Event]) -> str:
     return "".join(fact.delta for fact in facts if isinstance(fact, AnswerDelta))
 
 
-def findings(facts: Sequence[Fact]) -> list[Citation | Unsupported]:
-    return [fact for fact in facts if not isinstance(fact, AnswerDelta)]
+def findings(facts: Sequence[Event]) -> list[Citation | Unsupported]:
+    return [fact for fact in facts if isinstance(fact, Citation | Unsupported)]
 
 
-def fed(*pieces: str) -> list[Fact]:
-    stream = CitationStream(PASSAGES, version=1, question=QUESTION)
-    facts = [fact for piece in pieces for fact in stream.feed(piece)] + stream.finish()
-    assert stream.text == text_of(facts)
-    return facts
+class Writing:
+    """An answer that is being written; `write` gives what is told meanwhile."""
+
+    def __init__(self) -> None:
+        self.told: list[Event] = []
+        sources = Sources(tuple(PASSAGES), QUESTION)
+        self.stream = CitationStream(sources, RuleChecker(), self._emit, version=1, step="draft")
+
+    async def write(self, delta: str) -> list[Event]:
+        before = len(self.told)
+        await self.stream.write(delta)
+        return self.told[before:]
+
+    async def _emit(self, event: Event) -> None:
+        self.told.append(event)
+
+
+def fed(*pieces: str) -> list[Event]:
+    return asyncio.run(fed_to_a_stream(*pieces))
+
+
+async def fed_to_a_stream(*pieces: str) -> list[Event]:
+    writing = Writing()
+    for piece in pieces:
+        await writing.write(piece)
+    await writing.stream.finish()
+    await writing.stream.aclose()
+    return writing.told
 
 
 def cited(answer: str) -> list[tuple[int, str, str, str]]:
@@ -84,21 +110,20 @@ def test_a_marker_is_bound_to_the_exact_words_of_its_passage() -> None:
     )
 
 
-def test_a_citation_follows_the_text_it_is_about_at_once() -> None:
-    stream = CitationStream(PASSAGES, version=2, question=QUESTION)
-    assert text_of(stream.feed("It was completed in 1889 [1]")) == "It was completed in 1889"
-    assert text_of(stream.feed(".\n")) == " [1].\n"
-    delta, citation = stream.feed("It")
-    assert delta == AnswerDelta(version=2, delta="It")
+async def test_a_citation_follows_the_text_it_is_about_at_once() -> None:
+    writing = Writing()
+    assert text_of(await writing.write("It was completed in 1889 [1]")) == "It was completed in 1889"
+    assert text_of(await writing.write(".\n")) == " [1].\n"
+    delta, citation = await writing.write("It")
+    assert delta == AnswerDelta(version=1, delta="It")
     assert isinstance(citation, Citation)
-    assert citation.version == 2
 
 
-def test_a_marker_is_shown_once_it_cannot_be_a_link_any_more() -> None:
-    stream = CitationStream(PASSAGES, version=1, question=QUESTION)
-    assert stream.feed("Tall [1") == [AnswerDelta(version=1, delta="Tall")]
-    assert stream.feed("]") == []
-    assert stream.feed(" and") == [AnswerDelta(version=1, delta=" [1] and")]
+async def test_a_marker_is_shown_once_it_cannot_be_a_link_any_more() -> None:
+    writing = Writing()
+    assert await writing.write("Tall [1") == [AnswerDelta(version=1, delta="Tall")]
+    assert await writing.write("]") == []
+    assert await writing.write(" and") == [AnswerDelta(version=1, delta=" [1] and")]
 
 
 def test_a_claim_without_a_marker_is_attributed_when_a_passage_clearly_says_it() -> None:
@@ -241,10 +266,11 @@ def test_every_span_is_exact(answer: str) -> None:
 @settings(deadline=None, max_examples=50)
 @given(ANSWERS.filter(lambda answer: "[99]" not in answer))
 def test_text_is_never_far_behind_the_model(answer: str) -> None:
-    stream = CitationStream(PASSAGES, version=1, question=QUESTION)
+    parser = ClaimParser({1, 2})
+    shown = 0
     for at, char in enumerate(answer, 1):
-        stream.feed(char)
-        behind = at - len(stream.text)
+        shown += len(parser.feed(char))
+        behind = at - shown
         assert behind <= MAX_HELD_CHARS + answer.count("【") + 3 * answer.count("[1, 2]") + 2 * answer.count("】")
 
 

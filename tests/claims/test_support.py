@@ -1,6 +1,7 @@
 import pytest
 
 from rag_graph.claims import cite
+from rag_graph.events import Citation
 from tests.claims import labelled
 from tests.claims.labelled import Split
 
@@ -8,9 +9,161 @@ NEVER_CITED = {"negation", "swapped number", "changed unit", "opposite"}
 TUNING: tuple[Split, ...] = ("tuning",)
 UNTUNED: tuple[Split, ...] = ("held_out", "fresh")
 
+RULES = {
+    "another name": (
+        "Marie Curie won the prize for physics in Stockholm.",
+        "Marie Curie won the Nobel prize for physics in Stockholm.",
+        "Marie Curie won the prize in Stockholm.",
+    ),
+    "another unit (_holds_numbers)": (
+        "The tower is 330 metres tall and was painted brown.",
+        "The tower is 330 feet tall and was painted brown.",
+        "The tower is 330 m tall and was painted brown.",
+    ),
+    "a dropped negation (_agrees_in_negation)": (
+        "The warranty does not cover damage by water.",
+        "The warranty covers damage by water.",
+        "Damage by water is not covered by the warranty.",
+    ),
+    "a dropped doubt (_agrees_in_strength)": (
+        "The tower may have been designed by Gustave Eiffel.",
+        "The tower was designed by Gustave Eiffel.",
+        "The tower may have been designed by Eiffel.",
+    ),
+    "the opposite in another clause (_has_opposite)": (
+        "The cache is disabled by default in servers, and can be enabled later.",
+        "The cache is enabled by default in servers.",
+        "The cache is disabled by default in servers.",
+    ),
+    "who did it to whom (_swaps_roles)": (
+        "The lion chased the zebra across the river.",
+        "The zebra chased the lion across the river.",
+        "The zebra was chased by the lion across the river.",
+    ),
+    "prepositions changed over (_swaps_cases)": (
+        "The snake prefers swimming to crawling.",
+        "The snake prefers crawling to swimming.",
+        "Swimming is what the snake prefers to crawling.",
+    ),
+    "the one it is compared with (_moves_subject)": (
+        "Unlike diesel, petrol burns slowly in the engine.",
+        "Diesel burns slowly in the engine.",
+        "Petrol burns slowly in the engine.",
+    ),
+    "the number of something else (_swaps_numbers)": (
+        "The depth is about 330 m in winter and about 125 m in summer.",
+        "The depth is about 125 m in winter.",
+        "The depth is about 330 m in winter.",
+    ),
+    "the count of something else (_swaps_counts)": (
+        "The fleet has 12 ships, 40 planes and 300 trucks.",
+        "The fleet has 12 planes.",
+        "The fleet has 12 ships.",
+    ),
+    "the deed of another (_swaps_subjects)": (
+        "Alice Moreno led at first, but the gold medal of the race Bob Keller won.",
+        "Alice Moreno won the gold medal of the race.",
+        "Bob Keller won the gold medal of the race.",
+    ),
+    "two clauses in one (_mixes_clauses)": (
+        "Snapshots are removed after a week, but archives are kept.",
+        "Archives are removed after a week.",
+        "Snapshots are removed after a week.",
+    ),
+    "another word in its place (_replaces_word)": (
+        "The patients were given 300 mg of aspirin daily at noon.",
+        "The patients were given 300 mg of heparin daily at noon.",
+        "Daily at noon, the patients were given 300 mg of aspirin.",
+    ),
+    "other characters in their place (_replaces_characters)": (
+        "会议定于三月在上海的总部举行。",
+        "会议定于三月在北京的总部举行。",
+        "会议定于三月在上海举行。",
+    ),
+}
+"""What a source says, what only the rule of that name keeps from being cited for it, and what is cited."""
+
+
+def is_cited(source: str, claim: str) -> bool:
+    passage = labelled.number_passage(1, "A document", source)
+    answer = f"{claim[:-1]} [1]{claim[-1]}"
+    return any(isinstance(fact, Citation) for fact in cite(answer, [passage], question="What is known?"))
+
 
 def judge(splits: tuple[Split, ...], *, marked: bool) -> list[labelled.Verdict]:
     return [verdict for split in splits for verdict in labelled.judge(split, marked=marked)]
+
+
+@pytest.mark.parametrize(("source", "turned", "true"), RULES.values(), ids=RULES.keys())
+def test_each_rule_refuses_what_only_it_sees_and_lets_the_true_claim_pass(source: str, turned: str, true: str) -> None:
+    assert not is_cited(source, turned)
+    assert is_cited(source, true)
+
+
+@pytest.mark.parametrize(
+    ("source", "turned"),
+    [
+        ("The lowest temperature was -40 °C in January.", "The lowest temperature was 40 °C in January."),
+        ("Keep the valve open if the pressure is > 3 bar.", "Keep the valve open if the pressure is < 3 bar."),
+        ("The desk is staffed from 7 am on weekdays.", "The desk is staffed from 7 pm on weekdays."),
+        ("Every guard completed the training in May.", "Some guards completed the training in May."),
+        ("The filter is cleaned twice in a week.", "The filter is cleaned once in a week."),
+        ("Class III lasers are used in the laboratory.", "Class II lasers are used in the laboratory."),
+        ("The repair costs 1.250 euros in total.", "The repair costs 1.25 euros in total."),
+        ("这台泵的保修期为12个月，从购买日起计算。", "这台泵的保修期为18个月，从购买日起计算。"),
+        ("会議は東京で5月8日に開催されます。", "会議は東京で5月9日に開催されます。"),
+    ],
+)
+def test_a_small_sign_that_turns_a_claim_keeps_it_from_being_cited(source: str, turned: str) -> None:
+    assert not is_cited(source, turned)
+    assert is_cited(source, source)
+
+
+@pytest.mark.parametrize(
+    ("source", "turned"),
+    [
+        ("Die Brücke wurde im Jahr 1931 in Köln eröffnet.", "Die Brücke wurde im Jahr 1931 nicht in Köln eröffnet."),
+        ("Der Vertrag wurde vom Rat nicht angenommen.", "Der Vertrag wurde vom Rat angenommen."),
+        ("Die Versicherung deckt den Schaden am Dach nicht ab.", "Die Versicherung deckt den Schaden am Dach."),
+        ("Das Fahrrad ist nur für Kinder im Park gedacht.", "Das Fahrrad ist für Kinder im Park gedacht."),
+        ("Möglicherweise wurde der Dom von Otto Weil gebaut.", "Der Dom wurde von Otto Weil gebaut."),
+        ("Die Miete beträgt 1.250 Euro im Monat.", "Die Miete beträgt 1,25 Euro im Monat."),
+        ("Le pont n'a pas été ouvert dans la ville en 1931.", "Le pont a été ouvert dans la ville en 1931."),
+        ("El puente nunca fue abierto al público en la ciudad.", "El puente fue abierto al público en la ciudad."),
+        ("Il ponte non fu aperto al pubblico nella città.", "Il ponte fu aperto al pubblico nella città."),
+        ("A ponte não foi aberta ao público na cidade.", "A ponte foi aberta ao público na cidade."),
+        ("De brug is niet door de koning in de stad geopend.", "De brug is door de koning in de stad geopend."),
+        ("Bron har inte öppnats av kungen i staden.", "Bron har öppnats av kungen i staden."),
+        ("Broen blev ikke åbnet af kongen i byen.", "Broen blev åbnet af kongen i byen."),
+        ("Most nie został otwarty w mieście w 1931 roku.", "Most został otwarty w mieście w 1931 roku."),
+        ("Мост не был открыт в городе в 1931 году.", "Мост был открыт в городе в 1931 году."),
+    ],
+)
+def test_the_contrary_is_not_cited_in_languages_whose_negations_are_known(source: str, turned: str) -> None:
+    assert not is_cited(source, turned)
+    assert not is_cited(turned, source)
+    assert is_cited(source, source)
+
+
+@pytest.mark.parametrize(
+    ("source", "turned"),
+    [
+        ("Takuu ei kata veden aiheuttamia vahinkoja.", "Takuu kata veden aiheuttamia vahinkoja."),
+        ("Podul nu a fost deschis în oraș de primar.", "Podul a fost deschis în oraș de primar."),
+        ("A garancia nem terjed ki a víz okozta károkra.", "A garancia ki terjed a víz okozta károkra."),
+        ("الضمان لا يغطي الأضرار الناجمة عن الماء.", "الضمان يغطي الأضرار الناجمة عن الماء."),
+        ("การรับประกันไม่ครอบคลุมความเสียหายจากน้ำ", "การรับประกันครอบคลุมความเสียหายจากน้ำ"),
+        ("Η εγγύηση δεν καλύπτει ζημιές από νερό.", "Η εγγύηση καλύπτει ζημιές από νερό."),
+    ],
+)
+def test_in_other_languages_only_what_is_there_word_for_word_may_be_cited(source: str, turned: str) -> None:
+    assert not is_cited(source, turned)
+
+
+def test_a_claim_in_a_language_that_is_not_known_is_not_called_unsupported() -> None:
+    passage = labelled.number_passage(1, "Takuu", "Takuu ei kata veden aiheuttamia vahinkoja, eikä sitä voi jatkaa.")
+    facts = cite("Takuu kattaa kaikki vahingot laitteessa ja sen voi uusia [1].", [passage], question="Mitä?")
+    assert [fact.type for fact in facts] == ["answer_delta"]
 
 
 @pytest.mark.parametrize("splits", [TUNING, UNTUNED])

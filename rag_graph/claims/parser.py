@@ -1,0 +1,181 @@
+"""An answer as it is written, split into its text with clean markers and the claims that it makes."""
+
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from rag_graph.claims.checker import Claim
+from rag_graph.claims.markers import Marker, MarkerScanner
+from rag_graph.text.sentences import Sentence, SentenceStream
+
+SENTENCES_BEFORE = 3
+"""So many are given with a claim as its context."""
+
+_SKIMMED_CHARS = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class DeadMarker:
+    """A number that the model cited and that no passage has, and the sentence from which it was dropped."""
+
+    number: int
+    start: int
+    end: int
+
+
+class ClaimParser:
+    """Reads an answer piece by piece; gives its text at once, and its claims as soon as a sentence ends.
+
+    What it finds does not depend on where the pieces are cut. Spans count code points of the text it gives.
+    """
+
+    def __init__(self, known: AbstractSet[int]) -> None:
+        self.found: list[Claim | DeadMarker] = []
+        self._known = known
+        self._scanner = MarkerScanner(known)
+        self._sentences = SentenceStream()
+        self._before: deque[str] = deque(maxlen=SENTENCES_BEFORE)
+        self._unread: list[str] = []
+        self._read_to = 0
+        self._skimmed: list[str] = []
+        self._skimmed_chars = 0
+        self._space = ""
+        self._may_skim = True
+
+    def feed(self, delta: str) -> str:
+        """Take the next piece of the model's text; give the text that may be shown now."""
+        # Nearly every token ends no sentence and begins no marker. Such a one is shown as it is and read later,
+        # with its neighbours: this is the way of each token of each answer, so it is one call long.
+        if self._may_skim and not _TURN.search(delta):
+            shown = self._space + delta
+            self._space = ""
+            if shown[-1:] == " ":
+                self._space, shown = " ", shown[:-1]
+            self._skimmed.append(shown)
+            self._skimmed_chars += len(shown)
+            self._may_skim = self._skimmed_chars < _SKIMMED_CHARS
+            return shown
+        self._take(self._scanner.feed("".join(self._skimmed)))
+        self._skimmed.clear()
+        self._skimmed_chars = 0
+        shown = self._scanner.feed(self._space + delta)
+        self._space = ""
+        self._take(shown)
+        self._may_skim = not self._scanner.is_holding and not self._sentences.is_waiting
+        return shown
+
+    def finish(self) -> str:
+        """Give the text that was held back: the model is done, or will write no more."""
+        self._take(self._scanner.feed("".join(self._skimmed)))
+        self._skimmed.clear()
+        shown = self._scanner.feed(self._space) + self._scanner.finish()
+        self._take(shown)
+        for sentence in self._sentences.finish():
+            self.found += self._claims(sentence)
+        self.found += (
+            DeadMarker(marker.number, marker.start, marker.end) for marker in self._dead(self._scanner.found)
+        )
+        return shown
+
+    def _take(self, text: str) -> None:
+        if text:
+            self._unread.append(text)
+            for sentence in self._sentences.feed(text):
+                self.found += self._claims(sentence)
+
+    def _claims(self, sentence: Sentence) -> Iterator[Claim | DeadMarker]:
+        text = "".join(self._unread)
+        words = text[sentence.start - self._read_to : sentence.end - self._read_to]
+        self._unread = [text[sentence.end - self._read_to :]]
+        self._read_to = sentence.end
+        markers = [marker for marker in self._scanner.found if marker.start <= sentence.end]
+        del self._scanner.found[: len(markers)]
+        for marker in self._dead(markers):
+            yield DeadMarker(marker.number, sentence.start, sentence.end)
+        known = [marker for marker in markers if marker.number in self._known]
+        bare = _without(known, words, sentence.start)
+        # Headings and rows are seldom sentences: they are claims only where the model cites something for them.
+        if sentence.kind != "code" and not _is_no_claim(words) and (known or sentence.kind == "prose"):
+            yield from self._parts(sentence, words, bare, known)
+        self._before.append(bare)
+
+    def _parts(self, sentence: Sentence, words: str, bare: str, markers: Sequence[Marker]) -> Iterator[Claim]:
+        """Cut a sentence behind each group of markers; the one part of an uncut sentence is all of it."""
+        groups: list[list[Marker]] = []
+        after = 0
+        for marker in markers:
+            if not groups or not _NO_TEXT_BETWEEN.fullmatch(words, after, marker.start - sentence.start):
+                groups.append([])
+            groups[-1].append(marker)
+            after = marker.end - sentence.start
+        rest = words[after:]
+        is_cut = len(groups) > 1 or (bool(groups) and any(char.isalnum() for char in rest))
+        numbers = [tuple(dict.fromkeys(marker.number for marker in group)) for group in groups]
+        if not is_cut:
+            yield self._claim(sentence, bare, (0, len(words)), bare, numbers[0] if numbers else ())
+            return
+        begin = 0
+        for group, cited in zip(groups, numbers, strict=True):
+            first, last = group[0].start - sentence.start, group[-1].end - sentence.start
+            begin += len(words[begin:first]) - len(words[begin:first].lstrip(" ,;"))
+            yield self._claim(sentence, words[begin:first], (begin, last), bare, cited)
+            begin = last
+        if any(char.isalnum() for char in rest):
+            begin += len(rest) - len(rest.lstrip(" ,;"))
+            yield self._claim(sentence, words[begin:], (begin, len(words)), bare, ())
+
+    def _claim(
+        self, sentence: Sentence, content: str, span: tuple[int, int], bare: str, markers: tuple[int, ...]
+    ) -> Claim:
+        return Claim(
+            content=content,
+            start=sentence.start + span[0],
+            end=sentence.start + span[1],
+            sentence=bare,
+            sentence_span=(sentence.start, sentence.end),
+            markers=markers,
+            before=tuple(self._before),
+            kind=sentence.kind,
+        )
+
+    def _dead(self, markers: Sequence[Marker]) -> list[Marker]:
+        return [marker for marker in markers if marker.number not in self._known]
+
+
+_TURN = re.compile(r"[\[【`~(\n.!?…。！？｡।॥؟۔]")
+"""What may begin a marker, code or a link, or end a sentence: every sign that the scanner or the sentences look at."""
+_NO_TEXT_BETWEEN = re.compile(r"[\s,;]*(?:and)?[\s,;]*")
+_REFUSAL = re.compile(
+    r"\b(?:do(?:es)?|did) ?n[o'’]t (?:\w+ ){0,2}(?:say|mention|contain|provide|include|specif|state|give|discuss"
+    r"|address|cover|indicate|answer|describe|explain|know)"
+    r"|\b(?:i|we) (?:cannot|can['’]t|could not|couldn['’]t|am not|was unable|am unable)\b"
+    r"|\bno (?:information|mention|answer|relevant|source|passage|details?)\b"
+    r"|\bnot (?:mentioned|specified|stated|provided|found) in\b",
+    re.IGNORECASE,
+)
+_SPEAKER = re.compile(r"\b(?:sources?|passages?|documents?|context|texts?|excerpts?|information|i|we)\b", re.IGNORECASE)
+_CHAT = re.compile(
+    r"\W*(?:here (?:is|are)|let me|sure\b|certainly|of course|i hope|hope this|in summary[,:]?$|please"
+    r"|i (?:found|will|can)"
+    r"|based on the (?:sources|passages|documents|context)[^,]*[,:]?$|thank|you can find|sources?:|references?:)",
+    re.IGNORECASE,
+)
+
+
+def _is_no_claim(words: str) -> bool:
+    """Tell questions, lead-ins, refusals and talk from claims."""
+    bare = words.rstrip(" *_\"'”’)")
+    if bare.endswith(("?", ":", "？", "：")) or _CHAT.match(words):
+        return True
+    # "The law does not mention it" may be a claim about the law; about "the sources" it is a refusal.
+    return bool(_REFUSAL.search(words) and _SPEAKER.search(words))
+
+
+def _without(markers: Sequence[Marker], words: str, offset: int) -> str:
+    """Blank the markers out, so that what is left stands where it stood."""
+    for marker in markers:
+        start, end = marker.start - offset, marker.end - offset
+        words = words[:start] + " " * (end - start) + words[end:]
+    return words
