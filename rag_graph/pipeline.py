@@ -19,7 +19,8 @@ from rag_graph.graph.run import Budget, run_graph
 from rag_graph.graph.stream import stream_events
 from rag_graph.index.base import OpenLibrary, Place, View
 from rag_graph.models.embeddings import Embedder, RememberingEmbedder
-from rag_graph.parts import Voices, choose_embedder, choose_place, open_voices, searches_at_once
+from rag_graph.models.roles import OpenedModels
+from rag_graph.parts import choose_embedder, choose_place, choose_writers, open_models, searches_at_once
 from rag_graph.query import Filters, Query
 from rag_graph.research import WiderSearch
 from rag_graph.retrieval import DeepRetriever, FastRetriever, QueuedRetriever, Retriever
@@ -83,7 +84,7 @@ class Pipeline:
     runner: Runner
     library: LateLibrary
     deep: Retriever
-    voices: Voices
+    models: OpenedModels
     budget: Budget
     observer: Observer
 
@@ -104,29 +105,30 @@ async def open_pipeline(settings: Settings, observer: Observer | None = None) ->
     observer = observer or Unobserved()
     chosen = choose_embedder(settings)
     embedder = RememberingEmbedder(chosen)
-    voices = await open_voices(settings, embedder)
+    models = open_models(settings)
+    writers = choose_writers(settings, models, embedder)
     library = LateLibrary(choose_place(settings), embedder)
     at_once = searches_at_once(chosen)
     fast = QueuedRetriever(FastRetriever(library), threads=at_once)
     deep = QueuedRetriever(DeepRetriever(library), threads=max(1, at_once - 1))
     nodes = Nodes(
         fast=fast,
-        researchers={"fast": WiderSearch(deep), "deep": voices.researcher(deep)},
-        drafter=voices.drafter,
-        refiners=voices.refiners,
-        condenser=voices.condenser,
+        researchers={"fast": WiderSearch(deep), "deep": writers.researcher(deep)},
+        drafter=writers.drafter,
+        refiners=writers.refiners,
+        condenser=writers.condenser,
         narrates=settings.thinking != "off",
     )
     graph = build_graph(nodes)
-    warming = asyncio.create_task(_warm(library, voices, embedder))
+    warming = asyncio.create_task(_warm(library, models, embedder))
     try:
         budget = Budget(max_s=settings.max_run_s, max_tokens=settings.max_run_tokens)
         async with _open_runner(nodes, settings, budget, observer) as runner:
-            yield Pipeline(nodes, graph, runner, library, deep, voices, budget, observer)
+            yield Pipeline(nodes, graph, runner, library, deep, models, budget, observer)
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
-        await voices.aclose()
+        await models.aclose()
         fast.close()
         deep.close()
         library.close()
@@ -207,9 +209,9 @@ async def _watched(events: AsyncGenerator[Event], observer: Observer, query: Que
         watch.close()
 
 
-async def _warm(library: LateLibrary, voices: Voices, embedder: Embedder) -> None:
+async def _warm(library: LateLibrary, models: OpenedModels, embedder: Embedder) -> None:
     """Load what the first question would otherwise wait for; what fails here is told when it is needed."""
-    for warm in (voices.warm, partial(asyncio.to_thread, _touch, library, embedder)):
+    for warm in (models.warm, partial(asyncio.to_thread, _touch, library, embedder)):
         try:
             await warm()
         except RagGraphError as exc:

@@ -28,7 +28,7 @@ from rag_graph.models.providers.errors import stalled, translate
 from rag_graph.models.providers.openai import ReasoningChatOpenAI
 from rag_graph.models.thinking import ThinkingFilter
 
-__all__ = ["Content", "Piece", "Replier", "Restarted", "Thinking", "TokensUsed", "name_of"]
+__all__ = ["Content", "Piece", "Replier", "Restarted", "Thinking", "TokensUsed"]
 
 logger = logging.getLogger(__name__)
 _CODE = re.compile(r"[a-z_]{1,64}")
@@ -56,6 +56,11 @@ class Replier:
     first_token_timeout_s: float = 120.0
     setting: str = "RAG_CHAT"
     fallback_setting: str = "RAG_FALLBACK"
+
+    @property
+    def name(self) -> str:
+        """The name of the service's model; empty while that has still to be asked for."""
+        return _name_of(self.model)
 
     async def stream(
         self, messages: Sequence[BaseMessage], *, config: RunnableConfig | None = None
@@ -169,8 +174,10 @@ class _Call:
     async def _whole(self) -> AsyncGenerator[BaseMessage]:
         # LangChain takes `stream=False` to mean that nobody who listens may turn the call into a stream after all;
         # other integrations than OpenAI's hand it on to their service.
-        options = {"stream": False} if isinstance(self.model, BaseChatOpenAI) else {}
-        yield await self.model.ainvoke(self.messages, self.config, **options)
+        if isinstance(self.model, BaseChatOpenAI):
+            yield await self.model.ainvoke(self.messages, self.config, stream=False)
+        else:
+            yield await self.model.ainvoke(self.messages, self.config)
 
 
 class _Watchdog:
@@ -234,7 +241,7 @@ class _Reader:
     def end(self) -> Iterator[Piece]:
         yield from self._filter.end()
         if self._usage:
-            yield TokensUsed(model=self._name or name_of(self.model), **self._usage)
+            yield TokensUsed(model=self._name or _name_of(self.model), **self._usage)
 
     def _count(self, usage: UsageMetadata) -> None:
         counts = {
@@ -249,8 +256,7 @@ class _Reader:
         self._usage = {key: added(count or 0, self._usage.get(key, 0)) for key, count in counts.items()}
 
 
-def name_of(model: BaseChatModel) -> str:
-    """The name of the service's model; empty while that has still to be asked for."""
+def _name_of(model: BaseChatModel) -> str:
     if isinstance(model, ReasoningChatOpenAI) and not model.is_named:
         return ""
     names = (getattr(model, attribute, None) for attribute in ("model_name", "model", "model_id"))

@@ -121,8 +121,8 @@ def _add_health(app: FastAPI) -> None:
         """Whether the server can answer questions; 503 when it cannot."""
         pipeline = _pipeline(request)
         known = {
-            "chat_model": pipeline.voices.chat_name,
-            "reasoning_model": pipeline.voices.reasoning_name,
+            "chat_model": pipeline.models.chat_name,
+            "reasoning_model": pipeline.models.reasoning_name,
             "embedding_model": pipeline.library.embedder.name,
         }
         try:
