@@ -1,10 +1,22 @@
+import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import aiohttp
+import httpx
 import openai
 import pytest
 
-from rag_graph.errors import ContextTooLong, ModelBusy, ModelError, ModelGarbled, ModelRefused, ModelUnavailable
+from rag_graph.errors import (
+    ContextTooLong,
+    ModelBusy,
+    ModelError,
+    ModelGarbled,
+    ModelRefused,
+    ModelStalled,
+    ModelUnavailable,
+)
 from rag_graph.models.providers.errors import translate
 from rag_graph.models.providers.openai.client import http
 
@@ -53,3 +65,101 @@ def test_what_the_service_says_is_not_repeated() -> None:
 def test_our_own_errors_stay_as_they_are() -> None:
     error = ModelGarbled("Already said.")
     assert translate(error, "RAG_CHAT") is error
+
+
+class Failure(Exception):
+    """Somebody's own, with what SDKs put at theirs."""
+
+    def __init__(self, message: str = "it broke", **more: object) -> None:
+        super().__init__(message)
+        vars(self).update(more)
+
+
+class Replied:
+    def __init__(self, status_code: int, **headers: str) -> None:
+        self.status_code = status_code
+        self.headers = headers
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        lambda status: {"status_code": status},
+        lambda status: {"response": Replied(status)},
+        lambda status: {"response": {"ResponseMetadata": {"HTTPStatusCode": status}}},
+        lambda status: {"status": status},
+        lambda status: {"code": status, "status": "A WORD"},
+        lambda status: {"status_code": -1, "code": str(status)},
+    ],
+    ids=["openai, anthropic", "httpx", "botocore", "aiohttp", "google", "as data"],
+)
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, ModelRefused),
+        (401, ModelRefused),
+        (403, ModelRefused),
+        (404, ModelRefused),
+        (408, ModelBusy),
+        (413, ContextTooLong),
+        (429, ModelBusy),
+        (500, ModelUnavailable),
+        (529, ModelUnavailable),
+    ],
+)
+def test_a_status_is_understood_whosesoever_the_exception_is(
+    where: Callable[[int], dict[str, object]], status: int, error: type[ModelError]
+) -> None:
+    assert type(translate(Failure(**where(status)), "RAG_CHAT")) is error
+
+
+@pytest.mark.parametrize(
+    ("exc", "error"),
+    [
+        (httpx.ConnectError("refused"), ModelUnavailable),
+        (httpx.ConnectTimeout("nobody"), ModelUnavailable),
+        (httpx.ReadTimeout("silence"), ModelStalled),
+        (httpx.RemoteProtocolError("cut"), ModelStalled),
+        (aiohttp.ClientConnectionError(), ModelUnavailable),
+        (aiohttp.ServerDisconnectedError(), ModelStalled),
+        (aiohttp.ConnectionTimeoutError(), ModelUnavailable),
+        (ConnectionRefusedError(), ModelUnavailable),
+        (TimeoutError(), ModelStalled),
+        (Failure("prompt is too long: 300000 tokens > 200000 maximum"), ContextTooLong),
+        (Failure("Could not load credentials."), ModelRefused),
+        (TypeError("Could not resolve authentication method."), ModelRefused),
+        (Failure("Your credit balance is too low", status_code=400), ModelRefused),
+        (json.JSONDecodeError("Expecting value", "<html>", 0), ModelGarbled),
+        (KeyError("choices"), ModelGarbled),
+        (Failure(), ModelUnavailable),
+    ],
+    ids=repr,
+)
+def test_what_has_no_status_is_told_by_what_it_is(exc: Exception, error: type[ModelError]) -> None:
+    assert type(translate(exc, "RAG_CHAT")) is error
+
+
+def test_a_failure_is_known_by_what_it_was_raised_from() -> None:
+    wrapped = Failure()
+    wrapped.__cause__ = httpx.HTTPStatusError("no", request=None, response=Replied(404))  # type: ignore[arg-type]  # as much as is read of it
+    assert type(translate(wrapped, "RAG_CHAT")) is ModelRefused
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("ModelAuthenticationError", ModelRefused),
+        ("ModelRateLimitError", ModelBusy),
+        ("ModelAPIError", ModelUnavailable),
+        ("ModelTimeoutError", ModelStalled),
+        ("ContextOverflowError", ContextTooLong),
+    ],
+)
+def test_langchains_own_errors_are_known_by_name(name: str, error: type[ModelError]) -> None:
+    """By name, as older versions of langchain-core have none of them."""
+    raised = type("TheProviders", (type(name, (Exception,), {}),), {})()
+    assert type(translate(raised, "RAG_CHAT")) is error
+
+
+def test_a_connection_that_is_cut_in_the_middle_is_no_service_that_is_not_there() -> None:
+    assert type(translate(ConnectionResetError(), "RAG_CHAT", started=True)) is ModelStalled
