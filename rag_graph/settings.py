@@ -18,13 +18,19 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 
 class ModelSettings(BaseModel):
-    """An OpenAI-compatible model; without `base_url`, `api_key` and `model` it is not set."""
+    """An OpenAI-compatible model, or one of a LangChain provider; without any of the three it is not set."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_url: str = Field(default="", description="OpenAI-compatible endpoint, such as http://localhost:11434/v1.")
-    api_key: SecretStr = Field(default=SecretStr(""), description="Key sent to that endpoint.")
-    model: str = Field(default="", description="The model's name at that endpoint.")
+    api_key: SecretStr = Field(
+        default=SecretStr(""), description="Key sent to that endpoint or provider, and to no other."
+    )
+    model: str = Field(
+        default="",
+        description="The model's name at that endpoint; without an endpoint also one as "
+        "`provider:model`, such as anthropic:claude-sonnet-4-5, if LangChain's package for that provider is installed.",
+    )
 
     @field_validator("base_url")
     @classmethod

@@ -20,7 +20,8 @@ from rag_graph.graph.parts import Parts
 from rag_graph.graph.stream import stream_events
 from rag_graph.index.base import OpenLibrary, Place, View
 from rag_graph.models.embeddings import Embedder, RememberingEmbedder
-from rag_graph.parts import Voices, choose_embedder, choose_place, open_voices, searches_at_once
+from rag_graph.models.roles import OpenedModels
+from rag_graph.parts import choose_embedder, choose_place, choose_writers, open_models, searches_at_once
 from rag_graph.query import Filters, Query
 from rag_graph.research import WiderSearch
 from rag_graph.retrieval import DeepRetriever, FastRetriever, QueuedRetriever
@@ -79,7 +80,7 @@ class Answerer:
     parts: Parts
     graph: RagGraph
     library: LateLibrary
-    voices: Voices
+    models: OpenedModels
     budget: Budget
     observer: Observer
 
@@ -112,7 +113,8 @@ async def open_answerer(
     """
     chosen = choose_embedder(settings)
     embedder = RememberingEmbedder(chosen)
-    voices = await open_voices(settings, embedder)
+    models = open_models(settings)
+    writers = choose_writers(settings, models, embedder)
     library = LateLibrary(choose_place(settings), embedder)
     at_once = searches_at_once(chosen)
     fast = QueuedRetriever(FastRetriever(library), threads=at_once)
@@ -120,20 +122,20 @@ async def open_answerer(
     parts = parts or Parts(
         fast=fast,
         deep=deep,
-        drafter=voices.drafter,
-        refiners=voices.refiners,
-        researchers={"fast": WiderSearch(deep), "deep": voices.researcher(deep)},
-        condenser=voices.condenser,
+        drafter=writers.drafter,
+        refiners=writers.refiners,
+        researchers={"fast": WiderSearch(deep), "deep": writers.researcher(deep)},
+        condenser=writers.condenser,
         narrates=settings.thinking != "off",
     )
     budget = Budget(max_s=settings.max_run_s, max_tokens=settings.max_run_tokens)
-    warming = asyncio.create_task(_warm(library, voices, embedder))
+    warming = asyncio.create_task(_warm(library, models, embedder))
     try:
-        yield Answerer(parts, build_graph(parts), library, voices, budget, observer or Unobserved())
+        yield Answerer(parts, build_graph(parts), library, models, budget, observer or Unobserved())
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
-        await voices.aclose()
+        await models.aclose()
         fast.close()
         deep.close()
         library.close()
@@ -202,14 +204,14 @@ async def _open_work(answerer: Answerer, settings: Settings) -> AsyncIterator[Gr
         yield GraphWork(graph, forget=partial(forget, checkpoints))
 
 
-async def _warm(library: LateLibrary, voices: Voices, embedder: Embedder) -> None:
+async def _warm(library: LateLibrary, models: OpenedModels, embedder: Embedder) -> None:
     """Load what the first question would otherwise wait for; what fails here is said when it is needed."""
 
     def open_and_embed() -> None:
         library.open()
         embedder.embed_query("warm")
 
-    for warm in (voices.warm, partial(asyncio.to_thread, open_and_embed)):
+    for warm in (models.warm, partial(asyncio.to_thread, open_and_embed)):
         try:
             await warm()
         except RagGraphError as exc:

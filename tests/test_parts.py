@@ -10,19 +10,18 @@ from rag_graph.index.embedded import EmbeddedPlace
 from rag_graph.index.postgres import PostgresPlace
 from rag_graph.models.embeddings import LangChainEmbedder
 from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.models.roles import OPENAI_CHAT_MODEL, OPENAI_EMBEDDING_MODEL
 from rag_graph.parts import (
-    OPENAI_CHAT_MODEL,
-    OPENAI_EMBEDDING_MODEL,
     WAITING_SEARCHES,
     choose_embedder,
     choose_place,
-    open_voices,
+    choose_writers,
+    open_models,
     searches_at_once,
 )
 from rag_graph.settings import ChatSettings, ModelSettings, ReasoningSettings, Settings
 from rag_graph.writing.prompted import PromptedWriter
 from rag_graph.writing.quoting import QuotingWriter
-from tests.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
 KEY = SecretStr("sk-test")
@@ -34,10 +33,12 @@ def settings(**given: object) -> Settings:
 
 async def test_without_settings_the_embedded_models_work() -> None:
     embedder = choose_embedder(settings())
-    voices = await open_voices(settings(), embedder)
+    models = open_models(settings())
+    writers = choose_writers(settings(), models, embedder)
     assert isinstance(embedder, LocalEmbedder)
-    assert isinstance(voices.drafter, QuotingWriter)
-    await voices.aclose()
+    assert isinstance(writers.drafter, QuotingWriter)
+    assert models.chat_name == "embedded"
+    await models.aclose()
 
 
 async def test_more_searches_run_at_once_where_another_machine_embeds() -> None:
@@ -49,32 +50,30 @@ async def test_more_searches_run_at_once_where_another_machine_embeds() -> None:
 async def test_an_openai_key_alone_brings_openai_for_chat_and_embeddings() -> None:
     given = settings(OPENAI_API_KEY="sk-test")
     embedder = choose_embedder(given)
-    voices = await open_voices(given, embedder)
+    models = open_models(given)
     assert isinstance(embedder, LangChainEmbedder)
     assert embedder.name == OPENAI_EMBEDDING_MODEL
-    assert isinstance(voices.drafter, PromptedWriter)
-    assert voices.chat_name == voices.reasoning_name == OPENAI_CHAT_MODEL
-    await voices.aclose()
+    assert isinstance(choose_writers(given, models, embedder).drafter, PromptedWriter)
+    assert models.chat_name == models.reasoning_name == OPENAI_CHAT_MODEL
+    await models.aclose()
 
 
-async def test_a_chat_endpoint_alone_keeps_the_embedded_embedder_and_asks_which_model_it_has() -> None:
-    with Upstream() as upstream:
-        given = settings(chat=ChatSettings(base_url=upstream.base_url), OPENAI_API_KEY="sk-test")
-        voices = await open_voices(given, choose_embedder(given))
-        assert isinstance(choose_embedder(given), LocalEmbedder)
-        assert voices.chat_name != OPENAI_CHAT_MODEL
-        await voices.aclose()
+@pytest.mark.parametrize("chat", [{"base_url": "http://127.0.0.1:9/v1"}, {"model": "anthropic:claude-sonnet-4-5"}])
+def test_documents_are_not_sent_to_openai_when_the_chat_model_is_elsewhere(chat: dict[str, str]) -> None:
+    given = settings(chat=ChatSettings(**chat), OPENAI_API_KEY="sk-test")  # type: ignore[arg-type]  # as the environment gives them
+    assert isinstance(choose_embedder(given), LocalEmbedder)
 
 
-async def test_the_reasoning_model_takes_what_it_lacks_from_the_chat_model() -> None:
+async def test_a_reasoning_model_of_its_own_refines_in_the_deep_mode() -> None:
     given = settings(
         chat=ChatSettings(base_url="http://127.0.0.1:9/v1", model="small", api_key=KEY),
         reasoning=ReasoningSettings(model="thinker"),
     )
-    voices = await open_voices(given, choose_embedder(given))
-    assert (voices.chat_name, voices.reasoning_name) == ("small", "thinker")
-    assert {model.openai_api_base for model in voices.models} == {"http://127.0.0.1:9/v1"}
-    await voices.aclose()
+    models = open_models(given)
+    writers = choose_writers(given, models, choose_embedder(given))
+    assert writers.refiners["fast"] is writers.drafter
+    assert writers.refiners["deep"] == PromptedWriter(models.reasoning, 16_000)
+    await models.aclose()
 
 
 def test_an_embedding_model_can_be_set_by_itself() -> None:

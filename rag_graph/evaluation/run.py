@@ -188,7 +188,7 @@ async def _answer(desk: _Desk, mode: Mode, watching: Watching) -> None:
     known = desk.ledger.answers
     questions = [question for question in desk.dataset.questions if question.answers]
     async with open_answerer(desk.settings) as answerer:
-        await answerer.voices.warm()
+        await answerer.models.warm()
         async for record in _answers(answerer, [q for q in questions if q.id not in known], mode):
             desk.ledger.keep("answers", record)
             watching.asked("answers", _done(known, questions), len(questions))

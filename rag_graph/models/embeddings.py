@@ -10,7 +10,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import ArrayLike, NDArray
 
 from rag_graph.errors import ModelGarbled
-from rag_graph.models.providers.openai_errors import CLIENT_ERRORS, in_our_words
+from rag_graph.models.providers.errors import translate
 
 Vectors = NDArray[np.float32]
 """One row per text, each of length 1."""
@@ -136,5 +136,5 @@ class LangChainEmbedder:
     def _ask(self, call: Callable[[], _Answer]) -> _Answer:
         try:
             return call()
-        except CLIENT_ERRORS as exc:
-            raise in_our_words(exc, "RAG_EMBEDDING") from exc
+        except Exception as exc:
+            raise translate(exc, "RAG_EMBEDDING") from exc

@@ -3,14 +3,17 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from operator import add
 from typing import Any, Final, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.runnables import RunnableConfig
+from langchain_openai.chat_models.base import BaseChatOpenAI
 
 from rag_graph.errors import (
     ContextTooLong,
@@ -18,11 +21,14 @@ from rag_graph.errors import (
     ModelError,
     ModelGarbled,
     ModelRefused,
-    ModelStalled,
+    RagGraphError,
 )
+from rag_graph.models.pieces import Content, Piece, Restarted, Thinking, TokensUsed
+from rag_graph.models.providers.errors import stalled, translate
 from rag_graph.models.providers.openai import ReasoningChatOpenAI
-from rag_graph.models.providers.openai_errors import CLIENT_ERRORS, in_our_words
-from rag_graph.models.thinking import AllWasThought, Said, ThinkingFilter, Thought
+from rag_graph.models.thinking import ThinkingFilter
+
+__all__ = ["Content", "Piece", "Replier", "Restarted", "Thinking", "TokensUsed"]
 
 logger = logging.getLogger(__name__)
 _CODE = re.compile(r"[a-z_]{1,64}")
@@ -33,49 +39,15 @@ LONGEST_WAIT_S: Final = 5.0
 DEFAULT_WAIT_S: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """More of the answer."""
-
-    delta: str
-
-
-@dataclass(frozen=True, slots=True)
-class Thinking:
-    """More of the model's own reasoning. A reply that is asked for again may bring its thinking again."""
-
-    delta: str
-
-
-@dataclass(frozen=True, slots=True)
-class TokensUsed:
-    """What one call took, where the service says so."""
-
-    model: str
-    input_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
-    cached_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Restarted:
-    """All Content of this reply so far is void; what follows replaces it."""
-
-    reason: str
-
-
-Piece = Content | Thinking | TokensUsed | Restarted
-
-
 @dataclass(frozen=True)
 class Replier:
-    """A chat model whose reply comes even when it falters.
+    """Any LangChain chat model, whose reply comes even when it falters.
 
-    A call that fails is made once more without streaming, then on `fallback`, if there is one; only then is the
-    first failure raised, as a ModelError that names the settings beginning with `setting`. What a call had said
-    is replaced only when there is something to replace it with. A model that refuses us, or whose context is too
-    small, is not asked again. Leaving the stream, or being cancelled, closes the model's connection.
+    Whatever the model raises counts as its failure. A call that fails is made once more without streaming, then on
+    `fallback`, if there is one; only then is the first failure raised, as a ModelError that names the settings
+    beginning with `setting`. What a call had said is replaced only when there is something to replace it with. A
+    model that refuses us, or whose context is too small, is not asked again. Leaving the stream, or being cancelled,
+    closes the model's connection.
     """
 
     model: BaseChatModel
@@ -84,6 +56,11 @@ class Replier:
     first_token_timeout_s: float = 120.0
     setting: str = "RAG_CHAT"
     fallback_setting: str = "RAG_FALLBACK"
+
+    @property
+    def name(self) -> str:
+        """The name of the service's model; empty while that has still to be asked for."""
+        return _name_of(self.model)
 
     async def stream(
         self, messages: Sequence[BaseMessage], *, config: RunnableConfig | None = None
@@ -152,50 +129,55 @@ class _Call:
     def name(self) -> str:
         return f"{self.setting} ({'whole' if self.is_whole else 'streaming'})"
 
-    async def pieces(self) -> AsyncGenerator[Piece, None]:
+    async def pieces(self) -> AsyncGenerator[Piece, None]:  # noqa: C901 - in parts, every token would take more calls
         reader = _Reader(self.model)
+        watchdog = _Watchdog(self.patience, reader)
+        message: str | BaseMessage | None = ""
         try:
-            async with aclosing(self._received(reader)) as received:
-                async for message in received:
-                    for piece in reader.read(message):
+            async with aclosing(self._opened()) as source:
+                while message is not None:
+                    watchdog.watch()
+                    # Only the model's own doing stands in this `try`: a fault in our reading of it must not be
+                    # told as the model's, nor tried again.
+                    try:
+                        message = await anext(source)
+                    except StopAsyncIteration:
+                        message = None
+                    except asyncio.CancelledError as exc:
+                        if watchdog.takes_it_back():
+                            raise stalled(self.setting) from exc
+                        raise
+                    except RagGraphError:
+                        raise
+                    except Exception as exc:
+                        raise translate(exc, self.setting, started=reader.has_spoken) from exc
+                    watchdog.rest()
+                    for piece in reader.end() if message is None else reader.read(message):
+                        reader.has_spoken = True
+                        if type(piece) is Content:
+                            reader.has_said = reader.has_said or not piece.delta.isspace()
+                        elif type(piece) is Restarted:
+                            reader.has_said = False
                         yield piece
-            for piece in reader.end():
-                yield piece
-        except TimeoutError as exc:
-            raise ModelStalled(
-                f"The model fell silent: try again, set another {self.setting}_BASE_URL, "
-                "or raise RAG_STALL_TIMEOUT_S or RAG_FIRST_TOKEN_TIMEOUT_S."
-            ) from exc
-        except CLIENT_ERRORS as exc:
-            raise in_our_words(exc, self.setting, started=reader.has_spoken) from exc
+        finally:
+            watchdog.stop()
         if not reader.has_said:
             raise ModelGarbled(f"The model's answer was empty: try again, or check {self.setting}_MODEL.")
 
-    async def _received(self, reader: "_Reader") -> AsyncGenerator[str | BaseMessage]:
-        if self.is_whole:
-            async with asyncio.timeout(self.patience.first_token_s):
-                whole = await self.model.ainvoke(self.messages, self.config, stream=False)
-            yield whole
-            return
-        watchdog = _Watchdog(self.patience, reader)
-        try:
-            async with aclosing(self._opened()) as source:
-                watchdog.watch()
-                async for message in source:
-                    watchdog.rest()
-                    yield message
-                    watchdog.watch()
-        except asyncio.CancelledError as exc:
-            if watchdog.takes_it_back():
-                raise TimeoutError from exc
-            raise
-        finally:
-            watchdog.stop()
-
     def _opened(self) -> AsyncGenerator[str | BaseMessage]:
+        if self.is_whole:
+            return self._whole()
         if isinstance(self.model, ReasoningChatOpenAI):
             return self.model.astream_unheard(self.messages, self.config)
         return cast("AsyncGenerator[BaseMessage]", self.model.astream(self.messages, self.config))
+
+    async def _whole(self) -> AsyncGenerator[BaseMessage]:
+        # LangChain takes `stream=False` to mean that nobody who listens may turn the call into a stream after all;
+        # other integrations than OpenAI's hand it on to their service.
+        if isinstance(self.model, BaseChatOpenAI):
+            yield await self.model.ainvoke(self.messages, self.config, stream=False)
+        else:
+            yield await self.model.ainvoke(self.messages, self.config)
 
 
 class _Watchdog:
@@ -248,51 +230,37 @@ class _Reader:
     _usage: dict[str, int] = field(default_factory=dict)
     _name: str = ""
 
-    def read(self, message: str | BaseMessage) -> Iterator[Piece]:
+    def read(self, message: str | BaseMessage) -> Iterable[Piece]:
         if isinstance(message, str):
-            for part in self._filter.read_text(message):
-                yield from self._piece(part)
-            return
-        for part in self._filter.read(message):
-            yield from self._piece(part)
+            return self._filter.read_text(message)
         if isinstance(message, AIMessage) and message.usage_metadata:
-            self._count(message)
+            self._count(message.usage_metadata)
         self._name = message.response_metadata.get("model_name") or self._name
+        return self._filter.read(message)
 
     def end(self) -> Iterator[Piece]:
-        for part in self._filter.end():
-            yield from self._piece(part)
+        yield from self._filter.end()
         if self._usage:
-            name = self._name or str(getattr(self.model, "model_name", "")) or type(self.model).__name__
-            yield TokensUsed(model=name, **self._usage)
+            yield TokensUsed(model=self._name or _name_of(self.model), **self._usage)
 
-    def _piece(self, part: Thought | Said | AllWasThought) -> Iterator[Piece]:
-        self.has_spoken = True
-        match part:
-            case Said(delta):
-                self.has_said = self.has_said or not delta.isspace()
-                yield Content(delta)
-            case Thought(delta):
-                yield Thinking(delta)
-            case AllWasThought(delta):
-                if self.has_said:
-                    yield Restarted("What had come so far was the model's thinking.")
-                self.has_said = False
-                if delta:
-                    yield Thinking(delta)
-
-    def _count(self, message: AIMessage) -> None:
-        """Take the largest counts: some services repeat growing ones, others send each once."""
-        usage = message.usage_metadata
-        if usage is None:
-            return
+    def _count(self, usage: UsageMetadata) -> None:
         counts = {
             "input_tokens": usage["input_tokens"],
             "output_tokens": usage["output_tokens"],
             "reasoning_tokens": usage.get("output_token_details", {}).get("reasoning", 0),
             "cached_tokens": usage.get("input_token_details", {}).get("cache_read", 0),
         }
-        self._usage = {key: max(count or 0, self._usage.get(key, 0)) for key, count in counts.items()}
+        # LangChain's integrations make the counts of a stream such that they add up. Of services that speak
+        # OpenAI's protocol some repeat growing counts, others send each once: the largest is right for both.
+        added = max if isinstance(self.model, ReasoningChatOpenAI) else add
+        self._usage = {key: added(count or 0, self._usage.get(key, 0)) for key, count in counts.items()}
+
+
+def _name_of(model: BaseChatModel) -> str:
+    if isinstance(model, ReasoningChatOpenAI) and not model.is_named:
+        return ""
+    names = (getattr(model, attribute, None) for attribute in ("model_name", "model", "model_id"))
+    return next((name for name in names if name and isinstance(name, str)), type(model).__name__)
 
 
 async def _is_worth_it(call: _Call, failure: ModelError) -> bool:

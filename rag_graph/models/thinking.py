@@ -1,37 +1,19 @@
 """Telling a model's thinking from its answer, in whichever of the known spellings it comes."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
 from langchain_core.messages import BaseMessage
 
-from rag_graph.models.providers.openai import REASONING_KEYS
+from rag_graph.models.pieces import Content, Restarted, Thinking
 
+Part = Content | Thinking | Restarted
 
-@dataclass(frozen=True, slots=True)
-class Thought:
-    """Part of the model's thinking."""
+REASONING_KEYS: Final = ("reasoning_content", "reasoning", "thinking")
+"""DeepSeek, llama.cpp and older vLLM; newer vLLM, OpenRouter and gpt-oss; Ollama."""
 
-    delta: str
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """Part of the model's answer."""
-
-    delta: str
-
-
-@dataclass(frozen=True, slots=True)
-class AllWasThought:
-    """What had been taken for the answer so far was thinking; its text is `delta`."""
-
-    delta: str
-
-
-Part = Thought | Said | AllWasThought
+WAS_THINKING: Final = "What had come so far was the model's thinking."
 
 _OPENING: Final = re.compile(r"\s*<think(?:ing)?>", re.IGNORECASE)
 _CLOSING: Final = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
@@ -44,11 +26,12 @@ _LONGEST_TAG: Final = len("</thinking>")
 class ThinkingFilter:
     """Reads the messages (or chunks) of one reply.
 
-    Beside the text: `additional_kwargs` under each of REASONING_KEYS, and content blocks of type `reasoning` or
-    `thinking`. In the text: `<think>…</think>` and `<thinking>…</thinking>` where the reply begins, or right after
-    such a block; further on the tags are text, for an answer may speak of them. Thinking that is never closed
-    goes on to the end. Some prompts open the tag themselves, so that only `</think>` arrives: at the start of a
-    line, in a reply with no other thinking, it makes everything before it thinking.
+    Beside the text: `additional_kwargs` under each of REASONING_KEYS, and content blocks that hold reasoning, as
+    LangChain's standard writes them or as Anthropic, Google, Mistral and Bedrock do. In the text: `<think>…</think>`
+    and `<thinking>…</thinking>` where the reply begins, or right after such a block; further on the tags are text, for
+    an answer may speak of them. Thinking that is never closed goes on to the end. Some prompts open the tag
+    themselves, so that only `</think>` arrives: at the start of a line, in a reply with no other thinking, it makes
+    everything before it thinking.
     """
 
     def __init__(self) -> None:
@@ -67,18 +50,21 @@ class ThinkingFilter:
         for block in content:
             yield from self._read_block(block)
 
-    def read_text(self, text: str) -> Iterator[Part]:
+    def read_text(self, text: str) -> Iterable[Part]:
         """Read what came as mere text."""
         return self._tags.feed(text)
 
     def end(self) -> Iterator[Part]:
-        yield from self._tags.end()
+        return self._tags.end()
 
     def _read_block(self, block: str | dict[str, Any]) -> Iterator[Part]:
         if isinstance(block, str):
             yield from self._tags.feed(block)
         elif block.get("type") in ("reasoning", "thinking"):
             yield from self._think("".join(self._of_block(block)))
+        elif isinstance(inner := block.get("reasoning_content"), Mapping):
+            # Bedrock's Converse API wraps the thought once more.
+            yield from self._think(str(inner.get("text") or ""))
         elif isinstance(text := block.get("text"), str):
             yield from self._tags.feed(text)
 
@@ -86,17 +72,20 @@ class ThinkingFilter:
         for key in ("reasoning", "thinking", "text"):
             if isinstance(thought := block.get(key), str):
                 yield thought
+            elif isinstance(thought, list):
+                # Mistral's thoughts are blocks themselves.
+                yield from (part.get("text") or "" for part in thought)
         for part in block.get("summary") or ():
-            place = (block.get("index"), part.get("index"))
-            if self._summary not in (None, place):
+            paragraph = (block.get("index"), part.get("index"))
+            if self._summary not in (None, paragraph):
                 yield "\n\n"
-            self._summary = place
+            self._summary = paragraph
             yield part.get("text") or ""
 
     def _think(self, delta: str) -> Iterator[Part]:
         if delta:
             self._tags.has_thought = True
-            yield Thought(delta)
+            yield Thinking(delta)
 
 
 def _beside(extra: Mapping[str, Any]) -> Iterator[str]:
@@ -122,17 +111,20 @@ class _TagFilter:
         self._line_is_blank = True
         self._is_fresh = False
 
-    def feed(self, text: str) -> Iterator[Part]:
+    def feed(self, text: str) -> Iterable[Part]:
+        # Nearly every token comes this way, so that it takes no generator.
         if self._state == "answer" and not self._held and (self.has_thought or "<" not in text):
-            yield from self._say(text)
-            return
+            return self._say(text)
+        return self._feed(text)
+
+    def _feed(self, text: str) -> Iterator[Part]:
         self._held += text
         before = None
         while self._held and (self._state, self._held) != before:
             before = (self._state, self._held)
             match self._state:
                 case "beginning":
-                    yield from self._begin()
+                    self._begin()
                 case "thinking":
                     yield from self._think()
                 case "answer":
@@ -147,7 +139,7 @@ class _TagFilter:
         else:
             yield from self._say(held)
 
-    def _begin(self) -> Iterator[Part]:
+    def _begin(self) -> None:
         if opening := _OPENING.match(self._held):
             self._state, self._held = "thinking", self._held[opening.end() :]
             self.has_thought = self._is_fresh = True
@@ -158,7 +150,6 @@ class _TagFilter:
         self._state = "answer"
         if self.has_thought:
             self._held = start
-        yield from ()
 
     def _think(self) -> Iterator[Part]:
         if self._is_fresh:
@@ -176,8 +167,11 @@ class _TagFilter:
         text, self._held = self._held, ""
         closing = None if self.has_thought else _LONE_CLOSING.search(text)
         if closing and (self._line_is_blank or text[closing.start()] == "\n"):
-            thought = "".join(self._said) + text[: closing.start()]
-            yield AllWasThought(thought.rstrip())
+            said = "".join(self._said)
+            if said:
+                yield Restarted(WAS_THINKING)
+            if thought := (said + text[: closing.start()]).rstrip():
+                yield Thinking(thought)
             self._state, self._said, self.has_thought = "beginning", [], True
             self._held = text[closing.end() :]
             return
@@ -192,14 +186,14 @@ class _TagFilter:
         at_start = bool(newline) or (self._line_is_blank and not before)
         return len(tag) if tag and at_start and _may_become(tag, _CLOSING_TAGS) else 0
 
-    def _say(self, text: str) -> Iterator[Part]:
+    def _say(self, text: str) -> tuple[Content, ...]:
         if not text:
-            return
+            return ()
         if not self.has_thought:
             self._said.append(text)
             _, newline, line = text.rpartition("\n")
             self._line_is_blank = (bool(newline) or self._line_is_blank) and not line.strip(" \t")
-        yield Said(text)
+        return (Content(text),)
 
 
 def _may_become(start: str, tags: tuple[str, ...]) -> bool:
@@ -208,10 +202,10 @@ def _may_become(start: str, tags: tuple[str, ...]) -> bool:
 
 def _unfinished_tag(text: str) -> int:
     """Length of the end of `text` that may be the beginning of a closing tag."""
-    place = text.rfind("<", max(0, len(text) - _LONGEST_TAG))
-    return len(text) - place if place >= 0 and _may_become(text[place:], _CLOSING_TAGS) else 0
+    start = text.rfind("<", max(0, len(text) - _LONGEST_TAG))
+    return len(text) - start if start >= 0 and _may_become(text[start:], _CLOSING_TAGS) else 0
 
 
 def _thoughts(delta: str) -> Iterator[Part]:
     if delta:
-        yield Thought(delta)
+        yield Thinking(delta)

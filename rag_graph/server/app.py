@@ -147,8 +147,8 @@ def _add_health(app: FastAPI) -> None:
         """Whether the server can answer questions; 503 when it cannot."""
         answerer: Answerer = request.app.state.answerer
         known = {
-            "chat_model": answerer.voices.chat_name,
-            "reasoning_model": answerer.voices.reasoning_name,
+            "chat_model": answerer.models.chat_name,
+            "reasoning_model": answerer.models.reasoning_name,
             "embedding_model": answerer.library.embedder.name,
         }
         response.status_code = 503

@@ -79,7 +79,7 @@ async def _run(name: str, cache: Path, mode: Mode, limit: int | None) -> list[Ou
         await asyncio.to_thread(index_paths, settings.index_dir, paths, embedder=choose_embedder(settings))
     questions = load_dataset(DATA / name).questions[:limit]
     async with open_answerer(settings) as answerer:
-        await answerer.voices.warm()
+        await answerer.models.warm()
         return [outcome async for outcome in _ask_all(answerer, questions, mode)]
 
 

@@ -13,8 +13,8 @@ from rag_graph.events import AnswerDelta, Citation, Event, NumberedPassage, Unsu
 from rag_graph.models.providers.openai import open_chat_model
 from rag_graph.models.replies import Replier
 from rag_graph.writing.contract import Assignment
-from rag_graph.writing.quoting import QuotingWriter
 from rag_graph.writing.prompted import PromptedWriter
+from rag_graph.writing.quoting import QuotingWriter
 from tests.claims.labelled import number_passage
 from tests.index.hashing import HashEmbedder
 from tests.upstream import Upstream

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk, BaseMessage
 
-from rag_graph.models.thinking import AllWasThought, Said, ThinkingFilter, Thought
+from rag_graph.models.pieces import Content, Restarted, Thinking
+from rag_graph.models.thinking import ThinkingFilter
 
 
 def read(messages: Iterable[BaseMessage]) -> tuple[str, str]:
@@ -15,13 +16,12 @@ def read(messages: Iterable[BaseMessage]) -> tuple[str, str]:
     parts = [part for message in messages for part in reading.read(message)]
     for part in [*parts, *reading.end()]:
         match part:
-            case Thought(delta):
+            case Thinking(delta):
                 thought += delta
-            case Said(delta):
+            case Content(delta):
                 said += delta
-            case AllWasThought(delta):
-                assert delta.startswith(said.rstrip())
-                thought, said = thought + delta, ""
+            case Restarted():
+                said = ""
     return thought, said
 
 
@@ -66,10 +66,10 @@ def test_any_cutting_reads_as_the_whole_does(pieces: list[str]) -> None:
 
 def test_an_answer_is_held_back_for_no_longer_than_an_unfinished_tag() -> None:
     reading = ThinkingFilter()
-    assert list(reading.read(AIMessageChunk(content="Yes, "))) == [Said("Yes, ")]
-    assert list(reading.read(AIMessageChunk(content="a < b "))) == [Said("a < b ")]
-    assert list(reading.read(AIMessageChunk(content="\n</th"))) == [Said("\n")]
-    assert list(reading.read(AIMessageChunk(content="ree>"))) == [Said("</three>")]
+    assert list(reading.read(AIMessageChunk(content="Yes, "))) == [Content("Yes, ")]
+    assert list(reading.read(AIMessageChunk(content="a < b "))) == [Content("a < b ")]
+    assert list(reading.read(AIMessageChunk(content="\n</th"))) == [Content("\n")]
+    assert list(reading.read(AIMessageChunk(content="ree>"))) == [Content("</three>")]
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])

@@ -11,7 +11,8 @@ from pydantic import Field, SecretStr
 
 from rag_graph.errors import SettingsError
 from rag_graph.models.local.server import LocalServer
-from rag_graph.models.providers.openai import ChunkStream, LoopClient, ReasoningChatOpenAI
+from rag_graph.models.providers.openai.chat import ChunkStream, ReasoningChatOpenAI
+from rag_graph.models.providers.openai.client import LoopClient
 
 NAME = "embedded"
 

@@ -1,0 +1,46 @@
+from itertools import pairwise
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_graph.models.providers.openai.sse import JsonEvents, joined
+
+
+def _text(content: str, **rest: object) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": {"content": content}, "finish_reason": None, **rest}]}
+
+
+def test_only_neighbours_of_nothing_but_text_are_joined() -> None:
+    reasoning: dict[str, Any] = {"choices": [{"index": 0, "delta": {"reasoning_content": "Hm."}}]}
+    usage: dict[str, Any] = {"choices": [], "usage": {"prompt_tokens": 1}}
+    ending = _text("", finish_reason="stop")
+    chunks = [_text("a"), _text("b"), reasoning, _text("c"), _text("d"), _text("e"), ending, usage]
+    expected = [(_text("ab"), "ab"), (reasoning, None), (_text("cde"), "cde"), (ending, None), (usage, None)]
+    assert list(joined(chunks)) == expected
+
+
+EVENTS: list[object] = [{"a": 1}, {"line": "é\u2028\n"}, {"b": [2, 3]}]
+
+
+@given(st.sampled_from(["\n", "\r\n", "\r"]), st.lists(st.integers(0, 200), max_size=6))
+def test_events_may_be_cut_anywhere(newline: str, cuts: list[int]) -> None:
+    frames = [f": ping\nevent: x\ndata: {orjson.dumps(event).decode()}\n\n" for event in EVENTS]
+    wire = "".join([*frames, "data: [DONE]\n\n", "data: {}\n\n"]).replace("\n", newline).encode()
+    places = sorted({min(cut, len(wire)) for cut in cuts} | {0, len(wire)})
+    sse = JsonEvents()
+    read = [event for start, end in pairwise(places) for event in sse.feed(wire[start:end])]
+    assert read[: len(EVENTS)] == EVENTS
+    assert sse.is_done
+
+
+def test_one_event_may_span_several_data_lines() -> None:
+    assert list(JsonEvents().feed(b'data: {"a":\ndata: 1}\n\n')) == [{"a": 1}]
+
+
+@pytest.mark.parametrize("data", [b"data: {broken\n\n", b"data: 5\n\n", b'data: "text"\n\n'])
+def test_what_is_no_json_object_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        list(JsonEvents().feed(data))
