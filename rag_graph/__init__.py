@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rag_graph.graph.build import build_graph
     from rag_graph.graph.nodes import Nodes
     from rag_graph.graph.stream import stream_events
-    from rag_graph.index import IndexReport, Library, index_paths
+    from rag_graph.index import EmbeddedIndex, IndexReport, index_paths
     from rag_graph.pipeline import Pipeline, open_pipeline
     from rag_graph.query import Query, Turn
     from rag_graph.server.app import create_app
@@ -28,7 +28,7 @@ _HOMES = {
     "rag_graph.graph.build": ("build_graph",),
     "rag_graph.graph.nodes": ("Nodes",),
     "rag_graph.graph.stream": ("stream_events",),
-    "rag_graph.index": ("IndexReport", "Library", "index_paths"),
+    "rag_graph.index": ("EmbeddedIndex", "IndexReport", "index_paths"),
     "rag_graph.pipeline": ("Pipeline", "open_pipeline"),
     "rag_graph.query": ("Query", "Turn"),
     "rag_graph.settings": ("Settings",),
@@ -38,10 +38,10 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Document",
+    "EmbeddedIndex",
     "Event",
     "Hit",
     "IndexReport",
-    "Library",
     "Nodes",
     "Passage",
     "Pipeline",

@@ -6,7 +6,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from enum import StrEnum
 from functools import wraps
 from importlib.metadata import version
@@ -28,8 +28,8 @@ from rag_graph.evaluation import report as scoreboard
 from rag_graph.evaluation.load import QUESTIONS, measure, report
 from rag_graph.evaluation.run import Part, Plan, Results, Tier, Watching, examine
 from rag_graph.events import RunFailed
-from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths, indexed_roots
-from rag_graph.parts import choose_embedder, choose_place
+from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths, roots_of
+from rag_graph.parts import choose_embedder, choose_index
 from rag_graph.pipeline import open_pipeline
 from rag_graph.query import Query
 from rag_graph.result import run_result
@@ -244,7 +244,9 @@ def _index_sample(settings: Settings) -> None:
     try:
         _index(settings, [copy], rebuild=False)
     except IndexMismatch:
-        if any(not root.is_relative_to(copy.resolve()) for root in indexed_roots(choose_place(settings))):
+        with closing(choose_index(settings, choose_embedder(settings))) as index:
+            roots = roots_of(index.files())
+        if any(not root.is_relative_to(copy.resolve()) for root in roots):
             raise
         _index(settings, [copy], rebuild=True)
 
@@ -259,7 +261,10 @@ def _index(settings: Settings, paths: Sequence[Path], *, rebuild: bool) -> Index
         TimeRemainingColumn(),
         TextColumn("{task.description}", style="dim"),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with (
+        closing(choose_index(settings, choose_embedder(settings))) as index,
+        Progress(*columns, console=console, transient=True) as progress,
+    ):
         task = progress.add_task("", total=None, passages=0)
 
         def on_progress(done: IndexProgress) -> None:
@@ -271,9 +276,7 @@ def _index(settings: Settings, paths: Sequence[Path], *, rebuild: bool) -> Index
                 description=Path(done.uri).name,
             )
 
-        report = index_paths(
-            choose_place(settings), paths, embedder=choose_embedder(settings), on_progress=on_progress, rebuild=rebuild
-        )
+        report = index_paths(index, paths, on_progress=on_progress, rebuild=rebuild)
     _report(report, console)
     return report
 

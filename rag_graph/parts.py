@@ -12,8 +12,7 @@ from langchain_openai import OpenAIEmbeddings
 from pydantic import SecretStr
 
 from rag_graph.errors import SettingsError
-from rag_graph.index import Place
-from rag_graph.index.embedded import EmbeddedPlace
+from rag_graph.index import EmbeddedIndex, Index
 from rag_graph.models.embeddings import Embedder, LangChainEmbedder
 from rag_graph.models.local.chat import NAME as EMBEDDED
 from rag_graph.models.local.chat import local_chat_model
@@ -89,16 +88,16 @@ def searches_at_once(embedder: Embedder) -> int:
     return WAITING_SEARCHES
 
 
-def choose_place(settings: Settings) -> Place:
-    """Where the library is kept: in PostgreSQL when RAG_POSTGRES_URL is set, else in the data folder."""
+def choose_index(settings: Settings, embedder: Embedder) -> Index:
+    """In PostgreSQL when RAG_POSTGRES_URL is set, else in the data folder. Raises SettingsError."""
     url = settings.postgres_url.get_secret_value()
     if not url:
-        return EmbeddedPlace(settings.index_dir)
+        return EmbeddedIndex(settings.index_dir, embedder)
     try:
-        from rag_graph.index.postgres import PostgresPlace  # noqa: PLC0415 - optional, and chosen here
+        from rag_graph.index.postgres import PostgresIndex  # noqa: PLC0415 - optional, and chosen here
     except ImportError:
         raise SettingsError("RAG_POSTGRES_URL needs more packages: pip install 'rag-graph[postgres]'.") from None
-    return PostgresPlace(url)
+    return PostgresIndex(url, embedder)
 
 
 async def open_voices(settings: Settings, embedder: Embedder) -> Voices:

@@ -2,25 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
-from threading import Lock
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.documents import Document
 from rag_graph.errors import RagGraphError, SettingsError
 from rag_graph.events import Emit, Event
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.run import Budget, run_graph
 from rag_graph.graph.stream import stream_events
-from rag_graph.index.base import OpenLibrary, Place, View
+from rag_graph.index import Index
 from rag_graph.models.embeddings import Embedder, RememberingEmbedder
-from rag_graph.parts import Voices, choose_embedder, choose_place, open_voices, searches_at_once
-from rag_graph.query import Filters, Query
+from rag_graph.parts import Voices, choose_embedder, choose_index, open_voices, searches_at_once
+from rag_graph.query import Query
 from rag_graph.research import WiderSearch
 from rag_graph.retrieval import DeepRetriever, FastRetriever, QueuedRetriever, Retriever
 from rag_graph.runs.execution import Execute
@@ -37,43 +35,6 @@ log = logging.getLogger(__name__)
 Forget = Callable[[str], Awaitable[None]]
 
 
-class LateLibrary:
-    """The library at a place, opened when it is first asked: a server may start before anything was indexed."""
-
-    def __init__(self, place: Place, embedder: Embedder) -> None:
-        self._place = place
-        self._library: OpenLibrary | None = None
-        self._opening = Lock()
-        self.embedder = embedder
-
-    @contextmanager
-    def view(self, filters: Filters | None = None) -> Iterator[View]:
-        with self.open().view(filters) as view:
-            yield view
-
-    def document(self, document_id: str) -> Document | None:
-        return self.open().document(document_id)
-
-    def counts(self) -> tuple[int, int]:
-        """How many documents and passages there are."""
-        return self.open().counts()
-
-    @property
-    def is_open(self) -> bool:
-        return self._library is not None
-
-    def open(self) -> OpenLibrary:
-        """Raises `IndexNotFound` and `IndexMismatch`."""
-        if self._library is None:
-            with self._opening:
-                self._library = self._library or self._place.open(self.embedder)
-        return self._library
-
-    def close(self) -> None:
-        if self._library is not None:
-            self._library.close()
-
-
 @dataclass(frozen=True)
 class Pipeline:
     """Everything that answers questions, opened by `open_pipeline`."""
@@ -81,11 +42,12 @@ class Pipeline:
     nodes: Nodes
     graph: RagGraph
     runner: Runner
-    library: LateLibrary
+    library: Index
     deep: Retriever
     voices: Voices
     budget: Budget
     observer: Observer
+    _ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ask(self, query: Query, config: RunnableConfig | None = None) -> AsyncGenerator[Event]:
         """One run, outside the log: for callers in this process, and under a LangChain config."""
@@ -94,8 +56,9 @@ class Pipeline:
 
     async def check_ready(self) -> None:
         """Raise what keeps every question from being answered, such as `IndexNotFound`."""
-        if not self.library.is_open:
-            await asyncio.to_thread(self.library.open)
+        if not self._ready.is_set():  # asked before every question: what was opened once stays open
+            await asyncio.to_thread(_open, self.library)
+            self._ready.set()
 
 
 @asynccontextmanager
@@ -105,7 +68,7 @@ async def open_pipeline(settings: Settings, observer: Observer | None = None) ->
     chosen = choose_embedder(settings)
     embedder = RememberingEmbedder(chosen)
     voices = await open_voices(settings, embedder)
-    library = LateLibrary(choose_place(settings), embedder)
+    library = choose_index(settings, embedder)
     at_once = searches_at_once(chosen)
     fast = QueuedRetriever(FastRetriever(library), threads=at_once)
     deep = QueuedRetriever(DeepRetriever(library), threads=max(1, at_once - 1))
@@ -207,7 +170,7 @@ async def _watched(events: AsyncGenerator[Event], observer: Observer, query: Que
         watch.close()
 
 
-async def _warm(library: LateLibrary, voices: Voices, embedder: Embedder) -> None:
+async def _warm(library: Index, voices: Voices, embedder: Embedder) -> None:
     """Load what the first question would otherwise wait for; what fails here is told when it is needed."""
     for warm in (voices.warm, partial(asyncio.to_thread, _touch, library, embedder)):
         try:
@@ -216,6 +179,12 @@ async def _warm(library: LateLibrary, voices: Voices, embedder: Embedder) -> Non
             log.info("not ready yet: %s", exc)
 
 
-def _touch(library: LateLibrary, embedder: Embedder) -> None:
-    library.open()
+def _open(library: Index) -> None:
+    """Raises `IndexNotFound` and `IndexMismatch`."""
+    with library.snapshot():
+        pass
+
+
+def _touch(library: Index, embedder: Embedder) -> None:
+    _open(library)
     embedder.embed_query("warm")

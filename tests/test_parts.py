@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from rag_graph.index.embedded import EmbeddedPlace
-from rag_graph.index.postgres import PostgresPlace
+from rag_graph.index import EmbeddedIndex
+from rag_graph.index.postgres import PostgresIndex
 from rag_graph.models.embeddings import LangChainEmbedder
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.parts import (
@@ -15,7 +15,7 @@ from rag_graph.parts import (
     OPENAI_EMBEDDING_MODEL,
     WAITING_SEARCHES,
     choose_embedder,
-    choose_place,
+    choose_index,
     open_voices,
     searches_at_once,
 )
@@ -83,8 +83,10 @@ def test_an_embedding_model_can_be_set_by_itself() -> None:
     assert embedder.name == "vectors"
 
 
-async def test_the_library_is_kept_in_postgresql_when_its_url_is_set(tmp_path: Path) -> None:
-    assert choose_place(settings(data_dir=tmp_path)) == EmbeddedPlace(tmp_path / "index")
-    place = choose_place(settings(postgres_url="postgresql://me:secret@localhost/library"))
-    assert isinstance(place, PostgresPlace)
-    assert "secret" not in repr(place)
+async def test_the_index_is_kept_in_postgresql_when_its_url_is_set(tmp_path: Path) -> None:
+    embedded = choose_index(settings(data_dir=tmp_path), LocalEmbedder())
+    assert isinstance(embedded, EmbeddedIndex)
+    assert embedded.directory == tmp_path / "index"
+    index = choose_index(settings(postgres_url="postgresql://me:secret@localhost/library"), LocalEmbedder())
+    assert isinstance(index, PostgresIndex)
+    assert "secret" not in repr(index)

@@ -9,7 +9,7 @@ from math import log
 from typing import NamedTuple
 
 from rag_graph.documents import Passage
-from rag_graph.index.base import View
+from rag_graph.index.base import Snapshot
 from rag_graph.text.sentences import sentence_spans
 from rag_graph.text.terms import fold, stems, title_name, words
 
@@ -101,7 +101,7 @@ class Reading:
     mentions: list[Mention]
 
 
-def read(passage: Passage, view: View, *, weights: Mapping[str, float]) -> Reading:
+def read(passage: Passage, view: Snapshot, *, weights: Mapping[str, float]) -> Reading:
     """Read a passage for a question, given as its terms with how much each says. Entities come best first."""
     anatomy, titled = _take_apart(passage.content), _words(passage.title)
     found = anatomy.words
@@ -148,7 +148,7 @@ def max_frequency(size: int) -> int:
     return int(MAX_FREQUENCY * max(1.0, size / _FREQUENCY_AT) ** 0.5)
 
 
-def _count(phrases: Iterable[tuple[str, ...]], view: View) -> dict[tuple[str, ...], int]:
+def _count(phrases: Iterable[tuple[str, ...]], view: Snapshot) -> dict[tuple[str, ...], int]:
     wanted = list(dict.fromkeys(phrases))
     return dict(zip(wanted, view.frequencies(wanted), strict=True))
 
@@ -249,7 +249,7 @@ def _years(found: Sequence[_Word]) -> Iterator[_Phrase]:
             yield _phrase([word], _IS_YEAR)
 
 
-def _titles(found: Sequence[_Word], view: View, own: str) -> tuple[dict[str, _Phrase], dict[str, list[int]]]:
+def _titles(found: Sequence[_Word], view: Snapshot, own: str) -> tuple[dict[str, _Phrase], dict[str, list[int]]]:
     """The titles of other documents that stand in the text, with their passages; of overlapping ones, the longest."""
     folded = [fold(word.text) for word in found]
     spans = {

@@ -11,7 +11,7 @@ from operator import attrgetter
 import numpy as np
 
 from rag_graph.documents import Hit, Passage
-from rag_graph.index.base import Ranking, Store, View
+from rag_graph.index.base import Index, Ranking, Snapshot
 from rag_graph.models.embeddings import Embedder
 from rag_graph.query import Filters
 from rag_graph.retrieval.entities import Entity, Mention, read
@@ -49,7 +49,7 @@ DEEP = Stages(dense_bridge=0.8, seeds=5, quotas=((2, 5), (4, 10)))
 class HybridRetriever:
     """`Retriever` over a store, with these stages."""
 
-    store: Store
+    store: Index
     stages: Stages = FAST
 
     async def retrieve(self, question: str, *, top_k: int, filters: Filters | None = None) -> list[Hit]:
@@ -57,7 +57,7 @@ class HybridRetriever:
 
     def search(self, question: str, *, top_k: int, filters: Filters | None = None) -> list[Hit]:
         """The same, in the caller's thread."""
-        with self.store.view(filters) as view:
+        with self.store.snapshot(filters) as view:
             return _Search(view, self.store.embedder, self.stages, question).hits(top_k)
 
 
@@ -100,7 +100,7 @@ class _Bridge:
 class _Search:
     """One search, over one state of the store."""
 
-    def __init__(self, view: View, embedder: Embedder, stages: Stages, question: str) -> None:
+    def __init__(self, view: Snapshot, embedder: Embedder, stages: Stages, question: str) -> None:
         self._view = view
         self._embedder = embedder
         self._stages = stages

@@ -24,7 +24,6 @@ from rag_graph.http.langserve import routes as langserve
 from rag_graph.http.native import routes as native
 from rag_graph.http.openai import routes as openai
 from rag_graph.http.openai.encoding import Presentation
-from rag_graph.parts import choose_place
 from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.query import Query
 from rag_graph.server.collector import calm_collector
@@ -77,7 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(ai_sdk.router)
     app.include_router(library.router)
     if settings.uploads:
-        app.include_router(library.upload_routes(folder=settings.data_dir / "uploads", place=choose_place(settings)))
+        app.include_router(library.upload_routes(folder=settings.data_dir / "uploads"))
     page.serve_page(app, uploads=settings.uploads, keys=bool(keys))
     _add_health(app)
     _add_metrics(app, metrics)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_graph.index import Library, index_paths
+from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.models.embeddings import Vectors
 from rag_graph.retrieval import DEEP, FAST, DeepRetriever, FastRetriever, HybridRetriever, Stages
 from tests.index.hashing import HashEmbedder
@@ -33,27 +33,27 @@ class Listening(HashEmbedder):
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedIndex]:
     folder = tmp_path_factory.mktemp("library")
     lines = [
         {"_id": title, "title": title, "text": text, "secret": title == "Ada Brown"} for title, text in TEXTS.items()
     ]
     (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    index_paths(folder / "index", [folder / "corpus.jsonl"], embedder=HashEmbedder())
-    library = Library.open(folder / "index", HashEmbedder())
+    library = EmbeddedIndex(folder / "index", HashEmbedder())
+    index_paths(library, [folder / "corpus.jsonl"])
     yield library
     library.close()
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("tier", [FastRetriever, DeepRetriever])
-async def test_the_second_hop_is_found_through_the_first(library: Library, tier: type[HybridRetriever]) -> None:
+async def test_the_second_hop_is_found_through_the_first(library: EmbeddedIndex, tier: type[HybridRetriever]) -> None:
     hits = await tier(library).retrieve(QUESTION, top_k=3)
     assert {"Journal of Inner Weather", "Society of Quiet Clouds"} <= {hit.passage.title for hit in hits}
     assert len(hits) == 3
 
 
-def test_without_its_bridges_the_question_leads_to_its_own_words_only(library: Library) -> None:
+def test_without_its_bridges_the_question_leads_to_its_own_words_only(library: EmbeddedIndex) -> None:
     two_hops = "Where was the painter from who first chaired what publishes the Journal of Inner Weather?"
     without = replace(FAST, lexical_bridge=0, links=0, quotas=())
 
@@ -64,10 +64,10 @@ def test_without_its_bridges_the_question_leads_to_its_own_words_only(library: L
     assert place(DEEP) <= place(without)
 
 
-def test_only_the_most_promising_bridges_are_embedded(library: Library) -> None:
+def test_only_the_most_promising_bridges_are_embedded(library: EmbeddedIndex) -> None:
     def embedded(bridges: int) -> list[str]:
         embedder = Listening()
-        store = Library(library._directory, embedder)
+        store = EmbeddedIndex(library.directory, embedder)
         HybridRetriever(store, replace(DEEP, dense_bridges=bridges)).search(QUESTION, top_k=5)
         store.close()
         question, *others = embedder.asked
@@ -81,7 +81,7 @@ def test_only_the_most_promising_bridges_are_embedded(library: Library) -> None:
 
 
 @pytest.mark.parametrize("stages", [FAST, DEEP])
-def test_no_stage_reaches_outside_the_filter(library: Library, stages: Stages) -> None:
+def test_no_stage_reaches_outside_the_filter(library: EmbeddedIndex, stages: Stages) -> None:
     hits = HybridRetriever(library, stages).search("Ada Brown of the Society", top_k=100, filters={"secret": False})
     assert hits
     assert all(hit.passage.metadata["secret"] is False for hit in hits)
@@ -89,22 +89,23 @@ def test_no_stage_reaches_outside_the_filter(library: Library, stages: Stages) -
 
 
 @pytest.mark.parametrize("stages", [Stages(dense=1, lexical=0), Stages(dense=0, lexical=1), Stages(dense=0, lexical=0)])
-def test_each_stage_can_be_left_out(library: Library, stages: Stages) -> None:
+def test_each_stage_can_be_left_out(library: EmbeddedIndex, stages: Stages) -> None:
     found = HybridRetriever(library, stages).search(QUESTION, top_k=5)
     assert len(found) == (5 if stages.dense or stages.lexical else 0)
 
 
 @pytest.mark.parametrize("question", ["?", "the", "東京", "a" * 4_000, "\x00 \ud800", "ADA BROWN", "ada brown painter"])
-def test_any_question_gets_an_answer_and_no_error(library: Library, question: str) -> None:
+def test_any_question_gets_an_answer_and_no_error(library: EmbeddedIndex, question: str) -> None:
     hits = FastRetriever(library).search(question, top_k=3)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True) or len(hits) == 3
 
 
-def test_the_same_search_gives_the_same_hits(library: Library) -> None:
+def test_the_same_search_gives_the_same_hits(library: EmbeddedIndex) -> None:
     assert DeepRetriever(library).search(QUESTION, top_k=9) == DeepRetriever(library).search(QUESTION, top_k=9)
 
 
 def test_an_empty_library_has_no_hits(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    index_paths(tmp_path / "index", [tmp_path / "docs"], embedder=HashEmbedder())
-    assert DeepRetriever(Library.open(tmp_path / "index", HashEmbedder())).search("anything", top_k=3) == []
+    index = EmbeddedIndex(tmp_path / "index", HashEmbedder())
+    index_paths(index, [tmp_path / "docs"])
+    assert DeepRetriever(index).search("anything", top_k=3) == []

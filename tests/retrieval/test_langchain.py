@@ -7,7 +7,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
 from rag_graph.errors import RetrievalFailed
-from rag_graph.index import Library, index_paths
+from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.retrieval import FastRetriever, LangChainRetriever, LibraryRetriever
 from tests.index.hashing import HashEmbedder
 
@@ -32,8 +32,9 @@ async def test_a_library_is_a_langchain_retriever_and_back(tmp_path: Path) -> No
         {"_id": name, "title": name, "text": f"{name} grow here", "good": name == "Figs"} for name in ("Figs", "Nuts")
     ]
     (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    index_paths(tmp_path / "index", [tmp_path / "a.jsonl"], embedder=HashEmbedder())
-    ours = FastRetriever(Library.open(tmp_path / "index", HashEmbedder()))
+    index = EmbeddedIndex(tmp_path / "index", HashEmbedder())
+    index_paths(index, [tmp_path / "a.jsonl"])
+    ours = FastRetriever(index)
     theirs = LibraryRetriever(retriever=ours, top_k=2)
 
     documents = theirs.invoke("Nuts")
