@@ -55,8 +55,8 @@ class Ranking:
 class IndexedFile:
     """A file whose documents are in an index.
 
-    `uri` is how people are shown its path: from the folder that was named. `hash` is its content's when it was last read
-    to its end, "" until then.
+    `uri` is how people are shown its path: from the folder that was named. `hash` is its content's when it was last
+    read to its end, "" until then.
     """
 
     path: str

@@ -1,6 +1,6 @@
 """What the stores share: words and titles in segments that never change, searched together under a mask each.
 
-A segment is a batch of passages, in the ascending order of their ids; a passage's place in it is its ordinal. Removing a
+A segment is a batch of passages, in the ascending order of their ids; where one stands in it is its ordinal. Removing a
 passage only marks it dead; merging segments drops the dead.
 """
 

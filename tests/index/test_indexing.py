@@ -236,7 +236,7 @@ def test_a_killed_run_goes_on_from_its_last_commit(index: Index, documents: Path
 
 def test_a_search_meanwhile_finds_whole_documents_only(index: Index, documents: Path) -> None:
     index_paths(index, [documents])
-    new = {name: "About new pears. " * 12_000 for name in ("pears", "plums")}
+    new = dict.fromkeys(("pears", "plums"), f"About {'pear' * 40}. " * 1200)
     for name, text in new.items():
         (documents / f"{name}.md").write_text(f"# {name.title()}\n\n{text}")
     sizes: list[dict[str, int]] = []

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from rag_graph.documents import Document
 from rag_graph.index.chunking import Chunk
-from rag_graph.index.lexical import Mask, Postings, PostingsBuilder, merge_postings
 from rag_graph.index.embedded.vectors import VectorBuilder, VectorIndex
+from rag_graph.index.lexical import Mask, Postings, PostingsBuilder, merge_postings
 from rag_graph.index.segmented import passage_terms
 from rag_graph.models.embeddings import Vectors
 from rag_graph.text.terms import Keys, key, title_name

@@ -1,7 +1,6 @@
 """What only the embedded index has: what it remembers, and files that it has to let go of."""
 
 import json
-import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -66,11 +65,11 @@ def test_what_cannot_be_opened_leaves_no_connection_behind(tmp_path: Path) -> No
     with closing(EmbeddedIndex(tmp_path / "index", HashEmbedder())) as index:
         index_paths(index, [tmp_path / "fruit.jsonl"])
     other = EmbeddedIndex(tmp_path / "index", HashEmbedder(name="other"))
-    open_before = len(os.listdir("/dev/fd"))
+    open_before = len(list(Path("/dev/fd").iterdir()))
     with pytest.raises(IndexMismatch) as told:  # its traceback keeps alive what nobody closed
         other.counts()
     other.close()
-    assert len(os.listdir("/dev/fd")) == open_before
+    assert len(list(Path("/dev/fd").iterdir())) == open_before
     assert told.value.__traceback__ is not None
 
 
