@@ -19,7 +19,7 @@ from time import perf_counter
 
 from rag_graph.evaluation.scores import AnswerScore, Question, load_dataset, score_answer
 from rag_graph.events import Event, StepFinished, StepStarted
-from rag_graph.index.indexing import index_paths
+from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.parts import choose_embedder
 from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.query import Mode, Query
@@ -76,7 +76,7 @@ async def _run(name: str, cache: Path, mode: Mode, limit: int | None) -> list[Ou
     if not settings.index_dir.exists():
         paths = [DATA / name / "corpus.jsonl", DATA / "distractors" / "corpus.jsonl"]
         print(f"indexing {name} …", flush=True)
-        await asyncio.to_thread(index_paths, settings.index_dir, paths, embedder=choose_embedder(settings))
+        await asyncio.to_thread(index_paths, EmbeddedIndex(settings.index_dir, choose_embedder(settings)), paths)
     questions = load_dataset(DATA / name).questions[:limit]
     async with open_pipeline(settings) as pipeline:
         await pipeline.voices.warm()

@@ -201,7 +201,7 @@ class PostgresWriter:
         self._copy(sql.SQL("COPY {} FROM STDIN").format(vectors), self._vectors)
         self._set_fact(_NEXT, str(self._next))
 
-    def _copy(self, copying: sql.Composable, rows: list[Any]) -> None:
+    def _copy(self, copying: sql.Composed, rows: list[Any]) -> None:
         with self._db.cursor().copy(copying) as copy:
             for row in rows:
                 copy.write_row(row)

@@ -1,9 +1,11 @@
 """What only the embedded index has: what it remembers, and files that it has to let go of."""
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -84,3 +86,29 @@ def test_parts_that_are_missing_are_told(tmp_path: Path) -> None:
         pytest.raises(IndexNotFound, match="rebuild"),
     ):
         index.counts()
+
+
+def test_an_index_of_the_first_format_is_searched_and_brought_up_to_date(tmp_path: Path) -> None:
+    """`format-1.zip` was written before runs committed in batches, of three files in /tmp/old-index/docs."""
+    with ZipFile(Path(__file__).with_name("format-1.zip")) as archive:
+        archive.extractall(tmp_path / "index")
+    documents = tmp_path / "docs"
+    documents.mkdir()
+    for name, text in {
+        "apples": "All about apples.",
+        "pears": "New things about pears.",
+        "figs": "About figs.",
+    }.items():
+        (documents / f"{name}.md").write_text(f"# {name.title()}\n\n{text}\n")
+    with closing(sqlite3.connect(tmp_path / "index" / "library.sqlite")) as db:
+        db.execute("UPDATE files SET path = replace(path, '/tmp/old-index/docs', ?)", (str(documents),))
+        db.commit()
+    with closing(EmbeddedIndex(tmp_path / "index", HashEmbedder())) as index:
+        assert [file.uri for file in index.files()] == ["docs/apples.md", "docs/pears.md", "docs/plums.md"]
+        assert index.counts() == (3, 3)
+        report = index_paths(index, [documents])
+        assert (report.added, report.replaced, report.removed, report.unchanged) == (1, 0, 1, 2)
+        with index.snapshot({"uri": "docs/*"}) as snapshot:
+            found = snapshot.matching([{"about": 1.0}], limit=10)
+            titles = {passage.title for passage in snapshot.passages(found.ids.tolist())}
+    assert titles == {"Apples", "Pears", "Figs"}
