@@ -140,7 +140,8 @@ async def test_a_vector_store_answers_through_the_graph_and_its_citations_point_
     qdrant: QdrantVectorStore,
 ) -> None:
     retriever = VectorStoreRetriever(qdrant)
-    async with Upstream() as upstream, open_model(upstream) as model:
+    answer = "The Larkspur engine was made by Fenwick Works [1]."
+    async with Upstream(otherwise=answer) as upstream, open_model(upstream) as model:
         writer = PromptedWriter(Replier(model), 8_000)
         nodes = Nodes(
             fast=retriever,
@@ -150,8 +151,6 @@ async def test_a_vector_store_answers_through_the_graph_and_its_citations_point_
             condenser=PrecedingQuestion(),
         )
         for mode in ("fast", "deep"):
-            upstream.say("The Larkspur engine was made by Fenwick Works [1].")
-            upstream.otherwise = "The Larkspur engine was made by Fenwick Works [1]."
             query = Query(question="Who made the Larkspur engine?", mode=mode)
             with fail_after(20):
                 events = [event async for event in stream_events(build_graph(nodes), query)]
