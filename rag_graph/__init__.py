@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from rag_graph.graph.build import build_graph
     from rag_graph.graph.parts import Parts
     from rag_graph.graph.stream import stream_events
-    from rag_graph.index import IndexReport, Library, index_paths
+    from rag_graph.index import EmbeddedIndex, IndexReport, index_paths
     from rag_graph.query import Query, Turn
     from rag_graph.server.app import create_app
     from rag_graph.settings import Settings
     from rag_graph.transcript import Transcript
-    from rag_graph.wiring import Answerer, open_answerer
+    from rag_graph.wiring import Answerer, default_parts, open_answerer, open_worker
 
 _HOMES = {
     "rag_graph.server.app": ("create_app",),
@@ -28,21 +28,21 @@ _HOMES = {
     "rag_graph.graph.build": ("build_graph",),
     "rag_graph.graph.parts": ("Parts",),
     "rag_graph.graph.stream": ("stream_events",),
-    "rag_graph.index": ("IndexReport", "Library", "index_paths"),
+    "rag_graph.index": ("EmbeddedIndex", "IndexReport", "index_paths"),
     "rag_graph.query": ("Query", "Turn"),
     "rag_graph.settings": ("Settings",),
     "rag_graph.transcript": ("Transcript",),
-    "rag_graph.wiring": ("Answerer", "open_answerer"),
+    "rag_graph.wiring": ("Answerer", "default_parts", "open_answerer", "open_worker"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Answerer",
     "Document",
+    "EmbeddedIndex",
     "Event",
     "Hit",
     "IndexReport",
-    "Library",
     "Parts",
     "Passage",
     "Query",
@@ -52,8 +52,10 @@ __all__ = [
     "Turn",
     "build_graph",
     "create_app",
+    "default_parts",
     "index_paths",
     "open_answerer",
+    "open_worker",
     "stream_events",
 ]
 

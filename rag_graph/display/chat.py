@@ -96,7 +96,7 @@ class Conversation:
         async def follow() -> Transcript:
             try:
                 async with aclosing(self.answerer.ask(query)) as events:
-                    return await show(events, self.answerer.library.document, self.console)
+                    return await show(events, self.answerer.document, self.console)
             finally:
                 over.set()
 

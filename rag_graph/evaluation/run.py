@@ -25,13 +25,12 @@ from rag_graph.evaluation.scores import (
     summarise,
 )
 from rag_graph.events import RunFailed
-from rag_graph.index import IndexProgress, Library, index_paths
-from rag_graph.parts import choose_embedder
+from rag_graph.index import EmbeddedIndex, Index, IndexProgress, index_paths
 from rag_graph.query import Mode, Query
 from rag_graph.retrieval import DeepRetriever, FastRetriever
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript
-from rag_graph.wiring import Answerer, open_answerer
+from rag_graph.wiring import Answerer, choose_embedder, open_answerer
 from rag_graph.writing.quoting import short_answer
 
 Tier = Literal["fast", "deep"]
@@ -146,7 +145,7 @@ class _Desk:
 
     settings: Settings
     dataset: Dataset
-    library: Library
+    library: Index
     ledger: _Ledger
     not_indexed: int
 
@@ -165,10 +164,11 @@ def _prepare(settings: Settings, plan: Plan, dataset: Dataset, watching: Watchin
         settings.data_dir / "eval" / f"{dataset.name}-{_digest(*map(str, map(Path.resolve, corpora)), embedder.name)}"
     )
     own = settings.model_copy(update={"data_dir": home, **_ALONE})
-    report = index_paths(own.index_dir, corpora, embedder=embedder, on_progress=watching.indexing)
+    index = EmbeddedIndex(own.index_dir, embedder)
+    report = index_paths(index, corpora, on_progress=watching.indexing)
     ledger = _Ledger.open(home / f"scores-{_fingerprint(settings, plan, dataset, corpora)}.jsonl")
     asked = Dataset(dataset.name, dataset.corpus, dataset.questions[: plan.limit])
-    return _Desk(own, asked, Library.open(own.index_dir, embedder), ledger, len(report.failures))
+    return _Desk(own, asked, index, ledger, len(report.failures))
 
 
 _ALONE = {name: Settings.model_fields[name].default for name in ("redis_url", "postgres_url")}
@@ -188,7 +188,8 @@ async def _answer(desk: _Desk, mode: Mode, watching: Watching) -> None:
     known = desk.ledger.answers
     questions = [question for question in desk.dataset.questions if question.answers]
     async with open_answerer(desk.settings) as answerer:
-        await answerer.models.warm()
+        if answerer.parts.models is not None:
+            await answerer.parts.models.warm()
         async for record in _answers(answerer, [q for q in questions if q.id not in known], mode):
             desk.ledger.keep("answers", record)
             watching.asked("answers", _done(known, questions), len(questions))
@@ -223,7 +224,7 @@ def _record(question: Question, transcript: Transcript, cited: Sequence[str], ms
 
 def _cited(answerer: Answerer, transcript: Transcript) -> list[str]:
     """What the dataset calls the documents that the answer cites."""
-    documents = map(answerer.library.document, dict.fromkeys(citation.document for citation in transcript.citations))
+    documents = map(answerer.document, dict.fromkeys(citation.document for citation in transcript.citations))
     return [str(document.metadata.get("id", document.id)) for document in documents if document]
 
 
@@ -234,7 +235,7 @@ def _results(desk: _Desk, plan: Plan) -> Results:
     }
     if plan.answers:
         scores["answers"] = _summary([ledger.answers[name] for name in ids if name in ledger.answers])
-    return Results(desk.dataset.name, len(ids), desk.library.size, desk.not_indexed, scores)
+    return Results(desk.dataset.name, len(ids), desk.library.counts()[1], desk.not_indexed, scores)
 
 
 def _summary(records: Sequence[AnswerRecord]) -> dict[str, Estimate]:

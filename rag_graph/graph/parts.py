@@ -3,9 +3,12 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from rag_graph.index import DocumentStore, Index
+from rag_graph.models.roles import OpenedModels
 from rag_graph.query import Mode
 from rag_graph.research import Researcher, WiderSearch
 from rag_graph.retrieval import Retriever
+from rag_graph.runs.log import RunLog
 from rag_graph.writing.condensing import Condenser, PrecedingQuestion
 from rag_graph.writing.contract import Writer
 
@@ -17,7 +20,7 @@ FAST_TOP_K = 3
 class Parts:
     """What answers questions. Only the two retrievers and the drafter must be given.
 
-    Replace some of them by `dataclasses.replace(default_parts(settings), fast=…)`.
+    Replace single ones by `dataclasses.replace(default_parts(settings), fast=…)`. Making them opens nothing.
     """
 
     fast: Retriever
@@ -25,15 +28,27 @@ class Parts:
     deep: Retriever
     """Finds better ones, in as much time as the draft takes."""
     drafter: Writer
+    """Writes the draft; it holds its chat model and the checker of its claims."""
     refiners: Mapping[Mode, Writer] = field(default_factory=dict)
     """Who writes the later versions; where there is none for a mode, the drafter."""
     researchers: Mapping[Mode, Researcher] = field(default_factory=dict)
     """Who gathers the better evidence; where there is none for a mode, one wider search by `deep`."""
     condenser: Condenser = field(default_factory=PrecedingQuestion)
+    """Makes a follow-up question one that stands by itself."""
+    index: Index | None = None
+    """What the retrievers search, if it is ours: uploads go to it, and without it no question is answered."""
+    documents: DocumentStore | None = None
+    """Where the documents are that citations point to, if not in `index`."""
+    models: OpenedModels | None = None
+    """The models behind the writers: warmed at the start, closed at the end, and named by the server."""
+    run_log: RunLog | None = None
+    """Where a server keeps its runs, in place of the log that the settings choose."""
     fast_k: int = FAST_TOP_K
     """How many passages the draft is written from."""
     narrates: bool = True
     """Whether the pipeline thinks aloud where no model does."""
+    closing: tuple[Callable[[], object], ...] = ()
+    """Called at the end, for what else is to be let go."""
 
     def refiner(self, mode: Mode) -> Writer:
         return self.refiners.get(mode, self.drafter)

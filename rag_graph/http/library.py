@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from rag_graph.errors import DocumentNotFound, InvalidRequest
 from rag_graph.http.problems import documented
-from rag_graph.index import IndexReport, Place, index_paths
+from rag_graph.index import IndexReport, index_paths
 
 _UNSAFE = re.compile(r"[^\w.()-]+")
 
@@ -47,7 +47,7 @@ router = APIRouter(tags=["library"])
 @router.get("/documents/{document_id}", responses=documented(404, 422, 503))
 async def document(request: Request, document_id: str) -> DocumentText:
     """A document's whole text."""
-    found = await asyncio.to_thread(request.app.state.answerer.library.document, document_id)
+    found = await asyncio.to_thread(request.app.state.answerer.document, document_id)
     if found is None:
         raise DocumentNotFound("The library has no document with this id; it may have been indexed anew.")
     return DocumentText(
@@ -55,19 +55,21 @@ async def document(request: Request, document_id: str) -> DocumentText:
     )
 
 
-def upload_routes(*, folder: Path, place: Place) -> APIRouter:
+def upload_routes(*, folder: Path) -> APIRouter:
     """Routes that keep what is sent in `folder` and index it. A file of the same name is replaced."""
     uploads = APIRouter(tags=["library"])
 
     @uploads.post("/documents", responses=documented(413, 422, 503))
     async def upload(request: Request, files: Annotated[list[UploadFile], File()]) -> Added:
         """Add documents to the library."""
-        embedder = request.app.state.answerer.library.embedder
+        index = request.app.state.answerer.parts.index
+        if index is None:
+            raise InvalidRequest("This server answers from a store of its own, to which nothing can be uploaded.")
 
         def keep_and_index() -> IndexReport:
             for file in files:
                 _keep(file, folder)
-            return index_paths(place, [folder], embedder=embedder)
+            return index_paths(index, [folder])
 
         report = await asyncio.to_thread(keep_and_index)
         skipped = [Skipped(uri=failure.uri, reason=failure.reason) for failure in report.failures]

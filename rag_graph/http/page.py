@@ -41,8 +41,8 @@ def serve_page(app: FastAPI, *, uploads: bool, keys: bool) -> None:
     @router.get("/config")
     async def config(request: Request) -> PageConfig:
         """What the page must know of this server."""
-        named = request.app.state.answerer.models
-        models = {"chat": named.chat_name, "reasoning": named.reasoning_name}
+        named = request.app.state.answerer.parts.models
+        models = {"chat": named.chat_name, "reasoning": named.reasoning_name} if named else {}
         return PageConfig(upload=uploads, keys=keys, models=models, version=app.version)
 
     app.include_router(router)

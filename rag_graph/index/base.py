@@ -1,22 +1,26 @@
-"""What a search may ask of a store of documents, and indexing of the place where it is kept, whichever it is."""
+"""What an index is to those who search it and to indexing, wherever it is kept: `Index`, `Snapshot`, `IndexWriter`.
 
-from collections.abc import Mapping, Sequence
+The words are Lucene's. Whoever brings a store of their own writes these three; a store that only has vectors needs none
+of them (`rag_graph.retrieval.VectorStoreRetriever`). All calls block: make them in a thread.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_graph.documents import Document, Metadata, Passage
+from rag_graph.documents import Document, Passage
+from rag_graph.index.chunking import Chunk
 from rag_graph.models.embeddings import Embedder, Vectors
 from rag_graph.query import Filters
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Passages by id with their scores, best first."""
+    """Passages by id with their scores, best first; both of shape (n,)."""
 
     ids: NDArray[np.int64]
     scores: NDArray[np.float32]
@@ -37,9 +41,9 @@ class Ranking:
             return rankings[0]
         if not any(map(len, rankings)):
             return cls.empty()
-        ids, places = np.unique(np.concatenate([ranking.ids for ranking in rankings]), return_inverse=True)
+        ids, columns = np.unique(np.concatenate([ranking.ids for ranking in rankings]), return_inverse=True)
         best = np.full(len(ids), -np.inf, dtype=np.float32)
-        np.maximum.at(best, places, np.concatenate([ranking.scores for ranking in rankings]))
+        np.maximum.at(best, columns, np.concatenate([ranking.scores for ranking in rankings]))
         return cls.of(ids, best, limit=limit)
 
     @classmethod
@@ -47,140 +51,108 @@ class Ranking:
         return cls(ids=np.empty(0, dtype=np.int64), scores=np.empty(0, dtype=np.float32))
 
 
-class View(Protocol):
-    """One state of the library under one filter. Nothing outside the filter can be reached through it.
+@dataclass(frozen=True, slots=True)
+class IndexedFile:
+    """A file whose documents are in an index.
 
-    Calls block: run them in a thread.
+    `uri` is how people are shown its path: from the folder that was named. `hash` is its content's when it was last
+    read to its end, "" until then.
     """
+
+    path: str
+    uri: str
+    hash: str = ""
+
+
+class Snapshot(Protocol):
+    """An index as it was at one moment, under one filter: nothing outside the filter can be reached through it."""
 
     @property
     def size(self) -> int:
-        """How many passages the library has, before the filter."""
+        """How many passages the index has, the filter left aside: by it, frequencies become weights."""
 
     def nearest(self, vectors: Vectors, *, limit: int) -> Ranking:
-        """The passages closest to any of these vectors (rows), each with the best of its products."""
+        """The passages closest to any of these vectors, shape (n, dims), each with the best of its inner products."""
 
     def matching(self, queries: Sequence[Mapping[str, float]], *, limit: int) -> Ranking:
-        """The passages that match any of these queries (weights by term), each with the best of its scores."""
+        """The passages that match any of these queries, each with the best of its scores.
+
+        A query is weights by term, terms being those of `rag_graph.text.terms`; how rare a term is comes on top.
+        """
 
     def frequencies(self, phrases: Sequence[Sequence[str]]) -> list[int]:
-        """For each phrase, how many passages of the library hold all its terms."""
+        """For each phrase, how many passages hold all its terms, in any order, the filter left aside."""
 
     def titled(self, names: Sequence[str]) -> dict[str, list[int]]:
-        """Of these names (`terms.title_name`), those that are titles, with the passages that open such documents."""
+        """Of these names (`terms.title_name`), those that are titles, with the first passages of such documents."""
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         """These passages, in this order; those that are gone or outside the filter are left out."""
 
 
-class Store(Protocol):
-    """Documents that can be searched."""
+class IndexWriter(Protocol):
+    """Changes an index. What was done since the last `commit` is seen by nobody else, and lost if the process dies."""
 
-    @property
-    def embedder(self) -> Embedder:
-        """What turns a question into a vector of this store."""
+    def put_file(self, file: IndexedFile) -> None:
+        """Add a file, or the new state of the one at this path."""
 
-    def view(self, filters: Filters | None = None) -> AbstractContextManager[View]:
-        """The store as it is now, narrowed to what the filters allow."""
+    def remove_file(self, path: str) -> int:
+        """Remove a file with its documents; return how many those were. A file that is not there is none."""
+
+    def document_ids(self, path: str) -> Iterator[str]:
+        """The documents of a file."""
+
+    def document_hash(self, document_id: str) -> str | None:
+        """The hash with which a document was added, None if it is not there."""
+
+    def add(
+        self, document: Document, chunks: Sequence[Chunk], vectors: Vectors, *, path: str, content_hash: str
+    ) -> None:
+        """Add a document of the file at `path`, or replace the one that has its id.
+
+        Each chunk becomes a passage, whose vector is that row of `vectors`, shape (len(chunks), dims).
+        """
+
+    def remove(self, document_ids: Iterable[str]) -> None:
+        """Remove documents."""
+
+    def commit(self) -> None:
+        """Let the next snapshots see all that was done, at once."""
+
+
+class DocumentStore(Protocol):
+    """Where the documents are to which citations point."""
 
     def document(self, document_id: str) -> Document | None:
         """The document with its whole text, or None."""
 
 
-class OpenLibrary(Store, Protocol):
-    """A store that was opened, and is to be closed."""
+class Index(DocumentStore, Protocol):
+    """Documents that can be searched, by words and by the vectors of one embedder.
+
+    Making one reads nothing. What searches raises `IndexNotFound` while nothing was indexed, `IndexMismatch` when
+    another embedder built it, and `RetrievalFailed` when its service does not answer. Any thread may call it.
+    """
 
     @property
-    def generation(self) -> int:
-        """Counts the indexing runs; whoever keeps results can tell by it that they are old."""
+    def embedder(self) -> Embedder:
+        """What turns a question into a vector of this index."""
 
-    @property
-    def size(self) -> int:
-        """How many passages there are."""
-
-    def passages(self, ids: Sequence[int]) -> list[Passage]:
-        """These passages, in this order, without those that are gone."""
+    def snapshot(self, filters: Filters | None = None) -> AbstractContextManager[Snapshot]:
+        """The index as it was last committed, narrowed to what the filters allow."""
 
     def counts(self) -> tuple[int, int]:
         """How many documents and passages there are."""
 
-    def close(self) -> None: ...
+    def files(self) -> list[IndexedFile]:
+        """The files whose documents it holds, whichever embedder built it; none while nothing was indexed."""
 
+    def writer(self, *, rebuild: bool = False) -> AbstractContextManager[IndexWriter]:
+        """Change it: leaving the block commits, an exception drops what was not committed. One at a time.
 
-@dataclass(frozen=True, slots=True)
-class IndexedFile:
-    """A file as it was when it was last indexed."""
+        With `rebuild` it begins empty, and takes this embedder for its own; until it commits, all is as it was. Raises
+        `IndexBusy` while another writes, `IndexMismatch`, and `LibraryError` when its service does not answer.
+        """
 
-    id: int
-    uri: str
-    hash: str
-
-
-class Records(Protocol):
-    """The files, documents and passages of a library, while it is brought up to date."""
-
-    def fact(self, name: str) -> str | None: ...
-    def set_fact(self, name: str, value: str) -> None: ...
-    def clear(self) -> None:
-        """Remove everything, but never use a passage's id again: readers may still hold it."""
-
-    def generation(self) -> int: ...
-    def check(self, *, embedder: str, dims: int) -> None:
-        """Refuse a library that another version or another embedding model built."""
-
-    def roots(self) -> dict[str, str]:
-        """Label by path."""
-
-    def add_root(self, path: str, label: str) -> None: ...
-    def file(self, path: str) -> IndexedFile | None: ...
-    def add_file(self, path: str, uri: str) -> int: ...
-    def see_file(self, file: int, content_hash: str, *, run: int) -> None: ...
-    def files_not_seen(self, run: int) -> list[tuple[int, str]]: ...
-    def count_documents(self, file: int) -> int: ...
-    def remove_file(self, file: int) -> int:
-        """Remove a file with its documents; return how many those were."""
-
-    def seen(self, document_id: str) -> tuple[str, int] | None:
-        """A document's hash, and the run that last met it."""
-
-    def see_document(self, document_id: str, *, run: int) -> None: ...
-    def remove_document(self, document_id: str) -> None: ...
-    def remove_documents_not_seen(self, file: int, *, run: int) -> int: ...
-    def add_document(self, document: Document, *, file: int, content_hash: str, run: int) -> None: ...
-    def add_passage(
-        self, document: Document, start: int, end: int, *, heading: Sequence[str], metadata: Metadata
-    ) -> int: ...
-
-
-class Shelf(Protocol):
-    """Where new passages are made searchable."""
-
-    def add(self, passage_id: int, *, title: str, heading: Sequence[str], content: str, opens: bool) -> None:
-        """Add a passage; `opens` says that it is the first of its document."""
-
-    def add_vectors(self, vectors: Vectors) -> None:
-        """Add the vectors of all passages that have none yet, in the same order."""
-
-    def finish(self) -> None:
-        """Make what was added count."""
-
-
-@dataclass(frozen=True, slots=True)
-class Growth:
-    """One indexing run's hold on a library; everything changes at once when it ends well."""
-
-    records: Records
-    shelf: Shelf
-
-
-class Place(Protocol):
-    """Where a library is kept."""
-
-    def open(self, embedder: Embedder) -> OpenLibrary:
-        """Raises `IndexNotFound` and `IndexMismatch`."""
-
-    def grow(self, embedder: Embedder) -> AbstractContextManager[Growth]:
-        """Raises `IndexBusy` when somebody else does."""
-
-    def roots(self) -> list[Path]:
-        """The folders and files whose contents are in the library."""
+    def close(self) -> None:
+        """Let go of files and connections."""

@@ -1,9 +1,11 @@
 """Documents to passages: where each one begins and ends in the text, and under which headings it stands."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+from rag_graph.documents import Metadata
 
 PASSAGE_CHARS = 1_200
 """About as much as a small embedding model reads."""
@@ -27,11 +29,12 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """`text[start:end]`, which stands under these headings, outermost first."""
+    """`text[start:end]`, which stands under these headings, outermost first; `metadata` is its own, such as a page."""
 
     start: int
     end: int
     heading: tuple[str, ...] = ()
+    metadata: Metadata = field(default_factory=dict)
 
 
 def chunk(text: str, outline: Sequence[Heading] = ()) -> Iterator[Chunk]:

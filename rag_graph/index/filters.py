@@ -1,79 +1,80 @@
-"""What a person's filters mean, as SQL over the library's tables."""
+"""What a person's filters mean: a tree of comparisons, which each store prints in its own SQL."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 from rag_graph.documents import Passage
 from rag_graph.query import Filter, Filters, Scalar
 
-_COLUMNS = {"uri": "d.uri", "title": "d.title", "document": "d.id"}
+COLUMNS = {"uri": "d.uri", "title": "d.title", "document": "d.id"}
+"""What is no metadata: columns of the documents, which both stores' SQL calls `d` (and the passages `p`)."""
 
 
-def conditions(filters: Filters) -> tuple[str, list[Any]]:
-    """A WHERE clause over documents `d` and passages `p`, and its parameters. All filters must hold."""
-    clauses, parameters = [], []
-    for name, wanted in filters.items():
-        column, values = _column(name)
-        clause, more = _condition(column, values, wanted)
-        clauses.append(clause)
-        parameters += more
-    return " AND ".join(clauses) or "1", parameters
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A text is never equal to, or between, numbers, nor a number to texts; `~` is a shell pattern."""
+
+    name: str
+    sign: Literal["=", "~", ">=", "<="]
+    value: Scalar
 
 
-def _column(name: str) -> tuple[str, list[Any]]:
-    if name in _COLUMNS:
-        return _COLUMNS[name], []
-    one = "(SELECT value FROM json_each({table}.metadata) WHERE key = ?)"
-    return f"coalesce({one.format(table='p')}, {one.format(table='d')})", [name, name]
+Tree = list[list[list[Comparison]]]
+"""All of these must hold: any of those, in which all comparisons hold."""
 
 
-def _condition(column: str, values: list[Any], wanted: Filter) -> tuple[str, list[Any]]:
+def tree(filters: Filters) -> Tree:
+    """An empty list or range of values allows nothing."""
+    return [_alternatives(name, wanted) for name, wanted in filters.items()]
+
+
+def _alternatives(name: str, wanted: Filter) -> list[list[Comparison]]:
     match wanted:
         case list():
-            parts = [_one(column, values, item) for item in wanted]
-            return f"({' OR '.join(clause for clause, _ in parts) or '0'})", [p for _, more in parts for p in more]
+            return [tests for item in wanted for tests in _alternatives(name, item)]
         case Mapping():
-            return _range(column, values, wanted)
+            ends = [Comparison(name, ">=" if end == "from" else "<=", value) for end, value in wanted.items()]
+            return [ends] if ends else []
+        case str() if "*" in wanted or "?" in wanted:
+            return [[Comparison(name, "~", wanted)]]
         case _:
-            return _one(column, values, wanted)
+            return [[Comparison(name, "=", wanted)]]
 
 
-def _one(column: str, values: list[Any], wanted: Scalar) -> tuple[str, list[Any]]:
-    if isinstance(wanted, str) and ("*" in wanted or "?" in wanted):
-        return f"{column} GLOB ?", [*values, wanted]
-    return f"{column} = ?", [*values, wanted]
+def where(filters: Filters, print_one: Callable[[Comparison], tuple[str, list[Any]]]) -> tuple[str, list[Any]]:
+    """A WHERE clause, and its parameters; `print_one` knows the dialect."""
+    parameters: list[Any] = []
 
+    def printed(test: Comparison) -> str:
+        clause, values = print_one(test)
+        parameters.extend(values)
+        return clause
 
-def _range(column: str, values: list[Any], wanted: Mapping[Any, str | int | float]) -> tuple[str, list[Any]]:
-    """Both ends count as inside; a text is never between numbers, nor a number between texts."""
-    clauses, parameters = [], []
-    for end, sign in (("from", ">="), ("to", "<=")):
-        if end in wanted:
-            kind = "=" if isinstance(wanted[end], str) else "<>"
-            clauses.append(f"(typeof({column}) {kind} 'text' AND {column} {sign} ?)")
-            parameters += [*values, *values, wanted[end]]
-    return f"({' AND '.join(clauses) or '0'})", parameters
+    clauses = [
+        f"({' OR '.join(' AND '.join(map(printed, tests)) for tests in alternatives) or '1 = 0'})"
+        for alternatives in tree(filters)
+    ]
+    return " AND ".join(clauses) or "1 = 1", parameters
 
 
 def allows(filters: Filters, passage: Passage) -> bool:
     """The same for a passage that no database holds."""
     own = {"uri": passage.uri, "title": passage.title, "document": passage.document_id}
-    return all(_allows(wanted, own.get(name, passage.metadata.get(name))) for name, wanted in filters.items())
 
+    def holds(test: Comparison) -> bool:
+        value = own.get(test.name, passage.metadata.get(test.name))
+        if value is None or isinstance(test.value, str) != isinstance(value, str):
+            return False
+        match test.sign:
+            case "=":
+                return value == test.value
+            case "~":
+                return fnmatchcase(str(value), str(test.value))
+            case ">=":
+                return value >= test.value  # type: ignore[operator]  # both are texts, or both numbers
+            case "<=":
+                return value <= test.value  # type: ignore[operator]  # both are texts, or both numbers
 
-def _allows(wanted: Filter, value: Scalar | None) -> bool:
-    if value is None:
-        return False
-    match wanted:
-        case list():
-            return any(_allows(item, value) for item in wanted)
-        case Mapping():
-            return bool(wanted) and all(
-                isinstance(end, str) == isinstance(value, str) and (end <= value if name == "from" else value <= end)  # type: ignore[operator]  # both are texts, or both numbers
-                for name, end in wanted.items()
-            )
-        case str() if "*" in wanted or "?" in wanted:
-            return isinstance(value, str) and fnmatchcase(value, wanted)
-        case _:
-            return isinstance(wanted, str) == isinstance(value, str) and wanted == value
+    return all(any(all(map(holds, tests)) for tests in alternatives) for alternatives in tree(filters))

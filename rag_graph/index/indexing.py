@@ -1,27 +1,28 @@
-"""Bringing the library up to date with the files it is made of: what changed, and nothing else."""
+"""Bringing an index up to date with the files it is made of: what changed, and nothing else."""
 
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from rag_graph.documents import Document, Metadata
 from rag_graph.errors import DocumentUnreadable
-from rag_graph.index.base import Place, Records, Shelf
-from rag_graph.index.catalogue import FORMAT
-from rag_graph.index.chunking import chunk
-from rag_graph.index.embedded import EmbeddedPlace
+from rag_graph.index.base import Index, IndexedFile, IndexWriter
+from rag_graph.index.chunking import Chunk, chunk
 from rag_graph.index.loading import Failure, FoundFile, LoadedDocument, find_files, load
 from rag_graph.models.embeddings import Embedder
 
 _EMBED_AT_ONCE = 128
 _EMBEDDERS = min(4, os.cpu_count() or 1)
 """Threads that embed at the same time, each its share of a batch."""
+COMMIT_PASSAGES = 16_000
+"""Fewer than fill a segment, so that each commit leaves one. The embedded embedder makes 37 passages per CPU-second: on
+one core a killed run loses seven minutes at most."""
 _MAX_FAILURES_PER_FILE = 20
 _HASH_BLOCK = 1 << 20
 
@@ -51,26 +52,27 @@ class IndexReport:
 
 
 def index_paths(
-    place: Path | Place,
+    index: Index,
     paths: Sequence[Path],
     *,
-    embedder: Embedder,
     on_progress: Callable[[IndexProgress], None] = lambda _: None,
     rebuild: bool = False,
+    commit_passages: int = COMMIT_PASSAGES,
 ) -> IndexReport:
-    """Index files and folders into the library at `place`, which is readable as it was until the end.
+    """Bring an index up to date with files and folders: documents under `paths` that are gone are removed.
 
-    Documents under `paths` that are gone are removed; those from elsewhere stay.
+    Those from elsewhere stay. Commits each time that so many passages were added, between documents: a search meanwhile
+    finds what is in so far, and a run that was killed goes on from there when it is started again. With `rebuild` only
+    at the end, so that until then all is found as before. Raises `LibraryError` and its kinds.
     """
     started = time.monotonic()
     with (
-        _at(place).grow(embedder) as growth,
+        index.writer(rebuild=rebuild) as writer,
         ThreadPoolExecutor(_EMBEDDERS, thread_name_prefix="embed") as pool,
     ):
-        run = _Run(growth.records, growth.shelf, embedder, on_progress, pool)
-        run.prepare(rebuild=rebuild)
-        run.index(paths)
-        run.finish()
+        known = {} if rebuild else {file.path: file for file in index.files()}
+        run = _Run(writer, index.embedder, on_progress, pool, known, None if rebuild else commit_passages)
+        run.sync(paths)
     return IndexReport(
         added=run.added,
         replaced=run.replaced,
@@ -82,47 +84,51 @@ def index_paths(
     )
 
 
-def indexed_roots(place: Path | Place) -> list[Path]:
-    """The folders and files whose contents are in the library at `place`."""
-    return _at(place).roots()
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A document that waits to be embedded together with others."""
 
+    document: Document
+    chunks: Sequence[Chunk]
+    path: str
+    content_hash: str
 
-def _at(place: Path | Place) -> Place:
-    return EmbeddedPlace(place) if isinstance(place, Path) else place
+    @property
+    def texts(self) -> list[str]:
+        document = self.document
+        return [
+            embedded_text(document.title, chunk.heading, document.text[chunk.start : chunk.end])
+            for chunk in self.chunks
+        ]
 
 
 @dataclass(slots=True)
 class _Run:
-    """One indexing run, inside its transaction."""
+    """One indexing run, while it has the index's writer."""
 
-    catalogue: Records
-    shelf: Shelf
+    writer: IndexWriter
     embedder: Embedder
     on_progress: Callable[[IndexProgress], None]
     pool: Executor
+    files: dict[str, IndexedFile]
+    commit_passages: int | None
     added: int = 0
     replaced: int = 0
     removed: int = 0
     unchanged: int = 0
     passages: int = 0
     failures: list[Failure] = field(default_factory=list)
-    _number: int = 0
-    _waiting: list[str] = field(default_factory=list)
+    _pending: list[_Pending] = field(default_factory=list)
+    _pending_chunks: int = 0
+    _uncommitted: int = 0
     _bytes_done: int = 0
     _bytes_total: int = 0
+    _roots: dict[Path, str] = field(init=False)
 
-    def prepare(self, *, rebuild: bool) -> None:
-        catalogue, embedder = self.catalogue, self.embedder
-        self._number = catalogue.generation() + 1
-        if rebuild or catalogue.fact("format") is None:
-            catalogue.clear()
-            catalogue.set_fact("format", FORMAT)
-            catalogue.set_fact("embedder", embedder.name)
-            catalogue.set_fact("dims", str(embedder.dims))
-        catalogue.check(embedder=embedder.name, dims=embedder.dims)
-        catalogue.set_fact("generation", str(self._number))
+    def __post_init__(self) -> None:
+        self._roots = roots_of(self.files.values())
 
-    def index(self, paths: Sequence[Path]) -> None:
+    def sync(self, paths: Sequence[Path]) -> None:
         found: dict[Path, FoundFile] = {}
         for root in paths:
             for item in find_files(root):
@@ -132,41 +138,35 @@ class _Run:
                     found.setdefault(item.path, item)
         self._bytes_total = sum(item.size for item in found.values())
         for item in found.values():
-            self._index_file(item)
-        self._remove_vanished(paths)
-
-    def _remove_vanished(self, paths: Sequence[Path]) -> None:
+            done_before = self._bytes_done
+            uri = self._uri(item)
+            try:
+                self._sync_file(item, uri)
+            except (DocumentUnreadable, OSError) as exc:
+                # What cannot be read any more is not kept as if it could.
+                reason = str(exc) if isinstance(exc, DocumentUnreadable) else f"it cannot be read: {exc}"
+                self.failures.append(Failure(uri, reason))
+                self._flush()
+                self.removed += self.writer.remove_file(str(item.path))
+                self.files.pop(str(item.path), None)
+            self._bytes_done = done_before + item.size
+            self._tell(uri)
+        self._flush()
         roots = [path.resolve() for path in paths]
-        for file, path in self.catalogue.files_not_seen(self._number):
-            if any(Path(path).is_relative_to(root) for root in roots) and _is_gone(Path(path)):
-                self.removed += self.catalogue.remove_file(file)
+        for name in self.files:
+            path = Path(name)
+            if path not in found and any(path.is_relative_to(root) for root in roots) and _is_gone(path):
+                self.removed += self.writer.remove_file(name)
 
-    def _index_file(self, item: FoundFile) -> None:
-        known = self.catalogue.file(str(item.path))
-        uri = known.uri if known else self._uri(item)
-        done_before = self._bytes_done
-        try:
-            content_hash = _file_hash(item.path)
-            if known and known.hash == content_hash:
-                self.unchanged += self.catalogue.count_documents(known.id)
-                self.catalogue.see_file(known.id, content_hash, run=self._number)
-            else:
-                file = known.id if known else self.catalogue.add_file(str(item.path), uri)
-                self._index_documents(item, file, uri)
-                self.catalogue.see_file(file, content_hash, run=self._number)
-        except (DocumentUnreadable, OSError) as exc:
-            self._forget(str(item.path), uri, exc)
-        self._bytes_done = done_before + item.size
-        self._tell(uri)
-
-    def _forget(self, path: str, uri: str, exc: Exception) -> None:
-        """What cannot be read any more is not kept as if it could."""
-        reason = str(exc) if isinstance(exc, DocumentUnreadable) else f"it cannot be read: {exc}"
-        self.failures.append(Failure(uri, reason))
-        if known := self.catalogue.file(path):
-            self.removed += self.catalogue.remove_file(known.id)
-
-    def _index_documents(self, item: FoundFile, file: int, uri: str) -> None:
+    def _sync_file(self, item: FoundFile, uri: str) -> None:
+        path, content_hash = str(item.path), _file_hash(item.path)
+        known = self.files.get(path)
+        if known is not None and known.hash == content_hash:
+            self.unchanged += sum(1 for _ in self.writer.document_ids(path))
+            return
+        # Without a hash until all of it was read: what is committed in between must not pass for the whole file.
+        self._put(IndexedFile(path, uri))
+        seen: set[str] = set()
         failed, length = 0, 0
         for loaded in load(item.path):
             if isinstance(loaded, Failure):
@@ -179,12 +179,16 @@ class _Run:
             if before >> 16 != length >> 16:
                 self._bytes_done += min((length >> 16 << 16) - (before >> 16 << 16), item.size)
                 self._tell(uri)
-            self._index_document(loaded, file, f"{uri}#{loaded.key}" if loaded.key else uri)
+            self._sync_document(loaded, seen, path=path, uri=f"{uri}#{loaded.key}" if loaded.key else uri)
         if failed > _MAX_FAILURES_PER_FILE:
             self.failures.append(Failure(uri, f"{failed - _MAX_FAILURES_PER_FILE} more lines could not be read"))
-        self.removed += self.catalogue.remove_documents_not_seen(file, run=self._number)
+        if known is not None:
+            gone = [name for name in self.writer.document_ids(path) if name not in seen]
+            self.writer.remove(gone)
+            self.removed += len(gone)
+        self._put(IndexedFile(path, uri, content_hash))
 
-    def _index_document(self, loaded: LoadedDocument, file: int, uri: str) -> None:
+    def _sync_document(self, loaded: LoadedDocument, seen: set[str], *, path: str, uri: str) -> None:
         document = Document(
             id=hashlib.blake2b(uri.encode(), digest_size=10).hexdigest(),
             uri=uri,
@@ -192,66 +196,76 @@ class _Run:
             text=loaded.text,
             metadata=loaded.metadata,
         )
-        content_hash = _document_hash(loaded)
-        match self.catalogue.seen(document.id):
-            case (_, run) if run == self._number:
-                self.failures.append(Failure(uri, "another document of that file has the same id"))
-                return
-            case (known_hash, _) if known_hash == content_hash:
-                self.catalogue.see_document(document.id, run=self._number)
-                self.unchanged += 1
-                return
-            case None:
-                self.added += 1
-            case _:
-                self.catalogue.remove_document(document.id)
-                self.replaced += 1
-        self.catalogue.add_document(document, file=file, content_hash=content_hash, run=self._number)
-        self._add_passages(document, loaded)
-
-    def _add_passages(self, document: Document, loaded: LoadedDocument) -> None:
-        for place, piece in enumerate(chunk(document.text, loaded.outline)):
-            content = document.text[piece.start : piece.end]
-            passage_id = self.catalogue.add_passage(
-                document, piece.start, piece.end, heading=piece.heading, metadata=_page(loaded, piece.start)
-            )
-            self.shelf.add(passage_id, title=document.title, heading=piece.heading, content=content, opens=place == 0)
-            self._waiting.append(embedded_text(document.title, piece.heading, content))
-            self.passages += 1
-            if len(self._waiting) >= _EMBED_AT_ONCE:
-                self._embed()
-                self._tell(document.uri)
-
-    def _embed(self) -> None:
-        if not self._waiting:
+        if document.id in seen:
+            self.failures.append(Failure(uri, "another document of that file has the same id"))
             return
-        workers = min(_EMBEDDERS, len(self._waiting))
-        shares = [self._waiting[place::workers] for place in range(workers)]
-        vectors = np.empty((len(self._waiting), self.embedder.dims), dtype=np.float32)
-        for place, share in enumerate(self.pool.map(self.embedder.embed, shares)):
-            vectors[place::workers] = share
-        self.shelf.add_vectors(vectors)
-        self._waiting.clear()
+        seen.add(document.id)
+        content_hash = _document_hash(loaded)
+        known_hash = self.writer.document_hash(document.id)
+        if known_hash == content_hash:
+            self.unchanged += 1
+            return
+        if known_hash is None:
+            self.added += 1
+        else:
+            self.replaced += 1
+        chunks = [
+            replace(piece, metadata=_page(loaded, piece.start)) if loaded.pages else piece
+            for piece in chunk(document.text, loaded.outline)
+        ]
+        self._pending.append(_Pending(document, chunks, path, content_hash))
+        self._pending_chunks += len(chunks)
+        if self._pending_chunks >= _EMBED_AT_ONCE:
+            self._flush()
 
-    def finish(self) -> None:
-        """Make the new passages count."""
-        self._embed()
-        self.shelf.finish()
+    def _flush(self) -> None:
+        """Embed what waits and write it; then is the moment to commit, since no document is half written."""
+        pending, self._pending, self._pending_chunks = self._pending, [], 0
+        texts = [text for waiting in pending for text in waiting.texts]
+        vectors = np.empty((len(texts), self.embedder.dims), dtype=np.float32)
+        # Each thread takes every so-manyth text, so that long documents are spread over all of them.
+        shares = -(-len(texts) // _EMBED_AT_ONCE) * _EMBEDDERS
+        for number, embedded in enumerate(self.pool.map(self.embedder.embed, _shares(texts, shares))):
+            vectors[number::shares] = embedded
+            self.passages += len(embedded)
+            self._tell(pending[0].document.uri)
+        start = 0
+        for waiting in pending:
+            end = start + len(waiting.chunks)
+            self.writer.add(
+                waiting.document,
+                waiting.chunks,
+                vectors[start:end],
+                path=waiting.path,
+                content_hash=waiting.content_hash,
+            )
+            start = end
+        self._uncommitted += len(texts)
+        if self.commit_passages is not None and self._uncommitted >= self.commit_passages:
+            self.writer.commit()
+            self._uncommitted = 0
+
+    def _put(self, file: IndexedFile) -> None:
+        self.files[file.path] = file
+        self.writer.put_file(file)
 
     def _uri(self, item: FoundFile) -> str:
-        """A path as people are shown it: from the folder that was named, not from the disk's root."""
-        roots = self.catalogue.roots()
-        outer = next((path for path in map(Path, roots) if item.path.is_relative_to(path)), None)
+        """A path as people are shown it: from the folder that was named, not from the disk's root.
+
+        A folder's label is its name; of two folders with one name, the second is told apart by a number.
+        """
+        if known := self.files.get(str(item.path)):
+            return known.uri
+        roots = self._roots
+        outer = next((path for path in roots if item.path.is_relative_to(path)), None)
         if outer is None:
             outer = item.root
             label, taken, number = outer.name or "files", set(roots.values()), 1
             while label in taken:
                 number += 1
                 label = f"{outer.name}-{number}"
-            self.catalogue.add_root(str(outer), label)
-            roots[str(outer)] = label
-        inside = item.path.relative_to(outer).as_posix()
-        return roots[str(outer)] if inside == "." else f"{roots[str(outer)]}/{inside}"
+            roots[outer] = label
+        return f"{roots[outer]}/{item.path.relative_to(outer).as_posix()}"
 
     def _tell(self, uri: str) -> None:
         self.on_progress(
@@ -263,6 +277,25 @@ class _Run:
                 uri=uri,
             )
         )
+
+
+def roots_of(files: Iterable[IndexedFile]) -> dict[Path, str]:
+    """The folders that were named when these files were indexed, outermost first, and their labels.
+
+    A file's uri is the label of its folder and the way from there.
+    """
+    roots = {}
+    for file in files:
+        label, _, inside = file.uri.partition("/")
+        root = Path(file.path)
+        for _ in Path(inside).parts:
+            root = root.parent
+        roots[root] = label
+    return dict(sorted(roots.items()))
+
+
+def _shares(texts: Sequence[str], count: int) -> list[Sequence[str]]:
+    return [texts[number::count] for number in range(min(count, len(texts)))]
 
 
 def embedded_text(title: str, heading: Sequence[str], content: str) -> str:

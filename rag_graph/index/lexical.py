@@ -30,7 +30,7 @@ _MERGE_TERMS = 50_000
 _MAX_COUNT = 255
 _KEPT_TERMS = 256
 _DENSE_FROM = 16
-"""Adding whole rows is faster than adding to places once more than one place in so many is filled."""
+"""Adding whole rows is faster than adding at ordinals once more than one in so many is filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +175,10 @@ def _scatter(
             sizes = _sums(kept, np.diff(part.starts[rows.start : rows.stop + 1]))
             into = np.minimum(np.searchsorted(found, part.terms[rows]), len(found) - 1)
             first = np.cumsum(sizes) - sizes
-            places = np.repeat(filled[into] - first, sizes) + np.arange(int(sizes.sum()))
-            targets["ordinals"][places] = numbers[ordinals[kept]]
-            targets["title_counts"][places] = part.title_counts[postings][kept]
-            targets["body_counts"][places] = part.body_counts[postings][kept]
+            slots = np.repeat(filled[into] - first, sizes) + np.arange(int(sizes.sum()))
+            targets["ordinals"][slots] = numbers[ordinals[kept]]
+            targets["title_counts"][slots] = part.title_counts[postings][kept]
+            targets["body_counts"][slots] = part.body_counts[postings][kept]
             np.add.at(filled, into, sizes)
     for target in targets.values():
         target.flush()
@@ -226,17 +226,17 @@ class Averages:
 
 @dataclass(frozen=True, slots=True)
 class _Impact:
-    """What a term adds to passages: to all, or to those at `places` when they are few."""
+    """What a term adds to passages: to all, or to those of these `ordinals` when they are few."""
 
-    places: Ordinals | None
+    ordinals: Ordinals | None
     values: Floats
 
     @staticmethod
-    def of(places: Ordinals, values: Floats, width: int) -> "_Impact":
-        if len(places) * _DENSE_FROM < width:
-            return _Impact(places, values)
+    def of(ordinals: Ordinals, values: Floats, width: int) -> "_Impact":
+        if len(ordinals) * _DENSE_FROM < width:
+            return _Impact(ordinals, values)
         line = np.zeros(width, dtype=np.float32)
-        line[places] = values
+        line[ordinals] = values
         return _Impact(None, line)
 
 
@@ -286,9 +286,9 @@ class LexicalScorer:
     def _rare(self, query: Mapping[int, float], present: Mapping[int, int]) -> Iterator[int]:
         rows = sorted((present[number] for number in query if number in present), key=self.postings.frequency)
         budget = RARE_POSTINGS
-        for place, row in enumerate(rows):
+        for taken, row in enumerate(rows):
             budget -= self.postings.frequency(row)
-            if place and budget < 0:
+            if taken and budget < 0:
                 return
             yield row
 
@@ -316,7 +316,7 @@ class LexicalScorer:
         ordinals = self.postings.ordinals[span]
         values = self._saturated(ordinals, self.postings.title_counts[span], self.postings.body_counts[span])
         impact = _Impact.of(ordinals, values, self.postings.size)
-        if impact.places is None and len(self._common) < _KEPT_TERMS:
+        if impact.ordinals is None and len(self._common) < _KEPT_TERMS:
             self._common[row] = impact
         return impact
 
@@ -335,8 +335,8 @@ def together(postings: Postings, rows: set[int]) -> int:
     common = postings.holders(rarest)
     for row in others:
         holders = postings.holders(row)
-        places = np.minimum(holders.searchsorted(common), len(holders) - 1)
-        common = common[holders[places] == common]
+        near = np.minimum(holders.searchsorted(common), len(holders) - 1)
+        common = common[holders[near] == common]
         if not len(common):
             break
     return len(common)
@@ -356,10 +356,10 @@ def _total(query: Mapping[int, float], impacts: Mapping[int, _Impact], width: in
     for number, weight in query.items():
         if (impact := impacts.get(number)) is None:
             continue
-        if impact.places is None:
+        if impact.ordinals is None:
             scores += impact.values * np.float32(weight)
         else:
-            scores[impact.places] += impact.values * np.float32(weight)
+            scores[impact.ordinals] += impact.values * np.float32(weight)
     return scores
 
 

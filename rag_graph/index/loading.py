@@ -69,14 +69,15 @@ def find_files(root: Path) -> Iterator[FoundFile | Failure]:
     except (OSError, RuntimeError) as exc:
         raise LibraryError(f"There is no file or folder {str(root)!r}.") from exc
     if root.is_file():
-        yield (
-            FoundFile(root, root.parent, root.stat().st_size)
-            if is_known(root)
-            else Failure(root.name, f"files of the kind {root.suffix or 'without a suffix'!r} cannot be read")
-        )
+        if is_known(root):
+            yield from _found(root, root.parent)
+        else:
+            yield Failure(
+                _printable(root.name), f"files of the kind {root.suffix or 'without a suffix'!r} cannot be read"
+            )
         return
     if not root.is_dir():
-        yield Failure(root.name, "it is neither a file nor a folder")
+        yield Failure(_printable(root.name), "it is neither a file nor a folder")
         return
     failures: list[OSError] = []
     for folder, names, files in os.walk(root, onerror=failures.append):
@@ -110,6 +111,11 @@ def load(path: Path) -> Loaded:
 def _found(path: Path, root: Path) -> Iterator[FoundFile | Failure]:
     """No link is followed: inside the folder its target is found anyway, and outside nobody named it."""
     try:
+        str(path).encode()
+    except UnicodeEncodeError:  # Python reads the bytes that are no UTF-8 as lone surrogates, which nobody can store
+        yield Failure(_relative(path, root), "its path is not UTF-8; rename it")
+        return
+    try:
         if path.is_symlink():
             target = path.resolve(strict=True)
             if not target.is_relative_to(root):
@@ -124,7 +130,12 @@ def _found(path: Path, root: Path) -> Iterator[FoundFile | Failure]:
 
 
 def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root.parent).as_posix()
+    return _printable(path.relative_to(root.parent).as_posix())
+
+
+def _printable(name: str) -> str:
+    """A name without the lone surrogates by which Python keeps bytes that are not UTF-8."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _bytes(path: Path) -> bytes:
@@ -178,9 +189,9 @@ def _markdown_outline(text: str, begins: int) -> tuple[Heading, ...]:
     starts += [match.end() for match in re.compile("\r\n|\r|\n").finditer(text, begins)]
     tokens = MarkdownIt("commonmark").parse(text[begins:])
     return tuple(
-        Heading(start=starts[token.map[0]], level=int(token.tag[1:]), title=tokens[place + 1].content)
-        for place, token in enumerate(tokens)
-        if token.type == "heading_open" and token.map and tokens[place + 1].content
+        Heading(start=starts[token.map[0]], level=int(token.tag[1:]), title=tokens[number + 1].content)
+        for number, token in enumerate(tokens)
+        if token.type == "heading_open" and token.map and tokens[number + 1].content
     )
 
 

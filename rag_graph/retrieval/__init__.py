@@ -1,8 +1,8 @@
-"""Questions to hits: the fast tier, the deep tier, and any LangChain retriever."""
+"""Questions to hits: the fast tier, the deep tier, and any LangChain retriever or vector store."""
 
 from rag_graph.retrieval.base import Retriever
 from rag_graph.retrieval.hybrid import DEEP, FAST, DeepRetriever, FastRetriever, HybridRetriever, Stages
-from rag_graph.retrieval.langchain import LangChainRetriever, LibraryRetriever
+from rag_graph.retrieval.langchain import LangChainRetriever, LibraryRetriever, VectorStoreRetriever
 from rag_graph.retrieval.queued import QueuedRetriever
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "QueuedRetriever",
     "Retriever",
     "Stages",
+    "VectorStoreRetriever",
 ]

@@ -11,7 +11,7 @@ from operator import attrgetter
 import numpy as np
 
 from rag_graph.documents import Hit, Passage
-from rag_graph.index.base import Ranking, Store, View
+from rag_graph.index import Index, Ranking, Snapshot
 from rag_graph.models.embeddings import Vectors
 from rag_graph.query import Filters
 from rag_graph.retrieval.entities import Entity, TitleMention, analyse
@@ -62,7 +62,7 @@ DEEP = Stages(dense_bridge=0.8, seeds=5, quotas=((2, 5), (4, 10)))
 class HybridRetriever:
     """`Retriever` over a store, with these stages."""
 
-    store: Store
+    store: Index
     stages: Stages = FAST
 
     async def retrieve(self, question: str, *, top_k: int, filters: Filters | None = None) -> list[Hit]:
@@ -76,13 +76,13 @@ class HybridRetriever:
         """
         search, embed = _Search(question, self.stages), self.store.embedder.embed_queries
         asked = embed([question]) if self.stages.dense else None
-        with self.store.view(filters) as view:
+        with self.store.snapshot(filters) as view:
             bridges = search.begin(view, asked)
             if not bridges:
                 return search.hits(view, top_k)
         weights = np.array([*bridges.values()], dtype=np.float32)
         vectors = embed([*bridges]) * weights[:, None]
-        with self.store.view(filters) as view:
+        with self.store.snapshot(filters) as view:
             search.rankings.append((self.stages.dense_bridge, view.nearest(vectors, limit=_POOL)))
             return search.hits(view, top_k)
 
@@ -133,7 +133,7 @@ class _Search:
     first: Ranking = field(default_factory=Ranking.empty)
     read: dict[int, Passage] = field(default_factory=dict)
 
-    def begin(self, view: View, asked: Vectors | None) -> dict[str, float]:
+    def begin(self, view: Snapshot, asked: Vectors | None) -> dict[str, float]:
         """Search by the question and along the bridges by words; give the texts to search by vectors, with weights."""
         stages = self.stages
         if asked is not None:
@@ -154,7 +154,7 @@ class _Search:
         best = nlargest(stages.dense_bridges, bridges, key=attrgetter("promise"))
         return {bridge.text: bridge.weight for bridge in reversed(best)}  # of equal texts the most promising stays
 
-    def _leads(self, view: View) -> tuple[list[_Bridge], Ranking]:
+    def _leads(self, view: Snapshot) -> tuple[list[_Bridge], Ranking]:
         """The bridges from the best passages, and the documents that those name."""
         # How much each word of the question says: what stands near the rare ones promises more.
         asked = list(dict.fromkeys(terms(self.question)))
@@ -175,7 +175,7 @@ class _Search:
         ids, scores = np.array([*linked], dtype=np.int64), np.array([*linked.values()], dtype=np.float32)
         return bridges, Ranking.of(ids, scores)
 
-    def hits(self, view: View, top_k: int) -> list[Hit]:
+    def hits(self, view: Snapshot, top_k: int) -> list[Hit]:
         """The best of all rankings together."""
         scores = fuse(self.rankings, size=view.size)
         keep = self.first.ids[:_SPARE].tolist()
@@ -188,7 +188,7 @@ class _Search:
             passages = self._passages(view, order)[:top_k]
         return [Hit(passage, found[passage.id]) for passage in passages]
 
-    def _passages(self, view: View, ids: Sequence[int]) -> list[Passage]:
+    def _passages(self, view: Snapshot, ids: Sequence[int]) -> list[Passage]:
         """Look passages up, each once, in this order; those that are gone are left out."""
         if unread := [number for number in ids if number not in self.read]:
             self.read |= {passage.id: passage for passage in view.passages(unread)}

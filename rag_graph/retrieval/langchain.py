@@ -1,18 +1,28 @@
-"""Both ways across LangChain: our retrievers as theirs, and any of theirs as ours."""
+"""Both ways across LangChain: our retrievers as theirs, and any retriever or vector store of theirs as ours."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any, Final
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.vectorstores import VectorStore
 from pydantic import ConfigDict, SkipValidation
 
-from rag_graph.documents import Hit, Passage
+from rag_graph.documents import Document, Hit, Passage
 from rag_graph.errors import RagGraphError, RetrievalFailed
+from rag_graph.index import DocumentStore
 from rag_graph.index.filters import allows
 from rag_graph.query import Filters
 from rag_graph.retrieval.hybrid import HybridRetriever
+
+_MORE_UNFILTERED: Final = 10
+"""So many times as many entries are asked of a store that cannot filter."""
+_ID_FIELDS: Final = ("_id", "pk")
+"""Where Qdrant's and Milvus' integrations put the id of an entry; others set it on the document."""
 
 
 class LibraryRetriever(BaseRetriever):
@@ -49,15 +59,75 @@ class LangChainRetriever:
     retriever: BaseRetriever
 
     async def retrieve(self, question: str, *, top_k: int, filters: Filters | None = None) -> list[Hit]:
-        try:
+        with _in_our_words(self.retriever):
             found = await self.retriever.ainvoke(question)
-        except RagGraphError:
-            raise
-        except Exception as exc:  # each integration raises its own
-            name = type(self.retriever).__name__
-            raise RetrievalFailed(f"The retriever {name} failed; ask again, or check its service.") from exc
-        hits = [_to_hit(document, rank) for rank, document in enumerate(found)]
+        hits = []
+        for rank, document in enumerate(found):
+            score = document.metadata.get("score", document.metadata.get("relevance_score", 1 / (rank + 1)))
+            hits.append(_to_hit(document, float(score)))
         return [hit for hit in hits if not filters or allows(filters, hit.passage)][:top_k]
+
+
+@dataclass(frozen=True, slots=True)
+class VectorStoreRetriever:
+    """Any LangChain `VectorStore` (Qdrant, Milvus, OpenSearch, LanceDB, ...) as a `Retriever`.
+
+    It is also the `DocumentStore` to which its citations point. Without `documents`, each entry of the store is a
+    document of its own, found again by its id, a text such as a UUID. With it, entries are stretches of documents that
+    are kept elsewhere: `document_id` in an entry's metadata (or its `source`) names the document, `start_index` is
+    where in its text the entry begins, as LangChain's splitters count with `add_start_index=True`.
+
+    `to_filter` translates filters into what the store takes as `filter=`. Without it more is asked for; in either case
+    what the filters do not allow is dropped. The search by words, and with it the second hop, takes an `Index`.
+    """
+
+    store: VectorStore
+    to_filter: Callable[[Filters], Any] | None = None
+    documents: DocumentStore | None = None
+
+    async def retrieve(self, question: str, *, top_k: int, filters: Filters | None = None) -> list[Hit]:
+        """Raises `RetrievalFailed`."""
+        limit, given = top_k, dict[str, Any]()
+        if filters and self.to_filter is not None:
+            given["filter"] = self.to_filter(filters)
+        elif filters:
+            limit = top_k * _MORE_UNFILTERED
+        with _in_our_words(self.store):
+            try:
+                found = await self.store.asimilarity_search_with_score(question, k=limit, **given)
+            except NotImplementedError:  # only the search without scores is owed by every store
+                ranked = await self.store.asimilarity_search(question, k=limit, **given)
+                found = [(document, 1 / (rank + 1)) for rank, document in enumerate(ranked)]
+        # Some stores score by similarity, others by distance; all of them put the best first.
+        sign = -1 if len(found) > 1 and found[0][1] < found[-1][1] else 1
+        hits = [_to_hit(document, sign * score, alone=self.documents is None) for document, score in found]
+        return [hit for hit in hits if not filters or allows(filters, hit.passage)][:top_k]
+
+    def document(self, document_id: str) -> Document | None:
+        """The document with its whole text, or None: also where the store cannot look entries up by id. Blocks."""
+        if self.documents is not None:
+            return self.documents.document(document_id)
+        with _in_our_words(self.store):
+            try:
+                found = self.store.get_by_ids([document_id])
+            except NotImplementedError:
+                return None
+        if not found:
+            return None
+        entry = _to_hit(found[0], 1.0, alone=True).passage
+        return Document(document_id, entry.uri, entry.title, entry.content, entry.metadata)
+
+
+@contextmanager
+def _in_our_words(theirs: object) -> Iterator[None]:
+    """Each integration raises its own."""
+    try:
+        yield
+    except RagGraphError:
+        raise
+    except Exception as exc:
+        name = type(theirs).__name__
+        raise RetrievalFailed(f"The retriever {name} failed; ask again, or check its service.") from exc
 
 
 def _from_hit(hit: Hit) -> LangChainDocument:
@@ -77,17 +147,22 @@ def _from_hit(hit: Hit) -> LangChainDocument:
     )
 
 
-def _to_hit(document: LangChainDocument, rank: int) -> Hit:
-    """A document without `start_index` is a source of its own: its spans count from its first character."""
+def _to_hit(document: LangChainDocument, score: float, *, alone: bool = False) -> Hit:
+    """A document without `start_index`, or that is `alone`, is its own source: spans count from its first character."""
     known = {name: value for name, value in document.metadata.items() if isinstance(value, str | int | float | bool)}
     uri = str(known.get("source") or known.get("uri") or document.id or "")
-    start = known.get("start_index", 0)
+    start = 0 if alone else known.get("start_index", 0)
     start = start if isinstance(start, int) and start >= 0 else 0
-    number = _number(f"{uri}\0{start}\0{document.page_content}")
-    score = known.get("score", known.get("relevance_score", 1 / (rank + 1)))
+    entry = document.id or next((known[name] for name in _ID_FIELDS if name in known), None)
+    name = f"{entry}\0" if alone else f"{uri}\0{start}\0"
+    digest = blake2b((name + document.page_content).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    number = int.from_bytes(digest, "little") >> 1
+    # What says where it begins is a stretch of its source; its own id would part it from the others of that.
+    of_source = uri if "start_index" in known else document.id
+    named = entry if alone else known.get("document_id") or of_source or uri
     passage = Passage(
         id=number,
-        document_id=str(known.get("document_id") or document.id or uri or number),
+        document_id=str(named or number),
         uri=uri or str(number),
         title=str(known.get("title") or uri or "untitled"),
         start=start,
@@ -95,9 +170,4 @@ def _to_hit(document: LangChainDocument, rank: int) -> Hit:
         content=document.page_content,
         metadata=known,
     )
-    return Hit(passage, float(score))
-
-
-def _number(text: str) -> int:
-    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
+    return Hit(passage, score)

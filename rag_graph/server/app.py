@@ -25,7 +25,6 @@ from rag_graph.http.langserve import routes as langserve
 from rag_graph.http.native import routes as native
 from rag_graph.http.openai import routes as openai
 from rag_graph.http.openai.encoding import Presentation
-from rag_graph.parts import choose_place
 from rag_graph.query import Query
 from rag_graph.runs.runner import Runner
 from rag_graph.server.collector import calm_collector
@@ -39,7 +38,10 @@ SUMMARY = "Streaming RAG: a draft at once, deep retrieval meanwhile, a refinemen
 
 
 class Health(BaseModel):
-    """`problem` says what keeps questions from being answered, and what to do."""
+    """`problem` says what keeps questions from being answered, and what to do.
+
+    What a part of the user's own does not tell is empty or 0.
+    """
 
     status: Literal["ready", "empty", "not_ready", "draining"]
     problem: str = ""
@@ -88,7 +90,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app.include_router(ai_sdk.router)
     app.include_router(library.router)
     if settings.uploads:
-        app.include_router(library.upload_routes(folder=settings.data_dir / "uploads", place=choose_place(settings)))
+        app.include_router(library.upload_routes(folder=settings.data_dir / "uploads"))
     page.serve_page(app, uploads=settings.uploads, keys=bool(keys))
     _add_health(app)
     _add_metrics(app, metrics)
@@ -145,17 +147,17 @@ def _add_health(app: FastAPI) -> None:
     @app.get("/health", tags=["server"], responses=cannot)
     async def health(request: Request, response: Response) -> Health:
         """Whether the server can answer questions; 503 when it cannot."""
-        answerer: Answerer = request.app.state.answerer
+        parts = request.app.state.answerer.parts
         known = {
-            "chat_model": answerer.models.chat_name,
-            "reasoning_model": answerer.models.reasoning_name,
-            "embedding_model": answerer.library.embedder.name,
+            "chat_model": parts.models.chat_name if parts.models else "",
+            "reasoning_model": parts.models.reasoning_name if parts.models else "",
+            "embedding_model": parts.index.embedder.name if parts.index else "",
         }
         response.status_code = 503
         if request.app.state.runner.draining:
             return Health(status="draining", problem="This server is about to stop.", **known)
         try:
-            documents, passages = await asyncio.to_thread(answerer.library.counts)
+            documents, passages = await asyncio.to_thread(parts.index.counts) if parts.index else (0, 0)
         except IndexNotFound as exc:
             return Health(status="empty", problem=str(exc), **known)
         except RagGraphError as exc:

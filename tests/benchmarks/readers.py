@@ -23,7 +23,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from rag_graph.index import index_paths
+from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.models.local.embedder import LocalEmbedder
 from tests.benchmarks.peers.shared import PASSAGES
 from tests.servers import free_port, until
@@ -94,7 +94,7 @@ def serving(base_url: str, folder: Path, variables: Mapping[str, str]) -> Iterat
     (folder / "documents").mkdir()
     for number, passage in enumerate(PASSAGES):
         (folder / "documents" / f"{number}.md").write_text(str(passage))
-    index_paths(folder / "index", [folder / "documents"], embedder=LocalEmbedder())
+    index_paths(EmbeddedIndex(folder / "index", LocalEmbedder()), [folder / "documents"])
     port = free_port()
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("RAG_", "OPENAI_"))},

@@ -19,12 +19,11 @@ from time import perf_counter
 
 from rag_graph.evaluation.scores import AnswerScore, Question, load_dataset, score_answer
 from rag_graph.events import Event, StepFinished, StepStarted
-from rag_graph.index.indexing import index_paths
-from rag_graph.parts import choose_embedder
+from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.query import Mode, Query
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript, Written
-from rag_graph.wiring import Answerer, open_answerer
+from rag_graph.wiring import Answerer, choose_embedder, open_answerer
 from rag_graph.writing.quoting import short_answer
 
 DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -76,10 +75,11 @@ async def _run(name: str, cache: Path, mode: Mode, limit: int | None) -> list[Ou
     if not settings.index_dir.exists():
         paths = [DATA / name / "corpus.jsonl", DATA / "distractors" / "corpus.jsonl"]
         print(f"indexing {name} …", flush=True)
-        await asyncio.to_thread(index_paths, settings.index_dir, paths, embedder=choose_embedder(settings))
+        await asyncio.to_thread(index_paths, EmbeddedIndex(settings.index_dir, choose_embedder(settings)), paths)
     questions = load_dataset(DATA / name).questions[:limit]
     async with open_answerer(settings) as answerer:
-        await answerer.models.warm()
+        assert answerer.parts.models is not None
+        await answerer.parts.models.warm()
         return [outcome async for outcome in _ask_all(answerer, questions, mode)]
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rag_graph.evaluation.scores import Estimate, RetrievalScore, evaluate_retrieval, load_dataset, summarise
-from rag_graph.index import Library, index_paths
+from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.retrieval import DEEP, FAST, HybridRetriever, Stages
 
@@ -44,23 +44,24 @@ def main() -> None:
     folder = parser.parse_args().keep or Path(tempfile.mkdtemp())
     console = Console(width=140)
     for name in SETS:
-        library = _library(folder / name, name, console)
-        console.print(_table(name, library))
-        library.close()
+        index = _index(folder / name, name, console)
+        console.print(_table(name, index))
+        index.close()
 
 
-def _library(folder: Path, name: str, console: Console) -> Library:
+def _index(folder: Path, name: str, console: Console) -> EmbeddedIndex:
+    index = EmbeddedIndex(folder, LocalEmbedder())
     paths = [DATA / name / "corpus.jsonl", DATA / "distractors" / "corpus.jsonl"]
-    report = index_paths(folder, paths, embedder=LocalEmbedder())
+    report = index_paths(index, paths)
     rate = report.passages / report.seconds
     console.print(f"{name}: {report.passages} passages indexed in {report.seconds:.0f} s, {rate:.0f} a second")
-    return Library.open(folder, LocalEmbedder())
+    return index
 
 
-def _table(name: str, library: Library) -> Table:
-    table = Table("stage", *COLUMNS, "ms p50", "p95", "CPU ms", title=f"{name}, {library.size} passages")
+def _table(name: str, index: EmbeddedIndex) -> Table:
+    table = Table("stage", *COLUMNS, "ms p50", "p95", "CPU ms", title=f"{name}, {index.counts()[1]} passages")
     for stage, stages in STAGES.items():
-        scores, cpu_ms = asyncio.run(_ask(HybridRetriever(library, stages), name))
+        scores, cpu_ms = asyncio.run(_ask(HybridRetriever(index, stages), name))
         means = summarise(scores)
         times = [f"{means[column].mean:.1f}" for column in ("p50_ms", "p95_ms")]
         table.add_row(stage, *(_cell(means[column]) for column in COLUMNS), *times, f"{cpu_ms:.1f}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from rag_graph.index import index_paths
+from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.models.local.embedder import LocalEmbedder
 from tests.benchmarks.peers.shared import PASSAGES
 from tests.benchmarks.servers import Server
@@ -51,7 +51,7 @@ def make_library(folder: Path) -> Path:
     documents.mkdir()
     for number, passage in enumerate(PASSAGES):
         (documents / f"{number}.txt").write_text(passage)
-    index_paths(folder / "data" / "index", [documents], embedder=LocalEmbedder())
+    index_paths(EmbeddedIndex(folder / "data" / "index", LocalEmbedder()), [documents])
     return folder / "data"
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from rag_graph.index import Library, index_paths
+from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.models.embeddings import Vectors
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.retrieval import DEEP, FAST, HybridRetriever, Stages
@@ -104,16 +104,17 @@ def main() -> None:
 def _measure(folder: Path, size: int) -> list[str]:
     questions = _write(folder / "corpus.jsonl", size)
     embedder = SyntheticEmbedder()
-    built = index_paths(folder / "index", [folder / "corpus.jsonl"], embedder=embedder)
+    built = index_paths(EmbeddedIndex(folder / "index", embedder), [folder / "corpus.jsonl"])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     disk = sum(path.stat().st_size for path in (folder / "index").rglob("*") if path.is_file()) / 1e6
     started = time.perf_counter()
-    library = Library.open(folder / "index", embedder)
+    index = EmbeddedIndex(folder / "index", embedder)
+    index.counts()
     opened = time.perf_counter() - started
-    tiers = [_times(library, stages, questions) for stages in (FAST, DEEP)]
+    tiers = [_times(index, stages, questions) for stages in (FAST, DEEP)]
     (folder / "one.jsonl").write_text(json.dumps({"_id": "new", "title": "New One", "text": "New One 7."}))
-    change = index_paths(folder / "index", [folder / "one.jsonl"], embedder=embedder)
-    library.close()
+    change = index_paths(index, [folder / "one.jsonl"])
+    index.close()
     figures = [f"{built.seconds:.0f}", f"{size / built.seconds:.0f}", f"{peak:.0f}", f"{disk:.0f}", f"{opened:.2f}"]
     return [f"{size:,}", *figures, *tiers, f"{change.seconds:.2f}"]
 
@@ -128,8 +129,8 @@ def _write(path: Path, size: int) -> list[str]:
     return asked
 
 
-def _times(library: Library, stages: Stages, questions: Sequence[str]) -> str:
-    retriever = HybridRetriever(library, stages)
+def _times(index: EmbeddedIndex, stages: Stages, questions: Sequence[str]) -> str:
+    retriever = HybridRetriever(index, stages)
     retriever.search(questions[0], top_k=10)
     times = []
     for question in questions:

@@ -17,10 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from rag_graph.evaluation.scores import evaluate_retrieval, load_dataset, summarise
-from rag_graph.index import Place, index_paths
-from rag_graph.index.embedded import EmbeddedPlace
-from rag_graph.index.postgres import PostgresPlace
-from rag_graph.models.embeddings import Embedder, Vectors
+from rag_graph.index import EmbeddedIndex, Index, index_paths
+from rag_graph.index.postgres import PostgresIndex
+from rag_graph.models.embeddings import Vectors
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.retrieval import DEEP, FAST, HybridRetriever
 from tests.postgres import running_postgres
@@ -64,21 +63,23 @@ def main() -> None:
     embedder = RememberingEmbedder()
     table = Table("store", "tier", *COLUMNS, "ms p50", "p95", "built, s", title=given.dataset)
     with tempfile.TemporaryDirectory() as folder, running_postgres() as url:
-        for name, place in (("embedded", EmbeddedPlace(Path(folder) / "index")), ("PostgreSQL", PostgresPlace(url))):
+        for name, index in (
+            ("embedded", EmbeddedIndex(Path(folder) / "index", embedder)),
+            ("PostgreSQL", PostgresIndex(url, embedder)),
+        ):
             started = time.perf_counter()
             paths = [DATA / given.dataset / "corpus.jsonl", DATA / "distractors" / "corpus.jsonl"]
-            index_paths(place, paths, embedder=embedder)
+            index_paths(index, paths)
             built = time.perf_counter() - started
-            for tier, cells in _searched(place, embedder, given.dataset):
+            for tier, cells in _searched(index, given.dataset):
                 table.add_row(name, tier, *cells, f"{built:.0f}")
     Console(width=140).print(table)
 
 
-def _searched(place: Place, embedder: Embedder, name: str) -> Iterator[tuple[str, list[str]]]:
-    library = place.open(embedder)
+def _searched(index: Index, name: str) -> Iterator[tuple[str, list[str]]]:
     for tier, stages in (("fast", FAST), ("deep", DEEP)):
-        yield tier, asyncio.run(_scored(HybridRetriever(library, stages), name))
-    library.close()
+        yield tier, asyncio.run(_scored(HybridRetriever(index, stages), name))
+    index.close()
 
 
 async def _scored(retriever: HybridRetriever, name: str) -> list[str]:

@@ -1,11 +1,12 @@
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from rag_graph.index import Place
-from rag_graph.index.embedded import EmbeddedPlace
-from rag_graph.index.postgres import PostgresPlace
+from rag_graph.index import EmbeddedIndex, Index
+from rag_graph.index.postgres import PostgresIndex
+from tests.index.hashing import HashEmbedder
 from tests.postgres import new_database, running_postgres
 
 
@@ -17,8 +18,11 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(params=["embedded", "postgres"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Where a library is kept, in each way there is."""
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
+    """An index that is kept in each way there is, with nothing in it."""
     if request.param == "embedded":
-        return EmbeddedPlace(tmp_path / "library")
-    return PostgresPlace(new_database(request.getfixturevalue("postgres_url")))
+        with closing(EmbeddedIndex(tmp_path / "index", HashEmbedder())) as embedded:
+            yield embedded
+    else:
+        with closing(PostgresIndex(new_database(request.getfixturevalue("postgres_url")), HashEmbedder())) as stored:
+            yield stored

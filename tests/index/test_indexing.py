@@ -1,166 +1,192 @@
 import json
+import os
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rag_graph.errors import IndexBusy, IndexMismatch, LibraryError
-from rag_graph.index import IndexProgress, IndexReport, Place, index_paths
-from rag_graph.index.embedded import EmbeddedPlace
-from rag_graph.index.postgres import PostgresPlace
+from rag_graph.index import EmbeddedIndex, Index, IndexProgress, IndexReport, index_paths
+from rag_graph.index.postgres import PostgresIndex
 from tests.index.hashing import HashEmbedder
-
-Shelf = tuple[Place, Path]
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, place: Place) -> Shelf:
-    """The place of a library, and a folder of documents."""
-    documents = tmp_path / "docs"
-    documents.mkdir()
+def documents(tmp_path: Path) -> Path:
+    """A folder of documents."""
+    folder = tmp_path / "docs"
+    folder.mkdir()
     for name in ("apples", "pears", "plums"):
-        (documents / f"{name}.md").write_text(f"# {name.title()}\n\nAll about {name}.\n")
-    return place, documents
+        (folder / f"{name}.md").write_text(f"# {name.title()}\n\nAll about {name}.\n")
+    return folder
 
 
-def index(shelf: Shelf, embedder: HashEmbedder | None = None) -> IndexReport:
-    return index_paths(shelf[0], [shelf[1]], embedder=embedder or HashEmbedder())
+def other(index: Index, **changed: Any) -> Index:
+    """The same index, opened anew with another embedder."""
+    if isinstance(index, PostgresIndex):
+        return PostgresIndex(index.url, HashEmbedder(**changed))
+    assert isinstance(index, EmbeddedIndex)
+    return EmbeddedIndex(index.directory, HashEmbedder(**changed))
+
+
+def embedded(index: Index) -> list[str]:
+    """What the index's embedder was asked to embed."""
+    assert isinstance(index.embedder, HashEmbedder)
+    return index.embedder.embedded
 
 
 def outcome(report: IndexReport) -> tuple[int, int, int, int]:
     return report.added, report.replaced, report.removed, report.unchanged
 
 
-def contents(shelf: Shelf) -> set[str]:
-    library = shelf[0].open(HashEmbedder())
-    with library.view() as view:
-        found = view.nearest(library.embedder.embed(["about"]), limit=100)
-        passages = view.passages(found.ids.tolist())
-        assert len(passages) == view.size == library.counts()[1]
-        matched = view.matching([{"about": 1.0}], limit=100)
+def contents(index: Index) -> set[str]:
+    with index.snapshot() as snapshot:
+        found = snapshot.nearest(index.embedder.embed_queries(["about"]), limit=10_000)
+        passages = snapshot.passages(found.ids.tolist())
+        assert len(passages) == snapshot.size == index.counts()[1]
+        matched = snapshot.matching([{"about": 1.0}], limit=10_000)
         assert set(matched.ids.tolist()) == set(found.ids.tolist())
-    library.close()
     return {passage.content.rsplit("\n", 1)[-1] for passage in passages}
 
 
-def test_only_what_changed_is_embedded_again(shelf: Shelf) -> None:
-    assert outcome(index(shelf)) == (3, 0, 0, 0)
-    (shelf[1] / "pears.md").write_text("# Pears\n\nNew things about pears.\n")
-    (shelf[1] / "plums.md").unlink()
-    (shelf[1] / "sub").mkdir()
-    (shelf[1] / "sub" / "figs.txt").write_text("Figs, about.")
-    embedder = HashEmbedder()
-    assert outcome(index(shelf, embedder)) == (1, 1, 1, 1)
-    assert len(embedder.embedded) == 2
-    assert contents(shelf) == {"All about apples.", "New things about pears.", "Figs, about."}
+def test_only_what_changed_is_embedded_again(index: Index, documents: Path) -> None:
+    assert outcome(index_paths(index, [documents])) == (3, 0, 0, 0)
+    (documents / "pears.md").write_text("# Pears\n\nNew things about pears.\n")
+    (documents / "plums.md").unlink()
+    (documents / "sub").mkdir()
+    (documents / "sub" / "figs.txt").write_text("Figs, about.")
+    embedded(index).clear()
+    assert outcome(index_paths(index, [documents])) == (1, 1, 1, 1)
+    assert len(embedded(index)) == 2
+    assert contents(index) == {"All about apples.", "New things about pears.", "Figs, about."}
 
 
-def test_documents_from_elsewhere_stay(shelf: Shelf, tmp_path: Path) -> None:
-    index(shelf)
-    other = tmp_path / "other" / "docs"
-    other.mkdir(parents=True)
-    (other / "apples.md").write_text("Something else about apples.")
-    assert outcome(index((shelf[0], other))) == (1, 0, 0, 0)
-    assert len(contents(shelf)) == 4
+def test_documents_from_elsewhere_stay(index: Index, documents: Path, tmp_path: Path) -> None:
+    index_paths(index, [documents])
+    elsewhere = tmp_path / "other" / "docs"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "apples.md").write_text("Something else about apples.")
+    assert outcome(index_paths(index, [elsewhere])) == (1, 0, 0, 0)
+    assert len(contents(index)) == 4
 
 
-def test_uris_begin_with_the_named_folder_and_differ(shelf: Shelf, tmp_path: Path) -> None:
-    index(shelf)
-    other = tmp_path / "other" / "docs"
-    other.mkdir(parents=True)
-    (other / "apples.md").write_text("Else.")
-    index((shelf[0], other))
-    library = shelf[0].open(HashEmbedder())
-    with library.view({"uri": "*apples.md"}) as view:
-        found = view.nearest(library.embedder.embed(["apples"]), limit=10)
-        uris = {passage.uri for passage in view.passages(found.ids.tolist())}
-    library.close()
+def test_uris_begin_with_the_named_folder_and_differ(index: Index, documents: Path, tmp_path: Path) -> None:
+    index_paths(index, [documents])
+    elsewhere = tmp_path / "other" / "docs"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "apples.md").write_text("Else.")
+    index_paths(index, [elsewhere])
+    with index.snapshot({"uri": "*apples.md"}) as snapshot:
+        found = snapshot.nearest(index.embedder.embed(["apples"]), limit=10)
+        uris = {passage.uri for passage in snapshot.passages(found.ids.tolist())}
     assert uris == {"docs/apples.md", "docs-2/apples.md"}
 
 
-def test_lines_of_one_file_are_documents_of_their_own(shelf: Shelf) -> None:
-    path = shelf[1] / "more.jsonl"
+def test_lines_of_one_file_are_documents_of_their_own(index: Index, documents: Path) -> None:
+    path = documents / "more.jsonl"
     lines = [{"_id": str(number), "text": f"Line {number} about."} for number in range(5)]
     path.write_text("\n".join(map(json.dumps, lines)))
-    index(shelf)
+    index_paths(index, [documents])
     lines[1]["text"] = "Changed, about."
     del lines[3]
     path.write_text("\n".join(map(json.dumps, [*lines, lines[0]])))
-    report = index(shelf)
+    report = index_paths(index, [documents])
     assert outcome(report) == (0, 1, 1, 6)
     assert [(failure.uri, failure.reason) for failure in report.failures] == [
         ("docs/more.jsonl#0", "another document of that file has the same id")
     ]
 
 
-def test_one_bad_file_does_not_stop_the_rest_and_is_not_kept_as_it_was(shelf: Shelf) -> None:
-    index(shelf)
-    (shelf[1] / "pears.md").write_bytes(bytes(100))
-    report = index(shelf)
+def test_one_bad_file_does_not_stop_the_rest_and_is_not_kept_as_it_was(index: Index, documents: Path) -> None:
+    index_paths(index, [documents])
+    (documents / "pears.md").write_bytes(bytes(100))
+    report = index_paths(index, [documents])
     assert outcome(report) == (0, 0, 1, 2)
     assert [(failure.uri, failure.reason) for failure in report.failures] == [
         ("docs/pears.md", "it is binary, not text")
     ]
-    assert contents(shelf) == {"All about apples.", "All about plums."}
+    assert contents(index) == {"All about apples.", "All about plums."}
 
 
-def test_many_small_changes_leave_few_segments_and_nothing_dead(shelf: Shelf) -> None:
+def test_many_small_changes_leave_few_segments_and_nothing_dead(index: Index, documents: Path) -> None:
     for number in range(12):
-        (shelf[1] / "apples.md").write_text(f"Edition {number} about apples.")
-        index(shelf)
-    assert contents(shelf) == {"Edition 11 about apples.", "All about pears.", "All about plums."}
-    index(shelf)
-    if isinstance(shelf[0], EmbeddedPlace):
-        assert len(list((shelf[0].directory / "segments").iterdir())) <= 2
+        (documents / "apples.md").write_text(f"Edition {number} about apples.")
+        index_paths(index, [documents])
+    assert contents(index) == {"Edition 11 about apples.", "All about pears.", "All about plums."}
+    index_paths(index, [documents])
+    if isinstance(index, EmbeddedIndex):
+        assert len(list((index.directory / "segments").iterdir())) <= 2
 
 
-def test_all_documents_may_go(shelf: Shelf) -> None:
-    index(shelf)
-    for path in shelf[1].iterdir():
+def test_all_documents_may_go(index: Index, documents: Path) -> None:
+    index_paths(index, [documents])
+    for path in documents.iterdir():
         path.unlink()
-    assert outcome(index(shelf)) == (0, 0, 3, 0)
-    assert contents(shelf) == set()
+    assert outcome(index_paths(index, [documents])) == (0, 0, 3, 0)
+    assert contents(index) == set()
 
 
-def test_the_library_of_another_embedder_is_refused_until_rebuilt(shelf: Shelf) -> None:
-    index(shelf)
-    with pytest.raises(IndexMismatch, match="rebuild"):
-        index(shelf, HashEmbedder(name="other"))
-    report = index_paths(shelf[0], [shelf[1]], embedder=HashEmbedder(name="other"), rebuild=True)
-    assert outcome(report) == (3, 0, 0, 0)
+def test_the_index_of_another_embedder_is_refused_until_rebuilt(index: Index, documents: Path) -> None:
+    index_paths(index, [documents])
+    with closing(other(index, name="other")) as renamed:
+        with pytest.raises(IndexMismatch, match="rebuild"):
+            index_paths(renamed, [documents])
+        with pytest.raises(IndexMismatch, match="'hash'"):
+            renamed.counts()
+        assert renamed.files() == index.files()
+        assert outcome(index_paths(renamed, [documents], rebuild=True)) == (3, 0, 0, 0)
+        assert len(contents(renamed)) == 3
     with pytest.raises(IndexMismatch, match="'other'"):
-        shelf[0].open(HashEmbedder())
+        index.counts()
 
 
-def test_a_second_run_at_the_same_time_is_told_so(shelf: Shelf) -> None:
-    index(shelf)
-    with shelf[0].grow(HashEmbedder()), pytest.raises(IndexBusy, match="Another process"):
-        index(shelf)
+def test_a_second_run_at_the_same_time_is_told_so(index: Index, documents: Path) -> None:
+    index_paths(index, [documents])
+    with index.writer(), pytest.raises(IndexBusy, match="Another process"):
+        index_paths(index, [documents])
 
 
-def test_a_missing_path_is_an_error_that_changes_nothing(shelf: Shelf) -> None:
-    index(shelf)
+def test_a_missing_path_is_an_error_that_changes_nothing(index: Index, documents: Path) -> None:
+    index_paths(index, [documents])
     with pytest.raises(LibraryError):
-        index_paths(shelf[0], [shelf[1], shelf[1] / "nowhere"], embedder=HashEmbedder())
-    assert len(contents(shelf)) == 3
+        index_paths(index, [documents, documents / "nowhere"])
+    assert len(contents(index)) == 3
 
 
-def test_progress_ends_at_the_total(shelf: Shelf) -> None:
+def test_a_file_whose_name_is_not_utf8_is_reported_and_the_others_are_indexed(index: Index, documents: Path) -> None:
+    try:
+        (documents / os.fsdecode(b"caf\xe9")).mkdir()
+    except OSError:
+        pytest.skip("this file system takes only names in UTF-8")
+    for name in (b"caf\xe9/menu.md", b"na\xefve.md"):
+        (documents / os.fsdecode(name)).write_text("About nothing.")
+    for _ in range(2):
+        report = index_paths(index, [documents])
+        assert [(failure.uri, failure.reason) for failure in report.failures] == [
+            ("docs/na?ve.md", "its path is not UTF-8; rename it"),
+            ("docs/caf?/menu.md", "its path is not UTF-8; rename it"),
+        ]
+    assert len(contents(index)) == 3
+
+
+def test_progress_ends_at_the_total(index: Index, documents: Path) -> None:
     seen: list[IndexProgress] = []
-    index_paths(shelf[0], [shelf[1]], embedder=HashEmbedder(), on_progress=seen.append)
+    index_paths(index, [documents], on_progress=seen.append)
     assert [item.bytes_done for item in seen] == sorted(item.bytes_done for item in seen)
-    assert seen[-1].bytes_done == seen[-1].bytes_total == sum(p.stat().st_size for p in shelf[1].iterdir())
+    assert seen[-1].bytes_done == seen[-1].bytes_total == sum(p.stat().st_size for p in documents.iterdir())
 
 
-def test_a_killed_run_leaves_the_former_index_readable_and_complete(shelf: Shelf, tmp_path: Path) -> None:
-    index(shelf)
+def kill_in_the_middle(index: Index, documents: Path, *, commit_passages: int) -> None:
+    """Index in another process, which dies when it has embedded 300 passages or a little more."""
     script = textwrap.dedent("""
         import os, sys
         from pathlib import Path
-        from rag_graph.index import index_paths
-        from rag_graph.index.postgres import PostgresPlace
+        from rag_graph.index import EmbeddedIndex, index_paths
+        from rag_graph.index.postgres import PostgresIndex
         from tests.index.hashing import HashEmbedder
 
         class Killer(HashEmbedder):
@@ -169,16 +195,88 @@ def test_a_killed_run_leaves_the_former_index_readable_and_complete(shelf: Shelf
                     os._exit(9)
                 return super().embed(texts)
 
-        place = Path(sys.argv[2]) if sys.argv[1] == "folder" else PostgresPlace(sys.argv[2])
-        index_paths(place, [Path(sys.argv[3])], embedder=Killer())
+        kind, at, documents, commit_passages = sys.argv[1:]
+        index = EmbeddedIndex(Path(at), Killer()) if kind == "folder" else PostgresIndex(at, Killer())
+        index_paths(index, [Path(documents)], commit_passages=int(commit_passages))
     """)
-    (shelf[1] / "apples.md").write_text("Changed about apples.")
-    (shelf[1] / "pears.md").unlink()
-    (shelf[1] / "zz.jsonl").write_text("\n".join(json.dumps({"text": f"about {n}"}) for n in range(1_000)))
-    kept = ("database", shelf[0].url) if isinstance(shelf[0], PostgresPlace) else ("folder", str(tmp_path / "library"))
+    kept = ("database", index.url) if isinstance(index, PostgresIndex) else ("folder", str(documents.parent / "index"))
     killed = subprocess.run(
-        [sys.executable, "-c", script, *kept, str(shelf[1])], cwd=Path(__file__).parents[2], check=False
+        [sys.executable, "-c", script, *kept, str(documents), str(commit_passages)],
+        cwd=Path(__file__).parents[2],
+        check=False,
     )
     assert killed.returncode == 9
-    assert contents(shelf) == {"All about apples.", "All about pears.", "All about plums."}
-    assert outcome(index(shelf)) == (1_000, 1, 1, 1)
+
+
+def test_a_run_killed_before_its_first_commit_leaves_the_former_index(index: Index, documents: Path) -> None:
+    index_paths(index, [documents])
+    (documents / "apples.md").write_text("Changed about apples.")
+    (documents / "pears.md").unlink()
+    (documents / "zz.jsonl").write_text("\n".join(json.dumps({"text": f"about {n}"}) for n in range(1_000)))
+    kill_in_the_middle(index, documents, commit_passages=10_000)
+    assert contents(index) == {"All about apples.", "All about pears.", "All about plums."}
+    assert outcome(index_paths(index, [documents])) == (1_000, 1, 1, 1)
+
+
+def test_a_killed_run_goes_on_from_its_last_commit(index: Index, documents: Path) -> None:
+    index_paths(index, [documents])
+    (documents / "apples.md").write_text("Changed about apples.")
+    (documents / "pears.md").unlink()
+    (documents / "zz.jsonl").write_text("\n".join(json.dumps({"text": f"about {n}"}) for n in range(1_000)))
+    kill_in_the_middle(index, documents, commit_passages=100)
+    found = contents(index)
+    assert {"Changed about apples.", "All about pears.", "All about plums."} < found
+    lines = len(found) - 3
+    assert 100 <= lines < 1_000
+    embedded(index).clear()
+    assert outcome(index_paths(index, [documents])) == (1_000 - lines, 0, 1, 2 + lines)
+    assert len(embedded(index)) == 1_000 - lines
+    assert contents(index) == {"Changed about apples.", "All about plums."} | {f"about {n}" for n in range(1_000)}
+
+
+def test_a_search_meanwhile_finds_whole_documents_only(index: Index, documents: Path) -> None:
+    index_paths(index, [documents])
+    new = dict.fromkeys(("pears", "plums"), f"About {'pear' * 40}. " * 1200)
+    for name, text in new.items():
+        (documents / f"{name}.md").write_text(f"# {name.title()}\n\n{text}")
+    sizes: list[dict[str, int]] = []
+
+    def look(_: IndexProgress) -> None:
+        with index.snapshot() as snapshot:
+            found = snapshot.nearest(index.embedder.embed_queries(["about"]), limit=1_000)
+            uris = [passage.uri for passage in snapshot.passages(found.ids.tolist())]
+        sizes.append({uri: uris.count(uri) for uri in uris})
+
+    def look_again() -> int:
+        index_paths(index, [documents], on_progress=look, commit_passages=1)
+        look(IndexProgress(0, 0, 0, 0, ""))
+        return sizes[-1]["docs/pears.md"]
+
+    whole = look_again()
+    assert whole > 128
+    assert all(size["docs/apples.md"] == 1 for size in sizes)
+    assert {size[f"docs/{name}.md"] for size in sizes for name in new} == {1, whole}
+
+
+def test_a_rebuild_is_not_seen_before_it_ends(index: Index, documents: Path) -> None:
+    index_paths(index, [documents])
+    seen: list[tuple[int, int]] = []
+    index_paths(index, [documents], rebuild=True, commit_passages=1, on_progress=lambda _: seen.append(index.counts()))
+    assert set(seen) == {(3, 3)}
+    assert index.counts() == (3, 3)
+
+
+def test_a_file_that_was_half_read_when_a_run_was_killed_is_read_again_though_it_is_as_before(
+    index: Index, documents: Path
+) -> None:
+    path = documents / "zz.jsonl"
+    former = "\n".join(json.dumps({"text": f"about {n}"}) for n in range(1_000))
+    path.write_text(former)
+    index_paths(index, [documents])
+    path.write_text("\n".join(json.dumps({"text": f"about new {n}"}) for n in range(1_000)))
+    kill_in_the_middle(index, documents, commit_passages=100)
+    path.write_text(former)
+    report = index_paths(index, [documents])
+    assert report.replaced > 0
+    assert contents(index) >= {f"about {n}" for n in range(1_000)}
+    assert len(contents(index)) == 1_003

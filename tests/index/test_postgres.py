@@ -1,7 +1,8 @@
-"""What only the library in PostgreSQL has: a service that may be away, an index of vectors, readers beside a writer."""
+"""What only the index in PostgreSQL has: a service that may be away, an index of vectors, readers beside a writer."""
 
 import json
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,16 @@ import pytest
 
 from rag_graph.errors import LibraryError
 from rag_graph.index import index_paths
-from rag_graph.index.postgres import PostgresPlace
+from rag_graph.index.postgres import PostgresIndex
 from rag_graph.index.postgres.tables import HNSW_FROM
 from tests.index.hashing import HashEmbedder
 from tests.postgres import new_database
 
 
 @pytest.fixture
-def place(postgres_url: str) -> PostgresPlace:
-    return PostgresPlace(new_database(postgres_url))
+def index(postgres_url: str) -> Iterator[PostgresIndex]:
+    with closing(PostgresIndex(new_database(postgres_url), HashEmbedder())) as index:
+        yield index
 
 
 def lines(path: Path, count: int) -> Path:
@@ -27,36 +29,32 @@ def lines(path: Path, count: int) -> Path:
 
 
 def test_a_server_that_is_away_is_told_in_one_sentence(tmp_path: Path) -> None:
-    nowhere = PostgresPlace("postgresql://nobody:secret@127.0.0.1:1/none")
+    nowhere = PostgresIndex("postgresql://nobody:secret@127.0.0.1:1/none", HashEmbedder())
     with pytest.raises(LibraryError, match="does not answer") as told:
-        index_paths(nowhere, [lines(tmp_path / "a.jsonl", 1)], embedder=HashEmbedder())
+        index_paths(nowhere, [lines(tmp_path / "a.jsonl", 1)])
     with pytest.raises(LibraryError, match="does not answer"):
-        nowhere.open(HashEmbedder())
+        nowhere.counts()
     assert "secret" not in str(told.value)
 
 
-def test_a_run_that_breaks_leaves_nothing(place: PostgresPlace, tmp_path: Path) -> None:
-    index_paths(place, [lines(tmp_path / "a.jsonl", 3)], embedder=HashEmbedder())
-    with suppress(ZeroDivisionError), place.grow(HashEmbedder()) as growth:
-        growth.records.clear()
+def test_a_run_that_breaks_leaves_nothing(index: PostgresIndex, tmp_path: Path) -> None:
+    index_paths(index, [lines(tmp_path / "a.jsonl", 3)])
+    with suppress(ZeroDivisionError), index.writer(rebuild=True):
         raise ZeroDivisionError
-    library = place.open(HashEmbedder())
-    assert library.counts() == (3, 3)
-    library.close()
+    assert index.counts() == (3, 3)
 
 
-def test_many_vectors_are_found_by_an_index_and_filters_hold_in_it(place: PostgresPlace, tmp_path: Path) -> None:
+def test_many_vectors_are_found_by_an_index_and_filters_hold_in_it(index: PostgresIndex, tmp_path: Path) -> None:
     embedder = HashEmbedder()
-    index_paths(place, [lines(tmp_path / "a.jsonl", HNSW_FROM)], embedder=embedder)
-    with psycopg.connect(place.url) as db:
+    index_paths(index, [lines(tmp_path / "a.jsonl", HNSW_FROM)])
+    with psycopg.connect(index.url) as db:
         names = db.execute("SELECT indexdef FROM pg_indexes WHERE schemaname = 'rag_graph'").fetchall()
     assert any("hnsw" in name for (name,) in names)
-    library = place.open(embedder)
     asked = np.stack([embedder.embed_query("Word4000 and word23."), embedder.embed_query("Word77 and word77.")])
-    with library.view() as view:
-        found = {passage.metadata["id"] for passage in view.passages(view.nearest(asked, limit=20).ids.tolist())}
-    with library.view({"id": "77"}) as view:
-        (only,) = view.passages(view.nearest(asked, limit=20).ids.tolist())
-    library.close()
+    with index.snapshot() as snapshot:
+        near = snapshot.nearest(asked, limit=20)
+        found = {passage.metadata["id"] for passage in snapshot.passages(near.ids.tolist())}
+    with index.snapshot({"id": "77"}) as snapshot:
+        (only,) = snapshot.passages(snapshot.nearest(asked, limit=20).ids.tolist())
     assert {"4000", "77"} <= found
     assert only.metadata["id"] == "77"

@@ -9,7 +9,7 @@ from rag_graph.events import Event, RunFinished, StepStarted
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.parts import Parts
 from rag_graph.graph.stream import stream_events
-from rag_graph.index import Library, index_paths
+from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.models.replies import Replier
 from rag_graph.query import Query
@@ -65,17 +65,17 @@ AT_LAST = {"found": ["Greyhaven is in Westmark"], "missing": []}
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
+def library(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedIndex:
     folder = tmp_path_factory.mktemp("hops")
     for title, content in {**DISTRACTORS, **HOPS}.items():
         (folder / f"{title}.md").write_text(f"# {title}\n\n{content}\n")
-    embedder = LocalEmbedder()
-    index_paths(folder / ".index", [folder], embedder=embedder)
-    return Library.open(folder / ".index", embedder)
+    index = EmbeddedIndex(folder / ".index", LocalEmbedder())
+    index_paths(index, [folder])
+    return index
 
 
 @pytest.fixture
-async def graph(library: Library, replier: Replier) -> RagGraph:
+async def graph(library: EmbeddedIndex, replier: Replier) -> RagGraph:
     drafter, thinker = PromptedWriter(replier, 8_000), PromptedWriter(replier, 8_000)
     deep = DeepRetriever(library)
     return build_graph(
@@ -94,7 +94,7 @@ async def run(graph: RagGraph, query: Query) -> list[Event]:
         return [event async for event in stream_events(graph, query)]
 
 
-async def test_no_single_search_finds_the_last_hops(library: Library) -> None:
+async def test_no_single_search_finds_the_last_hops(library: EmbeddedIndex) -> None:
     hits = await DeepRetriever(library).retrieve(QUESTION, top_k=10)
     titles = {hit.passage.title for hit in hits}
     assert "Larkspur engine" in titles

@@ -1,14 +1,14 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rag_graph.documents import Document
-from rag_graph.index import Library, Store, View, index_paths
-from rag_graph.models.embeddings import Embedder, Vectors
+from rag_graph.index import EmbeddedIndex, index_paths
+from rag_graph.index.embedded.index import EmbeddedSnapshot
+from rag_graph.models.embeddings import Vectors
 from rag_graph.query import Filters
 from rag_graph.retrieval import DEEP, FAST, DeepRetriever, FastRetriever, HybridRetriever, Stages
 from tests.index.hashing import HashEmbedder
@@ -35,50 +35,45 @@ class Listening(HashEmbedder):
         return super().embed_queries(texts)
 
 
-class CountingStore:
-    """A store that knows how many views of it are open, as a pool knows how many of its connections are taken."""
+class CountingIndex(EmbeddedIndex):
+    """An index that knows how many snapshots of it are open, as a pool knows how many connections are taken."""
 
-    def __init__(self, library: Library, embedder: Embedder) -> None:
-        self._library = library
-        self.embedder = embedder
-        self.open_views = 0
+    open_snapshots = 0
 
     @contextmanager
-    def view(self, filters: Filters | None = None) -> Iterator[View]:
-        self.open_views += 1
-        with self._library.view(filters) as view:
-            yield view
-        self.open_views -= 1
-
-    def document(self, document_id: str) -> Document | None:
-        return self._library.document(document_id)
+    def snapshot(self, filters: Filters | None = None) -> Iterator[EmbeddedSnapshot]:
+        self.open_snapshots += 1
+        with super().snapshot(filters) as snapshot:
+            yield snapshot
+        self.open_snapshots -= 1
 
 
 def index(folder: Path, titles: Iterable[str]) -> None:
     """Bring the library in this folder to these documents."""
     lines = [{"_id": title, "title": title, "text": TEXTS[title], "secret": title == "Ada Brown"} for title in titles]
     (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    index_paths(folder / "index", [folder / "corpus.jsonl"], embedder=HashEmbedder())
+    with closing(EmbeddedIndex(folder / "index", HashEmbedder())) as written:
+        index_paths(written, [folder / "corpus.jsonl"])
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedIndex]:
     folder = tmp_path_factory.mktemp("library")
     index(folder, TEXTS)
-    library = Library.open(folder / "index", HashEmbedder())
+    library = EmbeddedIndex(folder / "index", HashEmbedder())
     yield library
     library.close()
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("tier", [FastRetriever, DeepRetriever])
-async def test_the_second_hop_is_found_through_the_first(library: Library, tier: type[HybridRetriever]) -> None:
+async def test_the_second_hop_is_found_through_the_first(library: EmbeddedIndex, tier: type[HybridRetriever]) -> None:
     hits = await tier(library).retrieve(QUESTION, top_k=3)
     assert {"Journal of Inner Weather", "Society of Quiet Clouds"} <= {hit.passage.title for hit in hits}
     assert len(hits) == 3
 
 
-def test_without_its_bridges_the_question_leads_to_its_own_words_only(library: Library) -> None:
+def test_without_its_bridges_the_question_leads_to_its_own_words_only(library: EmbeddedIndex) -> None:
     two_hops = "Where was the painter from who first chaired what publishes the Journal of Inner Weather?"
     without = replace(FAST, lexical_bridge=0, links=0, quotas=())
 
@@ -89,11 +84,12 @@ def test_without_its_bridges_the_question_leads_to_its_own_words_only(library: L
     assert place(DEEP) <= place(without)
 
 
-def test_only_the_most_promising_bridges_are_embedded(library: Library) -> None:
+def test_only_the_most_promising_bridges_are_embedded(library: EmbeddedIndex) -> None:
     def embedded(bridges: int) -> list[str]:
         asked: list[str] = []
-        store = CountingStore(library, Listening(asked.extend))
+        store = CountingIndex(library.directory, Listening(asked.extend))
         HybridRetriever(store, replace(DEEP, dense_bridges=bridges)).search(QUESTION, top_k=5)
+        store.close()
         question, *others = asked
         assert question == QUESTION
         return others
@@ -105,11 +101,12 @@ def test_only_the_most_promising_bridges_are_embedded(library: Library) -> None:
 
 
 @pytest.mark.parametrize(("stages", "calls"), [(FAST, 1), (DEEP, 2)])
-def test_no_view_of_the_store_is_open_while_the_embedder_is_asked(library: Library, stages: Stages, calls: int) -> None:
-    open_views: list[int] = []
-    store = CountingStore(library, Listening(lambda _: open_views.append(store.open_views)))
+def test_no_snapshot_is_open_while_the_embedder_is_asked(library: EmbeddedIndex, stages: Stages, calls: int) -> None:
+    open_then: list[int] = []
+    store = CountingIndex(library.directory, Listening(lambda _: open_then.append(store.open_snapshots)))
     hits = HybridRetriever(store, stages).search(QUESTION, top_k=5)
-    assert open_views == [0] * calls
+    store.close()
+    assert open_then == [0] * calls
     assert hits == HybridRetriever(library, stages).search(QUESTION, top_k=5)
 
 
@@ -118,22 +115,23 @@ def test_a_document_that_goes_while_bridges_are_embedded_makes_room_for_the_next
         if list(texts) != [QUESTION]:
             index(tmp_path, (title for title in TEXTS if title != gone))
 
-    def titles(store: Store, stages: Stages, top_k: int) -> list[str]:
+    def titles(store: EmbeddedIndex, stages: Stages, top_k: int) -> list[str]:
         return [hit.passage.title for hit in HybridRetriever(store, stages).search(QUESTION, top_k=top_k)]
 
     index(tmp_path, TEXTS)
-    library = Library.open(tmp_path / "index", Listening(remove))
-    quiet = CountingStore(library, HashEmbedder())
+    library = EmbeddedIndex(tmp_path / "index", Listening(remove))
+    quiet = EmbeddedIndex(tmp_path / "index", HashEmbedder())
     seeds = titles(quiet, Stages(lexical_bridge=0, links=0), DEEP.seeds)
     gone = next(title for title in titles(quiet, DEEP, 10) if title not in seeds)
     found = titles(library, DEEP, 10)
     library.close()
+    quiet.close()
     assert len(found) == 10
     assert gone not in found
 
 
 @pytest.mark.parametrize("stages", [FAST, DEEP])
-def test_no_stage_reaches_outside_the_filter(library: Library, stages: Stages) -> None:
+def test_no_stage_reaches_outside_the_filter(library: EmbeddedIndex, stages: Stages) -> None:
     hits = HybridRetriever(library, stages).search("Ada Brown of the Society", top_k=100, filters={"secret": False})
     assert hits
     assert all(hit.passage.metadata["secret"] is False for hit in hits)
@@ -141,22 +139,23 @@ def test_no_stage_reaches_outside_the_filter(library: Library, stages: Stages) -
 
 
 @pytest.mark.parametrize("stages", [Stages(dense=1, lexical=0), Stages(dense=0, lexical=1), Stages(dense=0, lexical=0)])
-def test_each_stage_can_be_left_out(library: Library, stages: Stages) -> None:
+def test_each_stage_can_be_left_out(library: EmbeddedIndex, stages: Stages) -> None:
     found = HybridRetriever(library, stages).search(QUESTION, top_k=5)
     assert len(found) == (5 if stages.dense or stages.lexical else 0)
 
 
 @pytest.mark.parametrize("question", ["?", "the", "東京", "a" * 4_000, "\x00 \ud800", "ADA BROWN", "ada brown painter"])
-def test_any_question_gets_an_answer_and_no_error(library: Library, question: str) -> None:
+def test_any_question_gets_an_answer_and_no_error(library: EmbeddedIndex, question: str) -> None:
     hits = FastRetriever(library).search(question, top_k=3)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True) or len(hits) == 3
 
 
-def test_the_same_search_gives_the_same_hits(library: Library) -> None:
+def test_the_same_search_gives_the_same_hits(library: EmbeddedIndex) -> None:
     assert DeepRetriever(library).search(QUESTION, top_k=9) == DeepRetriever(library).search(QUESTION, top_k=9)
 
 
 def test_an_empty_library_has_no_hits(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
-    index_paths(tmp_path / "index", [tmp_path / "docs"], embedder=HashEmbedder())
-    assert DeepRetriever(Library.open(tmp_path / "index", HashEmbedder())).search("anything", top_k=3) == []
+    index = EmbeddedIndex(tmp_path / "index", HashEmbedder())
+    index_paths(index, [tmp_path / "docs"])
+    assert DeepRetriever(index).search("anything", top_k=3) == []

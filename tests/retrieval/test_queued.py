@@ -11,7 +11,7 @@ import pytest
 
 from rag_graph.documents import Hit
 from rag_graph.errors import RetrievalFailed
-from rag_graph.index import Library, index_paths
+from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.models.embeddings import RememberingEmbedder, Vectors
 from rag_graph.query import Filters
 from rag_graph.retrieval import FastRetriever, QueuedRetriever
@@ -63,10 +63,10 @@ def embedder() -> Listening:
 def held(embedder: Listening, tmp_path: Path) -> Iterator[Held]:
     for number, text in enumerate(PASSAGES):
         (tmp_path / f"{number}.txt").write_text(text)
-    index_paths(tmp_path / "index", [tmp_path], embedder=embedder)
-    library = Library.open(tmp_path / "index", RememberingEmbedder(embedder))
-    yield Held(library)
-    library.close()
+    index = EmbeddedIndex(tmp_path / "index", RememberingEmbedder(embedder))
+    index_paths(index, [tmp_path])
+    yield Held(index)
+    index.close()
 
 
 @asynccontextmanager

@@ -19,14 +19,13 @@ from rag_graph.graph.parts import Parts
 from rag_graph.index import index_paths
 from rag_graph.models.providers.openai import ReasoningChatOpenAI, open_chat_model
 from rag_graph.models.replies import Replier
-from rag_graph.parts import choose_embedder, choose_place
 from rag_graph.query import Filters, Query
 from rag_graph.runs.checkpoints import forget, open_checkpoints
 from rag_graph.runs.redis import RedisRunLog
 from rag_graph.runs.runner import Runner
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript
-from rag_graph.wiring import open_answerer, open_worker
+from rag_graph.wiring import choose_embedder, choose_index, open_answerer, open_worker
 from rag_graph.writing.prompted import PromptedWriter
 from tests.fakes import passage
 from tests.postgres import new_database, running_postgres
@@ -188,9 +187,7 @@ async def test_servers_with_both_urls_keep_checkpoints_while_a_run_goes_on(
         monkeypatch.setenv(f"RAG_{name}", value)
     settings = Settings.load()
     (tmp_path / "tower.md").write_text("Anna Berg built the tower in 1889.")
-    await asyncio.to_thread(
-        index_paths, choose_place(settings), [tmp_path / "tower.md"], embedder=choose_embedder(settings)
-    )
+    await asyncio.to_thread(index_paths, choose_index(settings, choose_embedder(settings)), [tmp_path / "tower.md"])
     script = upstream.say(["Anna ", "Berg [1]."], hold_after=1)
     with anyio.fail_after(20):
         async with open_answerer(settings) as answerer, open_worker(answerer, settings) as runner:

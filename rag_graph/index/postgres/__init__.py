@@ -1,5 +1,5 @@
-"""A library in PostgreSQL with pgvector, for when it outgrows one machine or several servers share it."""
+"""An index in PostgreSQL with pgvector, for when it outgrows one machine or several servers share it."""
 
-from rag_graph.index.postgres.place import PostgresPlace
+from rag_graph.index.postgres.index import PostgresIndex
 
-__all__ = ["PostgresPlace"]
+__all__ = ["PostgresIndex"]

@@ -1,7 +1,7 @@
 """The tables in PostgreSQL: how they look, and how a connection finds them.
 
-Words are kept as the embedded library keeps them, in segments that never change, one row for each term of a segment:
-so a search reads a handful of rows, and ranks exactly as the embedded library does. Vectors are pgvector's.
+Words are kept as the embedded index keeps them, in segments that never change, one row for each term of a segment:
+so a search reads a handful of rows, and ranks exactly as that does. Vectors are pgvector's.
 """
 
 import logging
@@ -18,12 +18,12 @@ Db = Connection[tuple[Any, ...]]
 
 log = logging.getLogger(__name__)
 
+# `run` was the indexing run that last met a row. It is the generation that wrote it now, and nothing reads it.
 HNSW_FROM: Final = 5_000
 """So many vectors are compared one by one; more get an index."""
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS facts (name text PRIMARY KEY, value text NOT NULL);
-CREATE TABLE IF NOT EXISTS roots (path text NOT NULL, label text NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, path text NOT NULL, uri text NOT NULL,
     hash text NOT NULL DEFAULT '', run bigint NOT NULL DEFAULT 0);
@@ -84,6 +84,12 @@ def create_vectors(db: Db, number: int, dims: int) -> str:
         ).format(sql.Identifier(name), sql.Literal(dims))
     )
     return name
+
+
+def has_table(db: Db, name: str) -> bool:
+    """Whether there is a table or an index of this name yet."""
+    row = db.execute("SELECT to_regclass(%s)", (name,)).fetchone()
+    return row is not None and row[0] is not None
 
 
 def fact(db: Db, name: str) -> str | None:

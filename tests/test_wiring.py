@@ -6,20 +6,20 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from rag_graph.index.embedded import EmbeddedPlace
-from rag_graph.index.postgres import PostgresPlace
+from rag_graph.index import EmbeddedIndex
+from rag_graph.index.postgres import PostgresIndex
 from rag_graph.models.embeddings import LangChainEmbedder
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.models.roles import OPENAI_CHAT_MODEL, OPENAI_EMBEDDING_MODEL
-from rag_graph.parts import (
+from rag_graph.settings import ChatSettings, ModelSettings, ReasoningSettings, Settings
+from rag_graph.wiring import (
     WAITING_SEARCHES,
     choose_embedder,
-    choose_place,
-    choose_writers,
+    choose_index,
+    default_parts,
     open_models,
     searches_at_once,
 )
-from rag_graph.settings import ChatSettings, ModelSettings, ReasoningSettings, Settings
 from rag_graph.writing.prompted import PromptedWriter
 from rag_graph.writing.quoting import QuotingWriter
 
@@ -32,13 +32,12 @@ def settings(**given: object) -> Settings:
 
 
 async def test_without_settings_the_embedded_models_work() -> None:
-    embedder = choose_embedder(settings())
-    models = open_models(settings())
-    writers = choose_writers(settings(), models, embedder)
-    assert isinstance(embedder, LocalEmbedder)
-    assert isinstance(writers.drafter, QuotingWriter)
-    assert models.chat_name == "embedded"
-    await models.aclose()
+    parts = default_parts(settings())
+    assert isinstance(choose_embedder(settings()), LocalEmbedder)
+    assert isinstance(parts.drafter, QuotingWriter)
+    assert parts.models is not None
+    assert parts.models.chat_name == "embedded"
+    await parts.models.aclose()
 
 
 async def test_more_searches_run_at_once_where_another_machine_embeds() -> None:
@@ -53,7 +52,7 @@ async def test_an_openai_key_alone_brings_openai_for_chat_and_embeddings() -> No
     models = open_models(given)
     assert isinstance(embedder, LangChainEmbedder)
     assert embedder.name == OPENAI_EMBEDDING_MODEL
-    assert isinstance(choose_writers(given, models, embedder).drafter, PromptedWriter)
+    assert isinstance(default_parts(given).drafter, PromptedWriter)
     assert models.chat_name == models.reasoning_name == OPENAI_CHAT_MODEL
     await models.aclose()
 
@@ -69,11 +68,13 @@ async def test_a_reasoning_model_of_its_own_refines_in_the_deep_mode() -> None:
         chat=ChatSettings(base_url="http://127.0.0.1:9/v1", model="small", api_key=KEY),
         reasoning=ReasoningSettings(model="thinker"),
     )
-    models = open_models(given)
-    writers = choose_writers(given, models, choose_embedder(given))
-    assert writers.refiners["fast"] is writers.drafter
-    assert writers.refiners["deep"] == PromptedWriter(models.reasoning, 16_000)
-    await models.aclose()
+    parts = default_parts(given)
+    assert parts.models is not None
+    assert parts.refiner("fast") is parts.drafter
+    thinker = parts.refiner("deep")
+    assert isinstance(thinker, PromptedWriter)
+    assert thinker.model is parts.models.reasoning
+    await parts.models.aclose()
 
 
 def test_an_embedding_model_can_be_set_by_itself() -> None:
@@ -82,8 +83,10 @@ def test_an_embedding_model_can_be_set_by_itself() -> None:
     assert embedder.name == "vectors"
 
 
-async def test_the_library_is_kept_in_postgresql_when_its_url_is_set(tmp_path: Path) -> None:
-    assert choose_place(settings(data_dir=tmp_path)) == EmbeddedPlace(tmp_path / "index")
-    place = choose_place(settings(postgres_url="postgresql://me:secret@localhost/library"))
-    assert isinstance(place, PostgresPlace)
-    assert "secret" not in repr(place)
+async def test_the_index_is_kept_in_postgresql_when_its_url_is_set(tmp_path: Path) -> None:
+    embedded = choose_index(settings(data_dir=tmp_path), LocalEmbedder())
+    assert isinstance(embedded, EmbeddedIndex)
+    assert embedded.directory == tmp_path / "index"
+    index = choose_index(settings(postgres_url="postgresql://me:secret@localhost/library"), LocalEmbedder())
+    assert isinstance(index, PostgresIndex)
+    assert "secret" not in repr(index)

@@ -1,5 +1,6 @@
-"""A segment: a batch of passages as files that never change. Updates add segments; small ones are merged."""
+"""Segments as folders of files that never change: vectors, postings and titles."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,17 +8,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_graph.documents import Document
+from rag_graph.index.chunking import Chunk
+from rag_graph.index.embedded.vectors import VectorBuilder, VectorIndex
 from rag_graph.index.lexical import Mask, Postings, PostingsBuilder, merge_postings
-from rag_graph.index.vectors import VectorBuilder, VectorIndex
+from rag_graph.index.segmented import passage_terms
 from rag_graph.models.embeddings import Vectors
-from rag_graph.text.terms import Keys, key, terms, title_name
+from rag_graph.text.terms import Keys, key, title_name
 
 SEGMENTS = "segments"
 _IDS, _TITLE_KEYS, _TITLE_ORDINALS, _VECTORS = "ids.npy", "title_keys.npy", "title_ordinals.npy", "vectors.faiss"
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class FolderSegment:
     """The vectors, postings and titles of passages, whose ids it holds in ascending order."""
 
     folder: Path
@@ -28,7 +32,7 @@ class Segment:
     vectors: VectorIndex
 
     @classmethod
-    def open(cls, folder: Path) -> "Segment":
+    def open(cls, folder: Path) -> "FolderSegment":
         return cls(
             folder=folder,
             ids=np.load(folder / _IDS, allow_pickle=False),
@@ -37,14 +41,6 @@ class Segment:
             postings=Postings.open(folder),
             vectors=VectorIndex(folder / _VECTORS),
         )
-
-    def ordinals(self, passage_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where those of these passages that are here stand."""
-        places = np.searchsorted(self.ids, passage_ids)
-        inside = places < len(self.ids)
-        places, passage_ids = places[inside], passage_ids[inside]
-        found: NDArray[np.int64] = places[self.ids[places] == passage_ids]
-        return found
 
     def titled(self, number: int) -> NDArray[np.int32]:
         """The passages that open documents whose title has this key."""
@@ -69,16 +65,20 @@ class SegmentBuilder:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def add(self, passage_id: int, *, title: str, heading: Sequence[str], content: str, opens: bool) -> None:
+    def add(self, passage_id: int, document: Document, chunk: Chunk, *, opens: bool) -> None:
         """Add a passage; `opens` says that it is the first of its document."""
-        if opens and (name := title_name(title)):
+        if opens and (name := title_name(document.title)):
             self._titles.append((key(name), len(self._ids)))
         self._ids.append(passage_id)
-        self._postings.add(terms(" ".join((title, *heading))), terms(content))
+        self._postings.add(*passage_terms(document, chunk))
 
     def add_vectors(self, vectors: Vectors) -> None:
         """Add the vectors of the passages that have none yet, in the same order."""
         self._vectors.add(vectors)
+
+    def discard(self) -> None:
+        self._vectors.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def build(self) -> None:
         np.save(self._folder / _IDS, np.array(self._ids, dtype=np.int64), allow_pickle=False)
@@ -91,7 +91,7 @@ class SegmentBuilder:
         self._vectors.build(self._folder / _VECTORS)
 
 
-def merge_segments(parts: Sequence[tuple[Segment, Mask]], folder: Path, *, dims: int) -> int:
+def merge_segments(parts: Sequence[tuple[FolderSegment, Mask]], folder: Path, *, dims: int) -> int:
     """Write one segment out of several, less the passages that are no longer alive; return its size."""
     folder.mkdir(parents=True)
     ids = np.concatenate([segment.ids[alive] for segment, alive in parts])
@@ -106,7 +106,7 @@ def merge_segments(parts: Sequence[tuple[Segment, Mask]], folder: Path, *, dims:
     return len(ids)
 
 
-def _merge_titles(parts: Sequence[tuple[Segment, Mask]], folder: Path) -> None:
+def _merge_titles(parts: Sequence[tuple[FolderSegment, Mask]], folder: Path) -> None:
     numbers, ordinals, offset = [], [], 0
     for segment, alive in parts:
         kept = alive[segment.title_ordinals]

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag_graph.index.vectors import FLAT_UP_TO, VectorBuilder, VectorIndex
+from rag_graph.index.embedded.vectors import FLAT_UP_TO, VectorBuilder, VectorIndex
 from rag_graph.models.embeddings import Vectors
 
 DIMS = 8

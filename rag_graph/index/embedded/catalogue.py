@@ -1,27 +1,25 @@
-"""The SQLite file of a library: documents with their text, passages with their spans, which segments count.
-
-One transaction is one indexing run, so its commit is the moment at which everything changes at once.
-"""
+"""The SQLite file of an index: documents with their text, passages with their spans, which segments count."""
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from rag_graph.documents import Document, Metadata, Passage
-from rag_graph.errors import IndexMismatch
+from rag_graph.documents import Document, Passage
 from rag_graph.index.base import IndexedFile
-from rag_graph.index.filters import conditions
+from rag_graph.index.chunking import Chunk
+from rag_graph.index.filters import COLUMNS, Comparison, where
+from rag_graph.index.segmented import check_builder
 from rag_graph.query import Filters
 
-FORMAT = "1"
 FILE_NAME = "library.sqlite"
 
+# `run` was the indexing run that last met a row. It is the generation that wrote it now, and nothing reads it; without
+# it the files that are out there could not be written any more.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS roots (path TEXT PRIMARY KEY, label TEXT NOT NULL UNIQUE) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
     id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, uri TEXT NOT NULL UNIQUE, hash TEXT NOT NULL,
     run INTEGER NOT NULL);
@@ -55,17 +53,6 @@ class SegmentRow:
     first: int
 
 
-def check_builder(built_by: tuple[str | None, str | None, str | None], *, embedder: str, dims: int) -> None:
-    """Refuse what another version or another embedding model built; `built_by` is format, model and dimensions."""
-    if built_by[0] != FORMAT:
-        raise IndexMismatch("The index was built by another version; rebuild it: rag-graph index --rebuild PATH")
-    if built_by[1:] != (embedder, str(dims)):
-        raise IndexMismatch(
-            f"The index was built with the embedding model {built_by[1]!r}, not {embedder!r}; set that model, "
-            "or rebuild the index: rag-graph index --rebuild PATH"
-        )
-
-
 class Catalogue:
     """One connection. It is used by one thread at a time, whichever that is."""
 
@@ -77,6 +64,8 @@ class Catalogue:
         )
         self._db.execute("PRAGMA foreign_keys = ON")
         if write:
+            # With a write-ahead log readers go on while a run writes; NORMAL may lose the last commit to a power cut,
+            # never the file.
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript(_SCHEMA)
@@ -88,7 +77,7 @@ class Catalogue:
         self._db.execute("BEGIN IMMEDIATE")
 
     def begin_read(self) -> None:
-        """Hold this state of the library until `rollback`."""
+        """Hold this state of the index until `rollback`."""
         self._db.execute("BEGIN")
 
     def commit(self) -> None:
@@ -98,7 +87,12 @@ class Catalogue:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
 
-    # What the library is
+    @property
+    def changes(self) -> int:
+        """Counts the rows that this connection has changed."""
+        return self._db.total_changes
+
+    # What the index is
 
     def fact(self, name: str) -> str | None:
         row = self._db.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
@@ -109,14 +103,14 @@ class Catalogue:
 
     def clear(self) -> None:
         """Remove everything, but never use a passage's id again: readers may still hold it."""
-        for table in ("files", "roots", "segments", "dead"):
+        for table in ("files", "segments", "dead"):
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
 
     def generation(self) -> int:
         return int(self.fact("generation") or 0)
 
     def check(self, *, embedder: str, dims: int) -> None:
-        """Refuse a library that another version or another embedding model built."""
+        """Raises `IndexMismatch`."""
         check_builder((self.fact("format"), self.fact("embedder"), self.fact("dims")), embedder=embedder, dims=dims)
 
     def segments(self) -> list[SegmentRow]:
@@ -140,79 +134,71 @@ class Catalogue:
         row = self._db.execute("SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM passages)").fetchone()
         return cast("tuple[int, int]", tuple(row))
 
-    # Where documents come from
+    # Files and documents
 
-    def roots(self) -> dict[str, str]:
-        """Label by path."""
-        return dict(self._db.execute("SELECT path, label FROM roots"))
+    def files(self) -> list[IndexedFile]:
+        return [IndexedFile(*row) for row in self._db.execute("SELECT path, uri, hash FROM files ORDER BY path")]
 
-    def add_root(self, path: str, label: str) -> None:
-        self._db.execute("INSERT INTO roots VALUES (?, ?)", (path, label))
+    def put_file(self, file: IndexedFile, *, generation: int) -> None:
+        self._db.execute(
+            "INSERT INTO files VALUES (NULL, ?, ?, ?, ?) "
+            "ON CONFLICT (path) DO UPDATE SET uri = excluded.uri, hash = excluded.hash, run = excluded.run",
+            (file.path, file.uri, file.hash, generation),
+        )
 
-    def file(self, path: str) -> IndexedFile | None:
-        row = self._db.execute("SELECT id, uri, hash FROM files WHERE path = ?", (path,)).fetchone()
-        return IndexedFile(*row) if row else None
-
-    def add_file(self, path: str, uri: str) -> int:
-        row = self._db.execute("INSERT INTO files VALUES (NULL, ?, ?, '', 0)", (path, uri))
-        return cast("int", row.lastrowid)
-
-    def see_file(self, file: int, content_hash: str, *, run: int) -> None:
-        self._db.execute("UPDATE files SET hash = ?, run = ? WHERE id = ?", (content_hash, run, file))
-
-    def files_not_seen(self, run: int) -> list[tuple[int, str]]:
-        return self._db.execute("SELECT id, path FROM files WHERE run <> ?", (run,)).fetchall()
-
-    def count_documents(self, file: int) -> int:
-        row = self._db.execute("SELECT count(*) FROM documents WHERE file = ?", (file,)).fetchone()
+    def remove_file(self, path: str) -> int:
+        """Remove a file with its documents; return how many those were."""
+        row = self._db.execute(
+            "SELECT count(*) FROM documents WHERE file = (SELECT id FROM files WHERE path = ?)", (path,)
+        ).fetchone()
+        self._db.execute("DELETE FROM files WHERE path = ?", (path,))
         return cast("int", row[0])
 
-    def remove_file(self, file: int) -> int:
-        """Remove a file with its documents; return how many those were."""
-        count = self.count_documents(file)
-        self._db.execute("DELETE FROM files WHERE id = ?", (file,))
-        return count
+    def document_ids(self, path: str) -> Iterator[str]:
+        query = "SELECT id FROM documents WHERE file = (SELECT id FROM files WHERE path = ?)"
+        return (row[0] for row in self._db.execute(query, (path,)))
 
-    def seen(self, document_id: str) -> tuple[str, int] | None:
-        """A document's hash, and the run that last met it."""
-        row = self._db.execute("SELECT hash, run FROM documents WHERE id = ?", (document_id,)).fetchone()
-        return cast("tuple[str, int]", row) if row else None
+    def document_hash(self, document_id: str) -> str | None:
+        row = self._db.execute("SELECT hash FROM documents WHERE id = ?", (document_id,)).fetchone()
+        return cast("str", row[0]) if row else None
 
-    def see_document(self, document_id: str, *, run: int) -> None:
-        self._db.execute("UPDATE documents SET run = ? WHERE id = ?", (run, document_id))
-
-    def remove_documents_not_seen(self, file: int, *, run: int) -> int:
-        return self._db.execute("DELETE FROM documents WHERE file = ? AND run <> ?", (file, run)).rowcount
-
-    # Documents and passages
-
-    def add_document(self, document: Document, *, file: int, content_hash: str, run: int) -> None:
+    def add_document(self, document: Document, *, path: str, content_hash: str, generation: int) -> None:
         self._db.execute(
-            "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO documents VALUES (?, (SELECT id FROM files WHERE path = ?), ?, ?, ?, ?, ?, ?)",
             (
                 document.id,
-                file,
+                path,
                 document.uri,
                 document.title,
                 document.text,
                 json.dumps(dict(document.metadata)),
                 content_hash,
-                run,
+                generation,
             ),
         )
 
-    def remove_document(self, document_id: str) -> None:
-        self._db.execute("DELETE FROM documents WHERE id = ?", (document_id,))
+    def remove_documents(self, document_ids: Iterable[str]) -> None:
+        self._db.executemany("DELETE FROM documents WHERE id = ?", [(name,) for name in document_ids])
 
-    def add_passage(
-        self, document: Document, start: int, end: int, *, heading: Sequence[str], metadata: Metadata
-    ) -> int:
-        content = None if (start, end) == (0, len(document.text)) else document.text[start:end]
+    def add_passage(self, document: Document, chunk: Chunk) -> int:
+        """Return its id."""
+        # A document of one passage, such as a line of JSON Lines, keeps its text once.
+        whole = (chunk.start, chunk.end) == (0, len(document.text))
+        content = None if whole else document.text[chunk.start : chunk.end]
         row = self._db.execute(
             "INSERT INTO passages VALUES (NULL, ?, ?, ?, ?, ?, ?)",
-            (document.id, start, end, content, json.dumps(list(heading)), json.dumps(dict(metadata))),
+            (
+                document.id,
+                chunk.start,
+                chunk.end,
+                content,
+                json.dumps(list(chunk.heading)),
+                json.dumps(dict(chunk.metadata)),
+            ),
         )
         return cast("int", row.lastrowid)
+
+    # What is found
 
     def document(self, document_id: str) -> Document | None:
         row = self._db.execute(
@@ -224,19 +210,35 @@ class Catalogue:
         return Document(id=number, uri=uri, title=title, text=text, metadata=json.loads(metadata))
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
+        """Those that are there, in any order."""
         marks = ",".join("?" * len(ids))
-        rows = self._db.execute(f"{_PASSAGE} WHERE p.id IN ({marks})", list(ids))
-        found = {row[0]: _passage(row) for row in rows}
-        return [found[number] for number in ids if number in found]
+        return [_passage(row) for row in self._db.execute(f"{_PASSAGE} WHERE p.id IN ({marks})", list(ids))]
 
     def passage_ids(self, filters: Filters) -> list[int]:
         """The passages that the filters allow, in order."""
-        where, parameters = conditions(filters)
+        condition, parameters = where(filters, _printed)
         rows = self._db.execute(
-            f"SELECT p.id FROM passages p JOIN documents d ON d.id = p.document WHERE {where} ORDER BY p.id",  # noqa: S608 - values are bound
+            f"SELECT p.id FROM passages p JOIN documents d ON d.id = p.document WHERE {condition} ORDER BY p.id",  # noqa: S608 - values are bound
             parameters,
         )
         return [row[0] for row in rows]
+
+
+def _printed(test: Comparison) -> tuple[str, list[Any]]:
+    """A comparison in SQLite's words."""
+    column, values = COLUMNS.get(test.name), list[Any]()
+    if column is None:
+        one = "(SELECT value FROM json_each({table}.metadata) WHERE key = ?)"
+        column, values = f"coalesce({one.format(table='p')}, {one.format(table='d')})", [test.name, test.name]
+    match test.sign:
+        case "=":
+            return f"{column} = ?", [*values, test.value]
+        case "~":
+            return f"{column} GLOB ?", [*values, test.value]
+        case sign:
+            # SQLite puts every text after every number, so the kind is compared as well.
+            kind = "=" if isinstance(test.value, str) else "<>"
+            return f"(typeof({column}) {kind} 'text' AND {column} {sign} ?)", [*values, *values, test.value]
 
 
 def _passage(row: Sequence[Any]) -> Passage:

@@ -1,0 +1,128 @@
+"""An index in a schema of a database: any number of processes may search it while one writes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+import numpy as np
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from rag_graph.documents import Document
+from rag_graph.errors import IndexNotFound, RetrievalFailed
+from rag_graph.index.base import IndexedFile
+from rag_graph.index.filters import where
+from rag_graph.index.postgres.filters import printed
+from rag_graph.index.postgres.segments import PostingsCache, StoredSegment
+from rag_graph.index.postgres.snapshot import PostgresSnapshot
+from rag_graph.index.postgres.tables import Db, fact, has_table, in_our_words, point
+from rag_graph.index.postgres.writer import PostgresWriter, open_writer
+from rag_graph.index.segmented import FilterCache, Generation, Ids, check_builder
+from rag_graph.models.embeddings import Embedder
+from rag_graph.query import Filters
+
+CONNECTIONS = 10
+"""How many searches one process makes at a time; more wait."""
+_PATIENCE_S = 10.0
+
+
+class PostgresIndex:
+    """`Index` in a schema of the database at `url`."""
+
+    def __init__(self, url: str, embedder: Embedder, *, schema: str = "rag_graph") -> None:
+        self.url = url
+        self.embedder = embedder
+        self.schema = schema
+        self._pool: ConnectionPool[Db] | None = None
+        self._opening = Lock()
+        self._filters = FilterCache()
+        self._postings = PostingsCache()
+        self._generation: Generation[StoredSegment] | None = None
+
+    @contextmanager
+    def snapshot(self, filters: Filters | None = None) -> Iterator[PostgresSnapshot]:
+        with self._reading() as db:
+            generation, masks = self._newest(db), None
+            if filters:
+                masks = self._filters.masks(generation, filters, lambda: _allowed(db, filters))
+            yield PostgresSnapshot(db, generation, masks, self._postings)
+
+    def document(self, document_id: str) -> Document | None:
+        with self._reading() as db:
+            self._newest(db)
+            query = "SELECT id, uri, title, text, metadata FROM documents WHERE id = %s"
+            row = db.execute(query, (document_id,)).fetchone()
+        return Document(*row) if row else None
+
+    def counts(self) -> tuple[int, int]:
+        with self._reading() as db:
+            size = self._newest(db).size
+            row = db.execute("SELECT count(*) FROM documents").fetchone()
+        return (row[0] if row else 0), size
+
+    def files(self) -> list[IndexedFile]:
+        with self._reading() as db:
+            if not has_table(db, "files"):
+                return []
+            rows = db.execute('SELECT path, uri, hash FROM files ORDER BY path COLLATE "C"')
+            return [IndexedFile(*row) for row in rows]
+
+    @contextmanager
+    def writer(self, *, rebuild: bool = False) -> Iterator[PostgresWriter]:
+        with open_writer(self.url, self.schema, self.embedder, rebuild=rebuild) as writer:
+            yield writer
+
+    def close(self) -> None:
+        with self._opening:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
+
+    @contextmanager
+    def _reading(self) -> Iterator[Db]:
+        """A connection that sees one state of the database."""
+        pool = self._pool or self._open()
+        try:
+            with pool.connection() as db, db.transaction():
+                db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                yield db
+        except (psycopg.Error, PoolTimeout) as exc:
+            raise RetrievalFailed("The PostgreSQL of RAG_POSTGRES_URL does not answer; ask again in a moment.") from exc
+
+    def _open(self) -> "ConnectionPool[Db]":
+        with self._opening:
+            if self._pool is None:
+                with in_our_words(), psycopg.connect(self.url):
+                    pass  # a pool would try for long before it says that nobody answers
+                self._pool = ConnectionPool(
+                    self.url,
+                    min_size=1,
+                    max_size=CONNECTIONS,
+                    timeout=_PATIENCE_S,
+                    kwargs={"autocommit": True},
+                    configure=lambda db: point(db, self.schema),
+                    open=True,
+                )
+            return self._pool
+
+    def _newest(self, db: Db) -> Generation[StoredSegment]:
+        number = fact(db, "generation") if has_table(db, "facts") else None
+        if number is None:
+            raise IndexNotFound("Nothing has been indexed yet; run: rag-graph index PATH")
+        known = self._generation
+        if known is None or known.number != int(number):
+            built_by = (fact(db, "format"), fact(db, "embedder"), fact(db, "dims"))
+            check_builder(built_by, embedder=self.embedder.name, dims=self.embedder.dims)
+            read = {segment.id: segment for segment in known.segments} if known else {}
+            numbers = [row[0] for row in db.execute("SELECT id FROM segments ORDER BY first")]
+            segments = [read.get(number) or StoredSegment.read(db, number) for number in numbers]
+            dead = np.array([row[0] for row in db.execute("SELECT passage FROM dead")], dtype=np.int64)
+            known = self._generation = Generation.of(int(number), segments, dead)
+        return known
+
+
+def _allowed(db: Db, filters: Filters) -> Ids:
+    condition, parameters = where(filters, printed)
+    query = f"SELECT p.id FROM passages p JOIN documents d ON d.id = p.document WHERE {condition} ORDER BY p.id"  # noqa: S608 - values are bound
+    rows = db.cursor(binary=True).execute(query.encode(), parameters)
+    return np.fromiter((row[0] for row in rows), dtype=np.int64)

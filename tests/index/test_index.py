@@ -1,0 +1,142 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag_graph.documents import Passage
+from rag_graph.errors import IndexNotFound
+from rag_graph.index import Index, index_paths
+from rag_graph.index.filters import allows
+from rag_graph.query import Filters
+
+LINES: list[dict[str, object]] = [
+    {"_id": "a", "title": "Apples (fruit)", "text": "Apples grow on trees.", "year": 1999, "lang": "en", "good": True},
+    {"_id": "b", "title": "Pears", "text": "Pears are like apples.", "year": 2005, "lang": "de"},
+    {"_id": "c", "title": "Plums", "text": "Plums are small.", "year": "2005", "lang": "fr", "path": "x/[y]/z"},
+]
+
+
+@pytest.fixture
+def fruit(index: Index, tmp_path: Path) -> Index:
+    """An index of three lines."""
+    path = tmp_path / "fruit.jsonl"
+    path.write_text("\n".join(map(json.dumps, LINES)))
+    index_paths(index, [path])
+    return index
+
+
+def passages(index: Index, ids: Sequence[int]) -> list[Passage]:
+    with index.snapshot() as snapshot:
+        return snapshot.passages(ids)
+
+
+def found(index: Index, filters: Filters) -> set[str]:
+    """What each way of searching finds under filters; they have to agree."""
+    with index.snapshot(filters) as snapshot:
+        near = snapshot.passages(snapshot.nearest(index.embedder.embed(["apples"]), limit=10).ids.tolist())
+        matched = snapshot.matching([{"appl": 1.0, "plum": 1.0, "pear": 1.0}], limit=10)
+        titled = snapshot.titled(["apples", "pears", "plums"])
+        opened = snapshot.passages([number for ids in titled.values() for number in ids])
+        every = snapshot.passages(range(1, 10))
+        results = [
+            {str(p.metadata["id"]) for p in its}
+            for its in (near, snapshot.passages(matched.ids.tolist()), opened, every)
+        ]
+    assert results[1:] == results[:-1]
+    return results[0]
+
+
+CASES: list[tuple[Filters, set[str]]] = [
+    ({"lang": "en"}, {"a"}),
+    ({"lang": ["en", "fr"]}, {"a", "c"}),
+    ({"lang": []}, set()),
+    ({"lang": "e*"}, {"a"}),
+    ({"lang": "?e"}, {"b"}),
+    ({"lang": "EN"}, set()),
+    ({"year": 2005}, {"b"}),
+    ({"year": "2005"}, {"c"}),
+    ({"year": {"from": 1999, "to": 2005}}, {"a", "b"}),
+    ({"year": {"from": 2000}}, {"b"}),
+    ({"year": {"to": "2005"}}, {"c"}),
+    ({"year": {}}, set()),
+    ({"year": {"from": 1999}, "lang": "de"}, {"b"}),
+    ({"good": True}, {"a"}),
+    ({"good": "True"}, set()),
+    ({"title": "P*"}, {"b", "c"}),
+    ({"uri": "*#a"}, {"a"}),
+    ({"path": "x/[[]y]/*"}, {"c"}),
+    ({"unknown": "x"}, set()),
+    ({"lang') OR 1=1 --": "x"}, set()),
+    ({"lang": "' OR 1=1 --"}, set()),
+]
+
+
+@pytest.mark.parametrize(("filters", "names"), CASES)
+def test_filters_hold_in_every_way_of_searching(fruit: Index, filters: Filters, names: set[str]) -> None:
+    assert found(fruit, filters) == names
+
+
+@pytest.mark.parametrize(("filters", "names"), CASES)
+def test_filters_mean_the_same_outside_the_database(fruit: Index, filters: Filters, names: set[str]) -> None:
+    assert {str(p.metadata["id"]) for p in passages(fruit, [1, 2, 3]) if allows(filters, p)} == names
+
+
+def test_a_filter_by_document_finds_its_passages(fruit: Index) -> None:
+    (passage,) = passages(fruit, [2])
+    assert found(fruit, {"document": passage.document_id}) == {"b"}
+
+
+def test_a_passage_is_its_span_of_its_document(fruit: Index) -> None:
+    for passage in passages(fruit, [1, 2, 3]):
+        document = fruit.document(passage.document_id)
+        assert document is not None
+        assert document.text[passage.start : passage.end] == passage.content
+        assert (document.uri, document.title) == (passage.uri, passage.title)
+    assert fruit.document("unknown") is None
+
+
+def test_a_finished_run_is_seen_without_reopening(fruit: Index, tmp_path: Path) -> None:
+    (tmp_path / "fruit.jsonl").write_text(json.dumps(LINES[0]))
+    with fruit.snapshot() as old:
+        index_paths(fruit, [tmp_path / "fruit.jsonl"])
+        ids = old.nearest(fruit.embedder.embed(["pears"]), limit=10).ids
+        assert "a" in [passage.metadata["id"] for passage in old.passages(ids.tolist())]
+        assert old.size == 3
+    assert found(fruit, {}) == {"a"}
+    assert fruit.counts() == (1, 1)
+
+
+def test_frequencies_count_the_passages_that_hold_a_whole_phrase(fruit: Index) -> None:
+    with fruit.snapshot() as snapshot:
+        assert snapshot.frequencies([("appl",), ("appl", "grow"), ("plum", "grow"), ("unknown",), ()]) == [
+            2,
+            1,
+            0,
+            0,
+            0,
+        ]
+
+
+def test_titles_count_more_than_text(fruit: Index) -> None:
+    with fruit.snapshot() as snapshot:
+        assert snapshot.matching([{"appl": 1.0}], limit=10).ids.tolist() == [1, 2]
+        best = snapshot.matching([{"appl": 1.0}, {"pear": 5.0}], limit=10)
+    assert best.ids.tolist() == [2, 1]
+    assert np.all(np.diff(best.scores) <= 0)
+
+
+def test_an_index_that_was_never_filled_says_how_to_fill_it(index: Index) -> None:
+    for use in (index.counts, lambda: index.document("x"), lambda: passages(index, [1])):
+        with pytest.raises(IndexNotFound, match="rag-graph index PATH"):
+            use()
+    assert index.files() == []
+
+
+def test_an_index_that_was_filled_later_is_found_by_who_asked_before(index: Index, tmp_path: Path) -> None:
+    with pytest.raises(IndexNotFound):
+        index.counts()
+    (tmp_path / "fruit.jsonl").write_text(json.dumps(LINES[0]))
+    index_paths(index, [tmp_path / "fruit.jsonl"])
+    assert index.counts() == (1, 1)
