@@ -232,7 +232,7 @@ async def _serve_mcp(settings: Settings) -> None:
     from rag_graph.http.mcp import routes as mcp  # noqa: PLC0415 - optional
 
     async with open_pipeline(settings) as pipeline:
-        tools = mcp.Tools(pipeline, pipeline.deep)
+        tools = mcp.Tools(lambda query, _: pipeline.ask(query), pipeline.check_ready, pipeline.deep)
         await mcp.serve_stdio(mcp.create_server(tools, version=version("rag-graph")))
 
 

@@ -8,12 +8,10 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
 from langchain_core.runnables import RunnableConfig
-from pydantic import BaseModel, ValidationError
-from starlette.exceptions import HTTPException
+from pydantic import BaseModel
 from starlette.routing import Route
 
 from rag_graph.errors import RagGraphError
@@ -23,7 +21,8 @@ from rag_graph.http.ai_sdk import routes as ai_sdk
 from rag_graph.http.langserve import routes as langserve
 from rag_graph.http.native import routes as native
 from rag_graph.http.openai import routes as openai
-from rag_graph.http.openai.encoding import Presentation
+from rag_graph.http.openai.request import Presentation
+from rag_graph.http.state import caller_of
 from rag_graph.parts import choose_place
 from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.query import Query
@@ -91,10 +90,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     if tracing is not None:
         app.add_middleware(tracing.joins)
-    app.add_exception_handler(RagGraphError, problems.explain)
-    app.add_exception_handler(RequestValidationError, problems.explain_input)
-    app.add_exception_handler(ValidationError, problems.explain_input)
-    app.add_exception_handler(HTTPException, problems.explain_http)
+    for kind in problems.EXPLAINED:
+        app.add_exception_handler(kind, problems.explain)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
@@ -107,7 +104,7 @@ async def _open_mcp(app: FastAPI, pipeline: Pipeline, settings: Settings) -> Asy
         return
     from rag_graph.http.mcp import routes as mcp  # noqa: PLC0415 - optional
 
-    tools = mcp.Tools(pipeline, pipeline.deep)
+    tools = mcp.Tools(mcp.kept_by(pipeline.runner), pipeline.check_ready, pipeline.deep)
     async with mcp.open_http(mcp.create_server(tools, version=app.version), host=settings.host) as serving:
         route = Route(mcp.PATH, serving)
         app.router.routes.append(route)
@@ -155,7 +152,7 @@ def _add_langserve(app: FastAPI) -> None:
             yield
             return
         pipeline = _pipeline(request)
-        async with pipeline.runner.place(await native.caller_of(request)):
+        async with pipeline.runner.place(caller_of(request)):
             await pipeline.check_ready()
             yield
 

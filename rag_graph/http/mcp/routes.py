@@ -1,8 +1,8 @@
 """The Model Context Protocol: the tools `search` and `ask`, over HTTP at `/mcp` or over stdin and stdout."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from anyio import CancelScope
 from mcp import types
@@ -12,11 +12,12 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp
 
 from rag_graph.errors import RagGraphError
-from rag_graph.events import RunCancelled, RunFailed, RunFinished
-from rag_graph.http.mcp.encoding import AskInput, AskOutput, SearchInput, SearchOutput, answered, found, progress_of
+from rag_graph.events import Event, RunCancelled, RunFailed, RunFinished
+from rag_graph.http.answering import follow_events
+from rag_graph.http.mcp.encoding import AskOutput, SearchOutput, answered, found, progress_of
+from rag_graph.http.mcp.request import AskInput, SearchInput
 from rag_graph.query import Query
 from rag_graph.retrieval import Retriever
-from rag_graph.runs.log import Entry
 from rag_graph.runs.runner import Runner
 from rag_graph.transcript import Transcript
 
@@ -29,49 +30,32 @@ INSTRUCTIONS = (
 Context = ServerRequestContext[Any, Any]
 
 
-class Ask(Protocol):
-    """Whatever answers questions and keeps the runs."""
-
-    @property
-    def runner(self) -> Runner: ...
-
-    async def check_ready(self) -> None: ...
+Ask = Callable[[Query, str], AsyncGenerator[Event]]
+"""Answers a caller's question, one event after the other; closing it ends the work."""
 
 
 class Tools:
-    """The tools, over what answers and what searches."""
+    """The tools, over what answers, what tells that it can, and what searches."""
 
-    def __init__(self, ask: Ask, retriever: Retriever) -> None:
+    def __init__(self, ask: Ask, check_ready: Callable[[], Awaitable[None]], retriever: Retriever) -> None:
         self._ask = ask
+        self._check_ready = check_ready
         self._retriever = retriever
 
     async def search(self, given: SearchInput) -> SearchOutput:
         """Find the passages that bear on a question."""
-        await self._ask.check_ready()
+        await self._check_ready()
         return found(await self._retriever.retrieve(given.question, top_k=given.top_k, filters=given.filters))
 
     async def answer(self, given: AskInput, tell: Callable[[str], Awaitable[None]], *, caller: str) -> AskOutput:
-        """Answer a question, telling of the work; the run ends when nobody waits for it."""
+        """Answer a question, telling of the work; it ends when nobody waits for it."""
         query = Query(question=given.question, mode=given.mode, filters=given.filters)
-        await self._ask.check_ready()
-        runner = self._ask.runner
-        run_id, _ = await runner.start(query, caller=caller)
-        try:
-            return await self._follow(runner, run_id, tell, caller=caller)
-        finally:
-            with CancelScope(shield=True):
-                await runner.cancel(run_id, "client", caller=caller)
-
-    async def _follow(
-        self, runner: Runner, run_id: str, tell: Callable[[str], Awaitable[None]], *, caller: str
-    ) -> AskOutput:
+        await self._check_ready()
         transcript = Transcript()
-        async with aclosing(runner.follow(run_id, caller=caller)) as entries:
-            async for entry in entries:
-                if not isinstance(entry, Entry):
-                    continue
-                transcript.add(entry.event)
-                if sentence := progress_of(entry.event):
+        async with aclosing(self._ask(query, caller)) as events:
+            async for event in events:
+                transcript.add(event)
+                if sentence := progress_of(event):
                     await tell(sentence)
         match transcript.terminal:
             case RunFinished() as last:
@@ -82,6 +66,23 @@ class Tools:
                 raise RagGraphError("The run was stopped before its end.")
 
 
+def kept_by(runner: Runner) -> Ask:
+    """Answer by runs that are kept, so that they can be read elsewhere, by their id."""
+
+    async def ask(query: Query, caller: str) -> AsyncGenerator[Event]:
+        run_id, _ = await runner.start(query, caller=caller)
+        try:
+            async with aclosing(follow_events(runner, run_id, caller=caller)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            # The SDK cancels a call by an anyio scope, in which nothing more could be awaited.
+            with CancelScope(shield=True):
+                await runner.cancel(run_id, "client", caller=caller)
+
+    return ask
+
+
 def create_server(tools: Tools, *, version: str) -> Server[Any]:
     """A server of these tools, for any transport."""
 
@@ -90,7 +91,14 @@ def create_server(tools: Tools, *, version: str) -> Server[Any]:
 
     async def call_tool(context: Context, called: types.CallToolRequestParams) -> types.CallToolResult:
         try:
-            return await _call(tools, context, called)
+            match called.name:
+                case "search":
+                    return _result(await tools.search(SearchInput.model_validate(called.arguments or {})))
+                case "ask":
+                    asked = AskInput.model_validate(called.arguments or {})
+                    return _result(await tools.answer(asked, _telling(context), caller=_caller(context)))
+                case _:
+                    return _failure(f"There is no tool {called.name[:80]!r}: call search or ask.")
         except RagGraphError as exc:
             return _failure(str(exc))
         except ValidationError as exc:
@@ -100,18 +108,6 @@ def create_server(tools: Tools, *, version: str) -> Server[Any]:
     return Server(
         "rag_graph", version=version, instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool
     )
-
-
-async def _call(tools: Tools, context: Context, called: types.CallToolRequestParams) -> types.CallToolResult:
-    given = called.arguments or {}
-    match called.name:
-        case "search":
-            return _result(await tools.search(SearchInput.model_validate(given)))
-        case "ask":
-            asked = AskInput.model_validate(given)
-            return _result(await tools.answer(asked, _telling(context), caller=_caller(context)))
-        case _:
-            return _failure(f"There is no tool {called.name[:80]!r}: call search or ask.")
 
 
 @asynccontextmanager
