@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from rag_graph.errors import RagGraphError
     from rag_graph.events import Event
     from rag_graph.graph.build import build_graph
-    from rag_graph.graph.nodes import Nodes
+    from rag_graph.graph.parts import Parts
     from rag_graph.graph.stream import stream_events
     from rag_graph.index import IndexReport, Library, index_paths
-    from rag_graph.pipeline import Pipeline, open_pipeline
     from rag_graph.query import Query, Turn
     from rag_graph.server.app import create_app
     from rag_graph.settings import Settings
     from rag_graph.transcript import Transcript
+    from rag_graph.wiring import Answerer, open_answerer
 
 _HOMES = {
     "rag_graph.server.app": ("create_app",),
@@ -26,25 +26,25 @@ _HOMES = {
     "rag_graph.errors": ("RagGraphError",),
     "rag_graph.events": ("Event",),
     "rag_graph.graph.build": ("build_graph",),
-    "rag_graph.graph.nodes": ("Nodes",),
+    "rag_graph.graph.parts": ("Parts",),
     "rag_graph.graph.stream": ("stream_events",),
     "rag_graph.index": ("IndexReport", "Library", "index_paths"),
-    "rag_graph.pipeline": ("Pipeline", "open_pipeline"),
     "rag_graph.query": ("Query", "Turn"),
     "rag_graph.settings": ("Settings",),
     "rag_graph.transcript": ("Transcript",),
+    "rag_graph.wiring": ("Answerer", "open_answerer"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Answerer",
     "Document",
     "Event",
     "Hit",
     "IndexReport",
     "Library",
-    "Nodes",
+    "Parts",
     "Passage",
-    "Pipeline",
     "Query",
     "RagGraphError",
     "Settings",
@@ -53,7 +53,7 @@ __all__ = [
     "build_graph",
     "create_app",
     "index_paths",
-    "open_pipeline",
+    "open_answerer",
     "stream_events",
 ]
 

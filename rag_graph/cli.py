@@ -30,13 +30,13 @@ from rag_graph.evaluation.run import Part, Plan, Results, Tier, Watching, examin
 from rag_graph.events import RunFailed
 from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths, indexed_roots
 from rag_graph.parts import choose_embedder, choose_place
-from rag_graph.pipeline import open_pipeline
 from rag_graph.query import Query
 from rag_graph.result import run_result
 from rag_graph.server import process as serving
 from rag_graph.server.app import create_app
 from rag_graph.settings import Settings, setting_names
 from rag_graph.transcript import Transcript
+from rag_graph.wiring import open_answerer
 
 FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 
@@ -231,8 +231,8 @@ def _keep_logs_from_the_answer() -> None:
 async def _serve_mcp(settings: Settings) -> None:
     from rag_graph.http.mcp import routes as mcp  # noqa: PLC0415 - optional
 
-    async with open_pipeline(settings) as pipeline:
-        tools = mcp.Tools(lambda query, _: pipeline.ask(query), pipeline.check_ready, pipeline.deep)
+    async with open_answerer(settings) as answerer:
+        tools = mcp.Tools(answerer, answerer.parts.deep, lambda query, _: answerer.ask(query))
         await mcp.serve_stdio(mcp.create_server(tools, version=version("rag-graph")))
 
 
@@ -318,11 +318,11 @@ def _report(report: IndexReport, console: Console) -> None:
 
 
 async def _ask(settings: Settings, query: Query, *, as_json: bool) -> Transcript:
-    async with open_pipeline(settings) as pipeline:
-        await pipeline.check_ready()
-        async with aclosing(pipeline.ask(query)) as events:
+    async with open_answerer(settings) as answerer:
+        await answerer.check_ready()
+        async with aclosing(answerer.ask(query)) as events:
             if not as_json:
-                return await terminal.show(events, pipeline.library.document, Console())
+                return await terminal.show(events, answerer.library.document, Console())
             transcript = Transcript()
             async for event in events:
                 transcript.add(event)

@@ -6,15 +6,16 @@ that version's text, source spans from the first character of the document.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from rag_graph.query import Mode
 
 Stage = Literal["fast", "deep"]
-Version = Literal[1, 2]
-"""1 is the draft, 2 the refinement that replaces it."""
+Version = Annotated[int, Field(ge=1)]
+"""1 is the draft; each greater one replaces those before it."""
+CancelledBy = Literal["client", "absence", "shutdown", "budget"]
 
 
 class Fact(BaseModel):
@@ -229,7 +230,7 @@ class RunCancelled(Fact):
     """Somebody stopped the run; `answer` keeps what was written. Terminal."""
 
     type: Literal["run_cancelled"] = "run_cancelled"
-    by: Literal["client", "absence", "shutdown", "budget"]
+    by: CancelledBy
     answer: str = ""
 
 
@@ -257,6 +258,18 @@ Event = Annotated[
     Field(discriminator="type"),
 ]
 EventAdapter: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class UnknownEvent(Fact):
+    """An event that only a newer version of this package knows; whoever reads events passes it by.
+
+    While servers are upgraded one after the other, an older one reads what a newer one writes.
+    """
+
+    type: str
+
+
+KNOWN_TYPES = frozenset(kind.model_fields["type"].default for kind in get_args(get_args(Event)[0]))
 
 Emit = Callable[[Event], Awaitable[None]]
 """Says what has happened, at once, to whoever follows the run; returns when that is taken."""

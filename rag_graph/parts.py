@@ -28,8 +28,8 @@ from rag_graph.retrieval import Retriever
 from rag_graph.settings import OPENAI_URL, ChatSettings, ReasoningSettings, Settings
 from rag_graph.writing.condensing import Condenser, PrecedingQuestion, PromptedCondenser
 from rag_graph.writing.contract import Writer
-from rag_graph.writing.evidence import LONGEST_PHRASE_TOKENS, PHRASE_ENDS, EvidenceWriter
 from rag_graph.writing.prompted import PromptedWriter
+from rag_graph.writing.quoting import LONGEST_PHRASE_TOKENS, PHRASE_ENDS, QuotingWriter
 
 OPENAI_CHAT_MODEL: Final = "gpt-4.1-mini"
 OPENAI_EMBEDDING_MODEL: Final = "text-embedding-3-small"
@@ -174,7 +174,7 @@ async def _first_model(base_url: str, key: str) -> str:
 def _embedded(settings: Settings, embedder: Embedder) -> Voices:
     server = LocalServer(partial(embedded_gguf, settings.local_gguf))
     model = local_chat_model(server, raw=True, max_tokens=LONGEST_PHRASE_TOKENS, stop=PHRASE_ENDS)
-    writer = EvidenceWriter(embedder, Replier(model))
+    writer = QuotingWriter(embedder, Replier(model))
     return Voices(
         drafter=writer,
         refiners={"fast": writer, "deep": writer},

@@ -1,6 +1,7 @@
 """A run as one JSON document, for those who wait for its end."""
 
 from rag_graph.events import (
+    CancelledBy,
     Citation,
     Decided,
     Fact,
@@ -14,7 +15,7 @@ from rag_graph.events import (
     Version,
 )
 from rag_graph.query import Mode
-from rag_graph.runs.log import CancelledBy, Run, Status, status_of
+from rag_graph.runs.log import Run, Status, status_of
 from rag_graph.transcript import Transcript
 
 

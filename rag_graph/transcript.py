@@ -57,6 +57,19 @@ class Written:
         self.deltas.clear()
 
 
+class Versions(dict[Version, Written]):
+    """What was written, by version; one of which nothing was said yet is empty."""
+
+    def __missing__(self, version: Version) -> Written:
+        return Written()
+
+    def begun(self, version: Version) -> Written:
+        """The version to write to."""
+        if version not in self:
+            self[version] = Written()
+        return self[version]
+
+
 @dataclass(slots=True)
 class Transcript:
     """Everything the events so far have said; `add` is the only way it changes.
@@ -68,7 +81,7 @@ class Transcript:
     question: str = ""
     mode: Mode = "fast"
     attempt: int = 1
-    answers: dict[Version, Written] = field(default_factory=lambda: {1: Written(), 2: Written()})
+    answers: Versions = field(default_factory=Versions)
     decision: Decided | None = None
     passages: dict[Stage, PassagesRetrieved] = field(default_factory=dict)
     thinking: dict[str, list[str]] = field(default_factory=dict)
@@ -88,8 +101,8 @@ class Transcript:
 
     @property
     def standing(self) -> Version:
-        """The version people should read: the refinement from its first word on, unless that was void."""
-        return 2 if self.answers[2].deltas else 1
+        """The version people should read: a later one from its first word on, unless that was void."""
+        return max((version for version, written in self.answers.items() if written.deltas), default=1)
 
     @property
     def answer(self) -> str:
@@ -109,7 +122,7 @@ class Transcript:
         """Take the next event; `at_ms` counts from the start of the run."""
         match event:
             case AnswerDelta():
-                self.answers[event.version].deltas.append(event.delta)
+                self.answers.begun(event.version).deltas.append(event.delta)
             case ThinkingDelta():
                 self.thinking.setdefault(event.step, []).append(event.delta)
             case AnswerStarted() | AnswerFinished() | AnswerReset() | Citation() | Unsupported():
@@ -141,7 +154,7 @@ class Transcript:
         return [version for version, written in self.answers.items() if written.open]
 
     def _add_to_answer(self, event: AnswerStarted | AnswerFinished | AnswerReset | Citation | Unsupported) -> None:
-        written = self.answers[event.version]
+        written = self.answers.begun(event.version)
         match event:
             case AnswerStarted():
                 written.started, written.finished = True, False
@@ -188,9 +201,9 @@ class Transcript:
     def _note_time(self, event: Event, at_ms: float) -> None:
         self._times.setdefault("first_event_ms", at_ms)
         match event:
-            case AnswerDelta(version=2):
+            case AnswerDelta() if event.version > 1:
                 self._times.setdefault("refinement_first_token_ms", at_ms)
-            case AnswerFinished(version=2):
+            case AnswerFinished() if event.version > 1:
                 pass
             case _ if type(event) in _MILESTONES:
                 self._times.setdefault(_MILESTONES[type(event)], at_ms)

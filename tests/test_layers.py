@@ -10,20 +10,18 @@ import rag_graph
 
 PACKAGE = Path(rag_graph.__file__).parent
 LAYERS = (
-    "errors documents query",
+    "errors documents query tasks",
     "events settings text",
     "transcript",
-    "claims models",
-    "index",
+    "runs claims models",
+    "result index",
     "retrieval",
     "writing",
     "research",
     "graph",
-    "runs",
-    "result",
     "http telemetry",
     "client parts",
-    "pipeline",
+    "wiring",
     "deploy display evaluation server",
     "cli",
 )

@@ -20,8 +20,8 @@ from rag_graph.parts import (
     searches_at_once,
 )
 from rag_graph.settings import ChatSettings, ModelSettings, ReasoningSettings, Settings
-from rag_graph.writing.evidence import EvidenceWriter
 from rag_graph.writing.prompted import PromptedWriter
+from rag_graph.writing.quoting import QuotingWriter
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
@@ -36,7 +36,7 @@ async def test_without_settings_the_embedded_models_work() -> None:
     embedder = choose_embedder(settings())
     voices = await open_voices(settings(), embedder)
     assert isinstance(embedder, LocalEmbedder)
-    assert isinstance(voices.drafter, EvidenceWriter)
+    assert isinstance(voices.drafter, QuotingWriter)
     await voices.aclose()
 
 

@@ -19,7 +19,7 @@ from rag_graph.errors import BadCursor, RagGraphError, ServerUnreachable, Unknow
 from rag_graph.events import AnswerReset, Event, EventAdapter, Fact, RunCancelled
 from rag_graph.query import Query
 from rag_graph.result import RunResult
-from rag_graph.runs.log import Cursor
+from rag_graph.runs.ids import Cursor
 from rag_graph.transcript import Transcript
 
 EVENT_STREAM = "text/event-stream"

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from rag_graph.display.terminal import show
 from rag_graph.events import RunFinished
-from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.query import MAX_TURN_CHARS, Mode, Query, Turn
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript
+from rag_graph.wiring import Answerer, open_answerer
 
 with suppress(ImportError):
     import readline  # noqa: F401 - `input` then edits lines and remembers them; not on every system
@@ -29,18 +29,18 @@ def chat(settings: Settings, *, mode: Mode = "fast") -> None:
     """Answer what is typed until the input ends. Raises what keeps every question from being answered."""
     with (
         start_blocking_portal("asyncio") as portal,
-        portal.wrap_async_context_manager(open_pipeline(settings)) as pipeline,
+        portal.wrap_async_context_manager(open_answerer(settings)) as answerer,
     ):
-        portal.call(pipeline.check_ready)
-        Conversation(portal, pipeline, mode).talk()
+        portal.call(answerer.check_ready)
+        Conversation(portal, answerer, mode).talk()
 
 
 @dataclass
 class Conversation:
-    """What was said so far. The pipeline lives in the portal's thread, so it goes on while somebody types."""
+    """What was said so far. The answerer lives in the portal's thread, so it goes on while somebody types."""
 
     portal: BlockingPortal
-    pipeline: Pipeline
+    answerer: Answerer
     mode: Mode = "fast"
     turns: list[Turn] = field(default_factory=list)
     console: Console = field(default_factory=Console)
@@ -95,8 +95,8 @@ class Conversation:
 
         async def follow() -> Transcript:
             try:
-                async with aclosing(self.pipeline.ask(query)) as events:
-                    return await show(events, self.pipeline.library.document, self.console)
+                async with aclosing(self.answerer.ask(query)) as events:
+                    return await show(events, self.answerer.library.document, self.console)
             finally:
                 over.set()
 

@@ -27,12 +27,12 @@ from rag_graph.evaluation.scores import (
 from rag_graph.events import RunFailed
 from rag_graph.index import IndexProgress, Library, index_paths
 from rag_graph.parts import choose_embedder
-from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.query import Mode, Query
 from rag_graph.retrieval import DeepRetriever, FastRetriever
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript
-from rag_graph.writing.evidence import short_answer
+from rag_graph.wiring import Answerer, open_answerer
+from rag_graph.writing.quoting import short_answer
 
 Tier = Literal["fast", "deep"]
 Part = Literal["fast", "deep", "answers"]
@@ -187,22 +187,22 @@ async def _retrieve(desk: _Desk, tier: Tier, watching: Watching) -> None:
 async def _answer(desk: _Desk, mode: Mode, watching: Watching) -> None:
     known = desk.ledger.answers
     questions = [question for question in desk.dataset.questions if question.answers]
-    async with open_pipeline(desk.settings) as pipeline:
-        await pipeline.voices.warm()
-        async for record in _answers(pipeline, [q for q in questions if q.id not in known], mode):
+    async with open_answerer(desk.settings) as answerer:
+        await answerer.voices.warm()
+        async for record in _answers(answerer, [q for q in questions if q.id not in known], mode):
             desk.ledger.keep("answers", record)
             watching.asked("answers", _done(known, questions), len(questions))
 
 
-async def _answers(pipeline: Pipeline, questions: Sequence[Question], mode: Mode) -> AsyncIterator[AnswerRecord]:
+async def _answers(answerer: Answerer, questions: Sequence[Question], mode: Mode) -> AsyncIterator[AnswerRecord]:
     for question in questions:
         began = perf_counter()
         transcript = Transcript()
-        async with aclosing(pipeline.ask(Query(question=question.text, mode=mode))) as events:
+        async with aclosing(answerer.ask(Query(question=question.text, mode=mode))) as events:
             async for event in events:
                 transcript.add(event)
         ms = (perf_counter() - began) * 1000
-        cited = await asyncio.to_thread(_cited, pipeline, transcript)
+        cited = await asyncio.to_thread(_cited, answerer, transcript)
         yield _record(question, transcript, cited, ms)
 
 
@@ -221,9 +221,9 @@ def _record(question: Question, transcript: Transcript, cited: Sequence[str], ms
     )
 
 
-def _cited(pipeline: Pipeline, transcript: Transcript) -> list[str]:
+def _cited(answerer: Answerer, transcript: Transcript) -> list[str]:
     """What the dataset calls the documents that the answer cites."""
-    documents = map(pipeline.library.document, dict.fromkeys(citation.document for citation in transcript.citations))
+    documents = map(answerer.library.document, dict.fromkeys(citation.document for citation in transcript.citations))
     return [str(document.metadata.get("id", document.id)) for document in documents if document]
 
 

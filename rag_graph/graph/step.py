@@ -1,4 +1,4 @@
-"""One node at work: it tells what happens, remembers what it wrote, and takes its time."""
+"""One node at work: it emits what happens, and takes its time."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,13 +19,14 @@ from rag_graph.events import (
     ThinkingStarted,
     Warned,
 )
+from rag_graph.transcript import Transcript
 
 SINK: Final = "rag_graph_sink"
 """Where a config may hold the `Emit` that takes the run's events."""
 
 
 class Step:
-    """The work of one node in one run. `began` and `clock` are in seconds, what is told is in milliseconds."""
+    """The work of one node in one run. `began` and `clock` are in seconds, what is emitted is in milliseconds."""
 
     def __init__(self, name: str, emit: Emit, *, began: float, clock: Callable[[], float], narrates: bool) -> None:
         self.name = name
@@ -42,7 +43,7 @@ class Step:
 
     @asynccontextmanager
     async def span(self, description: str) -> AsyncIterator[None]:
-        """Tell the step's start and its end, with `outcome` as the sentence at the end."""
+        """Emit the step's start and its end, with `outcome` as the sentence at the end."""
         started = self._at_ms()
         await self.emit(StepStarted(step=self.name, description=description, at_ms=started))
         yield
@@ -67,8 +68,8 @@ class Step:
         return round((self._clock() - self._began) * 1000, 3)
 
 
-def telling(writer: StreamWriter, config: RunnableConfig) -> Emit:
-    """Tell events of the node that runs under `config`.
+def emitting(writer: StreamWriter, config: RunnableConfig) -> Emit:
+    """How the node that runs under `config` emits its events.
 
     They go to the sink that the config holds, or else to `astream(stream_mode="custom")`; LangGraph's own stream
     costs several task switches a token. `astream_events` shows them as `on_custom_event` under the event's type;
@@ -88,3 +89,14 @@ def telling(writer: StreamWriter, config: RunnableConfig) -> Emit:
         await adispatch_custom_event(event.type, event.model_dump(mode="json"), config=config)
 
     return emit_and_show
+
+
+def recording(emit: Emit) -> tuple[Emit, Transcript]:
+    """The same way out, and what has gone it."""
+    written = Transcript()
+
+    async def emit_and_keep(event: Event) -> None:
+        await emit(event)
+        written.add(event)
+
+    return emit_and_keep, written

@@ -1,7 +1,7 @@
 """A run of the graph as an iterator of events, for whoever reads it in this process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from uuid import uuid4
 
 from anyio import CancelScope
@@ -9,8 +9,10 @@ from langchain_core.runnables import RunnableConfig
 
 from rag_graph.events import AnswerDelta, Event
 from rag_graph.graph.build import RagGraph
-from rag_graph.graph.run import Budget, run_graph
+from rag_graph.graph.invoke import GraphWork
 from rag_graph.query import Query
+from rag_graph.runs.attempt import Attempt, Budget
+from rag_graph.runs.observer import Watch
 
 
 async def stream_events(
@@ -20,8 +22,9 @@ async def stream_events(
     run_id: str | None = None,
     config: RunnableConfig | None = None,
     budget: Budget | None = None,
+    watch: Watch | None = None,
 ) -> AsyncGenerator[Event]:
-    """Run the graph on `query`: `RunStarted`, what the nodes tell, then one terminal event.
+    """Run the graph on `query`: `RunStarted`, what the nodes emit, then one terminal event.
 
     Closing the iterator cancels the run, down to the model's HTTP stream. Deltas that are ready at the same time
     come as one.
@@ -29,12 +32,16 @@ async def stream_events(
     arrived: list[Event] = []
     wake = asyncio.Event()
 
-    async def emit(event: Event) -> None:
+    async def sink(event: Event) -> None:
+        last = arrived[-1] if arrived else None
+        if isinstance(event, AnswerDelta) and isinstance(last, AnswerDelta) and last.version == event.version:
+            event = AnswerDelta(version=event.version, delta=last.delta + event.delta)
+            arrived.pop()
         arrived.append(event)
         wake.set()
 
-    running = run_graph(graph, query, emit, run_id=run_id or str(uuid4()), config=config, budget=budget)
-    task = asyncio.create_task(running)
+    attempt = Attempt(run_id or str(uuid4()), query, sink, budget=budget, watch=watch)
+    task = asyncio.create_task(attempt.run(GraphWork(graph, config)))
     task.add_done_callback(lambda _: wake.set())
     try:
         while not task.done() or arrived:
@@ -42,30 +49,10 @@ async def stream_events(
             wake.clear()
             batch = arrived.copy()
             arrived.clear()
-            for event in _joined(batch):
+            for event in batch:
                 yield event
         task.result()
     finally:
         task.cancel()
         with CancelScope(shield=True):
             await asyncio.wait({task})
-
-
-def _joined(batch: list[Event]) -> Iterator[Event]:
-    """The same events, with neighbouring deltas of one version as one."""
-    waiting: AnswerDelta | None = None
-    for event in batch:
-        if isinstance(event, AnswerDelta):
-            if waiting and waiting.version == event.version:
-                waiting = AnswerDelta(version=event.version, delta=waiting.delta + event.delta)
-            else:
-                if waiting:
-                    yield waiting
-                waiting = event
-            continue
-        if waiting:
-            yield waiting
-            waiting = None
-        yield event
-    if waiting:
-        yield waiting

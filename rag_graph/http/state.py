@@ -22,23 +22,23 @@ class Documents(Protocol):
 
 def runner_of(request: Request) -> Runner:
     """What starts, follows and cancels runs."""
-    return cast("Runner", request.app.state.pipeline.runner)
+    return cast("Runner", request.app.state.runner)
 
 
 def documents_of(request: Request) -> Documents:
     """The library that answers rest on."""
-    return cast("Documents", request.app.state.pipeline.library)
+    return cast("Documents", request.app.state.answerer.library)
 
 
 def models_of(request: Request) -> dict[str, str]:
     """The names of the models that answer, by what they are for."""
-    voices = request.app.state.pipeline.voices
+    voices = request.app.state.answerer.voices
     return {"chat": voices.chat_name, "reasoning": voices.reasoning_name}
 
 
 async def check_ready(request: Request) -> None:
     """Raise what keeps every question from being answered, such as `IndexNotFound`."""
-    await request.app.state.pipeline.check_ready()
+    await request.app.state.answerer.check_ready()
 
 
 def caller_of(request: Request) -> str:

@@ -1,19 +1,33 @@
-"""A question to all the evidence for it: one wider search, or several that build on each other."""
+"""A question to all the passages that bear on it: one wider search, or several that build on each other."""
 
-from rag_graph.research.bridged import BridgedResearch
-from rag_graph.research.budget import BUDGETS, Budget, Depth
-from rag_graph.research.contract import Inquiry, Progress, Researcher
+from rag_graph.research.contract import (
+    BUDGETS,
+    Depth,
+    NumberedPassages,
+    Progress,
+    Researcher,
+    ResearchRequest,
+    SearchBudget,
+    counted,
+    numbered,
+    titles,
+)
 from rag_graph.research.planned import PlannedResearch
-from rag_graph.research.widening import WiderSearch
+from rag_graph.research.search import BridgedResearch, SearchSession, WiderSearch
 
 __all__ = [
     "BUDGETS",
     "BridgedResearch",
-    "Budget",
     "Depth",
-    "Inquiry",
+    "NumberedPassages",
     "PlannedResearch",
     "Progress",
+    "ResearchRequest",
     "Researcher",
+    "SearchBudget",
+    "SearchSession",
     "WiderSearch",
+    "counted",
+    "numbered",
+    "titles",
 ]

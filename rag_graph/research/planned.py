@@ -8,118 +8,107 @@ from langchain_core.runnables import RunnableConfig
 from rag_graph.errors import ModelError
 from rag_graph.events import NumberedPassage
 from rag_graph.models.replies import Content, Replier, Restarted, Thinking, TokensUsed
-from rag_graph.research.bridged import bridge
-from rag_graph.research.budget import Budget
-from rag_graph.research.contract import Inquiry, Progress, Researcher
-from rag_graph.research.hunt import Hunt
-from rag_graph.research.planning import MOST_SEARCHES, Plan, read_plan
+from rag_graph.research.contract import Progress, Researcher, ResearchRequest, SearchBudget
+from rag_graph.research.plan import MOST_SEARCHES, SearchPlan, read_plan
+from rag_graph.research.search import SearchSession
 from rag_graph.retrieval.base import Retriever
-from rag_graph.writing.contract import Assignment
-from rag_graph.writing.prompts import Prompt, estimate_tokens, research_prompt
-from rag_graph.writing.telling import ThinkingSpan, usage
+from rag_graph.writing.contract import Assignment, ThinkingSpan, usage
+from rag_graph.writing.prompts import estimate_tokens, research_prompt
 
 
 @dataclass(frozen=True)
 class PlannedResearch(Researcher):
-    """Searches by a model's plan, in rounds. Where the model gives none, it follows names without it."""
+    """Searches by a model's plan, in rounds. Where the model gives none, it follows quotes without it."""
 
     retriever: Retriever
     model: Replier
     context_tokens: int
-    budget: Budget
+    budget: SearchBudget
     shows_thinking: bool = True
 
-    async def research(self, inquiry: Inquiry, progress: Progress, config: RunnableConfig) -> list[NumberedPassage]:
-        hunt = Hunt(self.retriever, inquiry, progress, self.budget)
-        await hunt.begin()
+    async def research(
+        self, request: ResearchRequest, progress: Progress, config: RunnableConfig
+    ) -> list[NumberedPassage]:
+        session = SearchSession(self.retriever, request, progress, self.budget)
+        await session.begin()
         for number in range(self.budget.rounds):
-            if hunt.spent:
-                await progress.narrate(f"The search ends here: {hunt.spent}.")
+            if session.spent:
+                await progress.narrate(f"The search ends here: {session.spent}.")
                 break
-            plan = await self._think(hunt, progress.part("read" if number else "plan"), config)
+            plan = await self._think(session, progress.part("read" if number else "plan"), config)
             if plan is None:
-                await bridge(hunt, rounds=self.budget.rounds - number)
+                await session.follow_quotes(rounds=self.budget.rounds - number)
                 break
-            searches = hunt.unasked(plan.missing)[:MOST_SEARCHES]
+            searches = session.unasked(plan.missing)[:MOST_SEARCHES]
             if not searches:
                 break
-            await hunt.search(searches)
-        return hunt.findings.passages
+            await session.search(searches)
+        return session.passages.ranked
 
-    async def _think(self, hunt: Hunt, step: Progress, config: RunnableConfig) -> Plan | None:
+    async def _think(self, session: SearchSession, step: Progress, config: RunnableConfig) -> SearchPlan | None:
         """Let the model read what was found; None when it gave no plan."""
-        is_first = len(hunt.asked) == 1
+        is_first = len(session.asked) == 1
         async with step.span("Planning what to look for" if is_first else "Reading what was found"):
             try:
-                async with hunt.limit():
-                    reply = await self._ask(hunt, step, config)
+                async with session.limit():
+                    reply = await self._ask(session, step, config)
             except TimeoutError:
+                # Nothing more to search for: what was found until now is used.
                 step.outcome = "Time was up"
-                return Plan()
+                return SearchPlan()
             except ModelError as exc:
                 step.outcome = "The model gave no plan"
                 await step.warn(exc, "the search goes on without a plan, by the names in what was found")
                 return None
-            plan = read_plan(reply, hunt.inquiry.question)
-            step.outcome = _outcome(plan)
-            await step.narrate(_in_words(plan))
+            plan = read_plan(reply, session.request.question)
+            if plan is None:
+                step.outcome = "The model gave no plan that could be read"
+                await step.narrate(f"{step.outcome}, so the search goes on by the names in what was found.")
+                return None
+            match len(plan.missing):
+                case 0:
+                    step.outcome = "Nothing is missing"
+                case 1:
+                    step.outcome = "One thing is missing"
+                case count:
+                    step.outcome = f"{count} things are missing"
+            await step.narrate(plan.in_words)
         return plan
 
-    async def _ask(self, hunt: Hunt, step: Progress, config: RunnableConfig) -> str:
-        prompt = self._prompt(hunt, step)
+    async def _ask(self, session: SearchSession, step: Progress, config: RunnableConfig) -> str:
+        # Passages go by number, as in every prompt of the run: what the provider has cached stays the beginning.
+        assignment = Assignment(
+            question=session.request.question,
+            passages=tuple(sorted(session.passages.ranked, key=lambda passage: passage.number)),
+            version=2,
+            step=step.name,
+            history=session.request.history,
+        )
+        messages = research_prompt(assignment, session.asked, self.context_tokens).messages
         thinking = ThinkingSpan(step.name, step.emit)
-        told, said = hunt.tokens, ""
-        hunt.tokens += sum(estimate_tokens(str(message.content)) for message in prompt.messages)
+        # Services report what a call took when it ends, if at all. A model that thinks without end has to be left
+        # before, so tokens are estimated while they come, and the report replaces the estimate.
+        reported, reply = session.tokens, ""
+        session.tokens += sum(estimate_tokens(str(message.content)) for message in messages)
         try:
-            async with aclosing(self.model.stream(prompt.messages, config=config)) as pieces:
+            async with aclosing(self.model.stream(messages, config=config)) as pieces:
                 async for piece in pieces:
                     match piece:
                         case Content(delta):
-                            said += delta
-                            hunt.tokens += _roughly(delta)
+                            reply += delta
+                            session.tokens += max(1, len(delta) // 4)
                         case Thinking(delta):
-                            hunt.tokens += _roughly(delta)
+                            session.tokens += max(1, len(delta) // 4)
                             if self.shows_thinking:
                                 await thinking.add(delta)
                         case Restarted():
-                            said = ""
+                            reply = ""
                         case TokensUsed():
-                            told += piece.input_tokens + piece.output_tokens
-                            hunt.tokens = told
+                            reported += piece.input_tokens + piece.output_tokens
+                            session.tokens = reported
                             await step.emit(usage(step.name, piece))
-                    if hunt.tokens > hunt.budget.tokens:
-                        break
+                    if session.tokens > session.budget.tokens:
+                        break  # closes the model's connection
         finally:
             await thinking.end()
-        return said
-
-    def _prompt(self, hunt: Hunt, step: Progress) -> Prompt:
-        assignment = Assignment(
-            question=hunt.inquiry.question,
-            passages=tuple(sorted(hunt.findings.passages, key=lambda passage: passage.number)),
-            version=2,
-            step=step.name,
-            history=hunt.inquiry.history,
-        )
-        return research_prompt(assignment, hunt.asked, self.context_tokens)
-
-
-def _roughly(delta: str) -> int:
-    return max(1, len(delta) // 4)
-
-
-def _outcome(plan: Plan | None) -> str:
-    if plan is None:
-        return "The model gave no plan that could be read"
-    if not plan.missing:
-        return "Nothing is missing"
-    return "One thing is missing" if len(plan.missing) == 1 else f"{len(plan.missing)} things are missing"
-
-
-def _in_words(plan: Plan | None) -> str:
-    """The plan and the findings, as those who follow the run read them."""
-    if plan is None:
-        return "The model gave no plan that could be read, so the search goes on by the names in what was found."
-    parts = (("To find out", plan.steps), ("Found", plan.found), ("Still missing", plan.missing))
-    lines = [f"{name}: {'; '.join(item.rstrip(' .;') for item in items)}" for name, items in parts if items]
-    return "\n".join(lines if plan.missing else [*lines, "Nothing is missing."])
+        return reply

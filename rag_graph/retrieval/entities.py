@@ -1,19 +1,19 @@
 """What a passage speaks of: capitalised phrases, years, other documents' titles; where it has none, rare words."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from math import log
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from rag_graph.documents import Passage
-from rag_graph.index.base import View
 from rag_graph.text.sentences import sentence_spans
 from rag_graph.text.terms import fold, stems, title_name, words
 
 MIN_FREQUENCY = 2
+"""A name that stands in the passage alone leads back to it only."""
 MAX_FREQUENCY = 300
 _FREQUENCY_AT = 15_000
 """Up to this many passages `MAX_FREQUENCY` holds; from there on it grows with the square root."""
@@ -21,11 +21,14 @@ _FREQUENCY_AT = 15_000
 _MAX_PHRASE_WORDS = 8
 _MAX_TITLE_WORDS = 7
 _MAX_WORDS = 400
+"""The longest passages that chunking makes have about as many; this bounds odd ones."""
 _SHORT_WORD = 2
 _FOCUS_SENTENCES = 2
 _REMEMBERED_TEXTS = 256
 """The deep search reads what the fast one has read; a thousand characters take some 60 kB."""
 
+# How much a name promises, by what it is and where it stands. Found on two-hop questions over an English encyclopaedia;
+# for other kinds of text nobody has measured them.
 _IN_FOCUS = 1.6
 _IS_TITLE = 1.3
 _OWN_TITLE = 0.8
@@ -44,6 +47,22 @@ _OPENER = re.compile(
     re.IGNORECASE,
 )
 _JOINTS = frozenset((" ", "\n", "-", ". ", " & ", "’", "'", " - ", "–"))
+_CENTURIES = frozenset(("15", "16", "17", "18", "19", "20"))
+_YEAR_DIGITS = 4
+
+
+class Corpus(Protocol):
+    """What a passage is read against: how rare its phrases are, and which of them are titles."""
+
+    @property
+    def size(self) -> int:
+        """How many passages there are."""
+
+    def frequencies(self, phrases: Sequence[Sequence[str]]) -> list[int]:
+        """For each phrase, how many passages hold all its terms."""
+
+    def titled(self, names: Sequence[str]) -> dict[str, list[int]]:
+        """Of these names (`terms.title_name`), those that are titles, with the passages that open such documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +75,21 @@ class Entity:
 
 
 @dataclass(frozen=True, slots=True)
-class Mention:
-    """The title of other documents, named in a passage."""
+class TitleMention:
+    """The title of other documents, named in a passage; `frequency` counts the passages that hold its words."""
 
     name: str
     passages: tuple[int, ...]
     frequency: int
+
+
+@dataclass(frozen=True, slots=True)
+class PassageAnalysis:
+    """A passage as one question sees it: which terms it covers, which entities it adds, which documents it names."""
+
+    covered: frozenset[str]
+    entities: list[Entity]
+    mentions: list[TitleMention]
 
 
 class _Word(NamedTuple):
@@ -84,7 +112,7 @@ class _Phrase(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Anatomy:
+class _ParsedText:
     """A text as every question sees it; `names` are its capitalised phrases and years."""
 
     words: tuple[_Word, ...]
@@ -92,39 +120,43 @@ class _Anatomy:
     names: tuple[_Phrase, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A passage as one question sees it: what it covers, what it adds, which documents it names."""
-
-    covered: frozenset[str]
-    entities: list[Entity]
-    mentions: list[Mention]
-
-
-def read(passage: Passage, view: View, *, weights: Mapping[str, float]) -> Reading:
+def analyse(passage: Passage, corpus: Corpus, *, weights: Mapping[str, float]) -> PassageAnalysis:
     """Read a passage for a question, given as its terms with how much each says. Entities come best first."""
-    anatomy, titled = _take_apart(passage.content), _words(passage.title)
-    found = anatomy.words
-    focus = _closest(anatomy, weights)
-    titles, mentioned = _titles(found, view, title_name(passage.title))
-    phrases = [*anatomy.names, *titles.values()]
+    parsed, title = _parse(passage.content), _words(passage.title)
+    titles, titled = _titles_in(parsed.words, corpus, own=title_name(passage.title))
+    phrases = [*parsed.names, *titles.values()]
     if not phrases:
-        phrases = [_phrase([word], _IS_RARE_WORD) for word in found if len(word.text) > _SHORT_WORD]
-    phrases.append(_phrase(titled, _OWN_TITLE)._replace(start=None))
+        # Notes in lower case hold no names: there every longer word is tried, and its rarity decides.
+        phrases = [_phrase([word], _IS_RARE_WORD) for word in parsed.words if len(word.text) > _SHORT_WORD]
+    phrases.append(_phrase(title, _OWN_TITLE)._replace(start=None))
     phrases = [phrase for phrase in phrases if phrase.terms and not weights.keys() >= set(phrase.terms)]
-    counts = _count([phrase.terms for phrase in phrases] + [titles[name].terms for name in mentioned], view)
-    return Reading(
-        covered=frozenset(term for word in (*found, *titled) for term in word.terms),
-        entities=_worth(phrases, counts, view.size, focus),
-        mentions=[Mention(name, tuple(ids), counts[titles[name].terms]) for name, ids in mentioned.items()],
+    # All counts in one call: each is a query where the corpus is a database.
+    wanted = list(dict.fromkeys([phrase.terms for phrase in phrases] + [titles[name].terms for name in titled]))
+    counts = dict(zip(wanted, corpus.frequencies(wanted), strict=True))
+    return PassageAnalysis(
+        covered=frozenset(term for word in (*parsed.words, *title) for term in word.terms),
+        entities=_entities(phrases, counts, corpus.size, _focus(parsed, weights)),
+        mentions=[TitleMention(name, tuple(ids), counts[titles[name].terms]) for name, ids in titled.items()],
     )
 
 
 @lru_cache(_REMEMBERED_TEXTS)
-def _take_apart(text: str) -> _Anatomy:
+def _parse(text: str) -> _ParsedText:
     found, spans = _words(text), tuple(sentence_spans(text))
+    years = (
+        _phrase([word], _IS_YEAR)
+        for word in found
+        if len(word.text) == _YEAR_DIGITS and word.text.isdigit() and word.text[:2] in _CENTURIES
+    )
     openings = frozenset(start for start, _ in spans)
-    return _Anatomy(found, spans, names=(*_capitalised(found, text, openings), *_years(found)))
+    return _ParsedText(found, spans, names=(*_capitalised(found, text, openings), *years))
+
+
+def _words(text: str) -> tuple[_Word, ...]:
+    return tuple(
+        _Word(word := match[0], *match.span(), word[0].isupper() or word[0].isdigit(), stems(word))
+        for match in islice(words(text), _MAX_WORDS)
+    )
 
 
 def _phrase(run: Sequence[_Word], factor: float = 1.0) -> _Phrase:
@@ -136,33 +168,18 @@ def _phrase(run: Sequence[_Word], factor: float = 1.0) -> _Phrase:
     )
 
 
-def _words(text: str) -> tuple[_Word, ...]:
-    return tuple(
-        _Word(word := match[0], *match.span(), word[0].isupper() or word[0].isdigit(), stems(word))
-        for match in islice(words(text), _MAX_WORDS)
-    )
-
-
-def max_frequency(size: int) -> int:
-    """In how many of `size` passages a name may stand and still lead somewhere."""
-    return int(MAX_FREQUENCY * max(1.0, size / _FREQUENCY_AT) ** 0.5)
-
-
-def _count(phrases: Iterable[tuple[str, ...]], view: View) -> dict[tuple[str, ...], int]:
-    wanted = list(dict.fromkeys(phrases))
-    return dict(zip(wanted, view.frequencies(wanted), strict=True))
-
-
-def _worth(
+def _entities(
     phrases: Sequence[_Phrase],
     counts: Mapping[tuple[str, ...], int],
     size: int,
     focus: Sequence[tuple[int, int]],
 ) -> list[Entity]:
+    """The phrases that lead somewhere, each once; rare ones and those near what was asked promise most."""
+    most = int(MAX_FREQUENCY * max(1.0, size / _FREQUENCY_AT) ** 0.5)
     best: dict[tuple[str, ...], Entity] = {}
     for phrase in phrases:
         count = counts[phrase.terms]
-        if not MIN_FREQUENCY <= count <= max_frequency(size):
+        if not MIN_FREQUENCY <= count <= most:
             continue
         worth = log(max(size, count + 1) / count) * phrase.factor
         start = phrase.start
@@ -173,61 +190,61 @@ def _worth(
     return sorted(best.values(), key=lambda entity: -entity.worth)
 
 
-def _closest(anatomy: _Anatomy, weights: Mapping[str, float]) -> list[tuple[int, int]]:
+def _focus(parsed: _ParsedText, weights: Mapping[str, float]) -> list[tuple[int, int]]:
     """The sentences that share most with the question."""
-    spans = anatomy.sentences
+    spans = parsed.sentences
     shared = dict.fromkeys(spans, 0.0)
-    place = 0
+    current = 0
     seen: set[str] = set()
-    for word in anatomy.words:
-        while place < len(spans) and word.start >= spans[place][1]:
-            place, seen = place + 1, set()
-        if place == len(spans):
+    for word in parsed.words:
+        while current < len(spans) and word.start >= spans[current][1]:
+            current, seen = current + 1, set()
+        if current == len(spans):
             break
         for term in word.terms:
             if term in weights and term not in seen:
                 seen.add(term)
-                shared[spans[place]] += weights[term]
+                shared[spans[current]] += weights[term]
     closest = sorted(spans, key=lambda span: -shared[span])[:_FOCUS_SENTENCES]
     return [span for span in closest if shared[span]]
 
 
 def _capitalised(found: Sequence[_Word], text: str, openings: frozenset[int]) -> Iterator[_Phrase]:
-    """Runs of capitalised words, with the small words inside them; not the mere first word of a sentence."""
+    """Runs of capitalised words, with the small words inside them; not the mere first word of a sentence.
+
+    Of "Anna Hall of the University of Leeds" both names are given too; of "University of Leeds" nothing, it is one.
+    """
     inner = {word.text for word in found if word.text[0].isupper() and word.start not in openings}
     for run in _runs(found, text):
         while run and (not run[-1].text[0].isupper() and not run[-1].text.isdigit()):
             run.pop()
+        # "The Hill" leads on as "Hill"; where it is a title, it is found whole besides.
         while run and _OPENER.fullmatch(run[0].text):
             run.pop(0)
         if not run or not run[0].text[0].isupper():
             continue
+        # Every sentence begins with a capital: a word that stands there alone counts only if it has one elsewhere too.
         if len(run) == 1 and run[0].start in openings and run[0].text not in inner:
             continue
         yield _phrase(run[:_MAX_PHRASE_WORDS])
-        for part in _parts(run):
-            yield _phrase(part[:_MAX_PHRASE_WORDS])
-
-
-def _parts(run: Sequence[_Word]) -> Iterator[Sequence[_Word]]:
-    """Of "Anna Hall of the University of Leeds", both names; of "University of Leeds" nothing, it is one."""
-    begin = 0
-    for place, word in enumerate(run):
-        if _PARTING.fullmatch(word.text) and begin < place:
-            names = [at for at in range(begin, place) if not _CONNECTOR.fullmatch(run[at].text)]
-            if names:
-                yield run[begin : names[-1] + 1]
-            begin = place + 1
-    if begin:
-        yield run[begin:]
+        begin = 0
+        for end, word in enumerate(run):
+            if _PARTING.fullmatch(word.text) and begin < end:
+                names = [at for at in range(begin, end) if not _CONNECTOR.fullmatch(run[at].text)]
+                if names:
+                    yield _phrase(run[begin : names[-1] + 1][:_MAX_PHRASE_WORDS])
+                begin = end + 1
+        if begin:
+            yield _phrase(run[begin:][:_MAX_PHRASE_WORDS])
 
 
 def _runs(found: Sequence[_Word], text: str) -> Iterator[list[_Word]]:
+    """Words that stand side by side and may be one name: capitalised or numbers, with connectors between them."""
     run: list[_Word] = []
     for word in found:
-        joined = bool(run) and text[run[-1].end : word.start] in _JOINTS
-        if joined and _is_stop(text, run[-1], word):
-            joined = False
+        between = text[run[-1].end : word.start] if run else ""
+        # A full stop between names belongs to an initial ("G. Hall"), or it parts them.
+        joined = between in _JOINTS and not (between.startswith(".") and len(run[-1].text) > 1)
         if joined and (word.is_name or _CONNECTOR.fullmatch(word.text)):
             run.append(word)
             continue
@@ -238,18 +255,7 @@ def _runs(found: Sequence[_Word], text: str) -> Iterator[list[_Word]]:
         yield run
 
 
-def _is_stop(text: str, before: _Word, after: _Word) -> bool:
-    """A full stop between names belongs to an initial, or it parts them."""
-    return text[before.end : after.start].startswith(".") and len(before.text) > 1
-
-
-def _years(found: Sequence[_Word]) -> Iterator[_Phrase]:
-    for word in found:
-        if len(word.text) == 4 and word.text.isdigit() and word.text[:2] in {"15", "16", "17", "18", "19", "20"}:  # noqa: PLR2004
-            yield _phrase([word], _IS_YEAR)
-
-
-def _titles(found: Sequence[_Word], view: View, own: str) -> tuple[dict[str, _Phrase], dict[str, list[int]]]:
+def _titles_in(found: Sequence[_Word], corpus: Corpus, *, own: str) -> tuple[dict[str, _Phrase], dict[str, list[int]]]:
     """The titles of other documents that stand in the text, with their passages; of overlapping ones, the longest."""
     folded = [fold(word.text) for word in found]
     spans = {
@@ -259,9 +265,10 @@ def _titles(found: Sequence[_Word], view: View, own: str) -> tuple[dict[str, _Ph
         for last in range(first + 1, min(first + _MAX_TITLE_WORDS, len(found)) + 1)
         if found[last - 1].is_name
     }
-    known = view.titled(list(dict.fromkeys(spans.values())))
+    known = corpus.titled(list(dict.fromkeys(spans.values())))
     taken: set[int] = set()
     titles: dict[str, _Phrase] = {}
+    # The longest come first, and of those as long the first in the text, as sorting is stable.
     for (first, last), name in sorted(spans.items(), key=lambda item: item[0][0] - item[0][1]):
         if name in known and taken.isdisjoint(range(first, last)):
             taken.update(range(first, last))

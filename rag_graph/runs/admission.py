@@ -14,7 +14,7 @@ class _Waiter(NamedTuple):
     turn: asyncio.Future[None]
 
 
-class Places:
+class Admission:
     """First come, first served; a caller who has all of their own is refused at once, since others need not wait."""
 
     def __init__(self, *, limit: int, limit_per_caller: int, line: int = 0, patience_s: float = 0.0) -> None:
@@ -34,7 +34,7 @@ class Places:
         return len(self._waiting)
 
     async def take(self, caller: str) -> None:
-        """Have a place until `leave`. Raises `TooManyRuns`."""
+        """Have a slot until `leave`. Raises `TooManyRuns`."""
         own = self._taken[caller] + sum(waiter.caller == caller for waiter in self._waiting)
         if own >= self._limit_per_caller:
             raise TooManyRuns(
@@ -42,8 +42,23 @@ class Places:
             )
         if self.free and not self._waiting:
             self.take_anyway(caller)
-        else:
-            await self._wait(caller)
+            return
+        busy = TooManyRuns("This server is at its limit: ask again in a moment.", retry_after_s=BUSY_RETRY_S)
+        if len(self._waiting) >= self._line:
+            raise busy
+        waiter = _Waiter(caller, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await waiter.turn
+        except (TimeoutError, asyncio.CancelledError) as exc:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            elif waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
+                self.leave(caller)  # the slot was given in the same moment: it goes to the next
+            if isinstance(exc, TimeoutError):
+                raise busy from None
+            raise
 
     def take_anyway(self, caller: str) -> None:
         """Count a run that goes on whatever the limits are."""
@@ -65,26 +80,3 @@ class Places:
             waiter = self._waiting.popleft()
             if not waiter.turn.done():
                 waiter.turn.set_exception(error)
-
-    async def _wait(self, caller: str) -> None:
-        busy = TooManyRuns("This server is at its limit: ask again in a moment.", retry_after_s=BUSY_RETRY_S)
-        if len(self._waiting) >= self._line:
-            raise busy
-        waiter = _Waiter(caller, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiter)
-        try:
-            async with asyncio.timeout(self._patience_s):
-                await waiter.turn
-        except TimeoutError:
-            self._give_up(waiter)
-            raise busy from None
-        except asyncio.CancelledError:
-            self._give_up(waiter)
-            raise
-
-    def _give_up(self, waiter: _Waiter) -> None:
-        """Leave the line; a place that was given in the same moment goes to the next."""
-        if waiter in self._waiting:
-            self._waiting.remove(waiter)
-        elif waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
-            self.leave(waiter.caller)

@@ -15,7 +15,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from rag_graph.errors import SettingsError
 from rag_graph.events import Citation, Decided, NumberedPassage
 from rag_graph.query import Turn
-from rag_graph.runs.log import made_at, stop
+from rag_graph.runs.ids import made_at
+from rag_graph.tasks import stop
 
 SCHEMA: Final = "rag_graph_runs"
 SWEEP_EVERY_S: Final = 3_600.0

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rag_graph.runs.log import CancelledBy, Run
+from rag_graph.events import CancelledBy
+from rag_graph.runs.log import Run
 
 
 @dataclass(frozen=True, slots=True)

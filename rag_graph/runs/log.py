@@ -3,17 +3,15 @@
 Entries are numbered 1, 2, 3 … without holes. The first terminal event ends the log: it takes nothing more.
 """
 
-import asyncio
-import re
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self, TypeGuard
+from typing import Literal, NamedTuple, Self, TypeGuard, cast
 
 from rag_graph.errors import BadCursor
 from rag_graph.events import (
+    KNOWN_TYPES,
     AnswerDelta,
     Event,
     EventAdapter,
@@ -22,6 +20,7 @@ from rag_graph.events import (
     RunFinished,
     Terminal,
     ThinkingDelta,
+    UnknownEvent,
 )
 from rag_graph.query import Query
 
@@ -30,14 +29,10 @@ BATCH_ENTRIES = 256
 DELTA_OVERHEAD_BYTES = 80
 
 Status = Literal["running", "finished", "failed", "cancelled"]
-CancelledBy = Literal["client", "absence", "shutdown", "budget"]
 
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _TERMINALS = frozenset({RunFinished, RunFailed, RunCancelled})
 _OPENING = b'{"type":"'
 _TERMINAL_KINDS = frozenset({"run_finished", "run_failed", "run_cancelled"})
-RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
-_CURSOR = re.compile(rf"({RUN_ID.pattern}):(0|[1-9][0-9]{{0,14}})")
 
 
 class RunEnded(Exception):
@@ -48,35 +43,20 @@ class Superseded(Exception):
     """Another process has taken the run over; what this one says no longer counts."""
 
 
-class Cursor(NamedTuple):
-    """A place in a run, written `run:seq`, as in an SSE id: everything up to `seq` has been seen."""
-
-    run_id: str
-    seq: int
-
-    @classmethod
-    def parse(cls, value: str) -> Self:
-        match = _CURSOR.fullmatch(value)
-        if match is None:
-            raise BadCursor("This is no cursor: send the id of the last event you have seen, as `run:number`.")
-        return cls(match[1], int(match[2]))
-
-    def __str__(self) -> str:
-        return f"{self.run_id}:{self.seq}"
-
-
 class Entry:
     """An event with its number, and when it was appended, in seconds since the epoch. Treat it as frozen.
 
-    One is made for every token, so it is a plain class. It is made of an event, or of the event's JSON.
+    One is made for every token, so it is a plain class. It is made of an event, or of the event's JSON. `ends` says
+    that it is the run's last.
     """
 
-    __slots__ = ("_data", "_event", "at", "kind", "seq")
+    __slots__ = ("_data", "_event", "at", "ends", "kind", "seq")
 
     def __init__(self, seq: int, at: float, event: Event | None, data: bytes | None = None) -> None:
         self.seq = seq
         self.at = at
         self.kind: str = event.type if event is not None else _kind_of(data or b"")
+        self.ends = self.kind in _TERMINAL_KINDS
         self._event = event
         self._data = data
 
@@ -91,8 +71,12 @@ class Entry:
 
     @property
     def event(self) -> Event:
+        """The event; one that only a newer version knows is an `UnknownEvent`, which no `match` over events names."""
         if self._event is None:
-            self._event = EventAdapter.validate_json(self.data)
+            if self.kind in KNOWN_TYPES:
+                self._event = EventAdapter.validate_json(self.data)
+            else:
+                self._event = cast("Event", UnknownEvent(type=self.kind))
         return self._event
 
     @property
@@ -101,10 +85,6 @@ class Entry:
         if self._data is None:
             self._data = self.event.model_dump_json().encode()
         return self._data
-
-    @property
-    def ends(self) -> bool:
-        return self.kind in _TERMINAL_KINDS
 
     @property
     def size(self) -> int:
@@ -227,22 +207,6 @@ class RunLog(ABC):
                     yield item
 
 
-def new_run_id(now: float) -> str:
-    """Make a ULID: ids sort by the time of their creation."""
-    number = (int(now * 1000) << 80) | secrets.randbits(80)
-    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
-
-
-def made_at(run_id: str) -> float | None:
-    """When a run's id was made, in seconds since the epoch; None for what is no id of ours."""
-    if RUN_ID.fullmatch(run_id) is None:
-        return None
-    number = 0
-    for char in run_id:
-        number = number << 5 | _CROCKFORD.index(char)
-    return (number >> 80) / 1000
-
-
 def is_terminal(event: Event) -> TypeGuard[Terminal]:
     """Tell by the exact type: `isinstance` is slow on pydantic models, and this is asked of every token."""
     return type(event) in _TERMINALS
@@ -263,10 +227,3 @@ def status_of(last: Event) -> Status:
 def check_cursor(run_id: str, after: int, *, last_seq: int) -> None:
     if after > last_seq:
         raise BadCursor(f"Run {run_id} has {last_seq} events, not {after}: follow it from 0.")
-
-
-async def stop(task: asyncio.Task[Any]) -> None:
-    """Cancel a task until it has ended: below Python 3.12 `asyncio.wait_for` can swallow a cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait([task], timeout=0.1)

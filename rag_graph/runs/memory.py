@@ -70,23 +70,21 @@ class _Kept:
         return self.first_seq + len(self.entries) - 1
 
     def append(self, event: Event, at: float, bounds: Bounds) -> Entry:
-        entry = Entry(self.last_seq + 1, at, event)
         live = cast("list[Entry]", self.entries)
+        entry = Entry(self.first_seq + len(live), at, event)
         live.append(entry)
         self.size += entry.size
+        if len(live) > bounds.max_entries or self.size > bounds.max_bytes:
+            self._trim(live, bounds)
         if entry.ends:
             self.ended_at = at
-        self._trim(live, bounds)
-        if entry.ends:
             self.entries = _Packed(live)
         self.grown.set()
         self.grown.clear()
         return entry
 
     def _trim(self, live: list[Entry], bounds: Bounds) -> None:
-        """Drop the oldest eighth or more when there is too much, so that trimming costs little per entry."""
-        if len(live) <= bounds.max_entries and self.size <= bounds.max_bytes:
-            return
+        """Drop the oldest eighth or more, so that trimming costs little per entry."""
         keep_entries = bounds.max_entries - bounds.max_entries // 8
         keep_bytes = bounds.max_bytes - bounds.max_bytes // 8
         dropped = 0
@@ -165,10 +163,10 @@ class MemoryRunLog(RunLog):
 
     async def follow_batches(self, run_id: str, after: int = 0) -> AsyncGenerator[Batch]:
         cursor = after
+        check_cursor(run_id, cursor, last_seq=self._kept(run_id).last_seq)
         while True:
             self._forget()
             kept = self._kept(run_id)
-            check_cursor(run_id, cursor, last_seq=kept.last_seq)
             batch = kept.after(cursor)
             if batch:
                 newest = batch[-1]

@@ -2,38 +2,28 @@
 
 A run belongs to no connection. It is a plain asyncio task: cancelling by an anyio scope, as web frameworks do,
 would leave a LangGraph node and its model call running.
-
-With leases, several runners share the runs: each renews those it executes, learns by that what was asked of them
-elsewhere, and takes over those whose runner has stopped.
 """
 
 import asyncio
-import hashlib
 import logging
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Self, TypeVar
 
-from rag_graph.errors import (
-    Draining,
-    KeyMalformed,
-    LogUnavailable,
-    RagGraphError,
-    RunExpired,
-    UnknownRun,
-)
+from rag_graph.errors import Draining, RagGraphError, RunAbandoned, RunExpired, UnknownRun
+from rag_graph.events import CancelledBy
 from rag_graph.query import Query
-from rag_graph.runs.admission import Places
-from rag_graph.runs.execution import Execute, Execution
-from rag_graph.runs.lease import Claim, Leases, Pulse
+from rag_graph.runs.admission import Admission
+from rag_graph.runs.attempt import Attempt, Budget, Work
+from rag_graph.runs.ids import RUN_ID, digest, hash_key, made_at, new_run_id
+from rag_graph.runs.lease import Claim, Leases
 from rag_graph.runs.log import (
-    RUN_ID,
     Batch,
     Bounds,
-    CancelledBy,
     Entry,
     Gap,
     NewRun,
@@ -43,126 +33,138 @@ from rag_graph.runs.log import (
     StartedRun,
     Superseded,
     check_cursor,
-    made_at,
-    new_run_id,
-    stop,
 )
 from rag_graph.runs.observer import Observer, Unobserved
+from rag_graph.runs.sharing import Execution, Sharing
+from rag_graph.transcript import Transcript
 
 FIRST_READER_S = 5.0
 """Whoever starts a run gets at least this long to begin reading it."""
-MAX_KEY_CHARS = 255
 DRAINING_RETRY_S = 1.0
-BEAT_S = 0.1
-"""How soon a cancel from another process is heard."""
-TELL_READERS_S = 1.0
-"""How often, at most, other processes hear of readers here; the grace time is longer by that."""
-SILENCE_S = 1.0
-"""After so long without the store, what it says of readers elsewhere may be old."""
 REMOTE_CANCEL_S = 5.0
+"""A cancel waits so long for the process that executes the run, which hears of it within a beat of its leases."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class Runner:
-    """Executes runs in this process and reads those that any process executes."""
+    """Executes runs in this process and reads those that any process executes.
+
+    With `leases` several processes share the runs; this one takes over what others have left while `is_ready` says
+    that it could answer.
+    """
 
     def __init__(
         self,
         run_log: RunLog,
-        execute: Execute,
+        work: Work,
         *,
         grace_s: float,
         max_runs: int,
         max_runs_per_caller: int,
         max_waiting: int = 0,
         max_wait_s: float = 0.0,
+        budget: Budget | None = None,
         leases: Leases | None = None,
+        is_ready: Callable[[], Awaitable[bool]] | None = None,
         kept_s: float = Bounds().ttl_s,
         clock: Callable[[], float] = time.time,
         observer: Observer | None = None,
     ) -> None:
         self._log = run_log
-        self._execute = execute
+        self._work = work
         self._grace_s = grace_s
-        self._places = Places(
+        self._budget = budget
+        self._admission = Admission(
             limit=max_runs, limit_per_caller=max_runs_per_caller, line=max_waiting, patience_s=max_wait_s
         )
-        self._leases = leases
-        self._sharing: asyncio.Task[None] | None = None
-        self._renewed_at = 0.0
-        self._tell_readers_at = 0.0
-        self._believe_absence_at = 0.0
         self._kept_s = kept_s
         self._clock = clock
         self._observer = observer or Unobserved()
         self._started_at = clock()
-        self._executions: dict[str, Execution] = {}
-        self._readers: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._starting = asyncio.Lock()
-        self._draining = False
+        self._leases = leases
+        self._sharing = Sharing(leases, self, grace_s=grace_s, is_ready=is_ready) if leases else None
+        self.executions: dict[str, Execution] = {}
+        self.readers: Counter[str] = Counter()
+        self.draining = False
 
     async def __aenter__(self) -> Self:
-        if self._leases is not None:
-            self._sharing = asyncio.create_task(self._share(self._leases))
+        if self._sharing is not None:
+            self._sharing.begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.drain(0)
         if self._sharing is not None:
-            await stop(self._sharing)
-
-    @property
-    def draining(self) -> bool:
-        return self._draining
+            await self._sharing.end()
 
     @property
     def running(self) -> int:
         """How many runs this process executes."""
-        return len(self._executions)
+        return len(self.executions)
 
     @property
     def waiting(self) -> int:
         """How many questions wait for their run to start."""
-        return self._places.waiting
+        return self._admission.waiting
+
+    @property
+    def room(self) -> int:
+        """How many more runs may start now."""
+        return self._admission.free
 
     @asynccontextmanager
-    async def place(self, caller: str) -> AsyncIterator[None]:
+    async def admitted(self, caller: str) -> AsyncIterator[None]:
         """Let a run that is not kept here count as one of this process. Raises `TooManyRuns` and `Draining`."""
-        owner = _digest(caller)
+        owner = digest(caller)
         self._check_open()
-        await self._places.take(owner)
+        await self._admission.take(owner)
         try:
             yield
         finally:
-            self._places.leave(owner)
+            self._admission.leave(owner)
 
     async def start(self, query: Query, *, caller: str, key: str | None = None) -> StartedRun:
         """Start a run, or attach to the one that this caller has started with this key.
 
+        An asker who leaves while the question waits takes it along; once the run is created, it stays.
         Raises `KeyMalformed`, `KeyReused`, `TooManyRuns` and `Draining`.
         """
-        owner = _digest(caller)
+        owner = digest(caller)
         new = NewRun(
             run_id=new_run_id(self._clock()),
             caller=owner,
             query=query,
             created_at=self._clock(),
-            key=_hash_key(owner, key),
+            key=hash_key(owner, key),
         )
-        return await asyncio.shield(self._spawn(self._start(new)))
+        # One at a time: of many requests with one key at once, the first creates the run and the others find it,
+        # instead of each taking one of their caller's slots.
+        async with self._starting:
+            if new.key is not None and await self._log.find(new.key) is not None:
+                return await self._log.create(new)
+            self._check_open()
+            if self._admission.free:
+                await self._admission.take(owner)
+                return await asyncio.shield(self.spawn(self._create(new)))
+        await self._admission.take(owner)
+        return await asyncio.shield(self.spawn(self._create(new)))
 
     async def state(self, run_id: str, *, caller: str) -> Run:
         """Tell how a run stands; a run of another caller is an `UnknownRun`."""
-        try:
-            run = await self._log.describe(run_id) if RUN_ID.fullmatch(run_id) else None
-        except UnknownRun:
-            run = None
-        if run is None or run.caller != _digest(caller):
-            raise self._missing(run_id)
-        return run
+        with suppress(UnknownRun):
+            if RUN_ID.fullmatch(run_id):
+                run = await self._log.describe(run_id)
+                if run.caller == digest(caller):
+                    return run
+        # An id from before this process, or older than runs are kept, may have been a run's; nobody can tell.
+        made = made_at(run_id)
+        if made is not None and made < max(self._started_at, self._clock() - self._kept_s):
+            raise RunExpired("This run is no longer kept: ask again, with the same idempotency key if you had one.")
+        raise UnknownRun("No run has this id: ask again.")
 
     async def check(self, run_id: str, after: int = 0, *, caller: str) -> Run:
         """Raise what `follow` would raise at its first step: `UnknownRun` or `BadCursor`."""
@@ -196,122 +198,162 @@ class Runner:
         When another process executes it, the wait has a limit, and the run may still be told as running.
         """
         run = await self.state(run_id, caller=caller)
-        execution = self._executions.get(run_id)
+        execution = self.executions.get(run_id)
         if execution is not None:
-            execution.stop(by)
+            execution.attempt.stop(by)
             await execution.ended.wait()
         elif self._leases is not None and run.status == "running":
             await self._leases.request_cancel(run_id, by)
-            await self._await_end(run)
+            with suppress(TimeoutError):
+                async with (
+                    asyncio.timeout(REMOTE_CANCEL_S),
+                    aclosing(self._log.follow_batches(run_id, run.last_seq)) as batches,
+                ):
+                    async for _ in batches:
+                        pass
         return await self.state(run_id, caller=caller)
 
     async def drain(self, limit_s: float) -> None:
         """Take no new runs, let those that run end within the limit, and stop the others or hand them over."""
-        self._draining = True
-        self._places.dismiss(_drains())
-        async with self._starting:
-            tasks = set(self._tasks)
-        if tasks and limit_s > 0:
-            await asyncio.wait(tasks, timeout=limit_s)
-        for execution in list(self._executions.values()):
+        self.draining = True
+        self._admission.dismiss(self._refusal())
+        async with self._starting:  # whoever has passed the check has its task by then
+            pass
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._settle()
+        for execution in list(self.executions.values()):
             if self._leases is None:
-                execution.stop("shutdown")
+                execution.attempt.stop("shutdown")
             else:
-                execution.give_up()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+                execution.attempt.give_up()
+        await self._settle()
 
-    def _missing(self, run_id: str) -> UnknownRun:
-        """An id from before this process, or older than runs are kept, may have been a run's; nobody can tell."""
-        made = made_at(run_id)
-        if made is not None and made < max(self._started_at, self._clock() - self._kept_s):
-            return RunExpired("This run is no longer kept: ask again, with the same idempotency key if you had one.")
-        return UnknownRun("No run has this id: ask again.")
-
-    async def _start(self, new: NewRun) -> StartedRun:
-        async with self._starting:
-            if new.key is not None and await self._log.find(new.key) is not None:
-                return await self._log.create(new)
-            self._check_open()
-            if self._places.free:
-                return await self._create(new)
-        return await self._create(new)
-
-    async def _create(self, new: NewRun) -> StartedRun:
-        await self._places.take(new.caller)
+    async def take_over(self, claim: Claim, leases: Leases) -> None:
+        """Go on with a run whose process has stopped; if its log cannot be read, leave it to others."""
+        run = claim.run
+        log.warning("taking over a run", extra={"run_id": run.run_id})
         try:
-            started = await self._log.create(new)
-            if not started.replayed:
-                execution = self._execution(Run.of(new))
-                await execution.open()
-                self._launch(execution)
-        except BaseException:
-            self._places.leave(new.caller)
-            raise
-        if started.replayed:
-            self._places.leave(new.caller)
-        return started
+            said, began_at = await self._read_back(run)
+        except RagGraphError as exc:
+            log.warning("the run could not be taken over: %s", exc, extra={"run_id": run.run_id})
+            with suppress(RagGraphError):
+                await leases.release(run.run_id, run.attempt)
+            return
+        self._admission.take_anyway(run.caller)
+        work = self._work if began_at is not None else _refuse_unreadable
+        execution = self._launch(run, work, said=said, began_at=began_at, cancelled_by=claim.cancelled_by)
+        if self.draining:
+            execution.attempt.give_up()
 
-    def _check_open(self) -> None:
-        if self._draining:
-            raise _drains()
-
-    def _execution(self, run: Run, *, cancelled_by: CancelledBy | None = None) -> Execution:
-        return Execution(
-            run,
-            run_log=self._log,
-            execute=self._execute,
-            clock=self._clock,
-            observer=self._observer,
-            cancelled_by=cancelled_by,
-        )
-
-    def _launch(self, execution: Execution) -> None:
-        self._executions[execution.run_id] = execution
-        self._await_readers(execution, grace_s=max(self._grace_s, FIRST_READER_S))
-        self._spawn(self._supervise(execution))
-
-    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Run something that no caller's leaving may interrupt."""
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run something that no caller's leaving may interrupt, and that draining waits for."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _supervise(self, execution: Execution) -> None:
+    async def _settle(self) -> None:
+        while self._tasks:
+            await asyncio.wait(list(self._tasks))
+
+    async def _create(self, new: NewRun) -> StartedRun:
+        """Create the run under a slot that was taken for it."""
         try:
-            await execution.run()
-            if execution.given_up:
-                await self._hand_over(execution)
+            started = await self._log.create(new)
+            if started.replayed:
+                self._admission.leave(new.caller)
+                return started
+        except BaseException:
+            self._admission.leave(new.caller)
+            raise
+        self._launch(Run.of(new), self._work)
+        return started
+
+    def _check_open(self) -> None:
+        if self.draining:
+            raise self._refusal()
+
+    def _refusal(self) -> Draining:
+        return Draining("This server is about to stop: ask again.", retry_after_s=DRAINING_RETRY_S)
+
+    async def _read_back(self, run: Run) -> tuple[Transcript, float | None]:
+        """Learn what earlier attempts have said, and when the first began: None if the log no longer holds that."""
+        said = Transcript()
+        began_at = None
+        if run.last_seq:
+            async with aclosing(self._log.follow(run.run_id)) as items:
+                async for item in items:
+                    if isinstance(item, Gap):
+                        return Transcript(run_id=run.run_id), None
+                    began_at = began_at or item.at
+                    said.add(item.event, at_ms=(item.at - began_at) * 1000)
+                    if item.seq >= run.last_seq:
+                        break
+        return said, began_at or self._clock()
+
+    def _launch(
+        self,
+        run: Run,
+        work: Work,
+        *,
+        said: Transcript | None = None,
+        began_at: float | None = None,
+        cancelled_by: CancelledBy | None = None,
+    ) -> Execution:
+        attempt = Attempt(
+            run.run_id,
+            run.query,
+            partial(self._log.append, run.run_id, attempt=run.attempt),
+            number=run.attempt,
+            said=said,
+            began_at=began_at,
+            budget=self._budget,
+            clock=self._clock,
+            cancelled_by=cancelled_by,
+            watch=self._observer.watch(run.run_id, mode=run.query.mode, attempt=run.attempt),
+        )
+        execution = Execution(attempt, run.caller)
+        self.executions[run.run_id] = execution
+        self._await_readers(execution, grace_s=max(self._grace_s, FIRST_READER_S))
+        self.spawn(self._execute(execution, work))
+        return execution
+
+    async def _execute(self, execution: Execution, work: Work) -> None:
+        attempt = execution.attempt
+        try:
+            await attempt.run(work)
+            if attempt.given_up and self._leases is not None:
+                # Let others claim the run now; if the store does not answer, they will when the lease is over.
+                async with asyncio.timeout(self._leases.lease_s):
+                    await self._log.flush(attempt.run_id)
+                    await self._leases.release(attempt.run_id, attempt.number)
+            else:
+                await self._log.flush(attempt.run_id)
         except (RunEnded, Superseded):
-            log.warning("another process goes on with the run", extra={"run_id": execution.run_id})
+            log.warning("another process goes on with the run", extra={"run_id": attempt.run_id})
         except Exception:
-            log.exception("the end of the run could not be recorded", extra={"run_id": execution.run_id})
+            log.exception("the end of the run could not be recorded", extra={"run_id": attempt.run_id})
         finally:
             if execution.absence is not None:
                 execution.absence.cancel()
-            del self._executions[execution.run_id]
-            self._places.leave(execution.caller)
+            # A lease that was lost and won back has brought a successor, while this one was letting go.
+            if self.executions.get(attempt.run_id) is execution:
+                del self.executions[attempt.run_id]
+            self._admission.leave(execution.caller)
             execution.ended.set()
 
-    async def _hand_over(self, execution: Execution) -> None:
-        """Let others claim the run now; if the store does not answer, they will when the lease is over."""
-        if self._leases is not None:
-            async with asyncio.timeout(self._leases.lease_s):
-                await self._log.flush(execution.run_id)
-                await self._leases.release(execution.run_id, execution.attempt)
-
     def _arrive(self, run_id: str) -> None:
-        self._readers[run_id] += 1
-        execution = self._executions.get(run_id)
+        self.readers[run_id] += 1
+        execution = self.executions.get(run_id)
         if execution is not None and execution.absence is not None:
             execution.absence.cancel()
 
     def _leave(self, run_id: str) -> None:
-        self._readers[run_id] -= 1
-        if self._readers[run_id] == 0:
-            del self._readers[run_id]
-            execution = self._executions.get(run_id)
+        self.readers[run_id] -= 1
+        if self.readers[run_id] == 0:
+            del self.readers[run_id]
+            execution = self.executions.get(run_id)
             if execution is not None:
                 execution.left_at = time.monotonic()
                 self._await_readers(execution, grace_s=self._grace_s)
@@ -320,105 +362,8 @@ class Runner:
         """Begin the grace time; with leases, the readers of all processes count, and every beat tells of them."""
         if self._leases is None and grace_s < math.inf:
             loop = asyncio.get_running_loop()
-            execution.absence = loop.call_later(grace_s, execution.stop, "absence")
-
-    async def _share(self, leases: Leases) -> None:
-        """Renew and sweep until the runner closes; an unreachable store is tried again at the next beat."""
-        sweep_at = 0.0
-        while True:
-            try:
-                await self._renew(leases)
-                if not self._draining and time.monotonic() >= sweep_at:
-                    sweep_at = time.monotonic() + leases.lease_s / 3
-                    await self._sweep(leases)
-            except LogUnavailable as exc:
-                log.warning("the runs could not be renewed: %s", exc)
-            except Exception:
-                log.exception("sharing the runs with other processes failed")
-            await asyncio.sleep(BEAT_S)
-
-    async def _renew(self, leases: Leases) -> None:
-        executed = {execution.run_id: execution.attempt for execution in self._executions.values()}
-        read = self._read_elsewhere(leases)
-        pulses = await leases.renew(executed, read) if executed or read else {}
-        self._doubt_absence()
-        for run_id, pulse in pulses.items():
-            execution = self._executions.get(run_id)
-            if execution is not None and execution.attempt == executed[run_id]:
-                self._heed(execution, pulse, grace_s=self._grace_s + _tell_readers_s(leases))
-
-    def _read_elsewhere(self, leases: Leases) -> list[str]:
-        """List, now and then, what is read here and executed by others, who must hear of it."""
-        if time.monotonic() < self._tell_readers_at:
-            return []
-        self._tell_readers_at = time.monotonic() + _tell_readers_s(leases)
-        return [run_id for run_id in self._readers if run_id not in self._executions]
-
-    def _doubt_absence(self) -> None:
-        """After a silence of the store, give the processes with readers time to say that they have some."""
-        now = time.monotonic()
-        if now - self._renewed_at > SILENCE_S:
-            self._believe_absence_at = now + self._grace_s
-        self._renewed_at = now
-
-    def _heed(self, execution: Execution, pulse: Pulse | None, *, grace_s: float) -> None:
-        if pulse is None:
-            execution.give_up()
-        elif pulse.cancelled_by is not None:
-            execution.stop(pulse.cancelled_by)
-        elif not self._readers[execution.run_id]:
-            now = time.monotonic()
-            unread_s = min(pulse.unread_s, now - execution.left_at)
-            if unread_s > grace_s and now > self._believe_absence_at:
-                execution.stop("absence")
-
-    async def _sweep(self, leases: Leases) -> None:
-        if room := self._places.free:
-            for claim in await leases.claim(room):
-                self._spawn(self._take_over(claim, leases))
-
-    async def _take_over(self, claim: Claim, leases: Leases) -> None:
-        log.warning("taking over a run", extra={"run_id": claim.run.run_id})
-        try:
-            await self._resume(claim)
-        except RagGraphError as exc:
-            log.warning("the run could not be taken over: %s", exc, extra={"run_id": claim.run.run_id})
-            with suppress(RagGraphError):
-                await leases.release(claim.run.run_id, claim.run.attempt)
-
-    async def _resume(self, claim: Claim) -> None:
-        execution = self._execution(claim.run, cancelled_by=claim.cancelled_by)
-        await execution.read_back(claim.run.last_seq)
-        self._places.take_anyway(execution.caller)
-        self._launch(execution)
-        if self._draining:
-            execution.give_up()
-
-    async def _await_end(self, run: Run) -> None:
-        with suppress(TimeoutError):
-            async with (
-                asyncio.timeout(REMOTE_CANCEL_S),
-                aclosing(self._log.follow_batches(run.run_id, run.last_seq)) as batches,
-            ):
-                async for _ in batches:
-                    pass
+            execution.absence = loop.call_later(grace_s, execution.attempt.stop, "absence")
 
 
-def _tell_readers_s(leases: Leases) -> float:
-    return min(TELL_READERS_S, leases.lease_s / 3)
-
-
-def _drains() -> Draining:
-    return Draining("This server is about to stop: ask again.", retry_after_s=DRAINING_RETRY_S)
-
-
-def _digest(value: str) -> str:
-    return hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()
-
-
-def _hash_key(owner: str, key: str | None) -> str | None:
-    if key is None:
-        return None
-    if not 1 <= len(key) <= MAX_KEY_CHARS:
-        raise KeyMalformed(f"An idempotency key has 1 to {MAX_KEY_CHARS} characters.")
-    return _digest(f"{owner} {key}")
+async def _refuse_unreadable(*_: object, **__: object) -> None:
+    raise RunAbandoned("This run has said too much for another server to take over: ask again.")

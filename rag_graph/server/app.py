@@ -14,8 +14,9 @@ from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
 from starlette.routing import Route
 
-from rag_graph.errors import RagGraphError
+from rag_graph.errors import IndexNotFound, RagGraphError
 from rag_graph.events import Event
+from rag_graph.graph.parts import Parts
 from rag_graph.http import library, page, problems
 from rag_graph.http.ai_sdk import routes as ai_sdk
 from rag_graph.http.langserve import routes as langserve
@@ -24,13 +25,14 @@ from rag_graph.http.openai import routes as openai
 from rag_graph.http.openai.request import Presentation
 from rag_graph.http.state import caller_of
 from rag_graph.parts import choose_place
-from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.query import Query
+from rag_graph.runs.runner import Runner
 from rag_graph.server.collector import calm_collector
 from rag_graph.server.security import AccessKeys, parse_origins, protect
 from rag_graph.settings import Settings
 from rag_graph.telemetry.metrics import CONTENT_TYPE, Metrics
 from rag_graph.telemetry.observing import choose_tracing, observer_of
+from rag_graph.wiring import Answerer, check_extras, open_answerer, open_worker
 
 SUMMARY = "Streaming RAG: a draft at once, deep retrieval meanwhile, a refinement when it changes the answer."
 
@@ -38,7 +40,7 @@ SUMMARY = "Streaming RAG: a draft at once, deep retrieval meanwhile, a refinemen
 class Health(BaseModel):
     """`problem` says what keeps questions from being answered, and what to do."""
 
-    status: Literal["ready", "not_ready", "draining"]
+    status: Literal["ready", "empty", "not_ready", "draining"]
     problem: str = ""
     documents: int = 0
     passages: int = 0
@@ -47,9 +49,13 @@ class Health(BaseModel):
     embedding_model: str
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
-    """Build the app; indexes, models and logs open when it starts. Raises SettingsError."""
+def create_app(settings: Settings | None = None, parts: Parts | None = None) -> FastAPI:
+    """Build the app over the given parts, or those that the settings choose. Raises SettingsError.
+
+    Indexes, models and logs open when it starts.
+    """
     settings = settings or Settings.load()
+    check_extras(settings)
     keys = AccessKeys.parse(settings.api_keys.get_secret_value())
     origins = parse_origins(settings.allowed_origins)
     metrics = Metrics(fallback_model=settings.fallback.model)
@@ -58,11 +64,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_pipeline(settings, observer) as pipeline, _open_mcp(app, pipeline, settings):
-            app.state.pipeline = pipeline
+        async with (
+            open_answerer(settings, parts, observer=observer) as answerer,
+            open_worker(answerer, settings) as runner,
+            _open_mcp(app, answerer, runner, settings),
+        ):
+            app.state.answerer = answerer
+            app.state.runner = runner
             app.state.closing = asyncio.Event()
             with calm_collector():
-                async with metrics.counting(lambda: pipeline.runner.waiting):
+                async with metrics.counting(lambda: runner.waiting):
                     yield
         if tracing is not None:
             tracing.close()
@@ -97,14 +108,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _open_mcp(app: FastAPI, pipeline: Pipeline, settings: Settings) -> AsyncIterator[None]:
+async def _open_mcp(app: FastAPI, answerer: Answerer, runner: Runner, settings: Settings) -> AsyncIterator[None]:
     """Serve `/mcp` while the app runs, where the `mcp` extra is installed."""
     if find_spec("mcp") is None:
         yield
         return
     from rag_graph.http.mcp import routes as mcp  # noqa: PLC0415 - optional
 
-    tools = mcp.Tools(mcp.kept_by(pipeline.runner), pipeline.check_ready, pipeline.deep)
+    tools = mcp.Tools(answerer, answerer.parts.deep, mcp.ask_runner(runner))
     async with mcp.open_http(mcp.create_server(tools, version=app.version), host=settings.host) as serving:
         route = Route(mcp.PATH, serving)
         app.router.routes.append(route)
@@ -113,23 +124,40 @@ async def _open_mcp(app: FastAPI, pipeline: Pipeline, settings: Settings) -> Asy
 
 
 def _add_health(app: FastAPI) -> None:
-    @app.get("/health", tags=["server"], responses={503: {"model": Health, "description": "It cannot now."}})
+    cannot: dict[int | str, dict[str, Any]] = {503: {"model": Health, "description": "It cannot now."}}
+
+    @app.get("/health/live", tags=["server"])
+    async def live() -> dict[str, str]:
+        """Whether the process serves requests at all. What is wrong beyond that, a restart would not mend."""
+        return {"status": "alive"}
+
+    @app.get("/health/ready", tags=["server"], responses=cannot)
+    async def ready(request: Request, response: Response) -> Health:
+        """Whether the server should be sent requests: also while nothing is indexed, as uploads come by it too."""
+        found = await health(request, response)
+        if found.status == "empty":
+            response.status_code = 200
+        return found
+
+    @app.get("/health", tags=["server"], responses=cannot)
     async def health(request: Request, response: Response) -> Health:
         """Whether the server can answer questions; 503 when it cannot."""
-        pipeline = _pipeline(request)
+        answerer: Answerer = request.app.state.answerer
         known = {
-            "chat_model": pipeline.voices.chat_name,
-            "reasoning_model": pipeline.voices.reasoning_name,
-            "embedding_model": pipeline.library.embedder.name,
+            "chat_model": answerer.voices.chat_name,
+            "reasoning_model": answerer.voices.reasoning_name,
+            "embedding_model": answerer.library.embedder.name,
         }
-        try:
-            documents, passages = await asyncio.to_thread(pipeline.library.counts)
-        except RagGraphError as exc:
-            response.status_code = 503
-            return Health(status="not_ready", problem=str(exc), **known)
-        if pipeline.runner.draining:
-            response.status_code = 503
+        response.status_code = 503
+        if request.app.state.runner.draining:
             return Health(status="draining", problem="This server is about to stop.", **known)
+        try:
+            documents, passages = await asyncio.to_thread(answerer.library.counts)
+        except IndexNotFound as exc:
+            return Health(status="empty", problem=str(exc), **known)
+        except RagGraphError as exc:
+            return Health(status="not_ready", problem=str(exc), **known)
+        response.status_code = 200
         return Health(status="ready", documents=documents, passages=passages, **known)
 
 
@@ -137,31 +165,27 @@ def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
     @app.get("/metrics", tags=["server"], response_class=PlainTextResponse)
     async def measurements(request: Request) -> Response:
         """Measurements in Prometheus' text format."""
-        metrics.count(waiting=_pipeline(request).runner.waiting)
+        metrics.count(waiting=request.app.state.runner.waiting)
         return Response(metrics.exposition(), media_type=CONTENT_TYPE)
 
 
 def _add_langserve(app: FastAPI) -> None:
     def ask(query: Query, config: RunnableConfig) -> AsyncGenerator[Event]:
-        pipeline: Pipeline = app.state.pipeline
-        return pipeline.ask(query, config)
+        answerer: Answerer = app.state.answerer
+        return answerer.ask(query, config)
 
     async def admitted(request: Request) -> AsyncIterator[None]:
-        """Hold a place while LangServe answers: its runs are not the runner's, and count as much."""
+        """Hold a run's slot while LangServe answers: its runs are not the runner's, and count as much."""
         if request.method != "POST":
             yield
             return
-        pipeline = _pipeline(request)
-        async with pipeline.runner.place(caller_of(request)):
-            await pipeline.check_ready()
+        runner: Runner = app.state.runner
+        answerer: Answerer = app.state.answerer
+        async with runner.admitted(caller_of(request)):
+            await answerer.check_ready()
             yield
 
     langserve.serve(app, ask, dependencies=[Depends(admitted)])
-
-
-def _pipeline(request: Request) -> Pipeline:
-    pipeline: Pipeline = request.app.state.pipeline
-    return pipeline
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

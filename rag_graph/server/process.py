@@ -137,7 +137,7 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         began = monotonic()
-        draining = asyncio.create_task(self._app.state.pipeline.runner.drain(self._drain_s))
+        draining = asyncio.create_task(self._app.state.runner.drain(self._drain_s))
         while not draining.done() and not self.force_exit:
             await asyncio.wait([draining], timeout=0.1)
         self._app.state.closing.set()

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rag_graph.errors import BodyTooLarge, CrossSite, RagGraphError, SettingsError, Unauthorized
 from rag_graph.http.problems import problem_of, render
 
-OPEN_PATHS: Final = frozenset({"/health"})
+OPEN_PATHS: Final = frozenset({"/health", "/health/live", "/health/ready"})
 """What load balancers ask has no key."""
 EXPOSED_HEADERS: Final = ("x-run-id", "idempotency-key", "idempotent-replayed", "retry-after")
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -37,8 +37,8 @@ from rag_graph.events import (
     Warned,
 )
 from rag_graph.query import Mode
-from rag_graph.runs.log import stop
 from rag_graph.runs.observer import Watch
+from rag_graph.tasks import stop
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 SHARED_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.events import Emit, Warned
+from rag_graph.events import Emit
 from rag_graph.models.replies import Replier
 from rag_graph.query import MAX_QUESTION_CHARS, Query
 from rag_graph.writing.prompts import condense_prompt
@@ -26,9 +26,8 @@ class PromptedCondenser:
 
     async def condense(self, query: Query, emit: Emit, config: RunnableConfig) -> str:
         prompt = condense_prompt(query.question, query.history, self.context_tokens)
-        if prompt.dropped_turns:
-            message = f"The oldest {prompt.dropped_turns} turns of the conversation were left out to fit the context."
-            await emit(Warned(step="condense", code="history_dropped", message=message))
+        for warning in prompt.warnings("condense"):
+            await emit(warning)
         reply = (await self.model.reply(prompt.messages, config=config)).strip().strip("\"'")
         return reply[:MAX_QUESTION_CHARS] or query.question
 
@@ -38,4 +37,5 @@ class PrecedingQuestion:
 
     async def condense(self, query: Query, emit: Emit, config: RunnableConfig) -> str:  # noqa: ARG002 - contract
         asked = [turn.content for turn in query.history if turn.role == "user"]
+        # Cut at its beginning, since the question itself is the end.
         return f"{asked[-1]} {query.question}"[-MAX_QUESTION_CHARS:] if asked else query.question

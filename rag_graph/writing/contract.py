@@ -1,11 +1,24 @@
-"""How an answer comes to be written, whoever writes it: the graph knows this contract and no writer by name."""
+"""How an answer comes to be written, whoever writes it: the graph knows this contract and no writer by name.
+
+With it stands what every writer emits besides text: the model's thinking, and the tokens it took.
+"""
 
 from dataclasses import dataclass
+from time import monotonic
 from typing import Protocol
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.events import Emit, NumberedPassage, Version
+from rag_graph.events import (
+    Emit,
+    NumberedPassage,
+    ThinkingDelta,
+    ThinkingFinished,
+    ThinkingStarted,
+    Usage,
+    Version,
+)
+from rag_graph.models.replies import TokensUsed
 from rag_graph.query import Turn
 
 
@@ -35,7 +48,40 @@ class Writer(Protocol):
     """Writes answers from passages. Both methods raise ModelError when no model can be brought to answer."""
 
     async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:
-        """Tell thinking, answer text, citations, flags, resets, warnings and usage as they come to be."""
+        """Emit thinking, answer text, citations, flags, resets, warnings and usage as they come to be."""
 
     async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:
         """Judge whether the passages under `new_passages` change the draft."""
+
+
+class ThinkingSpan:
+    """The model's thinking in one step: opens at its first word; `end` closes it if it `is_open`."""
+
+    def __init__(self, step: str, emit: Emit) -> None:
+        self.is_open = False
+        self._step = step
+        self._emit = emit
+        self._began = 0.0
+
+    async def add(self, delta: str) -> None:
+        if not self.is_open:
+            self.is_open, self._began = True, monotonic()
+            await self._emit(ThinkingStarted(step=self._step, thinker="model"))
+        await self._emit(ThinkingDelta(step=self._step, delta=delta))
+
+    async def end(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            await self._emit(ThinkingFinished(step=self._step, seconds=round(monotonic() - self._began, 3)))
+
+
+def usage(step: str, tokens: TokensUsed) -> Usage:
+    """What one call of the model took, as an event of this step."""
+    return Usage(
+        step=step,
+        model=tokens.model,
+        input_tokens=tokens.input_tokens,
+        output_tokens=tokens.output_tokens,
+        reasoning_tokens=tokens.reasoning_tokens,
+        cached_tokens=tokens.cached_tokens,
+    )

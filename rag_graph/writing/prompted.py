@@ -9,11 +9,10 @@ from textwrap import shorten
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.claims import CitationStream
-from rag_graph.events import AnswerReset, Emit, Warned
-from rag_graph.models.replies import Content, Piece, Replier, Restarted, Thinking, TokensUsed
-from rag_graph.writing.contract import Assignment, Verdict
-from rag_graph.writing.prompts import Prompt, answer_prompt, review_prompt
-from rag_graph.writing.telling import ThinkingSpan, usage
+from rag_graph.events import AnswerReset, Emit
+from rag_graph.models.replies import Content, Replier, Restarted, Thinking, TokensUsed
+from rag_graph.writing.contract import Assignment, ThinkingSpan, Verdict, usage
+from rag_graph.writing.prompts import answer_prompt, review_prompt
 
 LONGEST_REASON_CHARS = 200
 _VERDICT = re.compile(r"\b(?P<word>KEEP|REFINE)\b[\s*`]*:?(?P<reason>[^\n]*)", re.IGNORECASE)
@@ -29,102 +28,78 @@ class PromptedWriter:
 
     async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:
         prompt = answer_prompt(assignment, self.context_tokens)
-        await _tell_what_was_dropped(prompt, assignment.step, emit)
-        reader = _Reader(assignment, emit, shows_thinking=self.shows_thinking)
+        step = assignment.step
+        for warning in prompt.warnings(step):
+            await emit(warning)
+
+        answer = self._citation_stream(assignment)
+        thinking = ThinkingSpan(step, emit)
         preparing: asyncio.Task[None] | None = None
         try:
             async with aclosing(self.model.stream(prompt.messages, config=config)) as pieces:
                 async for piece in pieces:
-                    await reader.read(piece)
-                    preparing = preparing or asyncio.create_task(reader.prepare())
+                    if isinstance(piece, Content):  # the way of every token: no call that it does not need
+                        if thinking.is_open:
+                            await thinking.end()
+                        for event in answer.feed(piece.delta):
+                            await emit(event)
+                    else:
+                        if isinstance(piece, Restarted):
+                            # The one before may hold half a sentence, or half a marker, of text that is void.
+                            answer = self._citation_stream(assignment)
+                        await self._emit_aside(piece, thinking, assignment, emit)
+                    if preparing is None:
+                        # The passages are made ready for the check only now: the thread that does it holds the
+                        # interpreter, and before the first piece that would hold up the model's request.
+                        preparing = asyncio.create_task(asyncio.to_thread(answer.prepare))
         finally:
-            await reader.end_thinking()
+            await thinking.end()
             if preparing is not None:
+                # No thread can be cancelled, and none may outlive its run.
                 await preparing
-        await reader.finish()
+        for event in answer.finish():
+            await emit(event)
+
+    async def _emit_aside(
+        self, piece: Thinking | TokensUsed | Restarted, thinking: ThinkingSpan, assignment: Assignment, emit: Emit
+    ) -> None:
+        """Emit what comes beside the answer's text."""
+        match piece:
+            case Thinking(delta):
+                if self.shows_thinking:
+                    await thinking.add(delta)
+            case TokensUsed():
+                await emit(usage(assignment.step, piece))
+            case Restarted(reason):
+                await thinking.end()
+                await emit(AnswerReset(version=assignment.version, attempt=assignment.attempt, reason=reason))
 
     async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:
         prompt = review_prompt(assignment, self.context_tokens)
         thinking = ThinkingSpan(assignment.step, emit)
-        line = ""
+        reply = ""
         async with aclosing(self.model.stream(prompt.messages, config=config)) as pieces:
             async for piece in pieces:
                 match piece:
                     case Content(delta):
-                        line += delta
+                        reply += delta
                     case Thinking(delta) if self.shows_thinking:
                         await thinking.add(delta)
                     case Restarted():
-                        line = ""
+                        reply = ""
                     case TokensUsed():
                         await emit(usage(assignment.step, piece))
         await thinking.end()
-        return _verdict(line)
+        return read_verdict(reply)
+
+    def _citation_stream(self, assignment: Assignment) -> CitationStream:
+        return CitationStream(assignment.passages, version=assignment.version, question=assignment.question)
 
 
-def _verdict(reply: str) -> Verdict:
+def read_verdict(reply: str) -> Verdict:
     """Read the one line that was asked for; a model that says anything else would rather write."""
     said = _VERDICT.search(reply)
     refine = said is None or said["word"].upper() == "REFINE"
     reason = shorten(said["reason"].strip(" *`"), LONGEST_REASON_CHARS, placeholder=" …") if said else ""
     fallback = "the new passages change the answer" if refine else "the new passages agree with the draft"
     return Verdict(refine, reason or fallback)
-
-
-async def _tell_what_was_dropped(prompt: Prompt, step: str, emit: Emit) -> None:
-    if prompt.dropped_passages:
-        numbers = ", ".join(str(number) for number in prompt.dropped_passages)
-        message = f"Passages {numbers} were left out: they do not fit the model's context."
-        await emit(Warned(step=step, code="passages_dropped", message=message))
-    if prompt.dropped_turns:
-        message = f"The oldest {prompt.dropped_turns} turns of the conversation were left out to fit the context."
-        await emit(Warned(step=step, code="history_dropped", message=message))
-
-
-class _Reader:
-    """Turns the pieces of one reply into events."""
-
-    def __init__(self, assignment: Assignment, emit: Emit, *, shows_thinking: bool) -> None:
-        self._assignment = assignment
-        self._emit = emit
-        self._shows_thinking = shows_thinking
-        self._thinking = ThinkingSpan(assignment.step, emit)
-        self._answer = self._new_answer()
-
-    async def prepare(self) -> None:
-        """Make the passages ready for the check; before the first piece it would hold up the model's request."""
-        await asyncio.to_thread(self._answer.prepare)
-
-    async def read(self, piece: Piece) -> None:
-        match piece:
-            case Content(delta):
-                await self.end_thinking()
-                for fact in self._answer.feed(delta):
-                    await self._emit(fact)
-            case Thinking(delta):
-                if self._shows_thinking:
-                    await self._thinking.add(delta)
-            case TokensUsed():
-                await self._emit(usage(self._assignment.step, piece))
-            case Restarted(reason):
-                await self.end_thinking()
-                await self._restart(reason)
-
-    async def end_thinking(self) -> None:
-        await self._thinking.end()
-
-    async def finish(self) -> None:
-        for fact in self._answer.finish():
-            await self._emit(fact)
-
-    async def _restart(self, reason: str) -> None:
-        self._answer = self._new_answer()
-        version, attempt = self._assignment.version, self._assignment.attempt
-        await self._emit(AnswerReset(version=version, attempt=attempt, reason=reason))
-
-    def _new_answer(self) -> CitationStream:
-        return CitationStream(
-            self._assignment.passages,
-            version=self._assignment.version,
-            question=self._assignment.question,
-        )

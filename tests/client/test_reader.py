@@ -12,7 +12,7 @@ from rag_graph.events import AnswerReset, Event, RunCancelled, RunStarted
 from rag_graph.http.native.encoding import LogTrimmed
 from rag_graph.query import Query
 from rag_graph.result import run_result
-from rag_graph.runs.log import new_run_id
+from rag_graph.runs.ids import new_run_id
 from rag_graph.transcript import Transcript
 from tests.runs.stories import QUERY, STORY
 

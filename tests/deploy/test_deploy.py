@@ -88,8 +88,8 @@ def test_kubernetes_gives_runs_time_to_end_and_scales_by_a_metric_that_is_there(
     drain_s = next(int(one["value"]) for one in container["env"] if one["name"] == "RAG_DRAIN_S")
     pause_s = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
     assert pod["terminationGracePeriodSeconds"] > drain_s + pause_s + FAREWELL_S
-    probe = container["readinessProbe"]["httpGet"]["path"]
-    assert server.http.get(probe).status_code == 200
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert server.http.get(container[probe]["httpGet"]["path"]).status_code == 200
     metric = kubernetes("HorizontalPodAutoscaler")["metrics"][0]["pods"]["metric"]["name"]
     assert f"# TYPE {metric} gauge" in server.http.get("/metrics").text
     assert pod["securityContext"]["runAsNonRoot"]
@@ -100,7 +100,8 @@ def test_kubernetes_gives_runs_time_to_end_and_scales_by_a_metric_that_is_there(
 def test_the_image_runs_as_nobody_special_and_is_asked_for_its_health() -> None:
     lines = (DEPLOY / "Dockerfile").read_text().splitlines()
     assert "USER rag" in lines
-    assert any(line.startswith("HEALTHCHECK") for line in lines)
+    check = lines.index(next(line for line in lines if line.startswith("HEALTHCHECK")))
+    assert "/health/ready'" in lines[check + 1]
     assert any("embedded_gguf()" in line for line in lines)
     extras = next(re.findall(r"\[([a-z,]+)\]", line)[0] for line in lines if "pip install" in line)
     project = (DEPLOY.parent.parent / "pyproject.toml").read_text()
@@ -117,6 +118,12 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     assert unit.name not in result.stderr, result.stderr
     grace_s = int(re.findall(r"TimeoutStopSec=(\d+)", unit.read_text())[0])
     assert grace_s > Settings.model_fields["drain_s"].default + FAREWELL_S
+
+
+def test_nginx_waits_for_the_longest_answer_that_has_no_heartbeat() -> None:
+    config = (DEPLOY / "nginx.conf").read_text()
+    wait_s = int(re.findall(r"proxy_read_timeout (\d+)s;", config)[0])
+    assert wait_s > Settings.model_fields["max_run_s"].default + FAREWELL_S
 
 
 @contextmanager

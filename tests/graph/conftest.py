@@ -5,10 +5,10 @@ from langchain_core.language_models import BaseChatModel
 from langgraph.checkpoint.memory import InMemorySaver
 
 from rag_graph.graph.build import RagGraph, build_graph
-from rag_graph.graph.nodes import Nodes
+from rag_graph.graph.parts import Parts
 from rag_graph.models.providers.openai import open_chat_model
 from rag_graph.models.replies import Replier
-from rag_graph.research import BUDGETS, PlannedResearch, WiderSearch
+from rag_graph.research import BUDGETS, PlannedResearch
 from rag_graph.writing.condensing import PromptedCondenser
 from rag_graph.writing.prompted import PromptedWriter
 from tests.fakes import FixedRetriever
@@ -52,11 +52,11 @@ def graph_over(
 ) -> RagGraph:
     replier = Replier(model, fallback, stall_timeout_s=0.5, first_token_timeout_s=2)
     writer = PromptedWriter(replier, context_tokens=8_000)
-    nodes = Nodes(
+    parts = Parts(
         fast=fast,
-        researchers={"fast": WiderSearch(deep), "deep": PlannedResearch(deep, replier, 8_000, BUDGETS["standard"])},
+        deep=deep,
+        researchers={"deep": PlannedResearch(deep, replier, 8_000, BUDGETS["standard"])},
         drafter=writer,
-        refiners={"fast": writer, "deep": writer},
         condenser=PromptedCondenser(replier, context_tokens=8_000),
     )
-    return build_graph(nodes, checkpointer=checkpointer)
+    return build_graph(parts, checkpointer=checkpointer)

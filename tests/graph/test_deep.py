@@ -6,14 +6,13 @@ import pytest
 from anyio import fail_after
 
 from rag_graph.graph.build import RagGraph, build_graph
-from rag_graph.graph.nodes import Nodes
+from rag_graph.graph.parts import Parts
 from rag_graph.graph.stream import stream_events
 from rag_graph.models.providers.openai import open_chat_model
 from rag_graph.models.replies import Replier
 from rag_graph.query import Query
-from rag_graph.research import BUDGETS, PlannedResearch, WiderSearch
+from rag_graph.research import BUDGETS, PlannedResearch
 from rag_graph.transcript import Transcript
-from rag_graph.writing.condensing import PrecedingQuestion
 from rag_graph.writing.prompted import PromptedWriter
 from tests.fakes import FixedRetriever
 from tests.graph.conftest import TOWER
@@ -57,17 +56,17 @@ async def test_another_model_writes_the_answer_whatever_was_found(upstream: Upst
     model = open_chat_model(upstream.base_url, "key", "scripted")
     replier = Replier(model, stall_timeout_s=2)
     drafter = PromptedWriter(replier, 8_000)
-    nodes = Nodes(
+    parts = Parts(
         fast=fast,
-        researchers={"fast": WiderSearch(fast), "deep": PlannedResearch(fast, replier, 8_000, BUDGETS["quick"])},
+        deep=fast,
+        researchers={"deep": PlannedResearch(fast, replier, 8_000, BUDGETS["quick"])},
         drafter=drafter,
-        refiners={"fast": drafter, "deep": replace(drafter, context_tokens=9_000)},
-        condenser=PrecedingQuestion(),
+        refiners={"deep": replace(drafter, context_tokens=9_000)},
     )
     upstream.say('{"missing": []}', when=PLANNING)
     upstream.say("All in all, the tower is 300 metres tall [1].", when="Write the whole answer again")
     upstream.say("The tower is 300 metres tall [1].")
-    transcript = await run(build_graph(nodes))
+    transcript = await run(build_graph(parts))
     await model.aclose()
     assert transcript.decision is not None
     assert (transcript.decision.decision, transcript.decision.checked) == ("refine", False)

@@ -15,22 +15,41 @@ from tests.fakes import passage
 from tests.upstream import Upstream
 
 
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop whose time a test moves on, so that a limit is reached when the test says so, and not before."""
+
+    ahead_s = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead_s
+
+
+def pass_time(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, Loop)
+    loop.ahead_s += seconds
+
+
 @dataclass
 class Shelf:
-    """A retriever that finds, for each search, the passages listed under a word of it; `broken` words fail."""
+    """A retriever that finds, for each search, the passages listed under a word of it.
+
+    `broken` words fail; `held` ones are never answered, and `is_held` says that one is waited for.
+    """
 
     finds: Mapping[str, Sequence[int]]
     broken: Sequence[str] = ()
-    held: Mapping[str, asyncio.Event] = field(default_factory=dict)
+    held: Sequence[str] = ()
+    is_held: asyncio.Event = field(default_factory=asyncio.Event)
     asked: list[str] = field(default_factory=list)
     filters: list[Filters | None] = field(default_factory=list)
 
     async def retrieve(self, question: str, *, top_k: int, filters: Filters | None = None) -> list[Hit]:
         self.asked.append(question)
         self.filters.append(filters)
-        for word, gate in self.held.items():
-            if word in question:
-                await gate.wait()
+        if any(word in question for word in self.held):
+            self.is_held.set()
+            await asyncio.Future()
         if any(word in question for word in self.broken):
             raise RetrievalFailed("The search broke; try again.")
         numbers = next((found for word, found in self.finds.items() if word in question), ())
@@ -65,6 +84,11 @@ class Log:
     @property
     def retrieved(self) -> list[list[int]]:
         return [[p.number for p in event.passages] for event in self.events if isinstance(event, PassagesRetrieved)]
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, type[Loop]]]:
+    return "asyncio", {"loop_factory": Loop}
 
 
 @pytest.fixture

@@ -11,16 +11,16 @@ from langchain_core.runnables import RunnableConfig
 from rag_graph.errors import RetrievalFailed
 from rag_graph.events import ThinkingStarted, Usage
 from rag_graph.models.replies import Replier
-from rag_graph.research import BUDGETS, Budget, Inquiry, PlannedResearch
-from rag_graph.research.evidence import numbered
+from rag_graph.research import BUDGETS, PlannedResearch, ResearchRequest, SearchBudget
+from rag_graph.research.contract import numbered
 from rag_graph.transcript import Transcript
-from tests.research.conftest import Log, Shelf
+from tests.research.conftest import Log, Shelf, pass_time
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
 
-ASKED = Inquiry("Who founded the tower?", {"lang": "en"})
-AMPLE = Budget(rounds=4, passages=20, seconds=10, tokens=100_000)
+ASKED = ResearchRequest("Who founded the tower?", {"lang": "en"})
+AMPLE = SearchBudget(rounds=4, passages=20, seconds=10, tokens=100_000)
 
 
 def plan(missing: Sequence[str] = (), *, found: Sequence[str] = (), steps: Sequence[str] = ()) -> str:
@@ -28,10 +28,10 @@ def plan(missing: Sequence[str] = (), *, found: Sequence[str] = (), steps: Seque
 
 
 async def research(
-    shelf: Shelf, replier: Replier, log: Log, budget: Budget = AMPLE, inquiry: Inquiry = ASKED
+    shelf: Shelf, replier: Replier, log: Log, budget: SearchBudget = AMPLE, request: ResearchRequest = ASKED
 ) -> list[int]:
     with fail_after(20):
-        found = await PlannedResearch(shelf, replier, 8_000, budget).research(inquiry, log.step, RunnableConfig())
+        found = await PlannedResearch(shelf, replier, 8_000, budget).research(request, log.step, RunnableConfig())
     assert not Transcript.of(log.events).closings(at_ms=0)
     return [passage.number for passage in found]
 
@@ -109,7 +109,7 @@ async def test_rounds_are_limited(upstream: Upstream, replier: Replier, log: Log
     for number in range(2, 6):
         upstream.say(plan([f"Ada {number}"]))
     shelf = Shelf({"tower": [1], **{f"Ada {number}": [number] for number in range(2, 6)}})
-    budget = Budget(rounds=2, passages=20, seconds=10, tokens=100_000)
+    budget = SearchBudget(rounds=2, passages=20, seconds=10, tokens=100_000)
     assert await research(shelf, replier, log, budget) == [1, 2, 3]
     assert len(upstream.chats) == 2
 
@@ -119,14 +119,14 @@ async def test_passages_are_limited_and_the_limit_ends_the_search(
 ) -> None:
     upstream.say(plan(["Ada"]))
     shelf = Shelf({"tower": [1, 2], "Ada": [3, 4, 5]})
-    budget = Budget(rounds=4, passages=3, seconds=10, tokens=100_000)
+    budget = SearchBudget(rounds=4, passages=3, seconds=10, tokens=100_000)
     assert await research(shelf, replier, log, budget) == [1, 3, 2]
     assert "The search ends here: 3 passages are enough." in log.thoughts
 
 
 async def test_tokens_are_limited(upstream: Upstream, replier: Replier, log: Log) -> None:
     upstream.say(plan(["Ada"]))
-    budget = Budget(rounds=4, passages=20, seconds=10, tokens=20)
+    budget = SearchBudget(rounds=4, passages=20, seconds=10, tokens=20)
     assert await research(Shelf({"tower": [1], "Ada": [2]}), replier, log, budget)
     assert "tokens for planning are used up" in log.thoughts
     assert len(upstream.chats) == 1
@@ -135,24 +135,27 @@ async def test_tokens_are_limited(upstream: Upstream, replier: Replier, log: Log
 async def test_a_model_that_thinks_without_end_is_left(upstream: Upstream, replier: Replier, log: Log) -> None:
     endless = upstream.say("late", thinking="word " * 3_000)
     endless.pace_s = 0.001
-    budget = Budget(rounds=4, passages=20, seconds=10, tokens=1_500)
+    budget = SearchBudget(rounds=4, passages=20, seconds=10, tokens=1_500)
     assert await research(Shelf({"tower": [1]}), replier, log, budget) == [1]
     assert upstream.chats[0].tokens_sent < 3_000
 
 
 async def test_when_time_is_up_what_was_found_is_kept(upstream: Upstream, replier: Replier, log: Log) -> None:
     upstream.say(plan(["Ada", "Bob"]))
-    upstream.say(plan(["Cid"]), hold_after=0)
-    shelf = Shelf({"tower": [1], "Ada": [2]}, held={"Bob": asyncio.Event()})
-    budget = Budget(rounds=4, passages=20, seconds=0.8, tokens=100_000)
-    assert await research(shelf, replier, log, budget) == [1, 2]
-    assert "The search ends here: the 0.8 seconds for searching are over." in log.thoughts
+    shelf = Shelf({"tower": [1], "Ada": [2]}, held=["Bob"])
+    work = asyncio.create_task(research(shelf, replier, log))
+    await shelf.is_held.wait()
+    pass_time(AMPLE.seconds)
+    assert await work == [1, 2]
+    assert "The search ends here: the 10 seconds for searching are over." in log.thoughts
 
 
 async def test_time_ends_a_model_that_is_silent(upstream: Upstream, replier: Replier, log: Log) -> None:
-    upstream.say(plan(["Cid"]), hold_after=0)
-    budget = Budget(rounds=4, passages=20, seconds=0.3, tokens=100_000)
-    assert await research(Shelf({"tower": [1]}), replier, log, budget) == [1]
+    silent = upstream.say(plan(["Cid"]), hold_after=0)
+    work = asyncio.create_task(research(Shelf({"tower": [1]}), replier, log))
+    await asyncio.to_thread(silent.reached.wait)
+    pass_time(AMPLE.seconds)
+    assert await work == [1]
     assert await asyncio.to_thread(upstream.chats[0].wait_closed)
 
 
@@ -172,8 +175,8 @@ async def test_what_was_known_keeps_its_number_and_tokens_are_told(
     upstream.say(plan())
     shelf = Shelf({"tower": [3, 1]})
     known = numbered(await shelf.retrieve("tower", top_k=1))
-    inquiry = Inquiry(ASKED.question, {}, tuple(known))
-    assert await research(shelf, replier, log, inquiry=inquiry) == [1, 2]
+    request = ResearchRequest(ASKED.question, {}, tuple(known))
+    assert await research(shelf, replier, log, request=request) == [1, 2]
     [usage] = [event for event in log.events if isinstance(event, Usage)]
     assert usage.step == "plan"
 

@@ -7,16 +7,15 @@ from anyio import fail_after
 
 from rag_graph.events import Event, RunFinished, StepStarted
 from rag_graph.graph.build import RagGraph, build_graph
-from rag_graph.graph.nodes import Nodes
+from rag_graph.graph.parts import Parts
 from rag_graph.graph.stream import stream_events
 from rag_graph.index import Library, index_paths
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.models.replies import Replier
 from rag_graph.query import Query
-from rag_graph.research import BUDGETS, PlannedResearch, WiderSearch
+from rag_graph.research import BUDGETS, PlannedResearch
 from rag_graph.retrieval import DeepRetriever, FastRetriever
 from rag_graph.transcript import Transcript
-from rag_graph.writing.condensing import PrecedingQuestion
 from rag_graph.writing.prompted import PromptedWriter
 from tests.upstream import Upstream
 
@@ -80,15 +79,12 @@ async def graph(library: Library, replier: Replier) -> RagGraph:
     drafter, thinker = PromptedWriter(replier, 8_000), PromptedWriter(replier, 8_000)
     deep = DeepRetriever(library)
     return build_graph(
-        Nodes(
+        Parts(
             fast=FastRetriever(library),
-            researchers={
-                "fast": WiderSearch(deep),
-                "deep": PlannedResearch(deep, replier, 8_000, BUDGETS["standard"]),
-            },
+            deep=deep,
+            researchers={"deep": PlannedResearch(deep, replier, 8_000, BUDGETS["standard"])},
             drafter=drafter,
-            refiners={"fast": drafter, "deep": thinker},
-            condenser=PrecedingQuestion(),
+            refiners={"deep": thinker},
         )
     )
 

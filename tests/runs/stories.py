@@ -25,7 +25,6 @@ from rag_graph.events import (
     Version,
 )
 from rag_graph.query import Query
-from rag_graph.runs.log import is_terminal
 from rag_graph.transcript import Transcript
 
 QUERY = Query(question="Who built the tower?", mode="deep")
@@ -79,16 +78,18 @@ BODY: Sequence[Event] = (
     AnswerFinished(version=2),
     StepFinished(step="refine", description="Refined", at_ms=8.0),
 )
-STORY: Sequence[Event] = (*BODY, finished(2, "Eiffel did [1]."))
+ANSWER = "Eiffel did [1]."
+STORY: Sequence[Event] = (*BODY, finished(2, ANSWER))
 OPENING = RunStarted(run_id="ignored", question=QUERY.question, mode=QUERY.mode)
 
 
 @dataclass
-class Telling:
-    """Tells the given events, then, unless they end the run, waits for `go_on` and tells `rest`."""
+class Emitting:
+    """Work that emits the given events, and unless `pauses` is false waits for `go_on` before the `rest`."""
 
-    events: Sequence[Event] = STORY
-    rest: Sequence[Event] = (finished(),)
+    events: Sequence[Event] = BODY
+    rest: Sequence[Event] = ()
+    pauses: bool = True
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     told: asyncio.Event = field(default_factory=asyncio.Event)
     cleaned: asyncio.Event = field(default_factory=asyncio.Event)
@@ -96,17 +97,30 @@ class Telling:
     afters: list[Transcript | None] = field(default_factory=list)
 
     async def __call__(self, query: Query, emit: Emit, *, run_id: str, attempt: int, after: Transcript | None) -> None:
+        del query, attempt
         self.calls.append(run_id)
         self.afters.append(after)
         try:
-            await emit(RunStarted(run_id=run_id, question=query.question, mode=query.mode, attempt=attempt))
             for event in self.events:
                 await emit(event)
             self.told.set()
-            if self.events and is_terminal(self.events[-1]):
-                return
-            await self.go_on.wait()
+            if self.pauses:
+                await self.go_on.wait()
             for event in self.rest:
                 await emit(event)
         finally:
             self.cleaned.set()
+
+
+def story() -> Emitting:
+    """Work that says a whole run without a pause."""
+    return Emitting(pauses=False)
+
+
+def assert_story(events: Sequence[Event]) -> None:
+    """What `story` said, between its run's start and end."""
+    assert isinstance(events[0], RunStarted)
+    assert events[1:-1] == list(BODY)
+    end = events[-1]
+    assert isinstance(end, RunFinished)
+    assert (end.version, end.answer, end.citations) == (2, ANSWER, (citation(2),))

@@ -14,22 +14,19 @@ import pytest
 from rag_graph.documents import Hit
 from rag_graph.events import AnswerReset, AnswerStarted, Event, StepStarted
 from rag_graph.graph.build import build_graph
-from rag_graph.graph.nodes import Nodes
-from rag_graph.graph.run import run_graph
+from rag_graph.graph.invoke import GraphWork
+from rag_graph.graph.parts import Parts
 from rag_graph.index import index_paths
 from rag_graph.models.providers.openai import ReasoningChatOpenAI, open_chat_model
 from rag_graph.models.replies import Replier
 from rag_graph.parts import choose_embedder, choose_place
-from rag_graph.pipeline import executing, open_pipeline
 from rag_graph.query import Filters, Query
-from rag_graph.research import WiderSearch
 from rag_graph.runs.checkpoints import forget, open_checkpoints
-from rag_graph.runs.log import stop
 from rag_graph.runs.redis import RedisRunLog
 from rag_graph.runs.runner import Runner
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript
-from rag_graph.writing.condensing import PrecedingQuestion
+from rag_graph.wiring import open_answerer, open_worker
 from rag_graph.writing.prompted import PromptedWriter
 from tests.fakes import passage
 from tests.postgres import new_database, running_postgres
@@ -76,16 +73,9 @@ def upstream() -> Iterator[Upstream]:
         yield upstream
 
 
-def nodes_of(tiers: Tiers, model: ReasoningChatOpenAI) -> Nodes:
+def parts_of(tiers: Tiers, model: ReasoningChatOpenAI) -> Parts:
     writer = PromptedWriter(Replier(model), 16_000, shows_thinking=False)
-    return Nodes(
-        fast=tiers,
-        researchers={"fast": WiderSearch(tiers), "deep": WiderSearch(tiers)},
-        drafter=writer,
-        refiners={"fast": writer, "deep": writer},
-        condenser=PrecedingQuestion(),
-        narrates=False,
-    )
+    return Parts(fast=tiers, deep=tiers, drafter=writer, narrates=False)
 
 
 @asynccontextmanager
@@ -93,10 +83,10 @@ async def process(run_log: RedisRunLog, database: str, upstream: Upstream, tiers
     """What one server process has of the runs."""
     model = open_chat_model(upstream.base_url, "key", "scripted")
     async with open_checkpoints(database, kept_s=60) as checkpoints:
-        graph = build_graph(nodes_of(tiers, model), checkpointer=checkpoints)
-
-        execute = executing(graph, forget=partial(forget, checkpoints))
-        runner = Runner(run_log, execute, grace_s=60, max_runs=10, max_runs_per_caller=10, leases=run_log)
+        work = GraphWork(
+            build_graph(parts_of(tiers, model), checkpointer=checkpoints), forget=partial(forget, checkpoints)
+        )
+        runner = Runner(run_log, work, grace_s=60, max_runs=10, max_runs_per_caller=10, leases=run_log)
         async with runner:
             yield runner
     await model.aclose()
@@ -105,7 +95,7 @@ async def process(run_log: RedisRunLog, database: str, upstream: Upstream, tiers
 async def freeze(runner: Runner) -> None:
     """Renew nothing any more, as a process that was killed."""
     assert runner._sharing is not None
-    await stop(runner._sharing)
+    await runner._sharing.end()
 
 
 async def read(runner: Runner, run_id: str) -> list[Event]:
@@ -177,13 +167,13 @@ async def test_a_graph_that_remembers_more_than_was_told_begins_anew(
         slow.gate.set()
         model = open_chat_model(upstream.base_url, "key", "scripted")
         async with open_checkpoints(database, kept_s=60) as checkpoints:
-            graph = build_graph(nodes_of(slow, model), checkpointer=checkpoints)
+            graph = build_graph(parts_of(slow, model), checkpointer=checkpoints)
             transcript = Transcript()
 
             async def emit(event: Event) -> None:
                 transcript.add(event)
 
-            await run_graph(graph, QUERY, emit, run_id=run_id, attempt=2, after=Transcript())
+            await GraphWork(graph)(QUERY, emit, run_id=run_id, attempt=2, after=Transcript())
         await model.aclose()
     assert transcript.answers[1].content.startswith("Anna Berg built it")
     assert transcript.answer == transcript.answers[1].content
@@ -203,13 +193,13 @@ async def test_servers_with_both_urls_keep_checkpoints_while_a_run_goes_on(
     )
     script = upstream.say(["Anna ", "Berg [1]."], hold_after=1)
     with anyio.fail_after(20):
-        async with open_pipeline(settings) as pipeline:
-            run_id = (await pipeline.runner.start(QUERY, caller="me")).run_id
-            await until(pipeline.runner, run_id, "answer_delta")
+        async with open_answerer(settings) as answerer, open_worker(answerer, settings) as runner:
+            run_id = (await runner.start(QUERY, caller="me")).run_id
+            await until(runner, run_id, "answer_delta")
             while not await asyncio.to_thread(saved, database, "fast_passages"):
                 pass
             script.release()
-            events = await read(pipeline.runner, run_id)
+            events = await read(runner, run_id)
     assert events[-1].type == "run_finished"
     assert not await asyncio.to_thread(saved, database, "fast_passages")
 

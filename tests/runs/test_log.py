@@ -9,17 +9,8 @@ import pytest
 from rag_graph.errors import BadCursor, KeyReused, UnknownRun
 from rag_graph.events import AnswerDelta, Event, RunCancelled
 from rag_graph.query import Query
-from rag_graph.runs.log import (
-    BATCH_ENTRIES,
-    Bounds,
-    Cursor,
-    Entry,
-    Gap,
-    NewRun,
-    RunEnded,
-    RunLog,
-    new_run_id,
-)
+from rag_graph.runs.ids import Cursor, new_run_id
+from rag_graph.runs.log import BATCH_ENTRIES, Bounds, Entry, Gap, NewRun, RunEnded, RunLog
 from tests.runs.conftest import OpenLog
 from tests.runs.stories import OPENING, QUERY, STORY, deltas, finished
 

@@ -2,7 +2,8 @@ import anyio
 import pytest
 
 from rag_graph.errors import UnknownRun
-from rag_graph.runs.log import Bounds, NewRun, new_run_id
+from rag_graph.runs.ids import new_run_id
+from rag_graph.runs.log import Bounds, NewRun
 from rag_graph.runs.memory import MemoryRunLog
 from tests.runs.conftest import Clock
 from tests.runs.stories import OPENING, QUERY, deltas, finished

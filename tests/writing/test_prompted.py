@@ -3,7 +3,7 @@
 import pytest
 
 from rag_graph.writing.contract import Verdict
-from rag_graph.writing.prompted import LONGEST_REASON_CHARS, _verdict
+from rag_graph.writing.prompted import LONGEST_REASON_CHARS, read_verdict
 
 
 @pytest.mark.parametrize(
@@ -17,10 +17,10 @@ from rag_graph.writing.prompted import LONGEST_REASON_CHARS, _verdict
     ],
 )
 def test_a_verdict_is_read_however_it_is_wrapped(reply: str, verdict: Verdict) -> None:
-    assert _verdict(reply) == verdict
+    assert read_verdict(reply) == verdict
 
 
 def test_a_rambling_reason_is_cut_to_a_sentence_that_can_be_shown() -> None:
-    reason = _verdict("REFINE: " + "and another thing " * 100).reason
+    reason = read_verdict("REFINE: " + "and another thing " * 100).reason
     assert len(reason) <= LONGEST_REASON_CHARS
     assert reason.endswith("…")

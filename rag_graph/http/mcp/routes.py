@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from anyio import CancelScope
 from mcp import types
@@ -30,27 +30,33 @@ INSTRUCTIONS = (
 Context = ServerRequestContext[Any, Any]
 
 
+class Answers(Protocol):
+    """What is asked whether it can answer at all."""
+
+    async def check_ready(self) -> None: ...
+
+
 Ask = Callable[[Query, str], AsyncGenerator[Event]]
-"""Answers a caller's question, one event after the other; closing it ends the work."""
+"""Answers a caller's question; closing the events ends the run, since nobody waits for it any more."""
 
 
 class Tools:
-    """The tools, over what answers, what tells that it can, and what searches."""
+    """The tools, over what answers and what searches."""
 
-    def __init__(self, ask: Ask, check_ready: Callable[[], Awaitable[None]], retriever: Retriever) -> None:
-        self._ask = ask
-        self._check_ready = check_ready
+    def __init__(self, answers: Answers, retriever: Retriever, ask: Ask) -> None:
+        self._answers = answers
         self._retriever = retriever
+        self._ask = ask
 
     async def search(self, given: SearchInput) -> SearchOutput:
         """Find the passages that bear on a question."""
-        await self._check_ready()
+        await self._answers.check_ready()
         return found(await self._retriever.retrieve(given.question, top_k=given.top_k, filters=given.filters))
 
     async def answer(self, given: AskInput, tell: Callable[[str], Awaitable[None]], *, caller: str) -> AskOutput:
         """Answer a question, telling of the work; it ends when nobody waits for it."""
         query = Query(question=given.question, mode=given.mode, filters=given.filters)
-        await self._check_ready()
+        await self._answers.check_ready()
         transcript = Transcript()
         async with aclosing(self._ask(query, caller)) as events:
             async for event in events:
@@ -66,8 +72,8 @@ class Tools:
                 raise RagGraphError("The run was stopped before its end.")
 
 
-def kept_by(runner: Runner) -> Ask:
-    """Answer by runs that are kept, so that they can be read elsewhere, by their id."""
+def ask_runner(runner: Runner) -> Ask:
+    """Ask as the server's other clients do: the run counts, and is kept."""
 
     async def ask(query: Query, caller: str) -> AsyncGenerator[Event]:
         run_id, _ = await runner.start(query, caller=caller)

@@ -17,7 +17,7 @@ from rag_graph.http.problems import documented
 from rag_graph.http.state import caller_of, runner_of
 from rag_graph.query import Query
 from rag_graph.result import RunResult, RunState, run_result, run_state
-from rag_graph.runs.log import Cursor
+from rag_graph.runs.ids import Cursor
 
 MAX_CURSOR = 10**15
 """Beyond what a cursor in a header can say, and within what a signed integer of 64 bits holds."""

@@ -35,7 +35,7 @@ from rag_graph.http.openai.request import (
 )
 from rag_graph.http.problems import ErrorRoute, Problem, status_of_code
 from rag_graph.http.stream import UNBUFFERED
-from rag_graph.runs.log import made_at
+from rag_graph.runs.ids import made_at
 from rag_graph.transcript import Transcript
 
 RELEASED = 1_767_225_600

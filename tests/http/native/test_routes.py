@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rag_graph.result import RunResult, run_result
-from rag_graph.runs.log import new_run_id
+from rag_graph.runs.ids import new_run_id
 from rag_graph.transcript import Transcript
 from tests.servers import ANSWER, QUESTION, Serve, Server, events_of, frames, refused, until
 from tests.upstream import Upstream
@@ -329,7 +329,10 @@ def test_without_a_library_a_question_is_refused_and_health_says_why(serve: Serv
     server = serve(data_dir=tmp_path, is_ready=False)
     refused(server.ask(), 503, "index_not_found")
     health = server.http.get("/health")
-    assert (health.status_code, health.json()["status"]) == (503, "not_ready")
+    assert (health.status_code, health.json()["status"]) == (503, "empty")
+    assert server.http.get("/health/live").status_code == 200
+    ready = server.http.get("/health/ready")  # compose and Kubernetes send it the first upload
+    assert (ready.status_code, ready.json()["status"]) == (200, "empty")
 
 
 def test_what_is_not_there_is_refused_in_the_same_shape(server: Server) -> None:

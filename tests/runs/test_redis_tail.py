@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from rag_graph.errors import UnknownRun
 from rag_graph.events import AnswerDelta
 from rag_graph.runs.log import BATCH_ENTRIES, Entry
-from rag_graph.runs.tail import TAIL_ENTRIES, Tail
+from rag_graph.runs.redis.tail import TAIL_ENTRIES, Tail
 
 STORE = [Entry(seq, 0.0, AnswerDelta(version=1, delta=str(seq))) for seq in range(1, 4 * TAIL_ENTRIES)]
 spans = st.tuples(st.integers(0, len(STORE) - 1), st.integers(1, 700))

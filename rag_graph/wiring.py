@@ -1,40 +1,38 @@
-"""The one place where parts are chosen by the settings and joined: models, library, retrieval, graph, runs."""
+"""The one place where parts are chosen by the settings and joined: an answerer for who only asks, a server's worker."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from threading import Lock
 
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.documents import Document
 from rag_graph.errors import RagGraphError, SettingsError
-from rag_graph.events import Emit, Event
+from rag_graph.events import Event
 from rag_graph.graph.build import RagGraph, build_graph
-from rag_graph.graph.nodes import Nodes
-from rag_graph.graph.run import Budget, run_graph
+from rag_graph.graph.invoke import GraphWork
+from rag_graph.graph.parts import Parts
 from rag_graph.graph.stream import stream_events
 from rag_graph.index.base import OpenLibrary, Place, View
 from rag_graph.models.embeddings import Embedder, RememberingEmbedder
 from rag_graph.parts import Voices, choose_embedder, choose_place, open_voices, searches_at_once
 from rag_graph.query import Filters, Query
 from rag_graph.research import WiderSearch
-from rag_graph.retrieval import DeepRetriever, FastRetriever, QueuedRetriever, Retriever
-from rag_graph.runs.execution import Execute
+from rag_graph.retrieval import DeepRetriever, FastRetriever, QueuedRetriever
+from rag_graph.runs.attempt import Budget
 from rag_graph.runs.lease import Leases
 from rag_graph.runs.log import Bounds, RunLog
 from rag_graph.runs.memory import MemoryRunLog
 from rag_graph.runs.observer import Observer, Unobserved
 from rag_graph.runs.runner import Runner
 from rag_graph.settings import Settings
-from rag_graph.transcript import Transcript
 
 log = logging.getLogger(__name__)
-
-Forget = Callable[[str], Awaitable[None]]
 
 
 class LateLibrary:
@@ -75,33 +73,43 @@ class LateLibrary:
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """Everything that answers questions, opened by `open_pipeline`."""
+class Answerer:
+    """What answers questions in this process, opened by `open_answerer`: parts, and the graph over them."""
 
-    nodes: Nodes
+    parts: Parts
     graph: RagGraph
-    runner: Runner
     library: LateLibrary
-    deep: Retriever
     voices: Voices
     budget: Budget
     observer: Observer
 
     def ask(self, query: Query, config: RunnableConfig | None = None) -> AsyncGenerator[Event]:
-        """One run, outside the log: for callers in this process, and under a LangChain config."""
-        events = stream_events(self.graph, query, config=config, budget=self.budget)
-        return _watched(events, self.observer, query)
+        """One run, kept nowhere: for callers in this process, and under a LangChain config."""
+        watch = self.observer.watch("", mode=query.mode, attempt=1)
+        return stream_events(self.graph, query, config=config, budget=self.budget, watch=watch)
 
     async def check_ready(self) -> None:
         """Raise what keeps every question from being answered, such as `IndexNotFound`."""
         if not self.library.is_open:
             await asyncio.to_thread(self.library.open)
 
+    async def is_ready(self) -> bool:
+        try:
+            await self.check_ready()
+        except RagGraphError as exc:
+            log.info("not ready yet: %s", exc)
+            return False
+        return True
+
 
 @asynccontextmanager
-async def open_pipeline(settings: Settings, observer: Observer | None = None) -> AsyncIterator[Pipeline]:
-    """Choose the parts by the settings and join them; what was opened is closed at the end. Raises SettingsError."""
-    observer = observer or Unobserved()
+async def open_answerer(
+    settings: Settings, parts: Parts | None = None, *, observer: Observer | None = None
+) -> AsyncIterator[Answerer]:
+    """Choose the parts by the settings, if none are given, and join them. Raises SettingsError.
+
+    What was opened is closed at the end. This joins no other process: no run is kept, and none is taken over.
+    """
     chosen = choose_embedder(settings)
     embedder = RememberingEmbedder(chosen)
     voices = await open_voices(settings, embedder)
@@ -109,20 +117,19 @@ async def open_pipeline(settings: Settings, observer: Observer | None = None) ->
     at_once = searches_at_once(chosen)
     fast = QueuedRetriever(FastRetriever(library), threads=at_once)
     deep = QueuedRetriever(DeepRetriever(library), threads=max(1, at_once - 1))
-    nodes = Nodes(
+    parts = parts or Parts(
         fast=fast,
-        researchers={"fast": WiderSearch(deep), "deep": voices.researcher(deep)},
+        deep=deep,
         drafter=voices.drafter,
         refiners=voices.refiners,
+        researchers={"fast": WiderSearch(deep), "deep": voices.researcher(deep)},
         condenser=voices.condenser,
         narrates=settings.thinking != "off",
     )
-    graph = build_graph(nodes)
+    budget = Budget(max_s=settings.max_run_s, max_tokens=settings.max_run_tokens)
     warming = asyncio.create_task(_warm(library, voices, embedder))
     try:
-        budget = Budget(max_s=settings.max_run_s, max_tokens=settings.max_run_tokens)
-        async with _open_runner(nodes, settings, budget, observer) as runner:
-            yield Pipeline(nodes, graph, runner, library, deep, voices, budget, observer)
+        yield Answerer(parts, build_graph(parts), library, voices, budget, observer or Unobserved())
     finally:
         warming.cancel()
         await asyncio.gather(warming, return_exceptions=True)
@@ -132,37 +139,39 @@ async def open_pipeline(settings: Settings, observer: Observer | None = None) ->
         library.close()
 
 
-async def _nothing_to_forget(_run_id: str) -> None:
-    pass
-
-
-def executing(graph: RagGraph, budget: Budget | None = None, forget: Forget = _nothing_to_forget) -> Execute:
-    """What a runner executes: the graph, and once the run has ended, to `forget` what the graph remembers of it."""
-
-    async def execute(query: Query, emit: Emit, *, run_id: str, attempt: int, after: Transcript | None) -> None:
-        await run_graph(graph, query, emit, run_id=run_id, attempt=attempt, budget=budget, after=after)
-        await forget(run_id)
-
-    return execute
-
-
 @asynccontextmanager
-async def _open_runner(nodes: Nodes, settings: Settings, budget: Budget, observer: Observer) -> AsyncIterator[Runner]:
-    async with _open_log(settings) as (run_log, leases), _open_checkpoints(settings, nodes) as (kept, forget):
+async def open_worker(answerer: Answerer, settings: Settings) -> AsyncIterator[Runner]:
+    """What executes runs in a server process, and shares them with others that have the same RAG_REDIS_URL.
+
+    It takes over what others have left only while it could answer itself. Raises SettingsError.
+    """
+    async with AsyncExitStack() as stack:
+        run_log, leases = await stack.enter_async_context(_open_log(settings))
         runner = Runner(
             run_log,
-            executing(kept, budget, forget),
+            await stack.enter_async_context(_open_work(answerer, settings)),
             grace_s=settings.run_grace_s,
             max_runs=settings.max_runs,
             max_runs_per_caller=settings.max_runs_per_caller,
             max_waiting=settings.max_queued,
             max_wait_s=settings.max_queued_s,
+            budget=answerer.budget,
             leases=leases,
+            is_ready=answerer.is_ready,
             kept_s=settings.run_kept_s,
-            observer=observer,
+            observer=answerer.observer,
         )
-        async with runner:
-            yield runner
+        yield await stack.enter_async_context(runner)
+
+
+def check_extras(settings: Settings) -> None:
+    """Raise the SettingsError of a setting whose packages are not installed, before anything is opened."""
+    if settings.redis_url.get_secret_value() and find_spec("redis") is None:
+        raise SettingsError("RAG_REDIS_URL needs the package redis: pip install 'rag-graph[redis]'.")
+    if settings.postgres_url.get_secret_value():
+        needed = ("psycopg", "psycopg_pool", "langgraph.checkpoint.postgres")
+        if any(find_spec(name) is None for name in needed):
+            raise SettingsError("RAG_POSTGRES_URL needs more packages: pip install 'rag-graph[postgres]'.")
 
 
 @asynccontextmanager
@@ -173,49 +182,35 @@ async def _open_log(settings: Settings) -> AsyncIterator[tuple[RunLog, Leases | 
     if not url:
         yield MemoryRunLog(bounds), None
         return
-    try:
-        from rag_graph.runs.redis import RedisRunLog  # noqa: PLC0415 - optional, and chosen here
-    except ImportError:
-        raise SettingsError("RAG_REDIS_URL needs the package redis: pip install 'rag-graph[redis]'.") from None
+    from rag_graph.runs.redis import RedisRunLog  # noqa: PLC0415 - optional, and chosen here
+
     async with RedisRunLog(url, bounds=bounds, lease_s=settings.lease_s) as shared:
         yield shared, shared
 
 
 @asynccontextmanager
-async def _open_checkpoints(settings: Settings, nodes: Nodes) -> AsyncIterator[tuple[RagGraph, Forget]]:
+async def _open_work(answerer: Answerer, settings: Settings) -> AsyncIterator[GraphWork]:
     """The graph that runs execute. Where another server may take them over, it remembers them in PostgreSQL."""
     url = settings.postgres_url.get_secret_value()
     if not url or not settings.redis_url.get_secret_value():
-        yield build_graph(nodes), _nothing_to_forget
+        yield GraphWork(answerer.graph)
         return
-    try:
-        from rag_graph.runs.checkpoints import forget, open_checkpoints  # noqa: PLC0415 - optional, and chosen here
-    except ImportError:
-        raise SettingsError("RAG_POSTGRES_URL needs more packages: pip install 'rag-graph[postgres]'.") from None
+    from rag_graph.runs.checkpoints import forget, open_checkpoints  # noqa: PLC0415 - optional, and chosen here
+
     async with open_checkpoints(url, kept_s=settings.run_kept_s) as checkpoints:
-        yield build_graph(nodes, checkpointer=checkpoints), partial(forget, checkpoints)
-
-
-async def _watched(events: AsyncGenerator[Event], observer: Observer, query: Query) -> AsyncGenerator[Event]:
-    watch = observer.watch("", mode=query.mode, attempt=1)
-    try:
-        async with aclosing(events):
-            async for event in events:
-                watch.on_event(event)
-                yield event
-    finally:
-        watch.close()
+        graph = build_graph(answerer.parts, checkpointer=checkpoints)
+        yield GraphWork(graph, forget=partial(forget, checkpoints))
 
 
 async def _warm(library: LateLibrary, voices: Voices, embedder: Embedder) -> None:
-    """Load what the first question would otherwise wait for; what fails here is told when it is needed."""
-    for warm in (voices.warm, partial(asyncio.to_thread, _touch, library, embedder)):
+    """Load what the first question would otherwise wait for; what fails here is said when it is needed."""
+
+    def open_and_embed() -> None:
+        library.open()
+        embedder.embed_query("warm")
+
+    for warm in (voices.warm, partial(asyncio.to_thread, open_and_embed)):
         try:
             await warm()
         except RagGraphError as exc:
             log.info("not ready yet: %s", exc)
-
-
-def _touch(library: LateLibrary, embedder: Embedder) -> None:
-    library.open()
-    embedder.embed_query("warm")

@@ -1,5 +1,5 @@
 from rag_graph.events import NumberedPassage
-from rag_graph.graph.judgement import bearing_on, in_words
+from rag_graph.graph.decision import bearing_on, in_words
 
 QUESTION = "Who was the first president of the association which published the Journal of Integration?"
 
@@ -20,7 +20,7 @@ DOCUMENTS = [JOURNAL, RIVER, HILL, LAKE, SOCIETY, OFFICE]
 
 
 def numbers(new: set[int], cited: set[int], documents: list[NumberedPassage] = DOCUMENTS) -> list[int]:
-    return [bearing.passage.number for bearing in bearing_on(QUESTION, documents, new=new, cited=cited)]
+    return [bearing.passage.number for bearing in bearing_on(QUESTION, documents, new=new, cited=cited, top=3)]
 
 
 def test_a_new_passage_far_down_that_has_nothing_of_the_question_does_not_count() -> None:
@@ -28,7 +28,7 @@ def test_a_new_passage_far_down_that_has_nothing_of_the_question_does_not_count(
 
 
 def test_a_passage_whose_title_the_cited_source_names_counts() -> None:
-    [bearing] = bearing_on(QUESTION, DOCUMENTS, new={5}, cited={1})
+    [bearing] = bearing_on(QUESTION, DOCUMENTS, new={5}, cited={1}, top=3)
     assert in_words([bearing]) == "[5] “Psychological Society of Rome”, named by what the draft cites"
 
 
@@ -56,7 +56,7 @@ def test_what_the_draft_knew_never_counts() -> None:
 
 
 def test_only_the_first_are_named() -> None:
-    bearings = bearing_on(QUESTION, DOCUMENTS, new={2, 3, 4, 5}, cited=set())
+    bearings = bearing_on(QUESTION, DOCUMENTS, new={2, 3, 4, 5}, cited=set(), top=3)
     assert (
         in_words(bearings)
         == "[2] “River”, the draft cites no source; [3] “Hill”, the draft cites no source; and 2 more"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_graph.research.planning import LONGEST_ITEM_CHARS, Plan, read_plan
+from rag_graph.research.plan import LONGEST_ITEM_CHARS, SearchPlan, read_plan
 
 QUESTION = "Where was the founder of the Fenwick company born?"
 WHO, WHERE = "Who set up Fenwick Works?", "Where was she born?"
@@ -34,12 +34,12 @@ def test_a_search_is_read_from_any_wrapping(reply: str) -> None:
 
 def test_plan_and_findings_are_read_too() -> None:
     reply = '{"plan": ["Who set up Fenwick Works?", "Where was she born?"], "found": ["Ada did [2]"], "missing": []}'
-    assert read_plan(reply, QUESTION) == Plan(steps=(WHO, WHERE), found=("Ada did [2]",), missing=())
+    assert read_plan(reply, QUESTION) == SearchPlan(steps=(WHO, WHERE), found=("Ada did [2]",), missing=())
 
 
 @pytest.mark.parametrize("reply", ['{"missing": []}', '{"missing": "none"}', "NONE", "Nothing is missing.", "nothing"])
 def test_nothing_missing_is_told_apart_from_nonsense(reply: str) -> None:
-    assert read_plan(reply, QUESTION) == Plan()
+    assert read_plan(reply, QUESTION) == SearchPlan()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_garbage_is_no_plan(reply: str) -> None:
 
 def test_words_of_the_question_make_a_plain_line_a_search() -> None:
     plan = read_plan("Fenwick company founder\nHow about that.", QUESTION)
-    assert plan == Plan(missing=("Fenwick company founder",))
+    assert plan == SearchPlan(missing=("Fenwick company founder",))
 
 
 def test_items_are_short_few_and_different() -> None:

@@ -9,7 +9,7 @@ from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.models.providers.openai import open_chat_model
 from rag_graph.models.replies import Replier
 from rag_graph.writing.contract import Assignment
-from rag_graph.writing.evidence import EvidenceWriter, short_answer
+from rag_graph.writing.quoting import QuotingWriter, short_answer
 from tests.upstream import Upstream
 from tests.writing.conftest import Page
 
@@ -41,7 +41,7 @@ HOSTILE = passage(
 WHEN = Assignment("When was the iron tower finished?", (TOWER, RIVER), version=1, step="draft")
 
 
-async def test_it_quotes_first_and_confirms_the_phrase(writer: EvidenceWriter, page: Page) -> None:
+async def test_it_quotes_first_and_confirms_the_phrase(writer: QuotingWriter, page: Page) -> None:
     with fail_after(60):
         await writer.write(WHEN, page.emit, CONFIG)
     answer = page.transcript.answers[1]
@@ -56,7 +56,7 @@ async def test_it_quotes_first_and_confirms_the_phrase(writer: EvidenceWriter, p
     assert any(isinstance(event, Usage) for event in page.events)
 
 
-async def test_a_hostile_document_achieves_its_own_quotation_only(writer: EvidenceWriter, page: Page) -> None:
+async def test_a_hostile_document_achieves_its_own_quotation_only(writer: QuotingWriter, page: Page) -> None:
     asked = Assignment("When was the iron tower finished?", (TOWER, HOSTILE), version=1, step="draft")
     with fail_after(60):
         await writer.write(asked, page.emit, CONFIG)
@@ -70,7 +70,7 @@ async def test_what_the_sources_do_not_say_is_flagged(embedder: LocalEmbedder, u
     upstream.say("It is made of cheese.")
     model = open_chat_model(upstream.base_url, "key", "scripted")
     with fail_after(20):
-        await EvidenceWriter(embedder, Replier(model)).write(WHEN, page.emit, CONFIG)
+        await QuotingWriter(embedder, Replier(model)).write(WHEN, page.emit, CONFIG)
     await model.aclose()
     answer = page.transcript.answers[1]
     assert answer.content.endswith("It is made of cheese — not confirmed by the sources; trust the quotes.")
@@ -79,7 +79,7 @@ async def test_what_the_sources_do_not_say_is_flagged(embedder: LocalEmbedder, u
     assert not any("cheese" in citation.quote for citation in answer.citations)
 
 
-async def test_a_refinement_keeps_the_drafts_quotes(writer: EvidenceWriter, page: Page) -> None:
+async def test_a_refinement_keeps_the_drafts_quotes(writer: QuotingWriter, page: Page) -> None:
     asked = Assignment("How tall is the iron tower?", (TOWER, RIVER), version=1, step="draft")
     with fail_after(60):
         await writer.write(asked, page.emit, CONFIG)
@@ -98,7 +98,7 @@ async def test_a_refinement_keeps_the_drafts_quotes(writer: EvidenceWriter, page
     assert "330 metres" in short_answer(refined)
 
 
-async def test_a_draft_with_the_best_evidence_stands(writer: EvidenceWriter, page: Page) -> None:
+async def test_a_draft_with_the_best_evidence_stands(writer: QuotingWriter, page: Page) -> None:
     with fail_after(60):
         await writer.write(WHEN, page.emit, CONFIG)
         draft = page.transcript.answers[1].content
@@ -112,7 +112,7 @@ async def test_a_draft_with_the_best_evidence_stands(writer: EvidenceWriter, pag
 
 
 async def test_without_a_model_the_quotes_stand_alone(embedder: LocalEmbedder, page: Page) -> None:
-    await EvidenceWriter(embedder, None).write(WHEN, page.emit, CONFIG)
+    await QuotingWriter(embedder, None).write(WHEN, page.emit, CONFIG)
     content = page.transcript.answers[1].content
     assert content.count("> “") == 2
     assert "model" not in content
@@ -123,7 +123,7 @@ async def test_a_model_that_fails_leaves_the_quotes(embedder: LocalEmbedder, ups
     upstream.fail(status=500)
     model = open_chat_model(upstream.base_url, "key", "scripted")
     with fail_after(20):
-        await EvidenceWriter(embedder, Replier(model)).write(WHEN, page.emit, CONFIG)
+        await QuotingWriter(embedder, Replier(model)).write(WHEN, page.emit, CONFIG)
     await model.aclose()
     assert [event.code for event in page.events if isinstance(event, Warned)] == ["quotes_only"]
     assert len(page.transcript.answers[1].citations) == 2
@@ -136,7 +136,7 @@ async def test_a_phrase_that_is_broken_off_is_written_again(
     upstream.say("1889")
     model = open_chat_model(upstream.base_url, "key", "scripted")
     with fail_after(20):
-        await EvidenceWriter(embedder, Replier(model)).write(WHEN, page.emit, CONFIG)
+        await QuotingWriter(embedder, Replier(model)).write(WHEN, page.emit, CONFIG)
     await model.aclose()
     assert any(isinstance(event, AnswerReset) for event in page.events)
     answer = page.transcript.answers[1]
@@ -145,7 +145,7 @@ async def test_a_phrase_that_is_broken_off_is_written_again(
     assert not any(isinstance(event, Unsupported) for event in page.events)
 
 
-async def test_no_passage_asks_no_model(writer: EvidenceWriter, page: Page) -> None:
+async def test_no_passage_asks_no_model(writer: QuotingWriter, page: Page) -> None:
     await writer.write(Assignment("Why?", (), version=1, step="draft"), page.emit, CONFIG)
     assert page.transcript.answers[1].content == "No sentence of the documents bears on this question."
 

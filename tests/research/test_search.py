@@ -2,16 +2,16 @@ import pytest
 from anyio import fail_after
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.research import BridgedResearch, Budget, Inquiry, WiderSearch
+from rag_graph.research import BridgedResearch, ResearchRequest, SearchBudget, WiderSearch
 from tests.research.conftest import Log, Shelf
 
 pytestmark = pytest.mark.anyio
 
-ASKED = Inquiry("Who founded the tower?", {"lang": "en"})
-AMPLE = Budget(rounds=4, passages=20, seconds=10, tokens=1)
+ASKED = ResearchRequest("Who founded the tower?", {"lang": "en"})
+AMPLE = SearchBudget(rounds=4, passages=20, seconds=10, tokens=1)
 
 
-async def research(shelf: Shelf, log: Log, budget: Budget = AMPLE) -> list[int]:
+async def research(shelf: Shelf, log: Log, budget: SearchBudget = AMPLE) -> list[int]:
     with fail_after(10):
         found = await BridgedResearch(shelf, budget).research(ASKED, log.step, RunnableConfig())
     return [passage.number for passage in found]
@@ -41,7 +41,7 @@ async def test_nothing_found_ends_it(log: Log) -> None:
 
 async def test_rounds_are_limited(log: Log) -> None:
     shelf = Shelf({f"Passage {number}": [number + 1] for number in range(9, 0, -1)} | {"tower": [1]})
-    await research(shelf, log, Budget(rounds=2, passages=20, seconds=10, tokens=1))
+    await research(shelf, log, SearchBudget(rounds=2, passages=20, seconds=10, tokens=1))
     assert log.steps == ["search", "search"]
 
 

@@ -1,0 +1,46 @@
+"""The parts that answer questions, which a user may replace one by one."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from rag_graph.query import Mode
+from rag_graph.research import Researcher, WiderSearch
+from rag_graph.retrieval import Retriever
+from rag_graph.writing.condensing import Condenser, PrecedingQuestion
+from rag_graph.writing.contract import Writer
+
+FAST_TOP_K = 3
+"""As many passages as a draft is written from: more would make the model read longer before its first word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What answers questions. Only the two retrievers and the drafter must be given.
+
+    Replace some of them by `dataclasses.replace(default_parts(settings), fast=…)`.
+    """
+
+    fast: Retriever
+    """Finds the first passages, in milliseconds."""
+    deep: Retriever
+    """Finds better ones, in as much time as the draft takes."""
+    drafter: Writer
+    refiners: Mapping[Mode, Writer] = field(default_factory=dict)
+    """Who writes the later versions; where there is none for a mode, the drafter."""
+    researchers: Mapping[Mode, Researcher] = field(default_factory=dict)
+    """Who gathers the better evidence; where there is none for a mode, one wider search by `deep`."""
+    condenser: Condenser = field(default_factory=PrecedingQuestion)
+    fast_k: int = FAST_TOP_K
+    """How many passages the draft is written from."""
+    narrates: bool = True
+    """Whether the pipeline thinks aloud where no model does."""
+
+    def refiner(self, mode: Mode) -> Writer:
+        return self.refiners.get(mode, self.drafter)
+
+    def researcher(self, mode: Mode) -> Researcher:
+        return self.researchers.get(mode) or WiderSearch(self.deep)
+
+
+OpenParts = Callable[[], Awaitable[Parts]]
+"""Gives the parts when the first step of a run needs them; it is asked at every step."""

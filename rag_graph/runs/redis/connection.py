@@ -1,0 +1,100 @@
+"""Redis, asked until it answers: commands and scripts that may be sent twice."""
+
+import asyncio
+import hashlib
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from rag_graph.errors import LogUnavailable
+from rag_graph.runs.redis import lua
+
+COMPLAIN_S = 10.0
+RETRY_S = (0.02, 0.5)
+"""The first pause before a command is sent again, and the longest."""
+SOCKET_TIMEOUT_S = 5.0
+MAX_CONNECTIONS = 32
+
+SHA = {
+    script: hashlib.sha1(script.encode()).hexdigest()  # noqa: S324  (the name Redis gives a script)
+    for script in (lua.CREATE, lua.APPEND, lua.RENEW, lua.CLAIM, lua.RELEASE, lua.CANCEL)
+}
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Connection:
+    """A pool of connections. Requests give up after `patience_s`, which raises `LogUnavailable`."""
+
+    def __init__(self, url: str, *, prefix: str, patience_s: float) -> None:
+        self._prefix = prefix
+        self._patience_s = patience_s
+        self._complain_at = 0.0
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=MAX_CONNECTIONS,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),  # `patiently` tries again, and knows when to stop
+            protocol=2,
+        )
+        self.redis: Any = Redis.from_pool(pool)  # its types are those of the sync and async clients at once
+
+    async def aclose(self) -> None:
+        await self.redis.aclose()
+
+    def key(self, *parts: str) -> str:
+        return ":".join((self._prefix, *parts))
+
+    async def run(self, script: str, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+        return await self.call("EVALSHA", SHA[script], len(keys), *keys, *args)
+
+    async def call(self, *command: str | int) -> Any:
+        return await self.patiently(partial(self.redis.execute_command, *command))
+
+    async def patiently(self, command: Callable[[], Awaitable[T]], *, for_s: float | None = None) -> T:
+        """Send a command that may be sent twice until Redis answers."""
+        give_up_at = time.monotonic() + (self._patience_s if for_s is None else for_s)
+        pause_s = RETRY_S[0]
+        while True:
+            try:
+                return await command()
+            except NoScriptError:
+                # A Redis that was restarted has lost them; if loading fails, the next round says why.
+                with suppress(RedisError):
+                    for script in SHA:
+                        await self.redis.script_load(script)
+            except RedisError as exc:
+                if time.monotonic() > give_up_at:
+                    raise unavailable() from exc
+                self._complain(exc)
+                await asyncio.sleep(jitter(pause_s))
+                pause_s = min(pause_s * 2, RETRY_S[1])
+
+    def _complain(self, error: RedisError) -> None:
+        """Log an outage once in a while, not once for every command that meets it."""
+        if time.monotonic() > self._complain_at:
+            self._complain_at = time.monotonic() + COMPLAIN_S
+            log.warning("Redis does not answer: %s", type(error).__name__)
+
+
+def unavailable() -> LogUnavailable:
+    return LogUnavailable("The store of the runs cannot be reached: ask again in a moment.")
+
+
+def ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def jitter(seconds: float) -> float:
+    return seconds * random.uniform(0.5, 1.0)  # noqa: S311  (spreads retries, guards nothing)
