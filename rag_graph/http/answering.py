@@ -8,7 +8,7 @@ from fastapi import Request
 
 from rag_graph.errors import Draining
 from rag_graph.events import Event
-from rag_graph.http.encoding import Encoder, event_of
+from rag_graph.http.encoding import Encoder
 from rag_graph.http.state import caller_of, check_ready, heartbeat_s_of, runner_of, write_timeout_s_of
 from rag_graph.http.stream import FrameStream, gone, server_closing
 from rag_graph.query import Query
@@ -76,8 +76,8 @@ async def read_run(request: Request, run_id: str) -> Transcript:
 
 
 async def follow_events(runner: Runner, run_id: str, *, caller: str) -> AsyncGenerator[Event]:
-    """Yield what happens in a run, from its start to its end, without what only a newer version knows."""
+    """Yield what happens in a run, from its start to its end."""
     async with aclosing(runner.follow(run_id, caller=caller)) as items:
         async for item in items:
-            if isinstance(item, Entry) and (event := event_of(item)) is not None:
-                yield event
+            if isinstance(item, Entry):
+                yield item.event

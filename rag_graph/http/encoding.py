@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 import orjson
-from pydantic import ValidationError
 
 from rag_graph.events import Event
 from rag_graph.runs.log import Entry, Gap
@@ -39,7 +38,7 @@ class MessageEncoder(Encoder):
     """For protocols that tell a run as one message, in chunks of JSON.
 
     A subclass has a hook for each event that says something in its protocol: `on_answer_delta(event)` returns the
-    chunks that one adds, and `on_gap()` those to send where events are missing. When its hook is called, an event is
+    chunks that one adds, and `at_gap()` those to send where events are missing. When its hook is called, an event is
     in `transcript`; `is_torn` tells that some were missing.
     """
 
@@ -50,8 +49,7 @@ class MessageEncoder(Encoder):
     def encode(self, item: Entry | Gap) -> bytes:
         if isinstance(item, Gap):
             return framed(self.tear())
-        event = event_of(item)
-        frames = framed(self.add(event)) if event is not None else b""
+        frames = framed(self.add(item.event))
         return frames + DONE if item.ends else frames
 
     def add(self, event: Event) -> Sequence[Chunk]:
@@ -64,20 +62,10 @@ class MessageEncoder(Encoder):
     def tear(self) -> Sequence[Chunk]:
         """Events are missing here: what is left of the text comes with the end of the run."""
         self.is_torn = True
-        return self.on_gap()
+        return self.at_gap()
 
-    def on_gap(self) -> Sequence[Chunk]:
+    def at_gap(self) -> Sequence[Chunk]:
         return ()
-
-
-def event_of(entry: Entry) -> Event | None:
-    """The event, None for a kind that only a newer version knows."""
-    try:
-        return entry.event
-    except ValidationError as exc:
-        if exc.errors()[0]["type"] == "union_tag_invalid":
-            return None
-        raise
 
 
 def framed(chunks: Iterable[Chunk]) -> bytes:

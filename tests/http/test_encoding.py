@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from rag_graph.http.ai_sdk.encoding import MessageParts
-from rag_graph.http.encoding import DONE, Encoder, event_of
+from rag_graph.http.encoding import DONE, Encoder
 from rag_graph.http.native.encoding import EventFrames, EventLines
 from rag_graph.http.openai.encoding import CompletionChunks, Envelope
 from rag_graph.http.openai.request import Presentation
@@ -26,12 +26,6 @@ def test_an_event_that_only_a_newer_version_knows_costs_no_other(index: int) -> 
         told = beside_news.encode(Entry(seq, 0.0, None, NEWS))
         assert told == b"" or b"weather_changed" in told
         assert beside_news.encode(Entry(seq, 0.0, event)) == plain.encode(Entry(seq, 0.0, event))
-
-
-def test_an_event_that_is_broken_is_not_taken_for_a_new_one() -> None:
-    assert event_of(Entry(1, 0.0, None, NEWS)) is None
-    with pytest.raises(ValueError, match="answer_delta"):
-        event_of(Entry(1, 0.0, None, b'{"type":"answer_delta","version":1}'))
 
 
 @pytest.mark.parametrize("index", [2, 3])

@@ -56,7 +56,7 @@ class MessageParts(MessageEncoder):
         self._facts = 0
         self._has_begun = False
 
-    def on_gap(self) -> Sequence[Chunk]:
+    def at_gap(self) -> Sequence[Chunk]:
         return self._close()
 
     def on_run_started(self, event: RunStarted) -> Sequence[Chunk]:
