@@ -17,13 +17,13 @@ from rag_graph.runs.runner import DRAINING_RETRY_S, Runner
 from rag_graph.transcript import Transcript
 
 
-async def start_run(request: Request, query: Query, *, key: str | None = None) -> StartedRun:
-    """Start a run, or attach to the one that this caller has started with this key.
+async def start_run(request: Request, query: Query, *, key: str | None = None, chat: str | None = None) -> StartedRun:
+    """Start a run, or attach to the one that this caller has started with this key; `chat` names its conversation.
 
     Raises what keeps every question from being answered, such as `IndexNotFound`, and what `Runner.start` raises.
     """
     await check_ready(request)
-    return await runner_of(request).start(query, caller=caller_of(request), key=key)
+    return await runner_of(request).start(query, caller=caller_of(request), key=key, chat=chat)
 
 
 async def stream_run(
