@@ -70,4 +70,7 @@ class MessageEncoder(Encoder):
 
 def framed(chunks: Iterable[Chunk]) -> bytes:
     """Chunks as Server-Sent Events without a name."""
-    return b"".join([b"data: %s\n\n" % orjson.dumps(chunk) for chunk in chunks])
+    frames = b""
+    for chunk in chunks:
+        frames += b"data: %s\n\n" % orjson.dumps(chunk)
+    return frames
