@@ -1,24 +1,14 @@
 """A run as one JSON document, for those who wait for its end."""
 
-from collections.abc import Iterator
-
 from rag_graph.events import (
-    AnswerDelta,
-    AnswerFinished,
-    AnswerReset,
-    AnswerStarted,
     CancelledBy,
     Citation,
     Decided,
-    Event,
     Fact,
     NumberedPassage,
-    PassagesRetrieved,
     RunCancelled,
     RunFailed,
     RunFinished,
-    RunStarted,
-    Terminal,
     Timings,
     Unsupported,
     Usage,
@@ -110,48 +100,3 @@ def run_state(run: Run) -> RunState:
         created_at=run.created_at,
         ended_at=run.ended_at,
     )
-
-
-def remaining_events(result: RunResult, known: Transcript) -> Iterator[Event]:
-    """The events that bring a reader to the end of a run; each is added to `known` before the next is asked for."""
-    refined = result.version != 1
-    if known.run_id != result.run_id:
-        yield RunStarted(run_id=result.run_id, question=result.question, mode=result.mode)
-    if result.documents and "deep" not in known.passages:
-        yield PassagesRetrieved(stage="deep", passages=result.documents)
-    if refined:
-        yield from _rewritten(1, result.draft, None, known)
-    elif result.answer:
-        yield from _rewritten(1, result.answer, result, known)
-    if result.decision and known.decision is None:
-        yield result.decision
-    if refined:
-        yield from _rewritten(2, result.answer, result, known)
-    yield from known.closings(at_ms=result.timings.total_ms or 0.0)
-    yield _terminal(result)
-
-
-def _rewritten(version: Version, content: str, claims: RunResult | None, known: Transcript) -> Iterator[Event]:
-    """That version's text and, where they are known, its citations and flags, unless the reader has them already."""
-    written = known.answers[version]
-    citations = claims.citations if claims else tuple(written.citations)
-    unsupported = claims.unsupported if claims else tuple(written.unsupported)
-    if written.content == content and tuple(written.citations) == citations:
-        return
-    if written.deltas:
-        reason = "The rest of this version did not get through, so it is told as a whole."
-        yield AnswerReset(version=version, attempt=known.attempt, reason=reason)
-    if not written.open:
-        yield AnswerStarted(version=version)
-    yield AnswerDelta(version=version, delta=content)
-    yield from citations
-    yield from unsupported
-    yield AnswerFinished(version=version)
-
-
-def _terminal(result: RunResult) -> Terminal:
-    if result.error is not None:
-        return RunFailed(**result.error.model_dump(), answer=result.answer)
-    if result.cancelled_by is not None:
-        return RunCancelled(by=result.cancelled_by, answer=result.answer)
-    return RunFinished(version=result.version, answer=result.answer, citations=result.citations, timings=result.timings)

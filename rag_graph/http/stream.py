@@ -1,23 +1,26 @@
-"""A run's log over HTTP as it grows: frames as they come, a comment when there is silence."""
+"""A run's log over HTTP as it grows: frames as they come, a sign of life when there is silence."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+import logging
+from collections.abc import AsyncGenerator, Mapping
 from time import monotonic
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from rag_graph.runs.log import Batch, Entry, Gap
+from rag_graph.errors import RagGraphError
+from rag_graph.http.encoding import Encoder
+from rag_graph.http.state import closing_of
+from rag_graph.runs.log import Batch
 
-EVENT_STREAM: Final = "text/event-stream"
-JSON_LINES: Final = "application/x-ndjson"
-HEARTBEAT = b": keep-alive\n\n"
 LAST: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
 LAST_FRAMES_S = 0.5
+"""So long may readers take the last frames of runs that their server has let go of."""
 UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """What keeps proxies from holding frames back."""
+
+log = logging.getLogger(__name__)
 
 
 class FrameStream(Response):
@@ -25,27 +28,27 @@ class FrameStream(Response):
 
     One task writes and one watches for the reader's leaving; a third sends the heartbeat, so that a token costs no
     timer. A reader that takes nothing for `write_timeout_s` is cut off. When the server closes, the stream ends; the
-    run may go on elsewhere.
+    run may go on elsewhere. What breaks in the log or the encoder is logged, and the stream is left without its end,
+    by which a client knows that there is more to ask for.
     """
 
     def __init__(
         self,
+        run_id: str,
         batches: AsyncGenerator[Batch],
-        frame: Callable[[Entry | Gap], bytes],
+        encoder: Encoder,
         *,
-        media_type: str,
         headers: Mapping[str, str],
-        heartbeat: bytes | None = None,
         heartbeat_s: float = 15.0,
         write_timeout_s: float = 60.0,
     ) -> None:
         self.status_code = 200
-        self.media_type = media_type
+        self.media_type = encoder.media_type
         self.background = None
-        self.init_headers({**UNBUFFERED, **headers})
+        self.init_headers({**UNBUFFERED, **encoder.headers, **headers})
+        self._run_id = run_id
         self._batches = batches
-        self._frame = frame
-        self._heartbeat = heartbeat
+        self._encoder = encoder
         self._heartbeat_s = heartbeat_s
         self._write_timeout_s = write_timeout_s
         self._sent_at = monotonic()
@@ -53,11 +56,7 @@ class FrameStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        tasks = {
-            asyncio.create_task(self._write(send)),
-            asyncio.create_task(gone(receive)),
-            asyncio.create_task(self._watch(send)),
-        }
+        tasks = [asyncio.create_task(work) for work in (self._write(send), gone(receive), self._watch(send))]
         closing = asyncio.create_task(server_closing(scope))
         try:
             done, _ = await asyncio.wait({*tasks, closing}, return_when=asyncio.FIRST_COMPLETED)
@@ -66,39 +65,54 @@ class FrameStream(Response):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            # The reader is counted until its generator is closed, which its task may have been too late to do.
             await self._batches.aclose()
-        if closing in done and not self._sending:
+        errors = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
+        for error in errors:
+            self._report(error)
+        if closing in done and not self._sending and not errors:
             await send(LAST)
 
     async def _write(self, send: Send) -> None:
-        async with aclosing(self._batches) as batches:
-            async for batch in batches:
-                if frames := b"".join(map(self._frame, batch)):
-                    await self._send(send, frames)
+        encode = self._encoder.encode
+        async for batch in self._batches:
+            if frames := b"".join(map(encode, batch)):
+                self._sent_at = monotonic()
+                self._sending = True
+                await send({"type": "http.response.body", "body": frames, "more_body": True})
+                self._sending = False
         self._sending = True
         await send(LAST)
 
-    async def _send(self, send: Send, body: bytes) -> None:
-        self._sent_at = monotonic()
-        self._sending = True
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        self._sending = False
-
     async def _watch(self, send: Send) -> None:
         """Return when the reader has stopped reading; until then, break every silence."""
+        heartbeat: Message = {"type": "http.response.body", "body": self._encoder.heartbeat, "more_body": True}
         while True:
             silent_s = monotonic() - self._sent_at
             if self._sending and silent_s >= self._write_timeout_s:
                 return
-            if self._heartbeat and not self._sending and silent_s >= self._heartbeat_s:
-                await self._send(send, self._heartbeat)
+            if heartbeat["body"] and not self._sending and silent_s >= self._heartbeat_s:
+                self._sent_at = monotonic()
+                self._sending = True
+                await send(heartbeat)
+                self._sending = False
                 silent_s = 0.0
             await asyncio.sleep(max(min(self._heartbeat_s, self._write_timeout_s) - silent_s, 0.05))
+
+    def _report(self, error: BaseException) -> None:
+        named = {"run_id": self._run_id}
+        if isinstance(error, OSError):
+            # Servers may say so that the reader has left.
+            log.debug("a reader has left: %s", error, extra=named)
+        elif isinstance(error, RagGraphError):
+            log.warning("a stream ended early: %s", error, extra=named)
+        else:
+            log.error("a stream broke", exc_info=error, extra=named)
 
 
 async def server_closing(scope: Scope) -> None:
     """Return when the server has let go of its runs, and their last frames have had time to be sent."""
-    await scope["app"].state.closing.wait()
+    await closing_of(scope).wait()
     await asyncio.sleep(LAST_FRAMES_S)
 
 

@@ -112,13 +112,14 @@ Batch = Sequence[Entry | Gap]
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """What a run is created from; `caller` and `key` come hashed."""
+    """What a run is created from; `caller`, `key` and `chat` come hashed."""
 
     run_id: str
     caller: str
     query: Query
     created_at: float
     key: str | None = None
+    chat: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,10 @@ class RunLog(ABC):
     @abstractmethod
     async def find(self, key: str) -> str | None:
         """Give the id of the kept run that this key has started."""
+
+    @abstractmethod
+    async def latest(self, chat: str) -> str | None:
+        """Give the id of the run that was created last in this chat; the run itself may be forgotten by now."""
 
     @abstractmethod
     async def append(self, run_id: str, event: Event, *, attempt: int) -> Entry:

@@ -117,6 +117,7 @@ class MemoryRunLog(RunLog):
         self._runs: dict[str, _Kept] = {}
         self._ended: dict[str, float] = {}
         self._keys: dict[str, str] = {}
+        self._chats: dict[str, str] = {}
 
     async def create(self, new: NewRun) -> StartedRun:
         self._forget()
@@ -127,12 +128,18 @@ class MemoryRunLog(RunLog):
                     raise KeyReused("This idempotency key was used for another question: send a new key.")
                 return StartedRun(earlier, replayed=True)
             self._keys[new.key] = new.run_id
+        if new.chat is not None:
+            self._chats[new.chat] = new.run_id
         self._runs[new.run_id] = _Kept(new)
         return StartedRun(new.run_id, replayed=False)
 
     async def find(self, key: str) -> str | None:
         self._forget()
         return self._keys.get(key)
+
+    async def latest(self, chat: str) -> str | None:
+        self._forget()
+        return self._chats.get(chat)
 
     async def append(self, run_id: str, event: Event, *, attempt: int) -> Entry:  # noqa: ARG002  (nobody else can execute it)
         kept = self._kept(run_id)
@@ -193,6 +200,8 @@ class MemoryRunLog(RunLog):
             if ended_at >= oldest_kept and len(self._ended) <= self._max_ended:
                 return
             del self._ended[run_id]
-            key = self._runs.pop(run_id).new.key
-            if key is not None:
-                del self._keys[key]
+            new = self._runs.pop(run_id).new
+            if new.key is not None:
+                del self._keys[new.key]
+            if new.chat is not None and self._chats.get(new.chat) == run_id:
+                del self._chats[new.chat]

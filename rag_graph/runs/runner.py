@@ -127,9 +127,10 @@ class Runner:
         finally:
             self._admission.leave(owner)
 
-    async def start(self, query: Query, *, caller: str, key: str | None = None) -> StartedRun:
+    async def start(self, query: Query, *, caller: str, key: str | None = None, chat: str | None = None) -> StartedRun:
         """Start a run, or attach to the one that this caller has started with this key.
 
+        With `chat`, a name for the conversation, it is found by `latest` as well.
         An asker who leaves while the question waits takes it along; once the run is created, it stays.
         Raises `KeyMalformed`, `KeyReused`, `TooManyRuns` and `Draining`.
         """
@@ -140,6 +141,7 @@ class Runner:
             query=query,
             created_at=self._clock(),
             key=hash_key(owner, key),
+            chat=None if chat is None else digest(f"{owner} {chat}"),
         )
         # One at a time: of many requests with one key at once, the first creates the run and the others find it,
         # instead of each taking one of their caller's slots.
@@ -165,6 +167,13 @@ class Runner:
         if made is not None and made < max(self._started_at, self._clock() - self._kept_s):
             raise RunExpired("This run is no longer kept: ask again, with the same idempotency key if you had one.")
         raise UnknownRun("No run has this id: ask again.")
+
+    async def latest(self, chat: str, *, caller: str) -> Run | None:
+        """Tell how the newest run of this caller's chat stands, in whatever process it was started."""
+        run_id = await self._log.latest(digest(f"{digest(caller)} {chat}"))
+        with suppress(UnknownRun):
+            return await self.state(run_id, caller=caller) if run_id else None
+        return None
 
     async def check(self, run_id: str, after: int = 0, *, caller: str) -> Run:
         """Raise what `follow` would raise at its first step: `UnknownRun` or `BadCursor`."""

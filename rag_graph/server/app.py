@@ -8,12 +8,10 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
 from langchain_core.runnables import RunnableConfig
-from pydantic import BaseModel, ValidationError
-from starlette.exceptions import HTTPException
+from pydantic import BaseModel
 from starlette.routing import Route
 
 from rag_graph.errors import IndexNotFound, RagGraphError
@@ -24,7 +22,8 @@ from rag_graph.http.ai_sdk import routes as ai_sdk
 from rag_graph.http.langserve import routes as langserve
 from rag_graph.http.native import routes as native
 from rag_graph.http.openai import routes as openai
-from rag_graph.http.openai.encoding import Presentation
+from rag_graph.http.openai.request import Presentation
+from rag_graph.http.state import caller_of
 from rag_graph.query import Query
 from rag_graph.runs.runner import Runner
 from rag_graph.server.collector import calm_collector
@@ -84,7 +83,6 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app = FastAPI(title="rag_graph", version=version("rag-graph"), lifespan=lifespan, summary=SUMMARY)
     app.state.heartbeat_s = settings.heartbeat_s
     app.state.write_timeout_s = settings.write_timeout_s
-    app.state.chats = ai_sdk.Chats()
     app.include_router(native.router)
     app.include_router(openai.create_router(Presentation(draft=settings.v1_draft, sources=settings.v1_sources)))
     app.include_router(ai_sdk.router)
@@ -104,10 +102,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     )
     if tracing is not None:
         app.add_middleware(tracing.joins)
-    app.add_exception_handler(RagGraphError, problems.explain)
-    app.add_exception_handler(RequestValidationError, problems.explain_input)
-    app.add_exception_handler(ValidationError, problems.explain_input)
-    app.add_exception_handler(HTTPException, problems.explain_http)
+    for kind in problems.EXPLAINED:
+        app.add_exception_handler(kind, problems.explain)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
@@ -186,7 +182,7 @@ def _add_langserve(app: FastAPI) -> None:
             return
         runner: Runner = app.state.runner
         answerer: Answerer = app.state.answerer
-        async with runner.admitted(await native.caller_of(request)):
+        async with runner.admitted(caller_of(request)):
             await answerer.check_ready()
             yield
 

@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag_graph.errors import BodyTooLarge, CrossSite, RagGraphError, SettingsError, Unauthorized
-from rag_graph.http.problems import refuse
+from rag_graph.http.problems import problem_of, render
 
 OPEN_PATHS: Final = frozenset({"/health", "/health/live", "/health/ready"})
 """What load balancers ask has no key."""
@@ -216,6 +216,6 @@ async def _answer(
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    response = refuse(error)
+    response = render(problem_of(error))
     MutableHeaders(raw=response.raw_headers).update(headers or {})
     await response(scope, receive, send)

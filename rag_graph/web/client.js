@@ -5,15 +5,17 @@
  *
  * A module of its own, without dependencies. Leaving the loop, or aborting the signal, ends the reading and not the
  * run: `cancel` does that. Options: `idempotencyKey`, `token` (bearer), `signal`, `base` (where the server is),
- * `onRun(runId)`, `onLink({ state: "open" | "lost", retryInMs })`, and for tests `fetch`, `clock`, `random`.
+ * `onRun(runId)`, `onLink({ state: "open" | "lost", retryInMs })`, `heartbeatS()` (how often a server breaks its
+ * silence), and for tests `fetch`, `clock`, `random`.
  */
 
 const TERMINAL = new Set(["run_finished", "run_failed", "run_cancelled", "run_result"]);
 const RETRIED_STATUSES = new Set([500, 502, 503, 504]);
 const FIRST_DELAY_MS = 250;
 const LONGEST_DELAY_MS = 8_000;
-/** Two heartbeats missed, and a little patience. */
-const SILENCE_MS = 35_000;
+/** A plain answer is silent until it is whole. */
+const PLAIN_ANSWER_MS = 600_000;
+const HEARTBEAT_S = 15;
 const MAX_FAILURES = 8;
 /** Before anything was heard from the server, a person should learn soon that it is not there. */
 const MAX_FIRST_FAILURES = 3;
@@ -129,14 +131,15 @@ class Reader {
     signal = null,
     onRun = () => {},
     onLink = () => {},
-    silenceMs = SILENCE_MS,
+    heartbeatS = () => HEARTBEAT_S,
     fetch = (...parameters) => globalThis.fetch(...parameters),
     clock = systemClock,
     random = Math.random,
   }) {
-    Object.assign(this, { query, idempotencyKey, runId, token, base, signal, onRun, onLink, silenceMs, fetch, clock });
+    Object.assign(this, { query, idempotencyKey, runId, token, base, signal, onRun, onLink, heartbeatS, fetch, clock });
     this.random = random;
     this.seq = after;
+    this.stopped = null;
     this.failures = 0;
     this.heard = runId !== null;
   }
@@ -145,6 +148,7 @@ class Reader {
     for (;;) {
       try {
         for await (const item of this.#connection()) {
+          if (this.#isWorthAskingAgain(item)) this.#askAgain(item);
           yield item;
           if (TERMINAL.has(item.event.type)) return;
         }
@@ -152,7 +156,7 @@ class Reader {
         this.signal?.throwIfAborted();
         if (!(error instanceof LinkLost)) throw error;
         if (this.#isHopeless()) {
-          yield await this.#plainAnswer(error);
+          yield this.stopped && this.runId === null ? this.stopped.item : await this.#plainAnswer(error);
           return;
         }
         await this.#pause(error);
@@ -175,13 +179,31 @@ class Reader {
     throw new LinkLost("The stream ended before the run did.");
   }
 
-  async #post(accept) {
-    const response = await this.#request("query", {
+  /** A run that ended with its server has not been answered; one that did so twice is left at that. */
+  #isWorthAskingAgain({ event }) {
+    const by = event.type === "run_result" ? event.cancelled_by : event.type === "run_cancelled" && event.by;
+    return by === "shutdown" && this.query && this.idempotencyKey && !this.stopped;
+  }
+
+  #askAgain(item) {
+    this.stopped = { runId: item.runId, item };
+    this.runId = null;
+    throw new LinkLost("The server stopped while it answered.");
+  }
+
+  async #post(accept, patienceMs) {
+    const init = {
       method: "POST",
       headers: { accept, "content-type": "application/json", "idempotency-key": this.idempotencyKey },
       body: JSON.stringify(this.query),
-    });
+    };
+    const response = await this.#request("query", init, patienceMs);
     const runId = response.headers.get("x-run-id");
+    if (runId && runId === this.stopped?.runId) {
+      // The key still stands for the run that is over: the server that kept it has not been replaced yet.
+      response.body?.cancel().catch(ignore);
+      throw new LinkLost("The server stopped while it answered.");
+    }
     if (runId && runId !== this.runId) {
       this.runId = runId;
       this.seq = 0;
@@ -211,13 +233,13 @@ class Reader {
     throw new LinkLost(error.message, { cause: error });
   }
 
-  async #request(path, init) {
+  async #request(path, init, patienceMs) {
     const headers = { ...init.headers, ...authorization(this.token) };
     const timer = new AbortController();
     let response;
     try {
       const answer = this.fetch(this.base + path, { ...init, headers, signal: this.signal, cache: "no-store" });
-      response = await this.#unlessSilent(answer, timer);
+      response = await this.#unlessSilent(answer, timer, patienceMs);
     } catch (error) {
       this.signal?.throwIfAborted();
       throw error instanceof LinkLost ? error : new LinkLost("The server cannot be reached.", { cause: error });
@@ -248,10 +270,10 @@ class Reader {
   }
 
   /** Wait for the server, but not for ever: a link without heartbeats is dead, whatever TCP says. */
-  async #unlessSilent(promise, timer) {
+  async #unlessSilent(promise, timer, patienceMs = this.#silenceMs()) {
     promise.catch(ignore);
     this.signal?.throwIfAborted();
-    const silence = this.clock.sleep(this.silenceMs, timer.signal).then(() => {
+    const silence = this.clock.sleep(patienceMs, timer.signal).then(() => {
       if (!timer.signal.aborted) throw new LinkLost("The server has gone silent.");
     });
     const leaving = new Promise((_, reject) => {
@@ -263,6 +285,11 @@ class Reader {
     } finally {
       timer.abort();
     }
+  }
+
+  /** Two heartbeats missed, and a little patience. */
+  #silenceMs() {
+    return 2_000 * this.heartbeatS() + 5_000;
   }
 
   #item({ data, id }) {
@@ -303,9 +330,10 @@ class Reader {
   async #plainAnswer(lost) {
     try {
       this.heard = true;
+      const accept = "application/json";
       const response = await (this.query && this.idempotencyKey
-        ? this.#post("application/json")
-        : this.#request(`runs/${encodeURIComponent(this.runId)}/events`, { headers: { accept: "application/json" } }));
+        ? this.#post(accept, PLAIN_ANSWER_MS)
+        : this.#request(`runs/${encodeURIComponent(this.runId)}/events`, { headers: { accept } }, PLAIN_ANSWER_MS));
       return { id: null, runId: this.runId, seq: null, event: { ...(await response.json()), type: "run_result" } };
     } catch (error) {
       this.signal?.throwIfAborted();

@@ -7,7 +7,7 @@ import { Conversation } from "./conversation.js";
 import { QuoteCard } from "./quote.js";
 import { Server } from "./server.js";
 import { SourcePanel } from "./source.js";
-import { passagesByNumber, standing } from "./transcript.js";
+import { passagesByNumber, standing, written } from "./transcript.js";
 import { Upload } from "./upload.js";
 
 const byId = (id) => document.getElementById(id);
@@ -72,6 +72,6 @@ function offer({ upload: mayUpload, models, version }) {
 
 /** All that the answer cites, and the asked one, which may be a passage that was not confirmed. */
 function citationsWith(citation, transcript) {
-  const { citations } = transcript.answers[standing(transcript)];
+  const { citations } = written(transcript, standing(transcript));
   return citations.includes(citation) ? citations : [...citations, citation];
 }

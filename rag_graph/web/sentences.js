@@ -1,6 +1,6 @@
 /** What is going on in a run, and what became of it, in words for people. */
 
-import { isRunning, passagesByNumber, standing } from "./transcript.js";
+import { isRunning, newest, passagesByNumber, standing, written } from "./transcript.js";
 
 export function counted(number, noun, plural = `${noun}s`) {
   return `${number} ${number === 1 ? noun : plural}`;
@@ -17,15 +17,15 @@ export function progressOf(transcript, { isImproving = false } = {}) {
   if (!transcript.steps.length) return transcript.seq ? "Getting started…" : "Sending your question…";
   const open = transcript.steps.filter(({ finishedMs }) => finishedMs === null);
   const thinking = transcript.thinking.some(({ seconds: took, thinker }) => took === null && thinker === "model");
-  if (isImproving) return improving(transcript.answers[2].content);
+  if (isImproving) return improving(newest(transcript) > 1 ? written(transcript, newest(transcript)).content : "");
   if (!open.length) return `${transcript.steps.at(-1).outcome || "Going on"}…`;
   const doing = open.map(({ description }) => description).map((words, index) => (index ? lower(words) : words));
   return `${doing.join(", ")}${thinking ? " and thinking" : ""}…`;
 }
 
 function improving(content) {
-  const written = content.match(/\S+/g)?.length ?? 0;
-  return `Improving the answer…${written ? ` ${counted(written, "word")} so far` : ""}`;
+  const words = content.match(/\S+/g)?.length ?? 0;
+  return `Improving the answer…${words ? ` ${counted(words, "word")} so far` : ""}`;
 }
 
 function lower(words) {
@@ -36,7 +36,7 @@ function lower(words) {
 export function labelOf(transcript, shown) {
   if (transcript.terminal?.type === "run_failed") return "Unfinished answer";
   if (transcript.terminal?.type === "run_cancelled") return "Stopped answer";
-  if (shown === 2) return transcript.answers[2].finished ? "Improved answer" : "Being improved";
+  if (shown > 1) return written(transcript, shown).finished ? "Improved answer" : "Being improved";
   const { decision } = transcript;
   if (isRunning(transcript)) return decision?.decision === "keep" ? "The first answer stands" : "First answer";
   return decision ? "The first answer stands" : "Answer";
@@ -48,7 +48,7 @@ export function verdictOf(transcript) {
   if (!decision) return null;
   const reason = stop(upper(decision.reason));
   if (decision.decision === "keep") return { title: "Why it stands", reason };
-  if (standing(transcript) === 2) return { title: "Improved", reason };
+  if (standing(transcript) > 1) return { title: "Improved", reason };
   return isRunning(transcript) ? null : { title: "Why it stands", reason: "The improvement could not be written." };
 }
 

@@ -5,6 +5,9 @@ import { AskError, ask, cancel, follow } from "./client.js";
 const BASE = new URL(".", document.baseURI).href;
 
 export class Server {
+  /** The server's default, until it tells its own. */
+  #heartbeatS = 15;
+
   /** `access` has the `key`, and asks for one. */
   constructor(access) {
     this.access = access;
@@ -14,7 +17,10 @@ export class Server {
     const defaults = { upload: false, keys: false, version: "", models: {} };
     try {
       const response = await fetch(`${BASE}config`, { headers: this.#headers() });
-      return response.ok ? { ...defaults, ...(await response.json()) } : defaults;
+      if (!response.ok) return defaults;
+      const told = await response.json();
+      this.#heartbeatS = told.heartbeat_s ?? this.#heartbeatS;
+      return { ...defaults, ...told };
     } catch {
       return defaults;
     }
@@ -24,7 +30,8 @@ export class Server {
   async *read(turn, options) {
     const { transcript, query, key: idempotencyKey } = turn;
     for (;;) {
-      const link = { ...options, base: BASE, token: this.access.key, idempotencyKey };
+      const heartbeatS = () => this.#heartbeatS;
+      const link = { ...options, base: BASE, token: this.access.key, idempotencyKey, heartbeatS };
       try {
         const { runId, seq: after } = transcript;
         yield* runId ? follow(runId, { ...link, query, after }) : ask(query, link);

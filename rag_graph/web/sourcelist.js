@@ -1,7 +1,7 @@
 /** The sources that an answer cites, in order of their numbers: on the page, and as text to take along. */
 
 import { h } from "./element.js";
-import { answer, standing } from "./transcript.js";
+import { answer, standing, written } from "./transcript.js";
 
 /** Return `{ number, title, uri, document, citations }` per cited passage. */
 export function sourcesOf({ citations }) {
@@ -51,7 +51,7 @@ export class SourceList {
 
 /** The standing answer with its sources, as plain text. */
 export function citedText(transcript) {
-  const sources = sourcesOf(transcript.answers[standing(transcript)]);
+  const sources = sourcesOf(written(transcript, standing(transcript)));
   const lines = sources.flatMap(({ number, title, uri, citations }) => [
     `[${number}] ${title || "Untitled"} (${uri})`,
     ...new Set(citations.map(({ quote }) => `    “${quote.replace(/\s+/g, " ")}”`)),

@@ -27,7 +27,7 @@ export class ThinkingView {
     if (!thinking.length) return;
     this.element.hidden = false;
     const isLive = !terminal && thinking.some(({ seconds }) => seconds === null);
-    const isAnswering = Boolean(terminal || answers[1].content || answers[2].content);
+    const isAnswering = Boolean(terminal || Object.values(answers).some(({ content }) => content));
     this.#time(thinking, isLive);
     this.#open(thinking, isLive, isAnswering);
     say(this.title, this.#titleOf(thinking, isLive));

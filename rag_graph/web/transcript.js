@@ -1,4 +1,8 @@
-/** A run as a whole, folded from its events: what was written, what stands, and what is still open. Plain data. */
+/**
+ * A run as a whole, folded from its events: what was written, what stands, and what is still open. Plain data.
+ *
+ * Version 1 of the answer is the draft; each later one replaces what came before it.
+ */
 
 const newVersion = () => ({ started: false, finished: false, content: "", citations: [], unsupported: [] });
 
@@ -9,7 +13,7 @@ export function newTranscript() {
     question: "",
     mode: "fast",
     attempt: 1,
-    answers: { 1: newVersion(), 2: newVersion() },
+    answers: { 1: newVersion() },
     decision: null,
     passages: {},
     thinking: [],
@@ -33,14 +37,24 @@ export function add(transcript, { runId, seq, event }, atMs = null) {
   return transcript;
 }
 
-/** The version people should read: the refinement from its first word on, unless that was void. */
+/** The version people should read: each later one from its first word on, unless that was void. */
 export function standing(transcript) {
   if (transcript.terminal?.type === "run_finished") return transcript.terminal.version;
-  return transcript.answers[2].content ? 2 : 1;
+  return newest(transcript);
+}
+
+/** The latest version that has words, the draft if none has. */
+export function newest({ answers }) {
+  return Math.max(1, ...Object.keys(answers).map(Number).filter((version) => answers[version].content));
+}
+
+/** What there is of a version, also before it has begun. */
+export function written({ answers }, version) {
+  return answers[version] ?? newVersion();
 }
 
 export function answer(transcript) {
-  return transcript.answers[standing(transcript)].content;
+  return written(transcript, standing(transcript)).content;
 }
 
 export function isRunning(transcript) {
@@ -81,25 +95,25 @@ const FOLDS = {
     if (open) open.seconds = seconds;
   },
   answer_started(transcript, { version }) {
-    Object.assign(transcript.answers[version], { started: true, finished: false });
+    Object.assign(begun(transcript, version), { started: true, finished: false });
   },
   answer_delta(transcript, { version, delta }) {
-    transcript.answers[version].content += delta;
+    begun(transcript, version).content += delta;
   },
   answer_finished(transcript, { version }) {
-    transcript.answers[version].finished = true;
+    begun(transcript, version).finished = true;
   },
   citation(transcript, event) {
-    transcript.answers[event.version].citations.push(event);
+    begun(transcript, event.version).citations.push(event);
   },
   unsupported(transcript, event) {
-    transcript.answers[event.version].unsupported.push(event);
+    begun(transcript, event.version).unsupported.push(event);
   },
   decided(transcript, event) {
     transcript.decision = event;
   },
   answer_reset(transcript, { version, attempt, reason }) {
-    Object.assign(transcript.answers[version], { content: "", citations: [], unsupported: [] });
+    Object.assign(begun(transcript, version), { content: "", citations: [], unsupported: [] });
     transcript.resets.push({ version, attempt, reason });
   },
   warning(transcript, event) {
@@ -119,13 +133,18 @@ const FOLDS = {
     transcript.question = result.question;
     transcript.mode = result.mode;
     transcript.answers[1].content = draft;
-    Object.assign(transcript.answers[version], { content, citations: [...citations], unsupported: [...unsupported] });
+    Object.assign(begun(transcript, version), { content, citations: [...citations], unsupported: [...unsupported] });
     transcript.passages = { deep: documents };
     transcript.decision = decision;
     transcript.terminal = terminalOf(result);
     finishAll(transcript);
   },
 };
+
+function begun(transcript, version) {
+  transcript.answers[version] ??= newVersion();
+  return transcript.answers[version];
+}
 
 function openThought(transcript, step) {
   return transcript.thinking.findLast((thought) => thought.step === step && thought.seconds === null);
@@ -140,24 +159,24 @@ function end(transcript, event) {
 /** Part of the log was gone, but the end repeats what matters. */
 function fillGap(transcript, event) {
   const version = event.version ?? standing(transcript);
-  transcript.answers[version].content = event.answer ?? "";
+  begun(transcript, version).content = event.answer ?? "";
   if (event.citations) transcript.answers[version].citations = [...event.citations];
 }
 
 function finishAll(transcript) {
-  for (const written of Object.values(transcript.answers)) if (written.started) written.finished = true;
+  for (const version of Object.values(transcript.answers)) if (version.started) version.finished = true;
 }
 
-function terminalOf({ status, version, answer: content, citations, timings, error }) {
+function terminalOf({ status, version, answer: content, citations, timings, error, cancelled_by: by }) {
   if (status === "failed") return { type: "run_failed", ...error, answer: content };
-  if (status === "cancelled") return { type: "run_cancelled", by: "client", answer: content };
+  if (status === "cancelled") return { type: "run_cancelled", by, answer: content };
   return { type: "run_finished", version, answer: content, citations, timings };
 }
 
 const MILESTONES = {
   passages_retrieved: () => "firstPassages",
   thinking_delta: () => "firstThinking",
-  answer_delta: ({ version }) => (version === 2 ? "firstRefined" : "firstToken"),
+  answer_delta: ({ version }) => (version === 1 ? "firstToken" : "firstRefined"),
   citation: () => "firstCitation",
   answer_finished: ({ version }) => (version === 1 ? "draftDone" : null),
   decided: () => "decided",

@@ -10,7 +10,7 @@ import { SourceList, citedText, copy } from "./sourcelist.js";
 import { StagesView } from "./stages.js";
 import { ThinkingView } from "./thinking.js";
 import { TimelineView } from "./timeline.js";
-import { isRunning, passagesByNumber } from "./transcript.js";
+import { isRunning, newest, passagesByNumber, written } from "./transcript.js";
 
 const ICONS = {
   copy: ["M9 9h10v11H9z", "M5 15V4h10"],
@@ -28,7 +28,7 @@ export class TurnView {
   constructor(turn, actions) {
     this.turn = turn;
     this.actions = actions;
-    this.versions = { 1: new AnswerView(), 2: new AnswerView() };
+    this.versions = { 1: new AnswerView() };
     this.thinking = new ThinkingView();
     this.timeline = new TimelineView();
     this.stages = new StagesView();
@@ -48,30 +48,29 @@ export class TurnView {
   /** What above the answer's words comes and goes; only then can they be moved. */
   #momentNow() {
     const { transcript, problem } = this.turn;
-    const { decision, answers } = transcript;
     const isOver = !isRunning(transcript) || Boolean(problem);
-    return [this.#wanted(transcript), this.#isImproving(), decision?.decision, Boolean(answers[2].content), isOver].join();
+    return [this.#wanted(transcript), this.#isImproving(), transcript.decision?.decision, newest(transcript), isOver].join();
   }
 
   #draw(link) {
     const { transcript, problem } = this.turn;
     this.#chooseVersion(transcript);
     const numbers = passagesByNumber(transcript);
-    const written = transcript.answers[this.#shown];
-    this.versions[this.#shown].update(written, numbers.size ? numbers : null);
+    const shown = written(transcript, this.#shown);
+    this.#viewOf(this.#shown).update(shown, numbers.size ? numbers : null);
     this.thinking.update(transcript);
     this.stages.update(transcript);
     this.timeline.update(transcript);
-    this.sources.update(written);
+    this.sources.update(shown);
     this.#showStatus(transcript, problem, link);
-    this.#showState(transcript, problem, written);
+    this.#showState(transcript, problem, shown);
     if (!isRunning(transcript)) this.#showChanges();
   }
 
   /** What a chip below this turn stands for. */
   describe(chip) {
-    const view = this.versions[this.#shown];
-    const { citations, unsupported } = this.turn.transcript.answers[this.#shown];
+    const view = this.#viewOf(this.#shown);
+    const { citations, unsupported } = written(this.turn.transcript, this.#shown);
     const [first, ...more] = proofsOf(chip).map((index) => citations[index]);
     if (first) return { citation: first, more: more.length, ranges: view.rangesOf(first) };
     const flag = chip.dataset.flag ? unsupported[Number(chip.dataset.flag)] : null;
@@ -110,19 +109,27 @@ export class TurnView {
     });
   }
 
-  /** The refinement takes the draft's place once it has outgrown it, is complete, or the reader wants to see it. */
-  #wanted({ answers, terminal }) {
-    const [draft, refined] = [answers[1], answers[2]];
+  #viewOf(version) {
+    this.versions[version] ??= new AnswerView();
+    return this.versions[version];
+  }
+
+  /** A version takes the shown one's place once it has outgrown it, is complete, or the reader wants to see it. */
+  #wanted(transcript) {
+    const { answers, terminal } = transcript;
     if (terminal?.type === "run_finished") return terminal.version;
-    const isReady = refined.finished || terminal || this.#isFollowed || refined.content.length >= draft.content.length;
-    return refined.content && (isReady || this.#shown === 2) ? 2 : 1;
+    const latest = newest(transcript);
+    if (latest <= this.#shown) return latest;
+    const [before, after] = [written(transcript, this.#shown), answers[latest]];
+    const isReady = after.finished || terminal || this.#isFollowed || after.content.length >= before.content.length;
+    return isReady ? latest : this.#shown;
   }
 
   #chooseVersion(transcript) {
     const wanted = this.#wanted(transcript);
     if (wanted === this.#shown) return;
     this.#shown = wanted;
-    this.body.replaceChildren(this.versions[wanted].element);
+    this.body.replaceChildren(this.#viewOf(wanted).element);
   }
 
   #showStatus(transcript, problem, link) {
@@ -137,16 +144,17 @@ export class TurnView {
 
   #isImproving() {
     const { answers, decision, terminal } = this.turn.transcript;
-    return !terminal && decision?.decision === "refine" && !answers[2].finished;
+    const latest = Math.max(...Object.keys(answers).map(Number));
+    return !terminal && decision?.decision === "refine" && !(latest > 1 && answers[latest].finished);
   }
 
-  #showState(transcript, problem, written) {
+  #showState(transcript, problem, shown) {
     const isOver = !isRunning(transcript) || Boolean(problem);
-    const state = isOver ? "final" : this.#isImproving() ? "improving" : written.content ? "draft" : "waiting";
+    const state = isOver ? "final" : this.#isImproving() ? "improving" : shown.content ? "draft" : "waiting";
     this.answer.dataset.state = transcript.terminal && transcript.terminal.type !== "run_finished" ? "broken" : state;
-    this.answer.hidden = !written.content && !(transcript.answers[1].started && !isOver);
+    this.answer.hidden = !shown.content && !(transcript.answers[1].started && !isOver);
     this.answer.setAttribute("aria-busy", String(!isOver));
-    this.versions[this.#shown].element.classList.toggle("writing", !isOver && !written.finished);
+    this.#viewOf(this.#shown).element.classList.toggle("writing", !isOver && !shown.finished);
     say(this.label, words.labelOf(transcript, this.#shown));
     this.#showNotice(transcript);
     this.#showProblem(transcript, problem);
@@ -156,7 +164,7 @@ export class TurnView {
   #showNotice(transcript) {
     const verdict = words.verdictOf(transcript);
     if (this.#isImproving()) this.#fillNotice("improving", words.improvementOf(transcript), this.#followButton(transcript));
-    else if (verdict) this.#fillNotice(this.#shown === 2 ? "improved" : "stands", verdict, this.#changesButton());
+    else if (verdict) this.#fillNotice(this.#shown > 1 ? "improved" : "stands", verdict, this.#changesButton());
     else if (isRunning(transcript)) this.#fillNotice("draft", words.DRAFT_NOTICE);
     else this.notice.hidden = true;
   }
@@ -172,8 +180,8 @@ export class TurnView {
     if (hadFocus) button?.focus({ preventScroll: true });
   }
 
-  #followButton({ answers }) {
-    if (this.#shown === 2 || !answers[2].content) return null;
+  #followButton(transcript) {
+    if (this.#shown >= newest(transcript)) return null;
     const follow = () => {
       this.#isFollowed = true;
       this.update({ link: null });
@@ -193,8 +201,8 @@ export class TurnView {
 
   /** Once all is written: what the refinement changed, quietly. */
   #showChanges() {
-    if (this.#shown !== 2 || this.#isMarked) return;
-    const [draft, refined] = [this.versions[1], this.versions[2]];
+    if (this.#shown === 1 || this.#isMarked) return;
+    const [draft, refined] = [this.#viewOf(1), this.#viewOf(this.#shown)];
     draft.update(this.turn.transcript.answers[1], null);
     const before = wordsIn(draft.element);
     if (!before) return;
@@ -221,7 +229,7 @@ export class TurnView {
     const { type } = transcript.terminal ?? {};
     const button = (sign, name, act) => h("button", { type: "button", class: "action", onclick: act }, icon(...ICONS[sign]), h("span", {}, name));
     const all = [];
-    if (this.turn.transcript.answers[this.#shown].content) all.push(button("copy", "Copy with sources", (event) => this.#copy(event)));
+    if (written(transcript, this.#shown).content) all.push(button("copy", "Copy with sources", (event) => this.#copy(event)));
     if (type === "run_finished" && this.turn.mode === "fast") all.push(button("harder", "Think harder about this", () => this.actions.thinkHarder(this.turn)));
     all.push(button("again", "Ask again", () => this.actions.askAgain(this.turn)));
     this.actionRow.replaceChildren(...all);
@@ -247,7 +255,7 @@ export class TurnView {
   }
 
   #openSource(index, opener) {
-    this.actions.openSource(this.turn, this.turn.transcript.answers[this.#shown].citations[index], opener);
+    this.actions.openSource(this.turn, written(this.turn.transcript, this.#shown).citations[index], opener);
   }
 }
 

@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 import anyio
 import pytest
+from pydantic import SecretStr
 
-from rag_graph.client import AsyncClient, Client, Persistence
-from rag_graph.errors import InvalidRequest, KeyReused, ServerUnreachable, UnknownRun
+from rag_graph.client import AsyncClient, Client, RetryPolicy
+from rag_graph.errors import InvalidRequest, KeyReused, ServerUnreachable, Unauthorized, UnknownRun
 from rag_graph.events import Event, RunCancelled, RunFinished, RunStarted
 from rag_graph.query import Turn
 from rag_graph.transcript import Transcript
@@ -18,7 +19,7 @@ from tests.upstream import Upstream, refused_url
 
 pytestmark = pytest.mark.anyio
 
-PATIENT = Persistence(first_pause_s=0.02, longest_pause_s=0.1, tries=200)
+PATIENT = RetryPolicy(first_pause_s=0.02, longest_pause_s=0.1, tries=200)
 WORDS = tuple(f"word{number} " for number in range(60))
 SAID = "".join(WORDS).strip()
 
@@ -43,6 +44,7 @@ async def test_a_question_is_answered_in_typed_events(server: Server) -> None:
         run_id = Transcript.of(events).run_id
         assert await all_of(client.follow(run_id)) == events
         assert await all_of(client.follow(run_id, 5)) == events[5:]
+        assert await all_of(client.follow(run_id, len(events))) == []
         assert (await client.state(run_id)).status == "finished"
     assert isinstance(events[0], RunStarted)
     assert events[0].mode == "deep"
@@ -79,12 +81,27 @@ async def test_errors_have_the_names_of_ours(server: Server) -> None:
             await all_of(client.follow("nothing"))
         with pytest.raises(UnknownRun):
             await client.cancel("nothing")
-    quick = Persistence(tries=2, first_pause_s=0.01)
-    async with AsyncClient(refused_url(), persistence=quick) as client:
+    quick = RetryPolicy(tries=2, first_pause_s=0.01)
+    async with AsyncClient(refused_url(), retries=quick) as client:
         with pytest.raises(ServerUnreachable):
             await client.result(QUESTION)
         with pytest.raises(ServerUnreachable):
             await client.state("x")
+
+
+async def test_a_client_shows_its_key(serve: Serve) -> None:
+    server = serve(api_keys=SecretStr("secret"), is_ready=False)
+    async with AsyncClient(server.url, api_key="secret") as client:
+        assert (await client.result(QUESTION)).status == "finished"
+    async with AsyncClient(server.url) as client:
+        with pytest.raises(Unauthorized):
+            await client.result(QUESTION)
+
+    def use() -> None:
+        with Client(server.url, api_key="secret") as client:
+            assert client.result(QUESTION).status == "finished"
+
+    await anyio.to_thread.run_sync(use)
 
 
 def cuts(step: int) -> list[Fate]:
@@ -96,7 +113,7 @@ async def test_links_that_break_all_the_time_cost_no_event(serve: Serve, upstrea
     upstream.say(WORDS, pace_s=0.005)
     server = serve()
     with Links(iter(cuts(200)), port(server)) as links:
-        async with AsyncClient(links.url, persistence=PATIENT) as client:
+        async with AsyncClient(links.url, retries=PATIENT) as client:
             events = await all_of(client.ask(QUESTION))
     assert links.broken >= 10
     async with AsyncClient(server.url) as client:
@@ -108,7 +125,7 @@ async def test_links_that_break_all_the_time_cost_no_event(serve: Serve, upstrea
 async def test_the_sync_client_comes_back_too(serve: Serve, upstream: Upstream) -> None:
     upstream.say(WORDS, pace_s=0.005)
     server = serve()
-    with Links(iter(cuts(500)), port(server)) as links, Client(links.url, persistence=PATIENT) as client:
+    with Links(iter(cuts(500)), port(server)) as links, Client(links.url, retries=PATIENT) as client:
         events = await anyio.to_thread.run_sync(lambda: list(client.ask(QUESTION)))
         assert links.broken >= 5
         assert list(client.follow(Transcript.of(events).run_id)) == events
@@ -117,9 +134,9 @@ async def test_the_sync_client_comes_back_too(serve: Serve, upstream: Upstream) 
 async def test_a_link_without_heartbeats_is_dead(serve: Serve, upstream: Upstream) -> None:
     held = upstream.say(WORDS, hold_after=10)
     server = serve(heartbeat_s=0.1)
-    persistence = Persistence(silence_s=0.5, first_pause_s=0.01)
+    retries = RetryPolicy(silence_s=0.5, first_pause_s=0.01)
     with Links(iter([("hush", 2_000)]), port(server)) as links:
-        async with AsyncClient(links.url, persistence=persistence) as client:
+        async with AsyncClient(links.url, retries=retries) as client:
             events: list[Event] = []
             async for event in client.ask(QUESTION):
                 events.append(event)
@@ -132,14 +149,14 @@ async def test_a_link_without_heartbeats_is_dead(serve: Serve, upstream: Upstrea
 async def test_a_silent_model_is_no_dead_link(serve: Serve, upstream: Upstream) -> None:
     held = upstream.say(WORDS, hold_after=10)
     server = serve(heartbeat_s=0.1)
-    persistence = Persistence(silence_s=0.5)
+    retries = RetryPolicy(silence_s=0.5)
 
     async def release_late() -> None:
         await anyio.sleep(1.2)
         held.release()
 
     with Links(iter([]), port(server)) as links:
-        async with AsyncClient(links.url, persistence=persistence) as client, anyio.create_task_group() as tasks:
+        async with AsyncClient(links.url, retries=retries) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(release_late)
             result = await client.result(QUESTION)
     assert links.opened == 1
@@ -149,7 +166,7 @@ async def test_a_silent_model_is_no_dead_link(serve: Serve, upstream: Upstream) 
 async def test_where_streams_do_not_get_through_the_plain_answer_comes(serve: Serve, upstream: Upstream) -> None:
     server = serve()
     with Links(itertools.repeat(("cut", 100), 3), port(server)) as links:
-        async with AsyncClient(links.url, persistence=PATIENT) as client:
+        async with AsyncClient(links.url, retries=PATIENT) as client:
             events = await all_of(client.ask(QUESTION))
     assert Transcript.of(events).answer.strip() == ANSWER
     assert len(upstream.chats) == 1
@@ -160,7 +177,7 @@ async def test_a_server_that_was_killed_and_started_again_answers_anew(spawn: Se
     given = {"RAG_PORT": str(free_port())}
     first = spawn(**given)
     events: list[Event] = []
-    async with AsyncClient(first.url, persistence=PATIENT) as client:
+    async with AsyncClient(first.url, retries=PATIENT) as client:
         async for event in client.ask(QUESTION):
             events.append(event)
             if len(upstream.chats) == 1 and event.type == "answer_delta" and first.process:

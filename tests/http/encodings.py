@@ -8,10 +8,10 @@ import orjson
 
 from rag_graph.events import Event
 from rag_graph.http.ai_sdk.encoding import MessageParts
-from rag_graph.http.langserve.plain import PlainText
-from rag_graph.http.langserve.structured import Structured
-from rag_graph.http.native.encoding import json_line, sse_frame
-from rag_graph.http.openai.encoding import CompletionChunks, Envelope, Presentation, completion
+from rag_graph.http.langserve.encoding import PlainText, Structured
+from rag_graph.http.native.encoding import EventFrames, EventLines
+from rag_graph.http.openai.encoding import CompletionChunks, Envelope, completion
+from rag_graph.http.openai.request import Presentation
 from rag_graph.result import run_result
 from rag_graph.runs.log import Entry
 from rag_graph.transcript import Transcript
@@ -24,11 +24,13 @@ Encode = Callable[[Iterable[Event]], list[bytes]]
 
 
 def native(events: Iterable[Event], *, first: int = 1) -> list[bytes]:
-    return [sse_frame(RUN_ID, Entry(seq, 0.0, event)) for seq, event in enumerate(events, first)]
+    view = EventFrames(RUN_ID)
+    return [view.encode(Entry(seq, 0.0, event)) for seq, event in enumerate(events, first)]
 
 
 def native_lines(events: Iterable[Event], *, first: int = 1) -> list[bytes]:
-    return [json_line(Entry(seq, 0.0, event)) for seq, event in enumerate(events, first)]
+    view = EventLines()
+    return [view.encode(Entry(seq, 0.0, event)) for seq, event in enumerate(events, first)]
 
 
 def plain(events: Iterable[Event]) -> list[bytes]:

@@ -18,8 +18,10 @@ pytestmark = pytest.mark.anyio
 WHOLE: Sequence[Event] = (OPENING, *STORY)
 
 
-def new_run(key: str | None = None, query: Query = QUERY) -> NewRun:
-    return NewRun(run_id=new_run_id(1_000_000.0), caller="somebody", query=query, created_at=1_000_000.0, key=key)
+def new_run(key: str | None = None, query: Query = QUERY, *, chat: str | None = None) -> NewRun:
+    return NewRun(
+        run_id=new_run_id(1_000_000.0), caller="somebody", query=query, created_at=1_000_000.0, key=key, chat=chat
+    )
 
 
 async def created(run_log: RunLog, events: Sequence[Event] = ()) -> str:
@@ -193,6 +195,27 @@ async def test_a_key_lives_as_long_as_its_run(open_log: OpenLog) -> None:
         while await run_log.find("key") is not None:  # noqa: ASYNC110  (a store's expiry raises no event)
             await anyio.sleep(0.001)
     assert not (await run_log.create(new_run("key"))).replayed
+
+
+async def test_a_chat_gives_its_newest_run(run_log: RunLog) -> None:
+    first = await run_log.create(new_run(chat="chat"))
+    assert await run_log.latest("chat") == first.run_id
+    await run_log.append(first.run_id, finished(), attempt=1)
+    await run_log.flush(first.run_id)
+    second = await run_log.create(new_run("key", chat="chat"))
+    await run_log.create(new_run())
+    await run_log.create(new_run(chat="other chat"))
+    assert await run_log.latest("chat") == second.run_id
+    assert await run_log.latest("no chat") is None
+
+
+async def test_a_chat_whose_newest_run_is_forgotten_does_not_give_an_older_one(open_log: OpenLog) -> None:
+    run_log = open_log(Bounds(ttl_s=0.0))
+    run_ids = [(await run_log.create(new_run(chat="chat"))).run_id for _ in range(2)]
+    for run_id in reversed(run_ids):
+        await run_log.append(run_id, finished(), attempt=1)
+        await run_log.flush(run_id)
+        assert await run_log.latest("chat") in (run_ids[-1], None)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,19 @@ async def test_starts_with_one_key_in_two_processes_are_one_run_with_one_executi
     assert_story(transcripts[0])
 
 
+async def test_a_chat_is_found_in_another_process_by_its_caller_alone(open_process: OpenProcess) -> None:
+    emitting = Emitting(BODY)
+    one, other = await open_process(emitting), await open_process(story())
+    run_id = (await one.runner.start(QUERY, caller="me", chat="chat")).run_id
+    found = await other.runner.latest("chat", caller="me")
+    assert found is not None
+    assert (found.run_id, found.status) == (run_id, "running")
+    assert await other.runner.latest("chat", caller="them") is None
+    assert await other.runner.latest("another chat", caller="me") is None
+    emitting.go_on.set()
+    await one.read(run_id)
+
+
 async def test_a_run_is_read_in_another_process_while_it_goes_on(open_process: OpenProcess) -> None:
     emitting = Emitting(BODY)
     one, other = await open_process(emitting), await open_process(story())

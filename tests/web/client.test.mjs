@@ -156,6 +156,13 @@ test("a link without heartbeats is dead", async () => {
   assert.deepEqual(states, ["open", "lost", "open"]);
 });
 
+test("a server that breaks its silence more rarely is waited for longer", async () => {
+  const waits = [];
+  const patient = { sleep: (ms, signal) => (waits.push(ms), new Promise((resolve) => signal.addEventListener("abort", resolve))) };
+  await asked(server(stream(frames())), { clock: patient, heartbeatS: () => 60 });
+  assert.deepEqual([...new Set(waits)], [125_000]);
+});
+
 test("pauses grow, within bounds, and by chance", async () => {
   const waits = clock();
   const drops = Array.from({ length: 6 }, broken);
@@ -217,6 +224,56 @@ test("the last resort is the plain answer with the same key", async () => {
   assert.deepEqual(items.at(-1).event, { ...result, type: "run_result" });
   const last = link.requests.at(-1);
   assert.deepEqual([last.url, last.headers.accept, last.headers["idempotency-key"]], ["query", "application/json", "key"]);
+});
+
+test("the plain answer is given the time that a run may take", async () => {
+  const waits = [];
+  const patient = { sleep: (ms, signal) => (waits.push(ms), new Promise((resolve) => signal.addEventListener("abort", resolve))) };
+  const link = server(new Response(null, { status: 204 }), json({ run_id: RUN, status: "finished", version: 1, answer: "Eiffel." }));
+  await collect(follow(RUN, { after: 6, fetch: link.fetch, clock: patient }));
+  assert.deepEqual(waits, [35_000, 600_000]);
+});
+
+const OTHER = "01JZZZZZZZZZZZZZZZZZZZZZZZ";
+const SHUTDOWN = { type: "run_cancelled", by: "shutdown", answer: "Gustave" };
+const anew = (run = OTHER) =>
+  new Response(body(EVENTS.map((event, index) => frame(event, index + 1, run)).join("")), { headers: { "x-run-id": run } });
+
+test("a run that ended with its server is asked for again with its key", async () => {
+  const link = server(stream(frames(1, 3) + frame(SHUTDOWN, 4)), broken(), anew());
+  const items = await asked(link);
+  assert.deepEqual(items.map(({ runId, seq }) => [runId, seq]), [
+    ...[1, 2, 3].map((seq) => [RUN, seq]),
+    ...[1, 2, 3, 4, 5, 6].map((seq) => [OTHER, seq]),
+  ]);
+  assert.deepEqual(link.requests.map(({ url }) => url), ["query", "query", "query"]);
+  assert.deepEqual(new Set(link.requests.map(({ headers }) => headers["idempotency-key"])), new Set(["key"]));
+});
+
+test("a key that still stands for the run that is over is tried again", async () => {
+  const over = stream(frames(1, 3) + frame(SHUTDOWN, 4));
+  const items = await asked(server(stream(frames(1, 3) + frame(SHUTDOWN, 4)), over, anew()));
+  assert.deepEqual(items.map(({ runId }) => runId), [...Array(3).fill(RUN), ...Array(6).fill(OTHER)]);
+});
+
+test("a run that ended with its server for good is told as cancelled", async () => {
+  const items = await asked(server(stream(frames(1, 3) + frame(SHUTDOWN, 4)), ...Array.from({ length: 8 }, broken)));
+  assert.deepEqual(items.at(-1).event, SHUTDOWN);
+  assert.deepEqual(types(items).filter((type) => type === "run_cancelled"), ["run_cancelled"]);
+});
+
+test("a plain answer of a run that ended with its server is asked for again too", async () => {
+  const result = { run_id: RUN, status: "cancelled", cancelled_by: "shutdown", version: 1, answer: "Gustave" };
+  const over = new Response(JSON.stringify(result), { headers: { "x-run-id": RUN } });
+  const link = server(new Response(null, { status: 204 }), over, anew());
+  const given = { query: QUERY, idempotencyKey: "key", fetch: link.fetch, clock: clock(), random: () => 1 };
+  assert.deepEqual((await collect(follow(RUN, { after: 4, ...given }))).map(({ seq }) => seq), [1, 2, 3, 4, 5, 6]);
+});
+
+test("a run that is only followed is told as it ended", async () => {
+  const link = server(stream(frames(1, 3) + frame(SHUTDOWN, 4)));
+  const items = await collect(follow(RUN, { fetch: link.fetch, clock: clock() }));
+  assert.deepEqual(items.at(-1).event, SHUTDOWN);
 });
 
 test("following a run to whose end one has come gives its result", async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { add, answer, isRunning, newTranscript, passagesByNumber, standing } from "../../rag_graph/web/transcript.js";
+import { add, answer, isRunning, newTranscript, newest, passagesByNumber, standing, written } from "../../rag_graph/web/transcript.js";
 
 const started = { type: "run_started", run_id: "R", question: "Who?", mode: "deep", attempt: 1 };
 const delta = (version, text) => ({ type: "answer_delta", version, delta: text });
@@ -16,6 +16,21 @@ test("the draft stands until the refinement has a word", () => {
   const refined = fold([...events, delta(2, "Better.")]);
   assert.equal(standing(refined), 2);
   assert.equal(answer(refined), "Better.");
+});
+
+test("each later version replaces what came before it", () => {
+  const transcript = fold([started, delta(1, "Draft."), delta(2, "Better."), { type: "answer_started", version: 3 }]);
+  assert.equal(answer(transcript), "Better.");
+  for (const event of [delta(3, "Best."), citation(3), { type: "answer_finished", version: 3 }])
+    add(transcript, { runId: "R", seq: null, event });
+  assert.deepEqual([standing(transcript), newest(transcript), answer(transcript)], [3, 3, "Best."]);
+  assert.equal(written(transcript, 3).citations.length, 1);
+  add(transcript, { runId: "R", seq: null, event: { type: "answer_reset", version: 3, attempt: 1, reason: "it broke off" } });
+  assert.deepEqual([standing(transcript), answer(transcript)], [2, "Better."]);
+});
+
+test("a version that has not begun has nothing in it", () => {
+  assert.deepEqual(written(newTranscript(), 7).citations, []);
 });
 
 test("a reset voids that version's text, citations and flags, and no other's", () => {
@@ -83,6 +98,17 @@ test("the plain result replaces what was read so far", () => {
   assert.equal(isRunning(transcript), false);
   assert.deepEqual([...passagesByNumber(transcript).keys()], [4]);
 });
+
+for (const by of ["client", "budget", "absence", "shutdown"]) {
+  test(`a plain result says that it was stopped by ${by}`, () => {
+    const result = {
+      type: "run_result", run_id: "R", status: "cancelled", question: "Who?", mode: "fast", version: 1, answer: "Dra",
+      draft: "Dra", citations: [], unsupported: [], documents: [], decision: null, timings: {}, error: null, cancelled_by: by,
+    };
+    const { terminal } = add(newTranscript(), { runId: "R", seq: null, event: result });
+    assert.deepEqual(terminal, { type: "run_cancelled", by, answer: "Dra" });
+  });
+}
 
 test("an event of a kind not known yet is passed over", () => {
   assert.equal(fold([started, { type: "weather_changed" }]).seq, 2);

@@ -1,4 +1,4 @@
-"""The Vercel AI SDK's UI message stream: a chat becomes a query, a run's events become message parts.
+"""The Vercel AI SDK's UI message stream: a run's events become parts of a message.
 
 Every field that is sent is known to all versions from 5 on, the early ones of which refuse any other.
 """
@@ -6,11 +6,8 @@ Every field that is sent is known to all versions from 5 on, the early ones of w
 from collections.abc import Sequence
 from mimetypes import guess_type
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from rag_graph.errors import InvalidRequest
 from rag_graph.events import (
     AnswerDelta,
     AnswerFinished,
@@ -26,7 +23,6 @@ from rag_graph.events import (
     RunStarted,
     StepFinished,
     StepStarted,
-    Terminal,
     ThinkingDelta,
     ThinkingFinished,
     ThinkingStarted,
@@ -34,86 +30,23 @@ from rag_graph.events import (
     Version,
     Warned,
 )
-from rag_graph.query import MAX_HISTORY_TURNS, MAX_TURN_CHARS, Filters, Mode, Query, Turn
+from rag_graph.http.encoding import Chunk, MessageEncoder
 from rag_graph.transcript import Transcript
 
-Part = dict[str, Any]
 Status = Literal["writing", "kept", "refining", "void", "final", "failed", "stopped"]
 
-MAX_ID_CHARS = 200
 
-
-class _Sent(BaseModel):
-    """A part of a request; the whole history comes back with every kind of part, so the unknown is ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class UIPart(_Sent):
-    """A part of a message: `text`, or something else that only matters by its type."""
-
-    type: str
-    text: str = ""
-    data: Any = None
-
-
-class UIMessage(_Sent):
-    """One message of the chat."""
-
-    role: Literal["system", "user", "assistant"]
-    parts: list[UIPart] = []
-
-    @property
-    def written(self) -> str:
-        """Its text; of an answer, the version that stands."""
-        texts = [part.text for part in self.parts if part.type == "text"]
-        standing = [part.data for part in self.parts if part.type == "data-answer" and isinstance(part.data, dict)]
-        place = standing[-1].get("part") if standing else None
-        if isinstance(place, int) and 0 <= place < len(texts):
-            return texts[place]
-        return "\n".join(texts)
-
-
-class ChatPost(_Sent):
-    """The body of `POST /api/chat`; `mode` and `filters` come with the transport's `body`."""
-
-    id: str = Field(min_length=1, max_length=MAX_ID_CHARS)
-    messages: list[UIMessage] = Field(min_length=1)
-    mode: Mode = "fast"
-    filters: Filters = {}
-
-
-def query_of(post: ChatPost) -> Query:
-    """The last message is the question, those before it are the history. Raises InvalidRequest."""
-    *earlier, last = post.messages
-    if last.role != "user":
-        raise InvalidRequest("The last message must be the user's: it is the question.")
-    if any(part.type == "file" for part in last.parts):
-        raise InvalidRequest("This server reads text, not files: send the question alone.")
-    try:
-        return Query(question=last.written, mode=post.mode, history=_turns(earlier), filters=post.filters)
-    except ValidationError as exc:
-        raise InvalidRequest(f"The question: {exc.errors()[0]['msg']}.") from None
-
-
-def _turns(messages: Sequence[UIMessage]) -> list[Turn]:
-    turns = [
-        Turn(role=message.role, content=message.written[-MAX_TURN_CHARS:])
-        for message in messages
-        if message.role != "system" and message.written
-    ]
-    return turns[-MAX_HISTORY_TURNS:]
-
-
-class MessageParts:
+class MessageParts(MessageEncoder):
     """Turns each event into the parts of a message that it adds, often none.
 
     Each version of the answer is a text part of its own, and so is each new start of one. `data-answer` says which
     one stands: `part` counts the message's text parts from 0.
     """
 
+    headers: ClassVar = {"x-vercel-ai-ui-message-stream": "v1"}
+
     def __init__(self) -> None:
-        self._transcript = Transcript()
+        super().__init__()
         self._texts = 0
         self._standing: dict[Version, int] = {}
         self._open_text: str | None = None
@@ -121,116 +54,111 @@ class MessageParts:
         self._thought_count = 0
         self._sources: set[str] = set()
         self._facts = 0
-        self._torn = False
+        self._has_begun = False
 
-    def tear(self) -> list[Part]:
-        """Events are missing here: send no more of the text than the end of the run will tell."""
-        self._torn = True
+    def at_gap(self) -> Sequence[Chunk]:
         return self._close()
 
-    def add(self, event: Event) -> list[Part]:
-        is_first = not self._transcript.run_id
-        self._transcript.add(event)
-        match event:
-            case AnswerDelta():
-                return self._add_text(event.version, event.delta)
-            case AnswerFinished():
-                return self._end_text()
-            case AnswerReset():
-                return self._reset(event)
-            case ThinkingStarted() | ThinkingDelta() | ThinkingFinished():
-                return self._add_thinking(event)
-            case RunStarted() if is_first:
-                return [_start(event), {"type": "start-step"}]
-            case RunFinished() | RunFailed() | RunCancelled():
-                return self._end(event)
-            case _:
-                return self._add_fact(event)
-
-    def _add_fact(self, event: Event) -> list[Part]:
-        match event:
-            case Citation():
-                return [self._fact("citation", {**_plain(event), "part": self._standing.get(event.version)})]
-            case Unsupported():
-                return [self._fact("unsupported", {**_plain(event), "part": self._standing.get(event.version)})]
-            case Decided():
-                status: Status = "kept" if event.decision == "keep" else "refining"
-                return [self._answer(1, status, event.reason)]
-            case PassagesRetrieved():
-                return self._add_sources(event)
-            case StepStarted() | StepFinished():
-                return [_status(event.step, event.description, done=event.type == "step_finished")]
-            case Warned():
-                return [_status(event.step, event.message, done=False, code=event.code)]
-            case _:
-                return []
-
-    def _add_text(self, version: Version, delta: str) -> list[Part]:
-        if self._torn or not delta:
+    def on_run_started(self, event: RunStarted) -> Sequence[Chunk]:
+        if self._has_begun:
+            # Another process has taken the run over: the message goes on.
             return []
-        parts = [] if self._open_text else self._start_text(version)
+        self._has_begun = True
+        metadata = {"run_id": event.run_id, "mode": event.mode}
+        return [
+            {"type": "start", "messageId": event.run_id, "messageMetadata": metadata},
+            {"type": "start-step"},
+        ]
+
+    def on_step_started(self, event: StepStarted) -> Sequence[Chunk]:
+        return [_status(event.step, event.description, done=False)]
+
+    def on_step_finished(self, event: StepFinished) -> Sequence[Chunk]:
+        return [_status(event.step, event.description, done=True)]
+
+    def on_warning(self, event: Warned) -> Sequence[Chunk]:
+        return [_status(event.step, event.message, done=False, code=event.code)]
+
+    def on_passages_retrieved(self, event: PassagesRetrieved) -> Sequence[Chunk]:
+        new = {one.document: one for one in event.passages if one.document not in self._sources}
+        self._sources |= new.keys()
+        return [_source(passage) for passage in new.values()]
+
+    def on_thinking_started(self, event: ThinkingStarted) -> Sequence[Chunk]:
+        self._thought_count += 1
+        thought = self._thoughts[event.step] = f"thinking-{self._thought_count}"
+        return [{"type": "reasoning-start", "id": thought}]
+
+    def on_thinking_delta(self, event: ThinkingDelta) -> Sequence[Chunk]:
+        thought = self._thoughts.get(event.step)
+        return [{"type": "reasoning-delta", "id": thought, "delta": event.delta}] if thought else []
+
+    def on_thinking_finished(self, event: ThinkingFinished) -> Sequence[Chunk]:
+        thought = self._thoughts.pop(event.step, None)
+        return [{"type": "reasoning-end", "id": thought}] if thought else []
+
+    def on_answer_delta(self, event: AnswerDelta) -> Sequence[Chunk]:
+        return self._add_text(event.version, event.delta) if event.delta and not self.is_torn else []
+
+    def on_answer_finished(self, _: AnswerFinished) -> Sequence[Chunk]:
+        return self._end_text()
+
+    def on_answer_reset(self, event: AnswerReset) -> Sequence[Chunk]:
+        """What replaced nothing yet is void; else what it was to replace stands again."""
+        parts = self._end_text()
+        self._standing.pop(event.version, None)
+        earlier = max((version for version in self._standing if version < event.version), default=None)
+        if earlier is None:
+            return [*parts, self._answer(event.version, "void", event.reason)]
+        return [*parts, self._answer(earlier, "refining", event.reason)]
+
+    def on_citation(self, event: Citation) -> Sequence[Chunk]:
+        return [self._fact("citation", {**_plain(event), "part": self._standing.get(event.version)})]
+
+    def on_unsupported(self, event: Unsupported) -> Sequence[Chunk]:
+        return [self._fact("unsupported", {**_plain(event), "part": self._standing.get(event.version)})]
+
+    def on_decided(self, event: Decided) -> Sequence[Chunk]:
+        status: Status = "kept" if event.decision == "keep" else "refining"
+        return [self._answer(self.transcript.standing, status, event.reason)]
+
+    def on_run_finished(self, event: RunFinished) -> Sequence[Chunk]:
+        parts = self._close()
+        if self.is_torn or (event.version not in self._standing and event.answer):
+            parts += [*self._add_text(event.version, event.answer), *self._end_text()]
+        decision = self.transcript.decision
+        told = self._answer(event.version, "final", decision.reason if decision else "")
+        return [*parts, told, *_finish(self.transcript)]
+
+    def on_run_failed(self, event: RunFailed) -> Sequence[Chunk]:
+        told = self._answer(self.transcript.standing, "failed", event.message)
+        return [*self._close(), told, {"type": "error", "errorText": event.message}, *_finish(self.transcript)]
+
+    def on_run_cancelled(self, event: RunCancelled) -> Sequence[Chunk]:
+        return [*self._close(), self._answer(self.transcript.standing, "stopped", event.by), {"type": "abort"}]
+
+    def _add_text(self, version: Version, delta: str) -> list[Chunk]:
+        parts: list[Chunk] = []
+        if self._open_text is None:
+            self._standing[version] = self._texts
+            self._open_text = f"answer-{self._texts}"
+            self._texts += 1
+            parts = [{"type": "text-start", "id": self._open_text}, self._answer(version, "writing")]
         return [*parts, {"type": "text-delta", "id": self._open_text, "delta": delta}]
 
-    def _start_text(self, version: Version) -> list[Part]:
-        self._standing[version] = self._texts
-        self._open_text = f"answer-{self._texts}"
-        self._texts += 1
-        return [{"type": "text-start", "id": self._open_text}, self._answer(version, "writing")]
-
-    def _end_text(self) -> list[Part]:
+    def _end_text(self) -> list[Chunk]:
         if self._open_text is None:
             return []
         ended, self._open_text = self._open_text, None
         return [{"type": "text-end", "id": ended}]
 
-    def _reset(self, event: AnswerReset) -> list[Part]:
-        parts = self._end_text()
-        self._standing.pop(event.version, None)
-        if event.version != 1 and 1 in self._standing:
-            return [*parts, self._answer(1, "refining", event.reason)]
-        return [*parts, self._answer(event.version, "void", event.reason)]
-
-    def _add_thinking(self, event: ThinkingStarted | ThinkingDelta | ThinkingFinished) -> list[Part]:
-        match event:
-            case ThinkingStarted():
-                self._thought_count += 1
-                thought = self._thoughts[event.step] = f"thinking-{self._thought_count}"
-                return [{"type": "reasoning-start", "id": thought}]
-            case ThinkingDelta() if event.step in self._thoughts:
-                return [{"type": "reasoning-delta", "id": self._thoughts[event.step], "delta": event.delta}]
-            case ThinkingFinished() if event.step in self._thoughts:
-                return [{"type": "reasoning-end", "id": self._thoughts.pop(event.step)}]
-        return []
-
-    def _add_sources(self, event: PassagesRetrieved) -> list[Part]:
-        new = {one.document: one for one in event.passages if one.document not in self._sources}
-        self._sources |= new.keys()
-        return [_source(passage) for passage in new.values()]
-
-    def _end(self, event: Terminal) -> list[Part]:
-        parts = self._close()
-        match event:
-            case RunFinished():
-                if self._torn or (event.version not in self._standing and event.answer):
-                    parts += self._written_whole(event)
-                reason = self._transcript.decision.reason if self._transcript.decision else ""
-                return [*parts, self._answer(event.version, "final", reason), *_finish(self._transcript)]
-            case RunFailed():
-                told = self._answer(self._transcript.standing, "failed", event.message)
-                return [*parts, told, {"type": "error", "errorText": event.message}, *_finish(self._transcript)]
-            case RunCancelled():
-                return [*parts, self._answer(self._transcript.standing, "stopped", event.by), {"type": "abort"}]
-
-    def _written_whole(self, event: RunFinished) -> list[Part]:
-        self._torn = False
-        return [*self._add_text(event.version, event.answer), *self._end_text()]
-
-    def _close(self) -> list[Part]:
+    def _close(self) -> list[Chunk]:
+        """End what is open, for a message must not be left with an open part."""
         thoughts = [{"type": "reasoning-end", "id": thought} for thought in self._thoughts.values()]
         self._thoughts.clear()
         return [*thoughts, *self._end_text()]
 
-    def _answer(self, version: Version, status: Status, reason: str = "") -> Part:
+    def _answer(self, version: Version, status: Status, reason: str = "") -> Chunk:
         data = {
             "version": version,
             "phase": "draft" if version == 1 else "refinement",
@@ -240,28 +168,23 @@ class MessageParts:
         }
         return {"type": "data-answer", "id": "answer", "data": data}
 
-    def _fact(self, name: str, data: dict[str, Any]) -> Part:
+    def _fact(self, name: str, data: dict[str, Any]) -> Chunk:
         self._facts += 1
         return {"type": f"data-{name}", "id": f"{name}-{self._facts}", "data": data}
 
 
-def _start(event: RunStarted) -> Part:
-    metadata = {"run_id": event.run_id, "mode": event.mode}
-    return {"type": "start", "messageId": event.run_id, "messageMetadata": metadata}
-
-
-def _finish(transcript: Transcript) -> list[Part]:
+def _finish(transcript: Transcript) -> list[Chunk]:
     usage = [_plain(used) for used in transcript.usage]
     metadata = {"timings": transcript.timings.model_dump(mode="json"), "usage": usage}
     return [{"type": "finish-step"}, {"type": "finish", "messageMetadata": metadata}]
 
 
-def _status(step: str, description: str, *, done: bool, code: str = "") -> Part:
+def _status(step: str, description: str, *, done: bool, code: str = "") -> Chunk:
     data = {"step": step, "description": description, "done": done, "code": code}
     return {"type": "data-status", "id": "status", "data": data, "transient": True}
 
 
-def _source(passage: NumberedPassage) -> Part:
+def _source(passage: NumberedPassage) -> Chunk:
     if passage.uri.startswith(("http://", "https://")):
         return {"type": "source-url", "sourceId": passage.document, "url": passage.uri, "title": passage.title}
     return {

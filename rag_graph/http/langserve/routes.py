@@ -2,28 +2,25 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.params import Depends
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import AddableDict, Runnable, RunnableConfig, RunnableGenerator
 from langchain_core.runnables.config import get_config_list
 from langserve import add_routes
 from langserve.serialization import WellKnownLCSerializer
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from rag_graph.errors import InvalidRequest, RagGraphError
+from rag_graph.errors import RagGraphError
 from rag_graph.events import Event, RunCancelled, RunFailed
-from rag_graph.http.langserve.plain import PlainText
-from rag_graph.http.langserve.structured import Structured
-from rag_graph.query import MAX_HISTORY_TURNS, Query, Turn
+from rag_graph.http.langserve.encoding import PlainText, Structured
+from rag_graph.http.langserve.request import Conversation, check_body
+from rag_graph.query import Query
 
 T = TypeVar("T")
 Ask = Callable[[Query, RunnableConfig], AsyncGenerator[Event]]
 """Runs the graph under a LangChain config, so that its nodes show in the caller's events and traces."""
 
-_BOOKKEEPING = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 _LINE_BREAKS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
 
 
@@ -41,69 +38,16 @@ class LineSafeSerializer(WellKnownLCSerializer):
         return text.encode()
 
 
-class Conversation(BaseModel):
-    """Messages, oldest first; the last one is the question.
-
-    LangServe's chat playground takes any other text field for the place of what is typed, so there is none.
-    """
-
-    messages: list[HumanMessage | AIMessage | SystemMessage] = Field(
-        description="The conversation so far.",
-        json_schema_extra={"widget": {"type": "chat", "input": "messages"}},
-    )
-
-    @field_validator("messages", mode="before")
-    @classmethod
-    def _are_objects(cls, messages: Any) -> Any:
-        """LangChain's own validators take any item for an object."""
-        if isinstance(messages, list) and not all(isinstance(item, dict | BaseMessage) for item in messages):
-            raise ValueError("a message must be an object")
-        return messages
-
-    @model_validator(mode="after")
-    def _ends_in_a_question(self) -> Self:
-        try:
-            _asked(self)
-        except ValidationError as exc:
-            raise ValueError(exc.errors()[0]["msg"]) from None
-        return self
-
-
 def serve(app: FastAPI, ask: Ask, *, dependencies: Sequence[Depends]) -> None:
     """Add `/rag` (text), `/rag/structured` (dicts that add up) and `/chat` (messages in, text out)."""
     shared: dict[str, Any] = {
-        "dependencies": [Depends(_check_body), *dependencies],
+        "dependencies": [Depends(check_body), *dependencies],
         "serializer": LineSafeSerializer(),
         "config_keys": (),
     }
     add_routes(app, structured_answer(ask), path="/rag/structured", **shared)
     add_routes(app, plain_answer(ask), path="/rag", **shared)
     add_routes(app, chat_answer(ask), path="/chat", playground_type="chat", **shared)
-
-
-async def _check_body(request: Request) -> None:
-    """Refuse what LangServe itself would answer with a 500."""
-    if request.method != "POST":
-        return
-    try:
-        body = await request.json()
-    except (ValueError, RecursionError):
-        raise InvalidRequest("The body is no valid JSON.") from None
-    if not isinstance(body, dict):
-        raise InvalidRequest("The body must be an object.")
-    if request.url.path.endswith("/batch") and not isinstance(body.get("inputs"), list):
-        raise InvalidRequest("inputs: must be a list.")
-    configs = body.get("config")
-    for config in configs if isinstance(configs, list) else [configs]:
-        _check_config(config)
-
-
-def _check_config(config: Any) -> None:
-    """Refuse what would steer the graph. What a graph around a `RemoteRunnable` passes on of its own is ignored."""
-    configurable = config.get("configurable") if isinstance(config, dict) else None
-    for name in configurable if isinstance(configurable, dict) else ():
-        if not name.startswith("__") and name not in _BOOKKEEPING:
-            raise InvalidRequest(f"config.configurable.{name[:80]}: cannot be set from outside.")
 
 
 def plain_answer(ask: Ask) -> Runnable[Any, str]:
@@ -122,7 +66,7 @@ def chat_answer(ask: Ask) -> Runnable[Any, str]:
 
     async def answer(inputs: AsyncIterator[Any], config: RunnableConfig) -> AsyncIterator[str]:
         async for conversation in inputs:
-            async for piece in _text(ask, _asked(Conversation.model_validate(conversation)), config):
+            async for piece in _text(ask, Conversation.model_validate(conversation).query(), config):
                 yield piece
 
     return _generator(answer, "chat").with_types(input_type=Conversation, output_type=str)
@@ -193,12 +137,3 @@ async def _events(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterat
             yield event
             if isinstance(event, RunFailed | RunCancelled):
                 raise RunBroken(event.message if isinstance(event, RunFailed) else "The run was stopped.")
-
-
-def _asked(conversation: Conversation) -> Query:
-    said = [message for message in conversation.messages if not isinstance(message, SystemMessage)]
-    if not said or said[-1].type != "human":
-        raise ValueError("the last message must be a question")
-    *earlier, last = said[-MAX_HISTORY_TURNS - 1 :]
-    turns = [Turn(role="user" if message.type == "human" else "assistant", content=message.text) for message in earlier]
-    return Query(question=last.text, history=turns)

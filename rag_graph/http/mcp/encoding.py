@@ -1,36 +1,13 @@
-"""What the tools of the Model Context Protocol take and give, and what they say while they work."""
+"""What the tools of the Model Context Protocol give, and what they say while they work."""
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from rag_graph.documents import Hit
 from rag_graph.events import Citation, Decided, Event, RunFinished, StepStarted
-from rag_graph.http.langserve.plain import source_list
-from rag_graph.query import MAX_QUESTION_CHARS, Filters, Mode
+from rag_graph.http.prose import source_list
 from rag_graph.transcript import Transcript
-
-MAX_TOP_K = 50
-
-
-class SearchInput(BaseModel):
-    """What `search` takes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    question: str = Field(min_length=1, max_length=MAX_QUESTION_CHARS, description="What to look for, in plain words.")
-    top_k: int = Field(default=10, ge=1, le=MAX_TOP_K, description="How many passages at most.")
-    filters: Filters = Field(default={}, description="Search only documents whose metadata match.")
-
-
-class AskInput(BaseModel):
-    """What `ask` takes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    question: str = Field(min_length=1, max_length=MAX_QUESTION_CHARS, description="What you want to know.")
-    mode: Mode = Field(default="fast", description="`deep` thinks harder: more searches, the reasoning model.")
-    filters: Filters = Field(default={}, description="Search only documents whose metadata match.")
 
 
 class Found(BaseModel):

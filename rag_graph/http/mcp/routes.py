@@ -13,10 +13,11 @@ from starlette.types import ASGIApp
 
 from rag_graph.errors import RagGraphError
 from rag_graph.events import Event, RunCancelled, RunFailed, RunFinished
-from rag_graph.http.mcp.encoding import AskInput, AskOutput, SearchInput, SearchOutput, answered, found, progress_of
+from rag_graph.http.answering import follow_events
+from rag_graph.http.mcp.encoding import AskOutput, SearchOutput, answered, found, progress_of
+from rag_graph.http.mcp.request import AskInput, SearchInput
 from rag_graph.query import Query
 from rag_graph.retrieval import Retriever
-from rag_graph.runs.log import Entry
 from rag_graph.runs.runner import Runner
 from rag_graph.transcript import Transcript
 
@@ -39,23 +40,6 @@ Ask = Callable[[Query, str], AsyncGenerator[Event]]
 """Answers a caller's question; closing the events ends the run, since nobody waits for it any more."""
 
 
-def ask_runner(runner: Runner) -> Ask:
-    """Ask as the server's other clients do: the run counts, and is kept."""
-
-    async def ask(query: Query, caller: str) -> AsyncGenerator[Event]:
-        run_id, _ = await runner.start(query, caller=caller)
-        try:
-            async with aclosing(runner.follow(run_id, caller=caller)) as entries:
-                async for entry in entries:
-                    if isinstance(entry, Entry):
-                        yield entry.event
-        finally:
-            with CancelScope(shield=True):
-                await runner.cancel(run_id, "client", caller=caller)
-
-    return ask
-
-
 class Tools:
     """The tools, over what answers and what searches."""
 
@@ -70,7 +54,7 @@ class Tools:
         return found(await self._retriever.retrieve(given.question, top_k=given.top_k, filters=given.filters))
 
     async def answer(self, given: AskInput, tell: Callable[[str], Awaitable[None]], *, caller: str) -> AskOutput:
-        """Answer a question, telling of the work; the run ends when nobody waits for it."""
+        """Answer a question, telling of the work; it ends when nobody waits for it."""
         query = Query(question=given.question, mode=given.mode, filters=given.filters)
         await self._answers.check_ready()
         transcript = Transcript()
@@ -88,6 +72,23 @@ class Tools:
                 raise RagGraphError("The run was stopped before its end.")
 
 
+def ask_runner(runner: Runner) -> Ask:
+    """Ask as the server's other clients do: the run counts, and is kept."""
+
+    async def ask(query: Query, caller: str) -> AsyncGenerator[Event]:
+        run_id, _ = await runner.start(query, caller=caller)
+        try:
+            async with aclosing(follow_events(runner, run_id, caller=caller)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            # The SDK cancels a call by an anyio scope, in which nothing more could be awaited.
+            with CancelScope(shield=True):
+                await runner.cancel(run_id, "client", caller=caller)
+
+    return ask
+
+
 def create_server(tools: Tools, *, version: str) -> Server[Any]:
     """A server of these tools, for any transport."""
 
@@ -96,7 +97,14 @@ def create_server(tools: Tools, *, version: str) -> Server[Any]:
 
     async def call_tool(context: Context, called: types.CallToolRequestParams) -> types.CallToolResult:
         try:
-            return await _call(tools, context, called)
+            match called.name:
+                case "search":
+                    return _result(await tools.search(SearchInput.model_validate(called.arguments or {})))
+                case "ask":
+                    asked = AskInput.model_validate(called.arguments or {})
+                    return _result(await tools.answer(asked, _telling(context), caller=_caller(context)))
+                case _:
+                    return _failure(f"There is no tool {called.name[:80]!r}: call search or ask.")
         except RagGraphError as exc:
             return _failure(str(exc))
         except ValidationError as exc:
@@ -106,18 +114,6 @@ def create_server(tools: Tools, *, version: str) -> Server[Any]:
     return Server(
         "rag_graph", version=version, instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool
     )
-
-
-async def _call(tools: Tools, context: Context, called: types.CallToolRequestParams) -> types.CallToolResult:
-    given = called.arguments or {}
-    match called.name:
-        case "search":
-            return _result(await tools.search(SearchInput.model_validate(given)))
-        case "ask":
-            asked = AskInput.model_validate(given)
-            return _result(await tools.answer(asked, _telling(context), caller=_caller(context)))
-        case _:
-            return _failure(f"There is no tool {called.name[:80]!r}: call search or ask.")
 
 
 @asynccontextmanager

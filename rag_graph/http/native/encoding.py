@@ -1,8 +1,13 @@
-"""Our own language: one event, one frame, in Server-Sent Events or in lines of JSON."""
+"""Our own language: one event, one frame, in Server-Sent Events or in lines of JSON.
+
+Frames are made of an entry's JSON as it lies in the log, so that a token that many read is encoded once, and an
+event that only a newer version knows gets through.
+"""
 
 from typing import Literal
 
 from rag_graph.events import Fact
+from rag_graph.http.encoding import JSON_LINES, Encoder
 from rag_graph.runs.log import Entry, Gap
 
 
@@ -14,19 +19,29 @@ class LogTrimmed(Fact):
     first_kept: int
 
 
-def sse_frame(run_id: str, item: Entry | Gap) -> bytes:
-    """A Server-Sent Events frame; the id comes last, for clients that take it before the frame is whole."""
-    if isinstance(item, Gap):
-        return b"event: log_trimmed\ndata: %s\n\n" % _gap(item)
-    return b"event: %s\ndata: %s\nid: %s:%d\n\n" % (item.kind.encode(), item.data, run_id.encode(), item.seq)
+class EventFrames(Encoder):
+    """Server-Sent Events; the id comes last, for clients that take it before the frame is whole."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id.encode()
+
+    def encode(self, item: Entry | Gap) -> bytes:
+        if isinstance(item, Gap):
+            return b"event: log_trimmed\ndata: %s\n\n" % _trimmed(item)
+        return b"event: %s\ndata: %s\nid: %s:%d\n\n" % (item.kind.encode(), item.data, self._run_id, item.seq)
 
 
-def json_line(item: Entry | Gap) -> bytes:
-    """A line of JSON: the event with its number as `seq`."""
-    if isinstance(item, Gap):
-        return _gap(item) + b"\n"
-    return b'{"seq":%d,%s\n' % (item.seq, item.data[1:])
+class EventLines(Encoder):
+    """Lines of JSON: the event with its number as `seq`."""
+
+    media_type = JSON_LINES
+    heartbeat = b""
+
+    def encode(self, item: Entry | Gap) -> bytes:
+        if isinstance(item, Gap):
+            return _trimmed(item) + b"\n"
+        return b'{"seq":%d,%s\n' % (item.seq, item.data[1:])
 
 
-def _gap(gap: Gap) -> bytes:
+def _trimmed(gap: Gap) -> bytes:
     return LogTrimmed(after=gap.after, first_kept=gap.first_kept).model_dump_json().encode()

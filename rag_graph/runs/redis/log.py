@@ -82,12 +82,14 @@ class RedisRunLog(RunLog):
         return self._lease_s
 
     async def create(self, new: NewRun) -> StartedRun:
-        keys = [self._key("run", new.run_id), self._key("live")]
-        if new.key:
-            keys.append(self._key("key", new.key))
         reply = await self._connection.run(
             lua.CREATE,
-            keys,
+            [
+                self._key("run", new.run_id),
+                self._key("live"),
+                self._key("key", new.key or ""),
+                self._key("chat", new.chat or ""),
+            ],
             [
                 self._key("run", ""),
                 new.run_id,
@@ -97,6 +99,7 @@ class RedisRunLog(RunLog):
                 new.key or "",
                 ms(self._lease_s),
                 ms(ABANDONED_S + self._bounds.ttl_s),
+                new.chat or "",
             ],
         )
         run_id = reply[0].decode()
@@ -108,6 +111,10 @@ class RedisRunLog(RunLog):
 
     async def find(self, key: str) -> str | None:
         run_id = await self._connection.call("GET", self._key("key", key))
+        return None if run_id is None else run_id.decode()
+
+    async def latest(self, chat: str) -> str | None:
+        run_id = await self._connection.call("GET", self._key("chat", chat))
         return None if run_id is None else run_id.decode()
 
     async def append(self, run_id: str, event: Event, *, attempt: int) -> Entry:

@@ -1,8 +1,8 @@
 """What Redis does atomically for the runs. Every script may be sent twice: a reply can be lost on its way.
 
 `run` is a hash that describes a run, `log` its stream, where entry n has the id `0-n`, `key` the run that an
-idempotency key has started, `live` a sorted set of the runs that go on, by the end of their leases. All times
-are of Redis' own clock, in milliseconds.
+idempotency key has started, `chat` the newest run of a chat, `live` a sorted set of the runs that go on, by the
+end of their leases. All times are of Redis' own clock, in milliseconds.
 """
 
 _NOW = """
@@ -11,9 +11,9 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
 
 CREATE = f"""
--- KEYS run live key? | ARGV run_prefix run_id caller query created_at key lease_ms keep_ms
+-- KEYS run live key chat | ARGV run_prefix run_id caller query created_at key lease_ms keep_ms has_chat
 {_NOW}
-if KEYS[3] then
+if ARGV[6] ~= '' then
   local earlier = redis.call('GET', KEYS[3])
   if earlier and earlier ~= ARGV[2] then
     local query = redis.call('HGET', ARGV[1] .. earlier, 'query')
@@ -25,7 +25,8 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
     'status', 'running', 'attempt', 1, 'last', 0, 'size', 0, 'seen', now)
   redis.call('PEXPIRE', KEYS[1], ARGV[8])
   redis.call('ZADD', KEYS[2], now + ARGV[7], ARGV[2])
-  if KEYS[3] then redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[8]) end
+  if ARGV[6] ~= '' then redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[8]) end
+  if ARGV[9] ~= '' then redis.call('SET', KEYS[4], ARGV[2], 'PX', ARGV[8]) end
 end
 return {{ARGV[2]}}
 """

@@ -5,7 +5,8 @@ import pytest
 
 from rag_graph.errors import InvalidRequest
 from rag_graph.events import Event
-from rag_graph.http.ai_sdk.encoding import ChatPost, MessageParts, query_of
+from rag_graph.http.ai_sdk.encoding import MessageParts
+from rag_graph.http.ai_sdk.request import ChatPost, query_of
 from rag_graph.query import Turn
 from tests.http.recorded import (
     DRAFT,

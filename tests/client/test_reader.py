@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from httpx_sse import ServerSentEvent
 
-from rag_graph.client.following import Answer, Cut, Following, NextFrame, Outcome, Pause, Persistence, Request, Step
+from rag_graph.client.reader import Answer, Cut, NextFrame, Outcome, Pause, Request, RetryPolicy, RunReader, Step
 from rag_graph.errors import KeyReused, RagGraphError, RunExpired, ServerUnreachable, TooManyRuns, UnknownRun
 from rag_graph.events import AnswerReset, Event, RunCancelled, RunStarted
 from rag_graph.http.native.encoding import LogTrimmed
@@ -45,21 +45,21 @@ def whole() -> Answer:
     return Answer(200, {"content-type": "application/json"}, RESULT.model_dump_json().encode())
 
 
-def asking(**persistence: float) -> Following:
-    return Following(Persistence(**persistence), lambda: 0.5, query=QUERY, key="k")  # type: ignore[arg-type]
+def asking(**retries: float) -> RunReader:
+    return RunReader(RetryPolicy(**retries), lambda: 0.5, query=QUERY, key="k")  # type: ignore[arg-type]
 
 
 class Told:
-    """Everything a following did, given these outcomes of its requests and reads."""
+    """Everything a reader did, given these outcomes of its requests and reads."""
 
-    def __init__(self, following: Following, outcomes: Sequence[Outcome]) -> None:
-        self.following = following
+    def __init__(self, reader: RunReader, outcomes: Sequence[Outcome]) -> None:
+        self.reader = reader
         self.events: list[Event] = []
         self.requests: list[Request] = []
         self.pauses: list[float] = []
         self.error: RagGraphError | None = None
         left = iter(outcomes)
-        steps = following.steps()
+        steps = reader.steps()
         outcome: Outcome = None
         try:
             while True:
@@ -130,8 +130,8 @@ def test_a_run_that_its_server_lost_is_asked_for_again_with_its_key(cut: int, re
 
 
 def test_a_run_that_is_only_followed_cannot_be_asked_for_again() -> None:
-    following = Following(Persistence(), lambda: 0.5, run_id=RUN, seq=3)
-    told = Told(following, [refusal(410, "run_expired")])
+    reader = RunReader(RetryPolicy(), lambda: 0.5, run_id=RUN, seq=3)
+    told = Told(reader, [refusal(410, "run_expired")])
     assert isinstance(told.error, RunExpired)
     assert told.requests[0].headers["last-event-id"] == f"{RUN}:3"
 
@@ -143,7 +143,7 @@ def test_a_log_that_lost_its_newest_events_is_read_again_from_the_beginning() ->
 
 
 def test_a_bad_cursor_of_the_caller_is_told() -> None:
-    told = Told(Following(Persistence(), lambda: 0.5, run_id=RUN, seq=900), [refusal(422, "bad_cursor")])
+    told = Told(RunReader(RetryPolicy(), lambda: 0.5, run_id=RUN, seq=900), [refusal(422, "bad_cursor")])
     assert type(told.error).__name__ == "BadCursor"
 
 
@@ -240,5 +240,13 @@ def test_events_of_newer_servers_are_passed_over() -> None:
     assert told.events == [*story()[:5], *story()[6:]]
 
 
+@pytest.mark.parametrize("before", [(), (*frames(first=4, last=9), END)], ids=["at once", "after a broken link"])
+def test_a_run_that_was_seen_to_its_end_is_not_told_again(before: Sequence[Outcome]) -> None:
+    reader = RunReader(RetryPolicy(), lambda: 0.5, run_id=RUN, seq=3)
+    told = Told(reader, [*([OPEN, *before] if before else []), Answer(204, {})])
+    assert told.events == (story()[3:9] if before else [])
+    assert told.error is None
+
+
 def test_a_run_needs_an_id_to_be_followed() -> None:
-    assert isinstance(Told(Following(Persistence(), lambda: 0.5), []).error, UnknownRun)
+    assert isinstance(Told(RunReader(RetryPolicy(), lambda: 0.5), []).error, UnknownRun)

@@ -14,10 +14,11 @@ from urllib.parse import quote
 from httpx_sse import ServerSentEvent
 from pydantic import ValidationError
 
+from rag_graph.client.remainder import remaining_events
 from rag_graph.errors import BadCursor, RagGraphError, ServerUnreachable, UnknownRun
 from rag_graph.events import AnswerReset, Event, EventAdapter, Fact, RunCancelled
 from rag_graph.query import Query
-from rag_graph.result import RunResult, remaining_events
+from rag_graph.result import RunResult
 from rag_graph.runs.ids import Cursor
 from rag_graph.transcript import Transcript
 
@@ -31,8 +32,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Persistence:
-    """How hard a client tries; times are in seconds.
+class RetryPolicy:
+    """How often and how long a client tries; times are in seconds.
 
     `silence_s` must exceed the server's RAG_HEARTBEAT_S: a stream that is silent for so long is given up.
     After `tries` failures in a row without a new event the last one is raised. Pauses double from `first_pause_s`,
@@ -92,7 +93,7 @@ Outcome = Answer | ServerSentEvent | Cut | None
 Steps = Generator[Step, Outcome, None]
 
 
-class Setback(Exception):
+class _Retry(Exception):
     """An attempt failed in a way that another may not."""
 
     def __init__(self, error: RagGraphError) -> None:
@@ -108,55 +109,60 @@ class _Stopped(NamedTuple):
 
 
 @dataclass(eq=False)
-class Following:
+class RunReader:
     """The way to a run's last event. `steps` says what to do and is sent what came of it.
 
     Without a query the run can only be followed, not asked for again.
     """
 
-    persistence: Persistence
+    retries: RetryPolicy
     chance: Callable[[], float]
     query: Query | None = None
     key: str = ""
     run_id: str = ""
     seq: int = 0
     transcript: Transcript = field(default_factory=Transcript)
+    _is_over: bool = False
     _failures: int = 0
     _broken_streams: int = 0
     _stopped: _Stopped | None = None
 
     def steps(self) -> Steps:
         """Events are for the caller, everything else is work. Raises what `rag_graph.errors` holds."""
-        while self.transcript.terminal is None:
+        while not self._is_over:
             try:
-                if self._broken_streams < self.persistence.stream_tries:
+                if self._broken_streams < self.retries.stream_tries:
                     yield from self._read_stream()
                 else:
                     yield from self._read_whole()
-            except Setback as setback:
-                yield from self._recover(setback.error)
+            except _Retry as again:
+                yield from self._recover(again.error)
 
     def _read_stream(self) -> Steps:
-        answer = yield self._request(EVENT_STREAM, self.persistence.silence_s)
+        answer = yield self._request(EVENT_STREAM, self.retries.silence_s)
         answer = yield from self._admitted(answer)
+        if answer.status == HTTPStatus.NO_CONTENT:
+            # A terminal event would have ended this before, so the one who gave the cursor has seen all of the run.
+            self._is_over = True
+            return
         self._broken_streams += 1
         if not is_event_stream(answer.headers):
-            raise Setback(ServerUnreachable(UNREAD))
-        while self.transcript.terminal is None:
+            raise _Retry(ServerUnreachable(UNREAD))
+        while not self._is_over:
             frame = yield NextFrame()
             if not isinstance(frame, ServerSentEvent):
-                raise Setback(_unreachable(frame))
+                raise _Retry(_unreachable(frame))
             yield from self._take(frame)
 
     def _read_whole(self) -> Steps:
-        answer = yield self._request(JSON, self.persistence.whole_timeout_s)
+        answer = yield self._request(JSON, self.retries.whole_timeout_s)
         answer = yield from self._admitted(answer)
         try:
             result = RunResult.model_validate_json(answer.body)
         except ValidationError:
-            raise Setback(ServerUnreachable(UNREAD)) from None
+            raise _Retry(ServerUnreachable(UNREAD)) from None
         if result.status == "running":
-            raise Setback(ServerUnreachable("The run goes on, but its events do not get through: ask again."))
+            raise _Retry(ServerUnreachable("The run goes on, but its events do not get through: ask again."))
         yield from self._turn_to(result.run_id)
         for event in remaining_events(result, self.transcript):
             yield from self._tell(event)
@@ -175,12 +181,9 @@ class Following:
     def _admitted(self, answer: Outcome) -> Generator[Step, Outcome, Answer]:
         """The answer, unless the server refused: a run that is gone is let go, so that it is asked for again."""
         if not isinstance(answer, Answer):
-            raise Setback(_unreachable(answer))
-        if answer.status == HTTPStatus.OK:
+            raise _Retry(_unreachable(answer))
+        if answer.status in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
             return answer
-        if answer.status == HTTPStatus.NO_CONTENT:
-            self._broken_streams = self.persistence.stream_tries
-            raise Setback(ServerUnreachable("The server has nothing more to say about this run."))
         error = error_of(answer)
         if isinstance(error, UnknownRun) and self.run_id and self.query:
             self.run_id = ""
@@ -189,18 +192,18 @@ class Following:
             self.seq = 0
         elif isinstance(error, UnknownRun) or not error.retryable or answer.status not in RETRIED:
             raise error
-        raise Setback(error)
+        raise _Retry(error)
 
     def _take(self, frame: ServerSentEvent) -> Steps:
         if frame.event == "log_trimmed":
-            self._broken_streams = self.persistence.stream_tries
-            raise Setback(ServerUnreachable("The server no longer holds the whole run: read its result."))
+            self._broken_streams = self.retries.stream_tries
+            raise _Retry(ServerUnreachable("The server no longer holds the whole run: read its result."))
         cursor = _cursor(frame)
         if cursor.run_id == self.run_id and cursor.seq <= self.seq:
             return
         yield from self._turn_to(cursor.run_id)
         if cursor.seq > self.seq + 1:
-            raise Setback(ServerUnreachable("Events were lost on their way: ask again."))
+            raise _Retry(ServerUnreachable("Events were lost on their way: ask again."))
         event = _event(frame)
         self.seq = cursor.seq
         self._failures = self._broken_streams = 0
@@ -211,7 +214,7 @@ class Following:
         """Read this run from now on; what another one has said is void."""
         if self._stopped and run_id == self._stopped.run_id:
             self.run_id = ""
-            raise Setback(ServerUnreachable(STOPPED))
+            raise _Retry(ServerUnreachable(STOPPED))
         if self.transcript.run_id not in ("", run_id):
             yield from self._void("The server lost the run, so it is answered anew.")
         if run_id != self.run_id:
@@ -221,8 +224,9 @@ class Following:
         if isinstance(event, RunCancelled) and event.by == "shutdown" and self.query and not self._stopped:
             self._stopped = _Stopped(self.run_id, event)
             self.run_id = ""
-            raise Setback(ServerUnreachable(STOPPED))
+            raise _Retry(ServerUnreachable(STOPPED))
         self.transcript.add(event)
+        self._is_over = self.transcript.terminal is not None
         yield event
 
     def _void(self, reason: str) -> Steps:
@@ -235,7 +239,7 @@ class Following:
 
     def _recover(self, error: RagGraphError) -> Steps:
         """Pause before the next attempt, or give up."""
-        given = self.persistence
+        given = self.retries
         asked_s = error.retry_after_s or 0.0
         self._failures += 1
         if self._failures >= given.tries or asked_s > given.longest_wait_s:
@@ -291,7 +295,7 @@ def _cursor(frame: ServerSentEvent) -> Cursor:
     try:
         return Cursor.parse(frame.id)
     except BadCursor:
-        raise Setback(ServerUnreachable(UNREAD)) from None
+        raise _Retry(ServerUnreachable(UNREAD)) from None
 
 
 def _event(frame: ServerSentEvent) -> Event | None:
@@ -301,4 +305,4 @@ def _event(frame: ServerSentEvent) -> Event | None:
     except ValidationError as exc:
         if exc.errors()[0]["type"] == "union_tag_invalid":
             return None
-        raise Setback(ServerUnreachable(UNREAD)) from None
+        raise _Retry(ServerUnreachable(UNREAD)) from None

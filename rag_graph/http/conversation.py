@@ -1,0 +1,51 @@
+"""A conversation as other protocols send it: the last message is the question, those before it are the history."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rag_graph.errors import InvalidRequest
+from rag_graph.query import MAX_HISTORY_TURNS, MAX_TURN_CHARS, Filters, Mode, Query, Turn
+
+
+class Sent(BaseModel):
+    """A part of a request of a protocol that is not ours: what is not named here is accepted and has no effect."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class NoQuestion(InvalidRequest):
+    """End the messages with a question."""
+
+    field: ClassVar[str] = "messages"
+
+
+class Message(Protocol):
+    """One message; `written` is its text, however the protocol cuts it up."""
+
+    @property
+    def role(self) -> str: ...
+
+    @property
+    def written(self) -> str: ...
+
+
+def query_of(messages: Sequence[Message], *, mode: Mode, filters: Filters) -> Query:
+    """The question and as much of the latest history as a query can hold. Raises NoQuestion.
+
+    Instructions, and what tools were asked and gave, are no turns of a conversation.
+    """
+    *earlier, last = messages
+    if last.role != "user":
+        raise NoQuestion("The last message must be the user's: it is the question.")
+    turns = [
+        # The end of a long turn is what the next one answers to.
+        Turn(role="user" if message.role == "user" else "assistant", content=message.written[-MAX_TURN_CHARS:])
+        for message in earlier
+        if message.role in ("user", "assistant") and message.written
+    ]
+    try:
+        return Query(question=last.written, mode=mode, history=turns[-MAX_HISTORY_TURNS:], filters=filters)
+    except ValidationError as exc:
+        raise NoQuestion(f"The question: {exc.errors()[0]['msg']}.") from None

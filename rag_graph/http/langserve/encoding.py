@@ -1,0 +1,125 @@
+"""A run as LangChain's people read it: as text from top to bottom, or as dicts whose chunks add up."""
+
+from typing import Any
+
+from rag_graph.events import (
+    AnswerDelta,
+    AnswerReset,
+    AnswerStarted,
+    Citation,
+    Decided,
+    Event,
+    Fact,
+    NumberedPassage,
+    PassagesRetrieved,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    ThinkingDelta,
+    Version,
+    Warned,
+)
+from rag_graph.http.prose import source_list
+from rag_graph.transcript import Transcript
+
+Chunk = dict[str, Any]
+
+
+class PlainText:
+    """Turns each event into the text that it adds, often none.
+
+    Text cannot be taken back, so a version that starts again is announced and follows in full.
+    """
+
+    def __init__(self) -> None:
+        self._transcript = Transcript()
+
+    def add(self, event: Event) -> str:
+        self._transcript.add(event)
+        decision = self._transcript.decision
+        match event:
+            case AnswerDelta():
+                return event.delta
+            case AnswerStarted() if event.version != 1:
+                reason = decision.reason if decision else "with more evidence"
+                return f"\n\n——— Refined: {reason} ———\n\n"
+            case AnswerReset():
+                return f"\n\n——— Written again: {event.reason} ———\n\n"
+            case RunFinished():
+                kept = decision if decision and decision.decision == "keep" else None
+                stands = f"\n\n——— The draft stands: {kept.reason} ———" if kept else ""
+                sources = source_list(event.citations)
+                return f"{stands}\n\nSources\n{sources}\n" if sources else f"{stands}\n"
+            case RunFailed():
+                return f"\n\n——— {event.message} ———\n"
+            case RunCancelled():
+                return "\n\n——— Stopped. ———\n"
+            case _:
+                return ""
+
+
+class Structured:
+    """Turns each event into a chunk: `documents`, `thinking`, `draft`, `answer`, `citations`, `decision`, `timings`.
+
+    `draft` streams version 1 and `answer` what replaces it; when the draft stands, `answer` comes whole at the end.
+    Chunks only add: where a version starts again, or another replaces it, `resets` says so and the text follows in
+    full. `result` is free of that.
+    """
+
+    def __init__(self) -> None:
+        self._transcript = Transcript()
+        self._documents: dict[int, NumberedPassage] = {}
+        self._newest: Version = 1
+
+    def add(self, event: Event) -> Chunk | None:
+        self._transcript.add(event)
+        match event:
+            case AnswerDelta():
+                self._newest = max(self._newest, event.version)
+                return {"draft" if event.version == 1 else "answer": event.delta}
+            case AnswerStarted() if 1 < self._newest < event.version:
+                return {"resets": [{"version": self._newest, "reason": "A later version replaces it."}]}
+            case Citation() if event.version != 1:
+                return {"citations": [_plain(event)]}
+            case PassagesRetrieved():
+                new = [passage for passage in event.passages if passage.number not in self._documents]
+                self._documents |= {passage.number: passage for passage in new}
+                return {"documents": [_plain(passage) for passage in new]} if new else None
+            case ThinkingDelta():
+                return {"thinking": event.delta}
+            case Decided():
+                return {"decision": _plain(event)}
+            case AnswerReset():
+                return {"resets": [{"version": event.version, "reason": event.reason}]}
+            case Warned():
+                return {"warnings": [event.message]}
+            case RunFinished():
+                return self._ending(event)
+            case _:
+                return None
+
+    def _ending(self, event: RunFinished) -> Chunk:
+        """A draft that stands was never told as the answer."""
+        chunk: Chunk = {"timings": _plain(event.timings)}
+        if event.version == 1:
+            chunk |= {"answer": event.answer, "citations": [_plain(citation) for citation in event.citations]}
+        return chunk
+
+    def result(self) -> Chunk:
+        """The whole: what `invoke` returns."""
+        transcript = self._transcript
+        return {
+            "answer": transcript.answer,
+            "draft": transcript.answers[1].content,
+            "citations": [_plain(citation) for citation in transcript.citations],
+            "documents": [_plain(passage) for passage in self._documents.values()],
+            "decision": _plain(transcript.decision) if transcript.decision else {},
+            "thinking": "".join("".join(deltas) for deltas in transcript.thinking.values()),
+            "warnings": [warning.message for warning in transcript.warnings],
+            "timings": _plain(transcript.timings),
+        }
+
+
+def _plain(fact: Fact) -> Chunk:
+    dumped: Chunk = fact.model_dump(mode="json", exclude={"type"})
+    return dumped

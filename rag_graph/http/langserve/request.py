@@ -1,0 +1,72 @@
+"""What LangServe's endpoints take: a conversation, and no more of a config than may come from outside."""
+
+from typing import Any, Self
+
+from fastapi import Request
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from rag_graph.errors import InvalidRequest
+from rag_graph.query import MAX_HISTORY_TURNS, Query, Turn
+
+_BOOKKEEPING = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
+
+
+class Conversation(BaseModel):
+    """Messages, oldest first; the last one is the question.
+
+    LangServe's chat playground takes any other text field for the place of what is typed, so there is none.
+    """
+
+    messages: list[HumanMessage | AIMessage | SystemMessage] = Field(
+        description="The conversation so far.",
+        json_schema_extra={"widget": {"type": "chat", "input": "messages"}},
+    )
+
+    @field_validator("messages", mode="before")
+    @classmethod
+    def _are_objects(cls, messages: Any) -> Any:
+        """LangChain's own validators take any item for an object."""
+        if isinstance(messages, list) and not all(isinstance(item, dict | BaseMessage) for item in messages):
+            raise ValueError("a message must be an object")
+        return messages
+
+    @model_validator(mode="after")
+    def _ends_in_a_question(self) -> Self:
+        try:
+            self.query()
+        except ValidationError as exc:
+            raise ValueError(exc.errors()[0]["msg"]) from None
+        return self
+
+    def query(self) -> Query:
+        """What is asked; instructions are no turns. Raises ValueError."""
+        said = [message for message in self.messages if not isinstance(message, SystemMessage)]
+        if not said or said[-1].type != "human":
+            raise ValueError("the last message must be a question")
+        *earlier, last = said[-MAX_HISTORY_TURNS - 1 :]
+        turns = [
+            Turn(role="user" if message.type == "human" else "assistant", content=message.text) for message in earlier
+        ]
+        return Query(question=last.text, history=turns)
+
+
+async def check_body(request: Request) -> None:
+    """Refuse what LangServe itself would answer with a 500, and what would steer the graph."""
+    if request.method != "POST":
+        return
+    try:
+        body = await request.json()
+    except (ValueError, RecursionError):
+        raise InvalidRequest("The body is no valid JSON.") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be an object.")
+    if request.url.path.endswith("/batch") and not isinstance(body.get("inputs"), list):
+        raise InvalidRequest("inputs: must be a list.")
+    configs = body.get("config")
+    for config in configs if isinstance(configs, list) else [configs]:
+        # What a graph around a `RemoteRunnable` passes on of its own is ignored.
+        configurable = config.get("configurable") if isinstance(config, dict) else None
+        for name in configurable if isinstance(configurable, dict) else ():
+            if not name.startswith("__") and name not in _BOOKKEEPING:
+                raise InvalidRequest(f"config.configurable.{name[:80]}: cannot be set from outside.")
