@@ -19,8 +19,8 @@ MISSPELT_BY = 3
 """A name that differs by so many characters from one of ours is taken for a misspelling of it, and refused."""
 # Open WebUI, a front end of this server, has the prefix too, and containers are often given one environment. Its
 # nearest name, RAG_RERANKING_MODEL, differs from RAG_REASONING_MODEL by four; one slip of the finger makes a difference
-# of one (left out, doubled) or two (another letter, two in the wrong order). A ratio cannot tell them apart: RAG_PROT is
-# less like RAG_PORT (0.88) than those two are like each other (0.89). tests/test_settings.py holds both.
+# of one (left out, doubled) or two (another letter, two in the wrong order). A ratio cannot tell them apart: RAG_PROT
+# is less like RAG_PORT (0.88) than those two are like each other (0.89). tests/test_settings.py holds both.
 
 
 class ModelSettings(BaseModel):

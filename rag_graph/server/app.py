@@ -27,7 +27,7 @@ from rag_graph.http.openai.encoding import Presentation
 from rag_graph.parts import choose_place
 from rag_graph.pipeline import Pipeline, open_pipeline
 from rag_graph.query import Query
-from rag_graph.server.collector import calm_collector
+from rag_graph.server.process import calm_collector
 from rag_graph.server.security import AccessKeys, parse_origins, protect
 from rag_graph.settings import Settings
 from rag_graph.telemetry.metrics import CONTENT_TYPE, Metrics

