@@ -31,7 +31,7 @@ from rag_graph.server.process import calm_collector
 from rag_graph.server.security import AccessKeys, parse_origins, protect
 from rag_graph.settings import Settings
 from rag_graph.telemetry.metrics import CONTENT_TYPE, Metrics
-from rag_graph.telemetry.observing import choose_tracing, observer_of
+from rag_graph.telemetry.observing import Telemetry, choose_tracing
 
 SUMMARY = "Streaming RAG: a draft at once, deep retrieval meanwhile, a refinement when it changes the answer."
 
@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     origins = parse_origins(settings.allowed_origins)
     metrics = Metrics(fallback_model=settings.fallback.model)
     tracing = choose_tracing()
-    observer = observer_of(metrics, tracing)
+    observer = Telemetry(metrics, tracing)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
