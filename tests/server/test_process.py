@@ -23,7 +23,7 @@ from tests.server.crashing import crash, refuse, serve_alone
 from tests.servers import ANSWER, QUESTION, free_port, until
 from tests.servers import towers as _towers
 from tests.servers import upstream as _upstream
-from tests.terminals import run
+from tests.terminals import WITHIN_S, run
 from tests.upstream import Upstream, refused_url
 
 towers, upstream = _towers, _upstream
@@ -36,12 +36,8 @@ def test_workers_without_redis_are_refused_with_what_to_set() -> None:
 
 def test_the_wait_before_a_new_start_doubles_until_one_has_served_for_a_while() -> None:
     back_off = BackOff(first_s=1, longest_s=5, give_up_after=4)
-    assert [back_off.next_s(served_s=0) for _ in range(3)] == [0, 1, 2]
-    assert not back_off.is_hopeless
-    assert [back_off.next_s(served_s=1) for _ in range(2)] == [4, 5]
-    assert back_off.is_hopeless
-    assert back_off.next_s(served_s=STEADY_S) == 0
-    assert not back_off.is_hopeless
+    waits = [(back_off.next_s(served_s=served_s), back_off.is_hopeless) for served_s in (0, 0, 1, 0, 0, STEADY_S)]
+    assert waits == [(0, False), (1, False), (2, False), (4, True), (5, True), (0, False)]
 
 
 def test_workers_that_crash_at_every_start_are_given_up_with_their_last_code(
@@ -72,20 +68,24 @@ def test_what_keeps_the_first_worker_from_starting_is_raised_as_it_was(caplog: p
     assert caplog.messages == []
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+NO_DATABASE = {"RAG_POSTGRES_URL": refused_url().replace("http", "postgresql").replace("/v1", "/library")}
+
+
 @pytest.mark.parametrize(
-    ("variables", "says"),
+    ("workers", "variables", "says"),
     [
-        ({"RAG_ALLOWED_ORIGINS": "example.org"}, "RAG_ALLOWED_ORIGINS"),
-        ({"RAG_POSTGRES_URL": "postgresql://nobody@127.0.0.1:{port}/none"}, "RAG_POSTGRES_URL"),
+        ("1", {"RAG_ALLOWED_ORIGINS": "example.org"}, "RAG_ALLOWED_ORIGINS"),
+        ("1", NO_DATABASE, "RAG_POSTGRES_URL"),
+        ("1", {"PYTHONPATH": "{folder}"}, "pip install 'rag-graph[redis]'"),
+        ("2", {"PYTHONPATH": "{folder}"}, "pip install 'rag-graph[redis]'"),
     ],
-    ids=["a setting that is wrong", "a database that is not there"],
+    ids=["wrong setting", "no database", "missing package", "missing package, with workers"],
 )
-def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
-    workers: str, variables: dict[str, str], says: str, redis_url: str
+def test_what_keeps_a_server_from_starting_is_one_line_and_exit_code_2(
+    workers: str, variables: dict[str, str], says: str, redis_url: str, tmp_path: Path
 ) -> None:
-    port = refused_url().split(":")[2].split("/")[0]
-    given = {name: value.format(port=port) for name, value in variables.items()}
+    (tmp_path / "redis.py").write_text("raise ImportError('as where it is not installed')")
+    given = {name: value.format(folder=tmp_path) for name, value in variables.items()}
     always = {"RAG_REDIS_URL": redis_url, "RAG_LOG_LEVEL": "warning", "RAG_PORT": str(free_port())}
     done = run("serve", "--workers", workers, settings={**always, **given})
     assert done.returncode == 2, done.stderr
@@ -119,10 +119,13 @@ def workers(redis_url: str, upstream: Upstream, towers: Path) -> Iterator[tuple[
     command = [sys.executable, "-c", "from rag_graph.cli import main; main()", "serve", "--workers", "2"]
     process = subprocess.Popen(command, env=environment)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, headers={"connection": "close"}) as http:
-        until(lambda: len(_serving(http)) == 2, within_s=60)
-        yield psutil.Process(process.pid), http
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+        try:
+            until(lambda: len(_serving(http)) == 2, within_s=WITHIN_S)
+            yield psutil.Process(process.pid), http
+        finally:
+            process.send_signal(signal.SIGTERM)
+            ended = process.wait(WITHIN_S)
+    assert ended == 0
 
 
 def _serving(http: httpx.Client) -> set[str]:
