@@ -1,6 +1,7 @@
 """What holds for every command: what goes wrong is one line on stderr and an exit code."""
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -45,5 +46,5 @@ def keep_logs_from_the_answer() -> None:
 
 def _complain(message: str) -> None:
     line = f"rag-graph: {message}"
-    sys.stderr.write(typer.style(line, fg="red") if sys.stderr.isatty() else line)
-    sys.stderr.write("\n")
+    is_coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org
+    sys.stderr.write(f"{typer.style(line, fg='red') if is_coloured else line}\n")
