@@ -2,15 +2,16 @@
 
 import sys
 
-from rag_graph.cli import serve
-from rag_graph.errors import SettingsError
-from rag_graph.server.app import create_app
-
-try:
-    app = create_app()
-except SettingsError as exc:
-    sys.stderr.write(f"rag_graph: {exc}\n")
-    sys.exit(2)
-
 if __name__ == "__main__":
-    serve()
+    from rag_graph.cli import main
+
+    main("serve", *sys.argv[1:])
+else:
+    from rag_graph.errors import SettingsError
+    from rag_graph.server.app import create_app
+
+    try:
+        app = create_app()
+    except SettingsError as exc:
+        sys.stderr.write(f"rag_graph: {exc}\n")
+        sys.exit(2)

@@ -2,19 +2,25 @@
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from dotenv import dotenv_values
 from platformdirs import user_data_path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from rag_graph.errors import SettingsError
 
 PREFIX = "RAG_"
 OPENAI_URL = "https://api.openai.com/v1"
+MISSPELT_BY = 3
+"""A name that differs by so many characters from one of ours is taken for a misspelling of it, and refused."""
+# Open WebUI, a front end of this server, has the prefix too, and containers are often given one environment. Its
+# nearest name, RAG_RERANKING_MODEL, differs from RAG_REASONING_MODEL by four; one slip of the finger makes a difference
+# of one (left out, doubled) or two (another letter, two in the wrong order). A ratio cannot tell them apart: RAG_PROT
+# is less like RAG_PORT (0.88) than those two are like each other (0.89). tests/test_settings.py holds both.
 
 
 class ModelSettings(BaseModel):
@@ -157,12 +163,32 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls, **given: Any) -> Self:
         """Read the environment and `.env`; what is given by keyword comes first."""
-        _refuse_unknown(os.environ)
-        _refuse_unknown(dotenv_values(".env"))
+        _refuse_misspelt(os.environ)
+        _refuse_misspelt(dotenv_values(".env"))
         try:
             return cls(**given)
         except ValidationError as exc:
             raise SettingsError(_explain(exc)) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - they are passed by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read names of ours alone: RAG_EMBEDDING_ENGINE, of another program, is no part of our `embedding`."""
+        known = {name.lower() for name in setting_names()}
+        for source in (env_settings, dotenv_settings):
+            if isinstance(source, EnvSettingsSource):
+                source.env_vars = {
+                    name: value
+                    for name, value in source.env_vars.items()
+                    if name.lower() in known or not name.lower().startswith(PREFIX.lower())
+                }
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @property
     def index_dir(self) -> Path:
@@ -183,13 +209,24 @@ def setting_names() -> dict[str, str]:
     return names
 
 
-def _refuse_unknown(environment: Mapping[str, str | None]) -> None:
+def unknown_names(environment: Iterable[str]) -> list[str]:
+    """The `RAG_…` names that are no settings of ours: those of another program with this prefix, or mistaken."""
     known = setting_names()
-    for name in environment:
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "`rag-graph settings` lists those there are."
-            raise SettingsError(f"{name} is not a setting; {hint}")
+    return [name for name in environment if name.upper().startswith(PREFIX) and name.upper() not in known]
+
+
+def _refuse_misspelt(environment: Iterable[str]) -> None:
+    for name in unknown_names(environment):
+        near = [known for known in setting_names() if abs(len(known) - len(name)) <= MISSPELT_BY]
+        odd, nearest = min(((_odd_characters(name.upper(), known), known) for known in near), default=(len(name), ""))
+        if odd <= MISSPELT_BY:
+            raise SettingsError(f"{name} is not a setting; did you mean {nearest}?")
+
+
+def _odd_characters(name: str, other: str) -> int:
+    """How many characters of the two have no counterpart in the other."""
+    matching = difflib.SequenceMatcher(None, name, other, autojunk=False).get_matching_blocks()
+    return len(name) + len(other) - 2 * sum(block.size for block in matching)
 
 
 def _explain(exc: ValidationError) -> str:

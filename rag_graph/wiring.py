@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
 
@@ -214,6 +216,26 @@ def default_parts(
         narrates=settings.thinking != "off",
         closing=closing,
     )
+
+
+def load_parts(name: str, settings: Settings) -> Parts | None:
+    """The parts that `module:name` names: some `Parts`, or a function that makes them of the settings.
+
+    None for no name. Modules in the working directory are found. Raises SettingsError.
+    """
+    if not name:
+        return None
+    module, _, attribute = name.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        found = getattr(import_module(module), attribute or "parts")
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise SettingsError(f"--parts {name}: there is none such: {exc}.") from exc
+    parts = found(settings) if callable(found) else found
+    if not isinstance(parts, Parts):
+        raise SettingsError(f"--parts {name}: it gives a {type(parts).__name__}, and is to give rag_graph.Parts.")
+    return parts
 
 
 def choose_embedder(settings: Settings) -> Embedder:

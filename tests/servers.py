@@ -238,9 +238,9 @@ def _served(settings: Settings, *, is_ready: bool = True) -> Iterator[Server]:
     uvicorn_server = DrainingServer(config, app, drain_s=0, write_timeout_s=settings.write_timeout_s)
     thread = threading.Thread(target=uvicorn_server.run, name="server")
     thread.start()
-    until(lambda: uvicorn_server.started or not thread.is_alive())
-    port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
     try:
+        until(lambda: uvicorn_server.started or not thread.is_alive(), within_s=60)
+        port = uvicorn_server.servers[0].sockets[0].getsockname()[1]
         with _reaching(port) as server:
             if is_ready:
                 await_ready(server)

@@ -2,9 +2,12 @@
 
 import re
 import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
@@ -43,7 +46,11 @@ def scripted(upstream: Upstream, towers: Path) -> dict[str, str]:
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
     """The only line that the command wrote, on stderr."""
     assert done.stdout == ""
-    [line] = done.stderr.splitlines()
+    return one_line_of(done.stderr)
+
+
+def one_line_of(written: str) -> str:
+    [line] = written.splitlines()
     return line
 
 
@@ -65,6 +72,13 @@ def test_over_a_pipe_an_answer_and_its_sources_are_all_that_is_written(scripted:
     assert done.stdout == f"{ANSWER}\n\nSources\n[1] Eiffel Tower  documents/eiffel.md:3\n"
 
 
+def test_a_question_can_come_over_a_pipe(scripted: dict[str, str], upstream: Upstream) -> None:
+    done = run("ask", "-", stdin=f"{QUESTION}\n", settings=scripted)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(ANSWER)
+    assert f"Question: {QUESTION}" in str(upstream.chats[0].body)
+
+
 def test_json_is_one_whole_result(scripted: dict[str, str]) -> None:
     done = run("ask", "--json", "--deep", QUESTION, settings=scripted)
     result = RunResult.model_validate_json(done.stdout)
@@ -76,12 +90,13 @@ def test_json_is_one_whole_result(scripted: dict[str, str]) -> None:
     ("arguments", "variables", "says"),
     [
         (["ask", "   "], {}, "The question is not one"),
+        (["ask", "-"], {}, "The question is not one"),
         (["ask", QUESTION], {}, "rag-graph index"),
         (["chat"], {}, "rag-graph index"),
         (["ask", QUESTION], {"RAG_CHAT_MODLE": "m"}, "did you mean RAG_CHAT_MODEL?"),
         (["ask", QUESTION], {"RAG_PORT": "many"}, "RAG_PORT"),
     ],
-    ids=["empty question", "no index", "no index to talk about", "misspelt setting", "bad value"],
+    ids=["empty question", "empty pipe", "no index", "no index to talk about", "misspelt setting", "bad value"],
 )
 def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
     arguments: list[str], variables: dict[str, str], says: str, tmp_path: Path
@@ -89,6 +104,57 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
     done = run(*arguments, settings={"RAG_DATA_DIR": str(tmp_path / "empty"), **variables})
     assert done.returncode == 2
     assert says in one_line(done)
+
+
+def test_ctrl_c_while_a_command_loads_is_one_line_too(tmp_path: Path) -> None:
+    variables = environment({"RAG_DATA_DIR": str(tmp_path), "PYTHONPROFILEIMPORTTIME": "1"})
+    with subprocess.Popen([COMMAND, "ask", QUESTION], env=variables, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        imported = iter(process.stderr)
+        assert any("langchain_core" in line for line in imported)
+        process.send_signal(signal.SIGINT)
+        said = [line for line in imported if not line.startswith("import time:")]
+        assert process.wait(WITHIN_S) == 130
+    assert said == ["rag-graph: Stopped.\n"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "spared"),
+    [
+        (["--help"], ["pydantic", "rag_graph.settings"]),
+        (["--version"], ["pydantic", "rag_graph.settings"]),
+        (["settings"], ["rag_graph.pipeline", "langchain_core", "fastapi", "numpy"]),
+        (["ask", QUESTION], ["fastapi", "langserve", "prometheus_client", "rag_graph.evaluation"]),
+    ],
+    ids=lambda given: " ".join(given[:1]),
+)
+def test_a_command_loads_only_what_it_needs(arguments: list[str], spared: list[str], tmp_path: Path) -> None:
+    variables = environment({"RAG_DATA_DIR": str(tmp_path)})
+    loaded = "import atexit, sys; atexit.register(lambda: print(*sorted(sys.modules), file=sys.stderr))"
+    code = f"{loaded}; from rag_graph.cli import main; main(*{arguments!r})"
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=False)
+    modules = set(done.stderr.splitlines()[-1].split())
+    assert "rag_graph.cli" in modules
+    assert not modules & set(spared)
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    done = run("--version", settings={"RAG_DATA_DIR": str(tmp_path)})
+    assert (done.returncode, done.stdout) == (0, f"rag-graph {version('rag-graph')}\n")
+
+
+def test_names_of_other_programs_are_told_beside_the_settings(tmp_path: Path) -> None:
+    done = run("settings", settings={"RAG_DATA_DIR": str(tmp_path), "RAG_TOP_K": "3"})
+    assert "RAG_TOP_K is set here" in one_line_of(done.stderr)
+    assert "RAG_PORT" in done.stdout
+
+
+def test_a_port_that_is_taken_is_one_line(scripted: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run("serve", "--port", port, settings={**scripted, "RAG_LOG_LEVEL": "warning"})
+    assert done.returncode != 0
+    assert port in one_line(done)
 
 
 def test_a_model_that_cannot_be_reached_is_one_line_that_names_its_setting(towers: Path) -> None:

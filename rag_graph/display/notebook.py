@@ -8,7 +8,7 @@ from typing import Any
 
 from IPython.display import DisplayHandle, Markdown
 
-from rag_graph.display.view import FindDocument, Showing, Source, sources
+from rag_graph.display.view import FindDocument, RunView, Source, sources
 from rag_graph.events import Event, RunFailed, RunFinished
 from rag_graph.transcript import Transcript
 
@@ -21,15 +21,15 @@ _ACTIVE = re.compile(r"<(?=[A-Za-z/!?])|\](?=[(:\[])")
 async def show(events: AsyncIterator[Event], *, find: FindDocument | None = None) -> Transcript:
     """Follow a run to its end in the output of its cell, where it is awaited.
 
-    With `find`, such as `pipeline.library.document`, sources are told by line.
+    With `find`, such as `answerer.document`, sources are told by line.
     """
-    showing, cell = Showing(), _Cell()
+    view, cell = RunView(), _Cell()
     async for event in events:
-        showing.add(event)
-        cell.update(_progress(showing))
-    cited = await asyncio.to_thread(sources, showing.transcript.citations, find)
-    cell.update(_result(showing, cited), at_once=True)
-    return showing.transcript
+        view.add(event)
+        cell.update(_progress(view))
+    cited = await asyncio.to_thread(sources, view.transcript.citations, find)
+    cell.update(_result(view, cited), at_once=True)
+    return view.transcript
 
 
 class _Cell:
@@ -52,45 +52,38 @@ class _Cell:
             self._handle.update(content)
 
 
-def _progress(showing: Showing) -> Iterator[str]:
-    yield f"⏳ *{_inert(showing.status)} …*"
-    if showing.is_thinking:
-        yield from _thinking(showing.thoughts)
-    if showing.transcript.answer:
-        yield f"**{_inert(showing.heading)}**"
-        yield _inert(showing.transcript.answer)
+def _progress(view: RunView) -> Iterator[str]:
+    yield f"⏳ *{_inert(view.status)} …*"
+    if view.is_thinking:
+        last = view.thoughts.strip().splitlines()[-THINKING_LINES:]
+        yield "\n".join(f"> {_inert(line)}  " for line in ("**Thinking**", *last))
+    if view.transcript.answer:
+        yield f"**{_inert(view.heading)}**"
+        yield _inert(view.transcript.answer)
 
 
-def _thinking(thoughts: str) -> Iterator[str]:
-    last = thoughts.strip().splitlines()[-THINKING_LINES:]
-    yield "\n".join(f"> {_inert(line)}  " for line in ("**Thinking**", *last))
-
-
-def _result(showing: Showing, cited: list[Source]) -> Iterator[str]:
-    transcript = showing.transcript
+def _result(view: RunView, cited: list[Source]) -> Iterator[str]:
+    transcript = view.transcript
     if isinstance(transcript.terminal, RunFailed):
         yield f"⚠️ {_inert(transcript.terminal.message)}"
     for warning in transcript.warnings:
         yield f"⚠️ {_inert(warning.message)}"
     if transcript.answer:
-        yield f"**{_inert(showing.heading)}**"
+        yield f"**{_inert(view.heading)}**"
         yield _inert(transcript.answer)
     if cited:
         yield "**Sources**"
         yield "\n".join(f"- [{source.marker}] {_inert(source.title)}, `{_inert(source.place)}`" for source in cited)
     if isinstance(transcript.terminal, RunFinished):
-        yield f"*{_times(transcript)}*"
-
-
-def _times(transcript: Transcript) -> str:
-    timings = transcript.timings
-    told = (
-        ("first word", timings.first_token_ms),
-        ("draft", timings.draft_ms),
-        ("decided", timings.decided_ms),
-        ("all", timings.total_ms),
-    )
-    return " · ".join(f"{name} {ms / 1000:.2f} s" for name, ms in told if ms is not None)
+        timings = transcript.timings
+        told = (
+            ("first word", timings.first_token_ms),
+            ("draft", timings.draft_ms),
+            ("decided", timings.decided_ms),
+            ("all", timings.total_ms),
+        )
+        times = " · ".join(f"{name} {ms / 1000:.2f} s" for name, ms in told if ms is not None)
+        yield f"*{times}*"
 
 
 def _inert(content: str) -> str:

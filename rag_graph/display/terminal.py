@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.text import Text
 
-from rag_graph.display.view import FindDocument, Showing, Source, sources
+from rag_graph.display.view import FindDocument, RunView, Source, sources
 from rag_graph.events import Event, RunCancelled, RunFailed
 from rag_graph.transcript import Transcript
 
@@ -29,28 +29,23 @@ async def show(events: AsyncIterator[Event], find: FindDocument, console: Consol
 
     When this is cancelled, a terminal keeps what was written so far.
     """
-    showing = Showing()
+    view = RunView()
     if not console.file.isatty():
         async for event in events:
-            showing.add(event)
+            view.add(event)
     else:
         try:
-            await _watch(events, showing, console)
+            with Live(_Scene(view), console=console, transient=True, refresh_per_second=FRAMES_PER_SECOND):
+                async for event in events:
+                    view.add(event)
         except asyncio.CancelledError:
-            _print_answer(showing, console)
+            _print_answer(view, console)
             raise
-    cited = await asyncio.to_thread(sources, showing.transcript.citations, find)
-    _print_remarks(showing.transcript)
-    _print_answer(showing, console)
-    _print_sources(cited, showing.transcript.answer, console)
-    return showing.transcript
-
-
-async def _watch(events: AsyncIterator[Event], showing: Showing, console: Console) -> None:
-    scene = _Scene(showing)
-    with Live(scene, console=console, transient=True, refresh_per_second=FRAMES_PER_SECOND):
-        async for event in events:
-            showing.add(event)
+    cited = await asyncio.to_thread(sources, view.transcript.citations, find)
+    _print_remarks(view.transcript)
+    _print_answer(view, console)
+    _print_sources(cited, view.transcript.answer, console)
+    return view.transcript
 
 
 class _Scene:
@@ -59,23 +54,23 @@ class _Scene:
     A live region that is higher than its terminal scrolls, and lines that scrolled away can no longer be erased.
     """
 
-    def __init__(self, showing: Showing) -> None:
-        self._showing = showing
+    def __init__(self, view: RunView) -> None:
+        self._view = view
         self._spinner = Spinner("dots")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield _Tail(Group(*self._above()), console.height - 2)
-        self._spinner.update(text=_inert(self._showing.status), style="bold")
+        self._spinner.update(text=_inert(self._view.status), style="bold")
         yield _Tail(self._spinner, 1)
 
     def _above(self) -> Iterator[RenderableType]:
-        showing = self._showing
-        answer = showing.transcript.answer
+        view = self._view
+        answer = view.transcript.answer
         if answer:
-            yield Text(_inert(showing.heading), style="dim")
+            yield Text(_inert(view.heading), style="dim")
             yield _markdown(answer)
-        if showing.is_thinking:
-            thoughts = Text(_inert(showing.thoughts).strip(), style="dim italic")
+        if view.is_thinking:
+            thoughts = Text(_inert(view.thoughts).strip(), style="dim italic")
             yield _Tail(Padding(thoughts, INDENT), THINKING_LINES)
 
 
@@ -87,6 +82,7 @@ class _Tail:
     height: int
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # Without a height of its own: rich would fill up to it, and the last lines of that would be empty.
         for line in console.render_lines(self.content, options.update(height=None), pad=False)[-self.height :]:
             yield from line
             yield Segment.line()
@@ -104,14 +100,14 @@ def _print_remarks(transcript: Transcript) -> None:
                 remarks.print(Text(_inert(warning.message), style="yellow"), soft_wrap=True)
 
 
-def _print_answer(showing: Showing, console: Console) -> None:
-    answer = showing.transcript.answer.strip()
+def _print_answer(view: RunView, console: Console) -> None:
+    answer = view.transcript.answer.strip()
     if not answer:
         return
     if not console.file.isatty():
         console.file.write(f"{_inert(answer)}\n")
         return
-    heading = showing.heading if showing.transcript.terminal else "What was written so far"
+    heading = view.heading if view.transcript.terminal else "What was written so far"
     console.print(Text(_inert(heading), style="dim"), _markdown(answer), sep="\n")
 
 
@@ -125,6 +121,7 @@ def _print_sources(cited: list[Source], answer: str, console: Console) -> None:
             (f"[{source.marker}] ", "bold"), f"{_inert(source.title)}  ", (_inert(source.place), "cyan")
         )
         console.print(where, soft_wrap=True)
+        # A quote that is the answer's own sentence, as those of the embedded model are, says nothing twice.
         if console.file.isatty() and source.quote not in known:
             quote = Text(f"“{_inert(source.quote)}”", style="dim", no_wrap=True, overflow="ellipsis")
             console.print(Padding(quote, INDENT))

@@ -22,7 +22,7 @@ FindDocument = Callable[[str], Document | None]
 
 
 @dataclass
-class Showing:
+class RunView:
     """A run as a spectator sees it: its transcript, a status line, what is thought, and a name for the answer."""
 
     transcript: Transcript = field(default_factory=Transcript)

@@ -1,4 +1,4 @@
-"""How a running server feels under load: first tokens, gaps between tokens, throughput, and a picture of them."""
+"""How a running server feels under load: first tokens, gaps between tokens, throughput."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,21 +9,16 @@ from typing import Any
 import httpx
 from httpx_sse import EventSource, SSEError
 from pydantic import HttpUrl, TypeAdapter, ValidationError
-from rich.console import Console
-from rich.table import Table
 
 from rag_graph.errors import InvalidRequest, ServerUnreachable, Unauthorized
 
 QUESTIONS = ("What is this library about?",)
-BLOCKS = "▁▂▃▄▅▆▇█"
-BARS = 32
-_HEADERS = {"accept": "text/event-stream"}
 _ADDRESS: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
 
 
 @dataclass
 class Stream:
-    """What one reader saw, in seconds; without an `error`, `ended` is when the last event came."""
+    """What one reader saw, in seconds from its request; `error` is empty where the run finished."""
 
     first_event: float = 0.0
     first_token: float = 0.0
@@ -77,13 +72,18 @@ async def measure(
 
     Raises `ServerUnreachable` when no rag_graph answers there, and `Unauthorized` when the key does not open it.
     """
-    _check(url, key)
-    headers = {**_HEADERS, **({"authorization": f"Bearer {key}"} if key else {})}
+    try:
+        _ADDRESS.validate_python(url)
+    except ValidationError:
+        raise InvalidRequest(f"{url!r} is no address of a server: give one such as http://localhost:8000.") from None
+    if not (key.isascii() and key.isprintable()):
+        raise Unauthorized("The key has characters that no key has: copy it again.")
+    headers = {"accept": "text/event-stream", **({"authorization": f"Bearer {key}"} if key else {})}
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=at_once)
-    places = asyncio.Semaphore(at_once)
+    turns = asyncio.Semaphore(at_once)
 
     async def ask(client: httpx.AsyncClient, number: int) -> Stream:
-        async with places:
+        async with turns:
             body = {"question": questions[number % len(questions)], "mode": "deep" if deep else "fast"}
             return await _read(client, body)
 
@@ -94,15 +94,6 @@ async def measure(
         return Load(list(seen), perf_counter() - began)
 
 
-def _check(url: str, key: str) -> None:
-    try:
-        _ADDRESS.validate_python(url)
-    except ValidationError:
-        raise InvalidRequest(f"{url!r} is no address of a server: give one such as http://localhost:8000.") from None
-    if not (key.isascii() and key.isprintable()):
-        raise Unauthorized("The key has characters that no key has: copy it again.")
-
-
 async def _greet(client: httpx.AsyncClient, url: str) -> None:
     """See that rag_graph answers there, is ready, and takes the key, before anything is measured."""
     try:
@@ -110,22 +101,16 @@ async def _greet(client: httpx.AsyncClient, url: str) -> None:
         opened = await client.get("/config")
     except httpx.HTTPError as exc:
         raise ServerUnreachable(f"Nothing answers at {url}: start the server, or correct the address.") from exc
-    said = _object(health)
-    if "status" not in said:
+    try:
+        said = health.json()
+    except ValueError:
+        said = None
+    if not isinstance(said, dict) or "status" not in said:
         raise ServerUnreachable(f"What answers at {url} is no rag_graph: correct the address.")
     if said["status"] != "ready":
         raise ServerUnreachable(f"The server cannot answer yet: {said.get('problem') or said['status']}")
     if opened.status_code == httpx.codes.UNAUTHORIZED:
         raise Unauthorized("The server refused the key: set BENCH_API_KEY to one of its RAG_API_KEYS.")
-
-
-def _object(response: httpx.Response) -> dict[str, Any]:
-    """The JSON object of a response, empty where there is none."""
-    try:
-        said = response.json()
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 async def _read(client: httpx.AsyncClient, body: dict[str, str]) -> Stream:
@@ -148,7 +133,7 @@ def _note(stream: Stream, name: str, at: float) -> None:
     stream.first_event = stream.first_event or at
     match name:
         case "answer_started":
-            stream.last_piece = 0.0
+            stream.last_piece = 0.0  # between the draft and its refinement nobody waits for a token
         case "answer_delta":
             if stream.last_piece:
                 stream.gaps.append(at - stream.last_piece)
@@ -165,38 +150,3 @@ def percentile(values: Sequence[float], rank: float) -> float:
     """The value that `rank` percent of all do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * rank / 100))]
-
-
-def sparkline(values: Sequence[float], bars: int = BARS) -> str:
-    """How the values are spread from the least to the greatest, a bar for each equal step."""
-    least, greatest = min(values), max(values)
-    step = (greatest - least) / bars or 1.0
-    counts = [0] * bars
-    for value in values:
-        counts[min(bars - 1, int((value - least) / step))] += 1
-    highest = max(counts)
-    return "".join(BLOCKS[-(-count * (len(BLOCKS) - 1) // highest)] if count else " " for count in counts)
-
-
-def picture(load: Load) -> Table:
-    """The measures as a table, each with its spread."""
-    table = Table("in ms", "p50", "p90", "p99", "greatest", "from least to greatest", box=None)
-    for name, values in load.measured().items():
-        if values:
-            cells = (f"{percentile(values, rank) * 1000:.1f}" for rank in (50, 90, 99, 100))
-            table.add_row(name, *cells, sparkline(values))
-    return table
-
-
-def report(load: Load, console: Console) -> None:
-    told = load.as_dict()
-    if load.whole:
-        console.print(picture(load))
-    console.print(
-        f"{told['streams']} streams in {told['seconds']:.1f} s, {told['failed']} failed; "
-        f"{told['pieces_per_second']:.0f} pieces of text a second.",
-        highlight=False,
-    )
-    errors = sorted({stream.error for stream in load.streams if stream.error})
-    if errors:
-        console.print(f"Failures: {', '.join(errors)}.", highlight=False)

@@ -1,27 +1,36 @@
-"""Scores as people and programs read them: a table with intervals, and JSON."""
+"""Scores and loads as people and programs read them: tables, and JSON."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
+from rich.console import Console
 from rich.table import Table
 
+from rag_graph.evaluation.load import Load, percentile
 from rag_graph.evaluation.run import Results
-from rag_graph.evaluation.scores import Estimate
+
+BLOCKS: Final = "▁▂▃▄▅▆▇█"
+BARS: Final = 32
 
 
-def table(results: Results) -> Table:
+def scores_table(results: Results) -> Table:
     """One column for each part, one row for each score, with the interval that holds 95 % of resampled means."""
     title = f"{results.dataset}: {results.questions} questions, {results.passages:,} passages"
-    board = Table(title=title, caption="in brackets: 95 % confidence intervals", title_justify="left")
-    board.add_column("")
+    table = Table(title=title, caption="in brackets: 95 % confidence intervals", title_justify="left")
+    table.add_column("")
     for part in results.scores:
-        board.add_column(part, justify="right")
+        table.add_column(part, justify="right")
     for name in dict.fromkeys(name for its in results.scores.values() for name in its):
-        board.add_row(name, *(_cell(name, its) for its in results.scores.values()))
-    return board
+        factor = 1 if name.endswith("_ms") else 100
+        cells = [
+            f"{its.mean * factor:.1f} ({its.low * factor:.1f} - {its.high * factor:.1f})" if its else ""
+            for its in (means.get(name) for means in results.scores.values())
+        ]
+        table.add_row(name, *cells)
+    return table
 
 
-def as_json(results: Results) -> dict[str, Any]:
+def scores_as_json(results: Results) -> dict[str, Any]:
     """Means by part and name; the intervals and the sizes beside them."""
     return {
         "dataset": results.dataset,
@@ -35,10 +44,36 @@ def as_json(results: Results) -> dict[str, Any]:
     }
 
 
-def _cell(name: str, means: Mapping[str, Estimate]) -> str:
-    its = means.get(name)
-    if its is None:
-        return ""
-    if name.endswith("_ms"):
-        return f"{its.mean:.1f} ({its.low:.1f} - {its.high:.1f})"
-    return f"{its.mean * 100:.1f} ({its.low * 100:.1f} - {its.high * 100:.1f})"
+def load_table(load: Load) -> Table:
+    """The measures, each with its spread."""
+    table = Table("in ms", "p50", "p90", "p99", "greatest", "from least to greatest", box=None)
+    for name, values in load.measured().items():
+        if values:
+            cells = (f"{percentile(values, rank) * 1000:.1f}" for rank in (50, 90, 99, 100))
+            table.add_row(name, *cells, sparkline(values))
+    return table
+
+
+def print_load(load: Load, console: Console) -> None:
+    told = load.as_dict()
+    if load.whole:
+        console.print(load_table(load))
+    console.print(
+        f"{told['streams']} streams in {told['seconds']:.1f} s, {told['failed']} failed; "
+        f"{told['pieces_per_second']:.0f} pieces of text a second.",
+        highlight=False,
+    )
+    errors = sorted({stream.error for stream in load.streams if stream.error})
+    if errors:
+        console.print(f"Failures: {', '.join(errors)}.", highlight=False)
+
+
+def sparkline(values: Sequence[float], bars: int = BARS) -> str:
+    """How the values are spread from the least to the greatest, a bar for each equal step."""
+    least, greatest = min(values), max(values)
+    step = (greatest - least) / bars or 1.0
+    counts = [0] * bars
+    for value in values:
+        counts[min(bars - 1, int((value - least) / step))] += 1
+    highest = max(counts)
+    return "".join(BLOCKS[-(-count * (len(BLOCKS) - 1) // highest)] if count else " " for count in counts)

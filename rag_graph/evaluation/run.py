@@ -2,15 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Literal
 
+from rag_graph.documents import Document
 from rag_graph.errors import LibraryError
 from rag_graph.evaluation.scores import (
     Dataset,
@@ -25,12 +26,12 @@ from rag_graph.evaluation.scores import (
     summarise,
 )
 from rag_graph.events import RunFailed
-from rag_graph.index import EmbeddedIndex, Index, IndexProgress, index_paths
+from rag_graph.index import EmbeddedIndex, IndexProgress, index_paths
 from rag_graph.query import Mode, Query
 from rag_graph.retrieval import DeepRetriever, FastRetriever
 from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript
-from rag_graph.wiring import Answerer, choose_embedder, open_answerer
+from rag_graph.wiring import choose_embedder, open_answerer
 from rag_graph.writing.quoting import short_answer
 
 Tier = Literal["fast", "deep"]
@@ -40,7 +41,7 @@ _RETRIEVERS = {"fast": FastRetriever, "deep": DeepRetriever}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Evaluation:
     """What is measured on which dataset; answers are those of `mode`."""
 
     folder: Path
@@ -51,7 +52,7 @@ class Plan:
     limit: int | None = None
 
     @property
-    def parts(self) -> "tuple[Part, ...]":
+    def parts(self) -> tuple[Part, ...]:
         return (*self.tiers, "answers") if self.answers else self.tiers
 
 
@@ -80,16 +81,32 @@ class Results:
     scores: Mapping[Part, Mapping[str, Estimate]]
 
 
-@dataclass(frozen=True, slots=True)
-class Watching:
-    """Who is told how far the work is."""
+async def run_evaluation(
+    settings: Settings,
+    evaluation: Evaluation,
+    *,
+    on_indexing: Callable[[IndexProgress], None] = lambda _: None,
+    on_asked: Callable[[Part, int, int], None] = lambda _part, _done, _total: None,
+) -> Results:
+    """Index the dataset into a library of its own, ask its questions, and score what comes.
 
-    indexing: Callable[[IndexProgress], None] = lambda _: None
-    asked: Callable[[Part, int, int], None] = lambda _part, _done, _total: None
+    Raises `LibraryError` for what is no dataset.
+    """
+    session = await asyncio.to_thread(_Session.open, settings, evaluation, on_indexing, on_asked)
+    try:
+        for tier in evaluation.tiers:
+            await session.retrieve(tier)
+    finally:
+        session.index.close()
+    if evaluation.answers:
+        await session.answer()
+    results = session.results()
+    session.log.forget()
+    return results
 
 
 @dataclass(slots=True)
-class _Ledger:
+class _ScoreLog:
     """The scores so far, on disk as they come; gone when the work is done."""
 
     path: Path
@@ -97,15 +114,20 @@ class _Ledger:
     answers: dict[str, AnswerRecord] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, path: Path) -> "_Ledger":
-        ledger = cls(path)
-        for part, entry in _entries(path):
+    def open(cls, path: Path) -> "_ScoreLog":
+        log = cls(path)
+        for line in path.read_text("utf-8").splitlines() if path.is_file() else ():
+            try:
+                kept = json.loads(line)
+            except ValueError:
+                continue  # a killed run left it unfinished: it is asked again
+            part, entry = kept["part"], kept["score"]
             if part == "answers":
-                ledger.answers[entry["question"]] = AnswerRecord(**entry)
+                log.answers[entry["question"]] = AnswerRecord(**entry)
             else:
                 score = RetrievalScore(**entry | {name: tuple(entry[name]) for name in ("found", "evidence")})
-                ledger.retrieval[part][score.question] = score
-        return ledger
+                log.retrieval[part][score.question] = score
+        return log
 
     def keep(self, part: Part, score: RetrievalScore | AnswerRecord) -> None:
         if isinstance(score, AnswerRecord):
@@ -119,92 +141,86 @@ class _Ledger:
         self.path.unlink(missing_ok=True)
 
 
-async def examine(settings: Settings, plan: Plan, *, watching: Watching | None = None) -> Results:
-    """Index the dataset into a library of its own, ask its questions, and score what comes.
-
-    Raises `LibraryError` for what is no dataset.
-    """
-    watching = watching or Watching()
-    dataset = await asyncio.to_thread(_load, plan)
-    desk = await asyncio.to_thread(_prepare, settings, plan, dataset, watching)
-    try:
-        for tier in plan.tiers:
-            await _retrieve(desk, tier, watching)
-    finally:
-        desk.library.close()
-    if plan.answers:
-        await _answer(desk, plan.mode, watching)
-    results = _results(desk, plan)
-    desk.ledger.forget()
-    return results
-
-
 @dataclass(frozen=True, slots=True)
-class _Desk:
-    """What the work is done with."""
+class _Session:
+    """One evaluation being carried out, in a library of its own."""
 
+    evaluation: Evaluation
     settings: Settings
     dataset: Dataset
-    library: Index
-    ledger: _Ledger
+    index: EmbeddedIndex
+    log: _ScoreLog
     not_indexed: int
+    on_asked: Callable[[Part, int, int], None]
 
+    @classmethod
+    def open(
+        cls,
+        settings: Settings,
+        evaluation: Evaluation,
+        on_indexing: Callable[[IndexProgress], None],
+        on_asked: Callable[[Part, int, int], None],
+    ) -> "_Session":
+        dataset = load_dataset(evaluation.folder)
+        if not dataset.questions:
+            raise LibraryError(f"The dataset {str(evaluation.folder)!r} has no question with evidence in qrels.tsv.")
+        embedder = choose_embedder(settings)
+        corpora = [dataset.corpus, *map(_corpus, evaluation.distractors)]
+        by = _digest(*map(str, map(Path.resolve, corpora)), embedder.name)
+        home = settings.data_dir / "eval" / f"{dataset.name}-{by}"
+        # Runs and library of its own, even where servers under the same settings share theirs.
+        alone = {name: Settings.model_fields[name].default for name in ("redis_url", "postgres_url")}
+        own = settings.model_copy(update={"data_dir": home, **alone})
+        index = EmbeddedIndex(own.index_dir, embedder)
+        report = index_paths(index, corpora, on_progress=on_indexing)
+        return cls(
+            evaluation,
+            own,
+            Dataset(dataset.name, dataset.corpus, dataset.questions[: evaluation.limit]),
+            index,
+            _ScoreLog.open(home / f"scores-{_fingerprint(settings, evaluation, dataset, corpora)}.jsonl"),
+            len(report.failures),
+            on_asked,
+        )
 
-def _load(plan: Plan) -> Dataset:
-    dataset = load_dataset(plan.folder)
-    if not dataset.questions:
-        raise LibraryError(f"The dataset {str(plan.folder)!r} has no question with evidence in qrels.tsv.")
-    return dataset
+    async def retrieve(self, tier: Tier) -> None:
+        retriever = _RETRIEVERS[tier](self.index)
+        known, questions = self.log.retrieval[tier], self.dataset.questions
+        await retriever.retrieve(questions[0].text, top_k=1)  # what is loaded at first is no question's time
+        async for score in evaluate_retrieval(retriever, self.dataset, skip=set(known)):
+            self.log.keep(tier, score)
+            self._tell(tier, known, questions)
 
+    async def answer(self) -> None:
+        known = self.log.answers
+        questions = [question for question in self.dataset.questions if question.answers]
+        async with open_answerer(self.settings) as answerer:
+            if answerer.parts.models is not None:
+                await answerer.parts.models.warm()
+            for question in questions:
+                if question.id in known:
+                    continue
+                began = perf_counter()
+                transcript = Transcript()
+                async with aclosing(answerer.ask(Query(question=question.text, mode=self.evaluation.mode))) as events:
+                    async for event in events:
+                        transcript.add(event)
+                ms = (perf_counter() - began) * 1000
+                cited = await asyncio.to_thread(_cited, answerer.document, transcript)
+                self.log.keep("answers", _record(question, transcript, cited, ms))
+                self._tell("answers", known, questions)
 
-def _prepare(settings: Settings, plan: Plan, dataset: Dataset, watching: Watching) -> _Desk:
-    embedder = choose_embedder(settings)
-    corpora = [dataset.corpus, *map(_corpus, plan.distractors)]
-    home = (
-        settings.data_dir / "eval" / f"{dataset.name}-{_digest(*map(str, map(Path.resolve, corpora)), embedder.name)}"
-    )
-    own = settings.model_copy(update={"data_dir": home, **_ALONE})
-    index = EmbeddedIndex(own.index_dir, embedder)
-    report = index_paths(index, corpora, on_progress=watching.indexing)
-    ledger = _Ledger.open(home / f"scores-{_fingerprint(settings, plan, dataset, corpora)}.jsonl")
-    asked = Dataset(dataset.name, dataset.corpus, dataset.questions[: plan.limit])
-    return _Desk(own, asked, index, ledger, len(report.failures))
+    def _tell(self, part: Part, known: Mapping[str, object], questions: Sequence[Question]) -> None:
+        self.on_asked(part, sum(question.id in known for question in questions), len(questions))
 
-
-_ALONE = {name: Settings.model_fields[name].default for name in ("redis_url", "postgres_url")}
-"""What keeps the work apart from servers that run under the same settings."""
-
-
-async def _retrieve(desk: _Desk, tier: Tier, watching: Watching) -> None:
-    retriever = _RETRIEVERS[tier](desk.library)
-    known, questions = desk.ledger.retrieval[tier], desk.dataset.questions
-    await retriever.retrieve(questions[0].text, top_k=1)
-    async for score in evaluate_retrieval(retriever, desk.dataset, skip=set(known)):
-        desk.ledger.keep(tier, score)
-        watching.asked(tier, _done(known, questions), len(questions))
-
-
-async def _answer(desk: _Desk, mode: Mode, watching: Watching) -> None:
-    known = desk.ledger.answers
-    questions = [question for question in desk.dataset.questions if question.answers]
-    async with open_answerer(desk.settings) as answerer:
-        if answerer.parts.models is not None:
-            await answerer.parts.models.warm()
-        async for record in _answers(answerer, [q for q in questions if q.id not in known], mode):
-            desk.ledger.keep("answers", record)
-            watching.asked("answers", _done(known, questions), len(questions))
-
-
-async def _answers(answerer: Answerer, questions: Sequence[Question], mode: Mode) -> AsyncIterator[AnswerRecord]:
-    for question in questions:
-        began = perf_counter()
-        transcript = Transcript()
-        async with aclosing(answerer.ask(Query(question=question.text, mode=mode))) as events:
-            async for event in events:
-                transcript.add(event)
-        ms = (perf_counter() - began) * 1000
-        cited = await asyncio.to_thread(_cited, answerer, transcript)
-        yield _record(question, transcript, cited, ms)
+    def results(self) -> Results:
+        ids = [question.id for question in self.dataset.questions]
+        scores: dict[Part, Mapping[str, Estimate]] = {
+            tier: summarise([self.log.retrieval[tier][name] for name in ids]) for tier in self.evaluation.tiers
+        }
+        if self.evaluation.answers:
+            scores["answers"] = _summary([self.log.answers[name] for name in ids if name in self.log.answers])
+        return Results(self.dataset.name, len(ids), self.index.counts()[1], self.not_indexed, scores)
 
 
 def _record(question: Question, transcript: Transcript, cited: Sequence[str], ms: float) -> AnswerRecord:
@@ -222,20 +238,10 @@ def _record(question: Question, transcript: Transcript, cited: Sequence[str], ms
     )
 
 
-def _cited(answerer: Answerer, transcript: Transcript) -> list[str]:
+def _cited(find: Callable[[str], Document | None], transcript: Transcript) -> list[str]:
     """What the dataset calls the documents that the answer cites."""
-    documents = map(answerer.document, dict.fromkeys(citation.document for citation in transcript.citations))
+    documents = map(find, dict.fromkeys(citation.document for citation in transcript.citations))
     return [str(document.metadata.get("id", document.id)) for document in documents if document]
-
-
-def _results(desk: _Desk, plan: Plan) -> Results:
-    ids, ledger = [question.id for question in desk.dataset.questions], desk.ledger
-    scores: dict[Part, Mapping[str, Estimate]] = {
-        tier: summarise([ledger.retrieval[tier][name] for name in ids]) for tier in plan.tiers
-    }
-    if plan.answers:
-        scores["answers"] = _summary([ledger.answers[name] for name in ids if name in ledger.answers])
-    return Results(desk.dataset.name, len(ids), desk.library.counts()[1], desk.not_indexed, scores)
 
 
 def _summary(records: Sequence[AnswerRecord]) -> dict[str, Estimate]:
@@ -255,39 +261,23 @@ def _summary(records: Sequence[AnswerRecord]) -> dict[str, Estimate]:
     }
 
 
-def _done(known: Mapping[str, object], questions: Sequence[Question]) -> int:
-    return sum(question.id in known for question in questions)
-
-
 def _corpus(path: Path) -> Path:
     """Distractors are given as files, or as a folder in the layout of a dataset."""
     return path / "corpus.jsonl" if (path / "corpus.jsonl").is_file() else path
 
 
-def _fingerprint(settings: Settings, plan: Plan, dataset: Dataset, corpora: Sequence[Path]) -> str:
+def _fingerprint(settings: Settings, evaluation: Evaluation, dataset: Dataset, corpora: Sequence[Path]) -> str:
     """What the scores depend on: by it, those of another state of things are not taken for these."""
-    files = [file for path in corpora for file in _files(path)]
+    files = [
+        file
+        for path in corpora
+        for file in (sorted(inner for inner in path.rglob("*") if inner.is_file()) if path.is_dir() else [path])
+    ]
     states = [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
     models = [settings.chat.model_dump_json(), settings.reasoning.model_dump_json(), str(settings.local_gguf)]
     questions = [f"{question.id} {question.text} {sorted(question.evidence)}" for question in dataset.questions]
-    return _digest(version("rag-graph"), settings.depth, plan.mode, *states, *models, *questions)
-
-
-def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return _digest(version("rag-graph"), settings.depth, evaluation.mode, *states, *models, *questions)
 
 
 def _digest(*parts: str) -> str:
     return blake2b("\0".join(parts).encode(), digest_size=6).hexdigest()
-
-
-def _entries(path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """What the ledger holds; a line that a killed run left unfinished is as good as not written."""
-    if not path.is_file():
-        return
-    for line in path.read_text("utf-8").splitlines():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        yield entry["part"], entry["score"]

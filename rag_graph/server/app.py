@@ -26,11 +26,11 @@ from rag_graph.http.openai.request import Presentation
 from rag_graph.http.state import caller_of
 from rag_graph.query import Query
 from rag_graph.runs.runner import Runner
-from rag_graph.server.collector import calm_collector
+from rag_graph.server.process import calm_collector
 from rag_graph.server.security import AccessKeys, parse_origins, protect
 from rag_graph.settings import Settings
 from rag_graph.telemetry.metrics import CONTENT_TYPE, Metrics
-from rag_graph.telemetry.observing import choose_tracing, observer_of
+from rag_graph.telemetry.observing import Telemetry, choose_tracing
 from rag_graph.wiring import Answerer, check_extras, open_answerer, open_worker
 
 SUMMARY = "Streaming RAG: a draft at once, deep retrieval meanwhile, a refinement when it changes the answer."
@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     origins = parse_origins(settings.allowed_origins)
     metrics = Metrics(fallback_model=settings.fallback.model)
     tracing = choose_tracing()
-    observer = observer_of(metrics, tracing)
+    observer = Telemetry(metrics, tracing)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

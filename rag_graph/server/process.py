@@ -1,17 +1,24 @@
-"""The server process: uvicorn, and how it stops without cutting anybody off."""
+"""The server's processes: uvicorn, how it stops without cutting anybody off, and workers that share one address."""
 
 import asyncio
+import gc
 import logging
+import logging.config
 import math
 import os
 import signal
 import socket
-from contextlib import ExitStack
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from tempfile import TemporaryDirectory
-from threading import Event
 from time import monotonic
+from typing import Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,87 +26,196 @@ from prometheus_client.multiprocess import mark_process_dead
 from sse_starlette.sse import AppStatus
 from uvicorn.importer import import_from_string
 
-from rag_graph.errors import SettingsError
+from rag_graph.errors import RagGraphError, SettingsError
 from rag_graph.settings import Settings
 from rag_graph.telemetry.logs import log_config
 from rag_graph.telemetry.metrics import SHARED_DIR
 
-FAREWELL_S = 3
+FAREWELL_S: Final = 3
 """Readers may take this long for their last frames, however little is left of the time to drain."""
-WATCH_S = 0.5
+STEADY_S: Final = 10.0
+"""A worker that has served for so long did not end because of how it was started."""
+GC_THRESHOLDS: Final = (20_000, 20, 10)
+"""With 50 and 100, what runs leave in cycles waited an hour for the oldest generation: 5 MB a minute at 14 runs/s."""
+
+Work = Callable[[Connection], None]
+"""What a worker process does. It sends None once it serves, or the error for which it cannot."""
 
 log = logging.getLogger(__name__)
+
+
+class WorkersFailed(RagGraphError):
+    """Look at what the workers wrote before they ended."""
 
 
 def serve(app: FastAPI, settings: Settings) -> None:
     """Serve until a signal comes; then refuse new runs, and let those that go on end first.
 
-    LangServe's streams come from sse-starlette, which would cut them at the signal.
+    Raises what keeps the app from starting, such as SettingsError.
     """
     _server(app, settings).run()
 
 
-def serve_workers(settings: Settings, workers: int) -> None:
+def serve_workers(settings: Settings, workers: int, parts: str = "") -> None:
     """Serve by several processes at one address, which share their runs in Redis; one that dies is replaced.
 
-    Raises SettingsError.
+    Each opens the `parts` of that name, as `module:name`, or those that the settings choose.
+
+    Raises SettingsError, whatever else keeps the first workers from starting, and `WorkersFailed`.
     """
     if not settings.redis_url.get_secret_value():
         raise SettingsError("Several workers share their runs in Redis: set RAG_REDIS_URL, or use one worker.")
+    logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     with ExitStack() as stack:
         os.environ[SHARED_DIR] = stack.enter_context(TemporaryDirectory(prefix="rag-graph-metrics-"))
-        listening = stack.enter_context(_listen(settings))
-        Workers(settings, listening, workers).run()
+        try:
+            address = (settings.host, settings.port)
+            listening = stack.enter_context(socket.create_server(address, backlog=2048))
+        except OSError as exc:
+            raise SettingsError(f"RAG_HOST, RAG_PORT: this address cannot be listened on: {exc.strerror}.") from None
+        Workers(partial(_work, settings, listening, parts), workers, patience_s=settings.drain_s + 2 * FAREWELL_S).run()
+
+
+@dataclass
+class BackOff:
+    """How long to wait before a process that has ended is started again: each time twice as long."""
+
+    first_s: float = 0.5
+    longest_s: float = 30.0
+    give_up_after: int = 5
+    """So many starts in a row that came to nothing; with these waits, in less than ten seconds."""
+    failures: int = 0
+
+    def next_s(self, *, served_s: float) -> float:
+        """Note that one has ended. The first failure is an accident, and is mended at once."""
+        self.failures = 1 if served_s >= STEADY_S else self.failures + 1
+        return min(self.longest_s, self.first_s * 2 ** (self.failures - 2)) if self.failures > 1 else 0.0
+
+    @property
+    def is_hopeless(self) -> bool:
+        return self.failures >= self.give_up_after
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    told: Connection
+    serves_since: float | None = None
+    problem: RagGraphError | None = None
+
+    def hear(self) -> None:
+        """Take what the process has sent; that it ended is told by its sentinel too."""
+        try:
+            while not self.told.closed and self.told.poll():
+                self.problem = self.told.recv()
+                self.serves_since = self.serves_since if self.problem else monotonic()
+        except EOFError:
+            self.told.close()
 
 
 class Workers:
-    """Processes that serve one socket."""
+    """Processes that do the same work until a signal comes; one that ends is replaced, with a back-off."""
 
-    def __init__(self, settings: Settings, listening: socket.socket, count: int) -> None:
-        self._settings = settings
-        self._listening = listening
-        self._stopping = Event()
-        self._processes = [self._start() for _ in range(count)]
+    def __init__(self, work: Work, count: int, *, patience_s: float, back_off: BackOff | None = None) -> None:
+        self._work = work
+        self._patience_s = patience_s
+        self._back_off = back_off or BackOff()
+        self._running: list[_Worker] = []
+        self._due = [0.0] * count
+        self._have_served = False
 
     def run(self) -> None:
-        """Serve until a signal comes, and let every process end its runs."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self._stopping.set())
-        while not self._stopping.wait(WATCH_S):
-            self._processes = [self._kept(process) for process in self._processes]
-        for process in self._processes:
-            process.terminate()
-        give_up_at = monotonic() + self._settings.drain_s + 2 * FAREWELL_S
-        for process in self._processes:
-            process.join(max(0.0, give_up_at - monotonic()))
-            process.kill()
+        """Keep them running until SIGINT or SIGTERM, and let every process end its runs.
 
-    def _kept(self, process: SpawnProcess) -> SpawnProcess:
-        if process.is_alive() or self._stopping.is_set():
-            return process
-        log.error("worker %s ended with code %s and is replaced", process.pid, process.exitcode)
-        mark_process_dead(process.pid)  # type: ignore[no-untyped-call]  # it has no annotations
-        return self._start()
+        Raises the error that one has sent before any has served, and `WorkersFailed`.
+        """
+        with _signals() as signalled:
+            try:
+                while True:
+                    self._start_those_due()
+                    pipes = [worker.told for worker in self._running if not worker.told.closed]
+                    sentinels = [worker.process.sentinel for worker in self._running]
+                    in_s = max(0.0, min(self._due) - monotonic()) if self._due else None
+                    if signalled in wait([signalled, *pipes, *sentinels], in_s):
+                        return
+                    for worker in self._running:
+                        worker.hear()
+                        self._have_served |= worker.serves_since is not None
+                    for worker in [worker for worker in self._running if not worker.process.is_alive()]:
+                        self._replace(worker)
+            finally:
+                self._stop()
 
-    def _start(self) -> SpawnProcess:
-        process = get_context("spawn").Process(target=_work, args=(self._settings, self._listening))
-        process.start()
-        return process
+    def _start_those_due(self) -> None:
+        while self._due and min(self._due) <= monotonic():
+            self._due.remove(min(self._due))
+            told, tell = get_context("spawn").Pipe(duplex=False)
+            process = get_context("spawn").Process(target=self._work, args=(tell,))
+            # A terminal tells its whole process group of Ctrl-C. A worker that still loads would answer with a
+            # traceback: it inherits that it is deaf to it until uvicorn listens, and hears of the end from us.
+            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            try:
+                process.start()
+            finally:
+                signal.signal(signal.SIGINT, before)
+            tell.close()
+            self._running.append(_Worker(process, told))
+
+    def _replace(self, worker: _Worker) -> None:
+        self._running.remove(worker)
+        process = worker.process
+        if SHARED_DIR in os.environ:
+            mark_process_dead(process.pid)  # type: ignore[no-untyped-call]  # it has no annotations
+        if worker.problem and not self._have_served:
+            raise worker.problem
+        served_s = monotonic() - worker.serves_since if worker.serves_since else 0.0
+        in_s = self._back_off.next_s(served_s=served_s)
+        if self._back_off.is_hopeless and not any(other.serves_since for other in self._running):
+            raise WorkersFailed(
+                f"{self._back_off.failures} workers in a row have ended, the last with code {process.exitcode}; "
+                "see what they wrote before."
+            )
+        why = worker.problem or f"it ended with code {process.exitcode}"
+        log.error("worker %s is replaced in %.1f s: %s", process.pid, in_s, why)
+        self._due.append(monotonic() + in_s)
+
+    def _stop(self) -> None:
+        for worker in self._running:
+            worker.process.terminate()
+        give_up_at = monotonic() + self._patience_s
+        for worker in self._running:
+            worker.process.join(max(0.0, give_up_at - monotonic()))
+            worker.process.kill()
 
 
-def _work(settings: Settings, listening: socket.socket) -> None:
-    app = import_from_string("rag_graph.server.app:create_app")(settings)
-    _server(app, settings).run([listening])
+@contextmanager
+def _signals() -> Iterator[Connection]:
+    """What can be read from once somebody wants this process to end: a wait for processes is not ended by a signal."""
+    signalled, signals = get_context("spawn").Pipe(duplex=False)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with signalled, signals:
+        for number in before:
+            signal.signal(number, lambda *_: signals.send_bytes(b"end"))
+        try:
+            yield signalled
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _work(settings: Settings, listening: socket.socket, parts: str, supervisor: Connection) -> None:
     try:
-        return socket.create_server((settings.host, settings.port), backlog=2048)
-    except OSError as exc:
-        raise SettingsError(f"RAG_HOST, RAG_PORT: this address cannot be listened on: {exc.strerror}.") from None
+        # By its name, for the app itself imports this module.
+        own = import_from_string("rag_graph.wiring:load_parts")(parts, settings)
+        app = import_from_string("rag_graph.server.app:create_app")(settings, own)
+        _server(app, settings, on_serving=lambda: supervisor.send(None)).run([listening])
+    except RagGraphError as exc:
+        supervisor.send(exc)
+        sys.exit(1)
 
 
-def _server(app: FastAPI, settings: Settings) -> "DrainingServer":
+def _server(app: FastAPI, settings: Settings, on_serving: Callable[[], None] = lambda: None) -> "DrainingServer":
+    # LangServe's streams come from sse-starlette, which would cut them at the signal.
     AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]  # it has no annotations
     config = uvicorn.Config(
         app,
@@ -107,33 +223,46 @@ def _server(app: FastAPI, settings: Settings) -> "DrainingServer":
         port=settings.port,
         log_config=log_config(settings.log_format, settings.log_level),
     )
-    return DrainingServer(config, app, drain_s=settings.drain_s, write_timeout_s=settings.write_timeout_s)
-
-
-def _drop_stuck_readers(listening: socket.socket, *, after_s: float) -> None:
-    """Let the kernel reset connections whose other end takes nothing; closing one would wait for it to be read."""
-    option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    if option is not None and listening.family in {socket.AF_INET, socket.AF_INET6}:
-        listening.setsockopt(socket.IPPROTO_TCP, option, int(after_s * 1000))
+    return DrainingServer(
+        config, app, drain_s=settings.drain_s, write_timeout_s=settings.write_timeout_s, on_serving=on_serving
+    )
 
 
 class DrainingServer(uvicorn.Server):
     """Keeps its sockets open while it drains: new questions are told to come back, old ones are read to the end.
 
-    A second Ctrl-C ends it at once.
+    A second Ctrl-C ends it at once. What keeps the app from starting is raised by `run`.
     """
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, *, drain_s: float, write_timeout_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: FastAPI,
+        *,
+        drain_s: float,
+        write_timeout_s: float = 60.0,
+        on_serving: Callable[[], None] = lambda: None,
+    ) -> None:
+        # uvicorn would log what the app raises at its start with a traceback, and leave with code 3.
+        config.lifespan = "off"
         super().__init__(config)
         self._app = app
+        self._opened = AsyncExitStack()
         self._drain_s = drain_s
         self._write_timeout_s = write_timeout_s
+        self._on_serving = on_serving
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for server in getattr(self, "servers", ()):
+        await self._opened.enter_async_context(self._app.router.lifespan_context(self._app))
+        try:
+            await super().startup(sockets)
+        except BaseException:  # uvicorn exits where it cannot listen
+            await self._opened.aclose()
+            raise
+        for server in self.servers:
             for listening in server.sockets:
                 _drop_stuck_readers(listening, after_s=self._write_timeout_s)
+        self._on_serving()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         began = monotonic()
@@ -144,3 +273,28 @@ class DrainingServer(uvicorn.Server):
         left_s = self._drain_s - (monotonic() - began)
         self.config.timeout_graceful_shutdown = max(FAREWELL_S, math.ceil(left_s))
         await super().shutdown(sockets)
+        await self._opened.aclose()
+
+
+def _drop_stuck_readers(listening: socket.socket, *, after_s: float) -> None:
+    """Let the kernel reset connections whose other end takes nothing; closing one would wait for it to be read."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None and listening.family in {socket.AF_INET, socket.AF_INET6}:
+        listening.setsockopt(socket.IPPROTO_TCP, option, int(after_s * 1000))
+
+
+@contextmanager
+def calm_collector() -> Iterator[None]:
+    """Exempt what exists now from garbage collection, and collect more rarely, until the end of the block.
+
+    A full collection over everything that LangChain imports pauses all streams of the process for 200 ms and more.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

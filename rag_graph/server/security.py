@@ -20,7 +20,7 @@ OPEN_PATHS: Final = frozenset({"/health", "/health/live", "/health/ready"})
 """What load balancers ask has no key."""
 EXPOSED_HEADERS: Final = ("x-run-id", "idempotency-key", "idempotent-replayed", "retry-after")
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_HASHED = re.compile(r"sha256:([0-9a-fA-F]{64})")
+_HASHED = re.compile(r"sha256:[0-9a-fA-F]{64}")
 
 
 class AccessKeys:
@@ -32,7 +32,10 @@ class AccessKeys:
     @classmethod
     def parse(cls, listed: str) -> Self:
         """Read keys separated by commas, each plain or as `sha256:` and its digest in hexadecimal."""
-        return cls(_digest_of(key) for key in map(str.strip, listed.split(",")) if key)
+        given = [key for key in map(str.strip, listed.split(",")) if key]
+        return cls(
+            bytes.fromhex(key.removeprefix("sha256:")) if _HASHED.fullmatch(key) else _sha256(key) for key in given
+        )
 
     def __bool__(self) -> bool:
         return bool(self._digests)
@@ -142,7 +145,7 @@ def protect(
     """Put everything in its order: CORS outermost, so that a page of an allowed origin can read refusals too."""
     app = BodyLimit(app, max_bytes=max_body_bytes, max_upload_bytes=max_upload_bytes)
     if keys:
-        app = KeyGuard(app, keys=keys)
+        app = KeyGuard(app, keys=keys)  # before a body is read: who has no key cannot make us hold one
     app = SameSite(app, origins=origins)
     if origins:
         app = CORSMiddleware(
@@ -199,11 +202,6 @@ def _key_in(authorization: str) -> str:
                 return ""
         case _:
             return ""
-
-
-def _digest_of(key: str) -> bytes:
-    hashed = _HASHED.fullmatch(key)
-    return bytes.fromhex(hashed[1]) if hashed else _sha256(key)
 
 
 def _sha256(value: str) -> bytes:

@@ -1,11 +1,10 @@
-"""Prometheus metrics of runs and readers; one dictionary look-up is all that an event without a meaning here costs."""
+"""Prometheus metrics of runs and readers."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from time import perf_counter
-from typing import ClassVar, Final
+from typing import Final, get_args
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -19,26 +18,19 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from rag_graph.events import (
-    AnswerDelta,
     AnswerFinished,
     AnswerReset,
-    AnswerStarted,
-    Citation,
     Decided,
     Event,
-    PassagesRetrieved,
     RunCancelled,
     RunFailed,
     RunFinished,
-    StepFinished,
-    StepStarted,
-    ThinkingDelta,
     Usage,
     Warned,
 )
 from rag_graph.query import Mode
-from rag_graph.runs.observer import Watch
 from rag_graph.tasks import stop
+from rag_graph.telemetry.timeline import First, ModelCall, RunExporter
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 SHARED_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -53,67 +45,54 @@ class Metrics:
     """The metrics of one server, in a registry of their own. `fallback_model` is the name whose use counts as one."""
 
     def __init__(self, *, fallback_model: str = "") -> None:
-        registry = CollectorRegistry()
-        self.registry = registry
+        self.registry = registry = CollectorRegistry()
         self.fallback_model = fallback_model
-        self.first = Histogram(
-            "rag_first_seconds",
-            "From the start of a run to its first: status, passages, thinking, token, citation, refined_token.",
-            ["what", "mode"], buckets=SECONDS, registry=registry,
-        )  # fmt: skip
-        self.answer = Histogram(
-            "rag_answer_seconds", "From the start of a run to a whole version of its answer.",
-            ["version", "mode"], buckets=SECONDS, registry=registry,
-        )  # fmt: skip
-        self.step = Histogram(
-            "rag_step_seconds", "How long a node of the graph took.", ["step"], buckets=SECONDS, registry=registry
+
+        def histogram(name: str, meaning: str, *labels: str, buckets: Sequence[float] = SECONDS) -> Histogram:
+            return Histogram(name, meaning, labels, buckets=buckets, registry=registry)
+
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(name, meaning, labels, registry=registry)
+
+        def gauge(name: str, meaning: str) -> Gauge:
+            return Gauge(name, meaning, multiprocess_mode="livesum", registry=registry)
+
+        whats = ", ".join(get_args(First))
+        self.first = histogram("rag_first_seconds", f"From the start of a run to its first: {whats}.", "what", "mode")
+        self.answer = histogram(
+            "rag_answer_seconds", "From the start of a run to a whole version of its answer.", "version", "mode"
         )
-        self.run = Histogram(
-            "rag_run_seconds", "From the start of a run to its end.",
-            ["mode", "outcome"], buckets=SECONDS, registry=registry,
-        )  # fmt: skip
-        self.gap = Histogram(
-            "rag_token_gap_seconds", "Between two pieces of an answer.", buckets=GAP_SECONDS, registry=registry
-        )
-        self.ended = Counter(
-            "rag_runs", "Runs that ended; the reason is who cancelled or the code of the failure.",
-            ["mode", "outcome", "reason"], registry=registry,
-        )  # fmt: skip
-        self.tokens = Counter(
-            "rag_tokens", "Tokens that models took: input, output, and of those reasoning and cached.",
-            ["model", "kind"], registry=registry,
-        )  # fmt: skip
-        self.decisions = Counter(
-            "rag_decisions", "Drafts that were kept or refined, and whether the model was asked.",
-            ["decision", "checked", "mode"], registry=registry,
-        )  # fmt: skip
-        self.resets = Counter(
-            "rag_resets", "Texts that were void: the model broke off, or another server took over.",
-            ["cause"], registry=registry,
-        )  # fmt: skip
-        self.warnings = Counter("rag_warnings", "What went less well than it should.", ["code"], registry=registry)
-        self.fallbacks = Counter("rag_fallbacks", "Calls that the fallback model answered.", registry=registry)
-        self.takeovers = Counter("rag_takeovers", "Runs taken over from another process.", registry=registry)
-        self.resumes = Counter("rag_resumes", "Readers that went on where they had stopped.", registry=registry)
-        self.active = self._gauge("rag_runs_active", "Runs that go on.")
-        self.waiting = self._gauge("rag_runs_waiting", "Questions that wait for their run to start.")
-        self.readers = self._gauge("rag_readers", "Readers that follow a run.")
-        self.tasks = self._gauge("rag_tasks", "Tasks of the event loop.")
+        self.step = histogram("rag_step_seconds", "How long a node of the graph took.", "step")
+        self.run = histogram("rag_run_seconds", "From the start of a run to its end.", "mode", "outcome")
+        self.gap = histogram("rag_token_gap_seconds", "Between two pieces of an answer.", buckets=GAP_SECONDS)
+        reasons = "Runs that ended; the reason is who cancelled or the code of the failure."
+        self.ended = counter("rag_runs", reasons, "mode", "outcome", "reason")
+        kinds = "Tokens that models took: input, output, and of those reasoning and cached."
+        self.tokens = counter("rag_tokens", kinds, "model", "kind")
+        decisions = "Drafts that were kept or refined, and whether the model was asked."
+        self.decisions = counter("rag_decisions", decisions, "decision", "checked", "mode")
+        causes = "Texts that were void: the model broke off, or another server took over."
+        self.resets = counter("rag_resets", causes, "cause")
+        self.warnings = counter("rag_warnings", "What went less well than it should.", "code")
+        self.fallbacks = counter("rag_fallbacks", "Calls that the fallback model answered.")
+        self.takeovers = counter("rag_takeovers", "Runs taken over from another process.")
+        self.resumes = counter("rag_resumes", "Readers that went on where they had stopped.")
+        self.active = gauge("rag_runs_active", "Runs that go on.")
+        self.waiting = gauge("rag_runs_waiting", "Questions that wait for their run to start.")
+        self.readers = gauge("rag_readers", "Readers that follow a run.")
+        self.tasks = gauge("rag_tasks", "Tasks of the event loop.")
         if SHARED_DIR in os.environ:
             Gauge("rag_worker", "The processes of this server.", multiprocess_mode="liveall", registry=registry).set(1)
         else:
             ProcessCollector(registry=registry)
 
-    def watch(self, run_id: str, *, mode: Mode, attempt: int) -> Watch:  # noqa: ARG002 - metrics name no run
+    def export(self, run_id: str, *, mode: Mode, attempt: int) -> RunExporter:  # noqa: ARG002 - metrics name no run
         return RunMetrics(self, mode=mode, attempt=attempt)
 
     def reader_came(self, *, resumes: bool) -> None:
         self.readers.inc()
         if resumes:
             self.resumes.inc()
-
-    def reader_left(self) -> None:
-        self.readers.dec()
 
     def count(self, *, waiting: int) -> None:
         """Take the numbers that no event tells; called in the event loop."""
@@ -126,16 +105,17 @@ class Metrics:
         if SHARED_DIR not in os.environ:
             yield
             return
-        counting = asyncio.create_task(self._keep_counting(waiting))
+
+        async def keep_counting() -> None:
+            while True:
+                self.count(waiting=waiting())
+                await asyncio.sleep(COUNT_EVERY_S)
+
+        counting = asyncio.create_task(keep_counting())
         try:
             yield
         finally:
             await stop(counting)
-
-    async def _keep_counting(self, waiting: Callable[[], int]) -> None:
-        while True:
-            self.count(waiting=waiting())
-            await asyncio.sleep(COUNT_EVERY_S)
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format; with several processes, their sums."""
@@ -145,124 +125,62 @@ class Metrics:
         MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # it has no annotations
         return generate_latest(shared)
 
-    def _gauge(self, name: str, meaning: str) -> Gauge:
-        return Gauge(name, meaning, multiprocess_mode="livesum", registry=self.registry)
 
-
-class RunMetrics:
-    """Measures one attempt at a run."""
-
-    __slots__ = ("_began", "_ended", "_last", "_metrics", "_mode", "_seen", "_steps")
+class RunMetrics(RunExporter):
+    """Counts one attempt at a run."""
 
     def __init__(self, metrics: Metrics, *, mode: Mode, attempt: int) -> None:
         self._metrics = metrics
         self._mode = mode
-        self._began = perf_counter()
-        self._last = 0.0
-        self._seen: set[str] = set()
-        self._steps: dict[str, float] = {}
-        self._ended = False
         metrics.active.inc()
         if attempt > 1:
             metrics.takeovers.inc()
 
-    def on_event(self, event: Event) -> None:
-        measure = self._measures.get(type(event))
-        if measure is not None:
-            measure(self, event)
+    def first(self, what: First, at_s: float) -> None:
+        self._metrics.first.labels(what, self._mode).observe(at_s)
 
-    def close(self) -> None:
-        self._metrics.active.dec()
-        if not self._ended:
-            self._end("abandoned", "unread")
+    def gaps(self, seconds: Sequence[float]) -> None:
+        observe = self._metrics.gap.observe
+        for gap in seconds:
+            observe(gap)
 
-    def _delta(self, event: AnswerDelta) -> None:
-        now = perf_counter()
-        if self._last:
-            self._metrics.gap.observe(now - self._last)
-        else:
-            self._first("token" if event.version == 1 else "refined_token")
-        self._last = now
+    def step_took(self, step: str, seconds: float) -> None:
+        self._metrics.step.labels(step).observe(seconds)
 
-    def _first(self, what: str) -> None:
-        if what not in self._seen:
-            self._seen.add(what)
-            self._metrics.first.labels(what, self._mode).observe(perf_counter() - self._began)
-
-    def _step_started(self, event: StepStarted) -> None:
-        self._first("status")
-        self._steps[event.step] = event.at_ms
-
-    def _step_finished(self, event: StepFinished) -> None:
-        started = self._steps.pop(event.step, None)
-        if started is not None:
-            self._metrics.step.labels(event.step).observe((event.at_ms - started) / 1000)
-
-    def _passages(self, _: PassagesRetrieved) -> None:
-        self._first("passages")
-
-    def _thinking(self, _: ThinkingDelta) -> None:
-        if "thinking" not in self._seen:
-            self._first("thinking")
-
-    def _citation(self, _: Citation) -> None:
-        self._first("citation")
-
-    def _version_started(self, _: AnswerStarted) -> None:
-        self._last = 0.0
-
-    def _version_finished(self, event: AnswerFinished) -> None:
-        self._last = 0.0
-        version = "draft" if event.version == 1 else "refined"
-        self._metrics.answer.labels(version, self._mode).observe(perf_counter() - self._began)
-
-    def _decided(self, event: Decided) -> None:
-        self._metrics.decisions.labels(event.decision, str(event.checked).lower(), self._mode).inc()
-
-    def _reset(self, event: AnswerReset) -> None:
-        self._last = 0.0
-        self._metrics.resets.labels("takeover" if event.attempt > 1 else "model").inc()
-
-    def _warned(self, event: Warned) -> None:
-        self._metrics.warnings.labels(event.code).inc()
-
-    def _usage(self, event: Usage) -> None:
+    def called(self, call: ModelCall, usage: Usage, at_s: float) -> None:  # noqa: ARG002 - spans tell how long
         tokens = self._metrics.tokens
-        tokens.labels(event.model, "input").inc(event.input_tokens)
-        tokens.labels(event.model, "output").inc(event.output_tokens)
-        tokens.labels(event.model, "reasoning").inc(event.reasoning_tokens)
-        tokens.labels(event.model, "cached").inc(event.cached_tokens)
-        if event.model and event.model == self._metrics.fallback_model:
+        tokens.labels(usage.model, "input").inc(usage.input_tokens)
+        tokens.labels(usage.model, "output").inc(usage.output_tokens)
+        tokens.labels(usage.model, "reasoning").inc(usage.reasoning_tokens)
+        tokens.labels(usage.model, "cached").inc(usage.cached_tokens)
+        if usage.model and usage.model == self._metrics.fallback_model:
             self._metrics.fallbacks.inc()
 
-    def _finished(self, _: RunFinished) -> None:
-        self._end("finished", "")
+    def noted(self, event: Event, at_s: float) -> None:
+        metrics = self._metrics
+        match event:
+            case AnswerFinished():
+                metrics.answer.labels("draft" if event.version == 1 else "refined", self._mode).observe(at_s)
+            case Decided():
+                metrics.decisions.labels(event.decision, str(event.checked).lower(), self._mode).inc()
+            case AnswerReset():
+                metrics.resets.labels("takeover" if event.attempt > 1 else "model").inc()
+            case Warned():
+                metrics.warnings.labels(event.code).inc()
+            case RunFinished():
+                self._end("finished", "", at_s)
+            case RunFailed():
+                self._end("failed", event.code, at_s)
+            case RunCancelled():
+                self._end("cancelled", event.by, at_s)
+            case _:
+                pass
 
-    def _failed(self, event: RunFailed) -> None:
-        self._end("failed", event.code)
+    def closed(self, at_s: float, *, has_ended: bool) -> None:
+        self._metrics.active.dec()
+        if not has_ended:
+            self._end("abandoned", "unread", at_s)
 
-    def _cancelled(self, event: RunCancelled) -> None:
-        self._end("cancelled", event.by)
-
-    def _end(self, outcome: str, reason: str) -> None:
-        self._ended = True
+    def _end(self, outcome: str, reason: str, at_s: float) -> None:
         self._metrics.ended.labels(self._mode, outcome, reason).inc()
-        self._metrics.run.labels(self._mode, outcome).observe(perf_counter() - self._began)
-
-    _measures: ClassVar[Mapping[type[Event], Callable[..., None]]] = {
-        AnswerDelta: _delta,
-        ThinkingDelta: _thinking,
-        StepStarted: _step_started,
-        StepFinished: _step_finished,
-        PassagesRetrieved: _passages,
-        Citation: _citation,
-        AnswerStarted: _version_started,
-        AnswerFinished: _version_finished,
-        AnswerReset: _reset,
-        Decided: _decided,
-        Warned: _warned,
-        Usage: _usage,
-        RunFinished: _finished,
-        RunFailed: _failed,
-        RunCancelled: _cancelled,
-    }
+        self._metrics.run.labels(self._mode, outcome).observe(at_s)

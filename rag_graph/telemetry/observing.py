@@ -1,48 +1,33 @@
 """What is measured, chosen by the environment: metrics always, traces where OpenTelemetry is set up."""
 
 import os
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rag_graph.errors import SettingsError
-from rag_graph.events import Event
 from rag_graph.query import Mode
-from rag_graph.runs.observer import Observer, Watch
+from rag_graph.runs.observer import Watch
 from rag_graph.telemetry.metrics import Metrics
+from rag_graph.telemetry.timeline import RunTimeline
 
 if TYPE_CHECKING:
     from rag_graph.telemetry.tracing import Tracing
 
 
-class Both:
-    """Tells several observers the same."""
+class Telemetry:
+    """Observes runs for Prometheus, and for OpenTelemetry where it is set up: one timeline for both."""
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
-        self._observers = observers
+    def __init__(self, metrics: Metrics, tracing: "Tracing | None" = None) -> None:
+        self._metrics = metrics
+        self._exports = [metrics.export] if tracing is None else [metrics.export, tracing.export]
 
     def watch(self, run_id: str, *, mode: Mode, attempt: int) -> Watch:
-        return _Watches([observer.watch(run_id, mode=mode, attempt=attempt) for observer in self._observers])
+        return RunTimeline([export(run_id, mode=mode, attempt=attempt) for export in self._exports])
 
     def reader_came(self, *, resumes: bool) -> None:
-        for observer in self._observers:
-            observer.reader_came(resumes=resumes)
+        self._metrics.reader_came(resumes=resumes)
 
     def reader_left(self) -> None:
-        for observer in self._observers:
-            observer.reader_left()
-
-
-class _Watches:
-    def __init__(self, watches: Sequence[Watch]) -> None:
-        self._watches = watches
-
-    def on_event(self, event: Event) -> None:
-        for watch in self._watches:
-            watch.on_event(event)
-
-    def close(self) -> None:
-        for watch in self._watches:
-            watch.close()
+        self._metrics.readers.dec()
 
 
 def choose_tracing() -> "Tracing | None":
@@ -54,7 +39,3 @@ def choose_tracing() -> "Tracing | None":
     except ImportError:
         raise SettingsError("OTEL_EXPORTER_OTLP_ENDPOINT needs more: pip install 'rag-graph[otel]'.") from None
     return open_tracing()
-
-
-def observer_of(metrics: Metrics, tracing: "Tracing | None") -> Observer:
-    return metrics if tracing is None else Both([metrics, tracing])

@@ -4,12 +4,11 @@ What is exported, and where to, is set by OpenTelemetry's own variables, such as
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import pairwise
 from threading import Thread
 from time import monotonic, time_ns
-from typing import ClassVar, Final
+from typing import Final
 
 from opentelemetry import propagate
 from opentelemetry.context import Context, attach, detach
@@ -25,29 +24,12 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvid
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rag_graph.events import (
-    AnswerDelta,
-    AnswerReset,
-    Decided,
-    Event,
-    RunCancelled,
-    RunFailed,
-    RunFinished,
-    StepFinished,
-    StepStarted,
-    ThinkingDelta,
-    ThinkingFinished,
-    ThinkingStarted,
-    Usage,
-    Version,
-)
+from rag_graph.events import Decided, Event, RunCancelled, RunFailed, RunFinished, StepFinished, StepStarted, Usage
 from rag_graph.query import Mode
-from rag_graph.runs.observer import Watch
+from rag_graph.telemetry.timeline import First, ModelCall, RunExporter
 
 FAREWELL_S: Final = 5.0
 """A server that stops has drained its runs, and is killed if it takes much longer."""
-_MS = 1_000_000
-_WRITTEN_IN: Final[Mapping[Version, str]] = {1: "draft", 2: "refine"}
 _CHAT: Final = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"}
 """Of every call, by whomever it is answered: the provider is the one whose protocol is spoken."""
 
@@ -108,12 +90,8 @@ class Tracing:
         )  # fmt: skip
         self.refined = meter.create_counter("rag.decisions", description="Drafts kept or refined.")
 
-    def watch(self, run_id: str, *, mode: Mode, attempt: int) -> Watch:
+    def export(self, run_id: str, *, mode: Mode, attempt: int) -> RunExporter:
         return RunSpans(self, run_id, mode=mode, attempt=attempt)
-
-    def reader_came(self, *, resumes: bool) -> None: ...
-
-    def reader_left(self) -> None: ...
 
     joins = CallersTrace
 
@@ -131,29 +109,8 @@ class Tracing:
             thread.join(max(0.0, give_up_at - monotonic()))
 
 
-@dataclass(slots=True)
-class _Call:
-    """A model call that goes on: since when, and when the pieces of its reply came, in nanoseconds.
-
-    When the call behind a reply that replaces another began, no event says, so its pieces are not measured.
-    """
-
-    since: int
-    replaces: bool = False
-    pieces: list[int] = field(default_factory=list)
-
-    @property
-    def is_streamed(self) -> bool:
-        """What came in one piece was not."""
-        return len(self.pieces) > 1 and not self.replaces
-
-
-class RunSpans:
-    """The spans of one attempt at a run; a model call lasts from its step's start, or the call before, to its end.
-
-    Whose a call was is said at its end, so its figures wait until then. What the pipeline itself writes into an
-    answer before it asks a model, as the quotes before the embedded model's words, counts as a piece of the reply.
-    """
+class RunSpans(RunExporter):
+    """The spans of one attempt at a run, and the figures of its model calls."""
 
     def __init__(self, tracing: Tracing, run_id: str, *, mode: Mode, attempt: int) -> None:
         self._tracing = tracing
@@ -166,122 +123,68 @@ class RunSpans:
         )
         self._context: Context = set_span_in_context(self._run)
         self._steps: dict[str, Span] = {}
-        self._calls: dict[str, _Call] = {}
-        self._thinking: set[str] = set()
         self._has_token = False
 
-    def on_event(self, event: Event) -> None:
-        mark = self._marks.get(type(event))
-        if mark is not None:
-            mark(self, event)
+    def first(self, what: First, at_s: float) -> None:
+        if what in {"token", "refined_token"} and not self._has_token:
+            self._has_token = True
+            self._tracing.first_token.record(at_s, _CHAT)
 
-    def close(self) -> None:
+    def called(self, call: ModelCall, usage: Usage, at_s: float) -> None:
+        tracing = self._tracing
+        named = {**_CHAT, "gen_ai.request.model": usage.model}
+        step = self._steps.get(usage.step)
+        span = tracing.tracer.start_span(
+            f"chat {usage.model}",
+            context=set_span_in_context(step) if step else self._context,
+            kind=SpanKind.CLIENT,
+            start_time=self._ns(call.began_s),
+            attributes={
+                **named,
+                "gen_ai.usage.input_tokens": usage.input_tokens,
+                "gen_ai.usage.output_tokens": usage.output_tokens,
+            },
+        )
+        if call.is_streamed:
+            first_s, last_s = call.pieces[0], call.pieces[-1]
+            span.set_attribute("gen_ai.response.time_to_first_chunk", first_s - call.began_s)
+            tracing.first_chunk.record(first_s - call.began_s, named)
+            for earlier, later in pairwise(call.pieces):
+                tracing.chunk.record(later - earlier, named)
+            if usage.output_tokens > 1:
+                tracing.token.record((last_s - first_s) / (usage.output_tokens - 1), named)
+        span.end(self._ns(at_s))
+        tracing.duration.record(at_s - call.began_s, named)
+        tracing.tokens.record(usage.input_tokens, {**named, "gen_ai.token.type": "input"})
+        tracing.tokens.record(usage.output_tokens, {**named, "gen_ai.token.type": "output"})
+
+    def noted(self, event: Event, at_s: float) -> None:  # noqa: ARG002 - steps tell their own times
+        match event:
+            case StepStarted():
+                self._steps[event.step] = self._tracing.tracer.start_span(
+                    f"rag.{event.step}", context=self._context, start_time=self._ns(event.at_ms / 1000)
+                )
+            case StepFinished() if event.step in self._steps:
+                self._steps.pop(event.step).end(self._ns(event.at_ms / 1000))
+            case Decided():
+                self._tracing.refined.add(1, {"rag.decision": event.decision, "rag.checked": event.checked})
+                self._run.set_attribute("rag.decision", event.decision)
+            case RunFinished():
+                self._run.set_attribute("rag.version", event.version)
+            case RunFailed():
+                self._run.set_status(Status(StatusCode.ERROR, event.code))
+            case RunCancelled():
+                self._run.set_attribute("rag.cancelled_by", event.by)
+            case _:
+                pass
+
+    def closed(self, at_s: float, *, has_ended: bool) -> None:  # noqa: ARG002 - a span ends when it is closed
         for span in self._steps.values():
             span.end()
         self._run.end()
 
-    def _step_started(self, event: StepStarted) -> None:
-        started_ns = self._began_ns + int(event.at_ms * _MS)
-        self._calls[event.step] = _Call(started_ns)
-        self._steps[event.step] = self._tracing.tracer.start_span(
-            f"rag.{event.step}", context=self._context, start_time=started_ns
-        )
-
-    def _step_finished(self, event: StepFinished) -> None:
-        span = self._steps.pop(event.step, None)
-        if span is not None:
-            span.end(self._began_ns + int(event.at_ms * _MS))
-
-    def _answer_began(self) -> None:
-        self._has_token = True
-        self._tracing.first_token.record((time_ns() - self._began_ns) / 1e9, _CHAT)
-
-    def _delta(self, event: AnswerDelta) -> None:
-        if not self._has_token:
-            self._answer_began()
-        self._calling(_WRITTEN_IN[event.version]).pieces.append(time_ns())
-
-    def _reset(self, event: AnswerReset) -> None:
-        step = _WRITTEN_IN[event.version]
-        self._calls[step] = _Call(self._calling(step).since, replaces=True)
-
-    def _thinking_started(self, event: ThinkingStarted) -> None:
-        if event.thinker == "model":
-            self._thinking.add(event.step)
-
-    def _thought(self, event: ThinkingDelta) -> None:
-        if event.step in self._thinking:
-            self._calling(event.step).pieces.append(time_ns())
-
-    def _thinking_finished(self, event: ThinkingFinished) -> None:
-        self._thinking.discard(event.step)
-
-    def _decided(self, event: Decided) -> None:
-        self._tracing.refined.add(1, {"rag.decision": event.decision, "rag.checked": event.checked})
-        self._run.set_attribute("rag.decision", event.decision)
-
-    def _failed(self, event: RunFailed) -> None:
-        self._run.set_status(Status(StatusCode.ERROR, event.code))
-
-    def _cancelled(self, event: RunCancelled) -> None:
-        self._run.set_attribute("rag.cancelled_by", event.by)
-
-    def _finished(self, event: RunFinished) -> None:
-        self._run.set_attribute("rag.version", event.version)
-
-    def _calling(self, step: str) -> _Call:
-        call = self._calls.get(step)
-        if call is None:
-            call = self._calls[step] = _Call(self._began_ns)
-        return call
-
-    def _used(self, event: Usage) -> None:
-        now_ns = time_ns()
-        call = self._calling(event.step)
-        self._calls[event.step] = _Call(now_ns)
-        named = {**_CHAT, "gen_ai.request.model": event.model}
-        step = self._steps.get(event.step)
-        span = self._tracing.tracer.start_span(
-            f"chat {event.model}",
-            context=set_span_in_context(step) if step else self._context,
-            kind=SpanKind.CLIENT,
-            start_time=call.since,
-            attributes={
-                **named,
-                "gen_ai.usage.input_tokens": event.input_tokens,
-                "gen_ai.usage.output_tokens": event.output_tokens,
-            },
-        )
-        if call.is_streamed:
-            span.set_attribute("gen_ai.response.time_to_first_chunk", (call.pieces[0] - call.since) / 1e9)
-            self._measure_stream(call, event.output_tokens, named)
-        span.end(now_ns)
-        self._tracing.duration.record((now_ns - call.since) / 1e9, named)
-        self._tracing.tokens.record(event.input_tokens, {**named, "gen_ai.token.type": "input"})
-        self._tracing.tokens.record(event.output_tokens, {**named, "gen_ai.token.type": "output"})
-
-    def _measure_stream(self, call: _Call, output_tokens: int, named: Mapping[str, str]) -> None:
-        first, last = call.pieces[0], call.pieces[-1]
-        self._tracing.first_chunk.record((first - call.since) / 1e9, named)
-        for before, after in pairwise(call.pieces):
-            self._tracing.chunk.record((after - before) / 1e9, named)
-        if output_tokens > 1:
-            self._tracing.token.record((last - first) / 1e9 / (output_tokens - 1), named)
-
-    _marks: ClassVar[Mapping[type[Event], Callable[..., None]]] = {
-        AnswerDelta: _delta,
-        ThinkingStarted: _thinking_started,
-        ThinkingDelta: _thought,
-        ThinkingFinished: _thinking_finished,
-        AnswerReset: _reset,
-        StepStarted: _step_started,
-        StepFinished: _step_finished,
-        Usage: _used,
-        Decided: _decided,
-        RunFailed: _failed,
-        RunCancelled: _cancelled,
-        RunFinished: _finished,
-    }
+    def _ns(self, at_s: float) -> int:
+        return self._began_ns + int(at_s * 1e9)
 
 
 def open_tracing() -> Tracing:

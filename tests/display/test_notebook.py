@@ -4,7 +4,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from rag_graph.display.notebook import _inert, _progress, _result
-from rag_graph.display.view import Showing
+from rag_graph.display.view import RunView
 from rag_graph.events import AnswerDelta, RunFinished, StepStarted, Timings
 
 
@@ -32,13 +32,13 @@ def test_text_reads_as_it_was_written() -> None:
 
 
 def test_a_cell_tells_the_step_and_the_answer_and_at_the_end_the_times() -> None:
-    showing = Showing()
-    showing.add(StepStarted(step="draft", description="Drafting", at_ms=0))
-    showing.add(AnswerDelta(version=1, delta="It is tall."))
-    assert list(_progress(showing)) == ["⏳ *Drafting …*", "**First answer**", "It is tall."]
-    showing.add(
+    view = RunView()
+    view.add(StepStarted(step="draft", description="Drafting", at_ms=0))
+    view.add(AnswerDelta(version=1, delta="It is tall."))
+    assert list(_progress(view)) == ["⏳ *Drafting …*", "**First answer**", "It is tall."]
+    view.add(
         RunFinished(
             version=1, answer="It is tall.", citations=(), timings=Timings(first_token_ms=120.0, total_ms=2_500.0)
         )
     )
-    assert list(_result(showing, [])) == ["**Answer**", "It is tall.", "*first word 0.12 s · all 2.50 s*"]
+    assert list(_result(view, [])) == ["**Answer**", "It is tall.", "*first word 0.12 s · all 2.50 s*"]

@@ -1,6 +1,6 @@
 """What people are shown: names for the text that stands, and the places it cites."""
 
-from rag_graph.display.view import Showing, sources
+from rag_graph.display.view import RunView, sources
 from rag_graph.documents import Document
 from rag_graph.events import (
     AnswerDelta,
@@ -22,11 +22,11 @@ REFINE = Decided(decision="refine", checked=True, reason="more is known")
 KEEP = Decided(decision="keep", checked=True, reason="nothing is new")
 
 
-def shown(*events: Event) -> Showing:
-    showing = Showing()
+def shown(*events: Event) -> RunView:
+    view = RunView()
     for event in events:
-        showing.add(event)
-    return showing
+        view.add(event)
+    return view
 
 
 def finished(version: int) -> RunFinished:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from rag_graph.errors import InvalidRequest, ServerUnreachable, Unauthorized
-from rag_graph.evaluation.load import measure, percentile, picture, sparkline
+from rag_graph.evaluation.load import measure, percentile
+from rag_graph.evaluation.report import load_table, sparkline
 from tests.servers import Serve, free_port
 from tests.servers import serve as _serve
 from tests.servers import towers as _towers
@@ -27,7 +28,7 @@ async def test_first_tokens_gaps_and_throughput_are_measured(serve: Serve, upstr
     assert told["milliseconds"]["gap between tokens"]["p99"] > 0
     assert told["milliseconds"]["first token"]["p50"] <= told["milliseconds"]["whole answer"]["p50"]
     assert told["pieces_per_second"] > 0
-    assert picture(load).row_count == 4
+    assert load_table(load).row_count == 4
 
 
 async def test_failures_are_counted_apart(serve: Serve, upstream: Upstream) -> None:

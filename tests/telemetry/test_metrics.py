@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from rag_graph.events import AnswerReset, AnswerStarted, RunCancelled, Usage, Warned
 from rag_graph.telemetry.logs import JsonLines
 from rag_graph.telemetry.metrics import Metrics
+from rag_graph.telemetry.observing import Telemetry
 from tests.servers import QUESTION, Serve, Server, until
 from tests.upstream import Upstream
 
@@ -91,7 +92,7 @@ def test_a_run_of_langserve_is_measured_too(serve: Serve) -> None:
 
 def test_what_goes_wrong_is_counted_by_its_cause() -> None:
     metrics = Metrics(fallback_model="other")
-    watch = metrics.watch("run", mode="deep", attempt=2)
+    watch = Telemetry(metrics).watch("run", mode="deep", attempt=2)
     for event in (
         AnswerStarted(version=1),
         AnswerReset(version=1, attempt=2, reason=""),
@@ -113,7 +114,7 @@ def test_what_goes_wrong_is_counted_by_its_cause() -> None:
 
 def test_an_attempt_that_ends_without_saying_so_is_counted() -> None:
     metrics = Metrics()
-    metrics.watch("run", mode="fast", attempt=1).close()
+    Telemetry(metrics).watch("run", mode="fast", attempt=1).close()
     assert total(metrics.exposition().decode(), "rag_runs_total", outcome="abandoned") == 1
 
 

@@ -22,6 +22,7 @@ from rag_graph.events import (
     ThinkingStarted,
     Usage,
 )
+from rag_graph.telemetry.timeline import RunTimeline
 from rag_graph.telemetry.tracing import Tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -46,7 +47,7 @@ def tracing(spans: InMemorySpanExporter, meters: InMemoryMetricReader) -> Tracin
 
 def test_steps_and_model_calls_are_spans_of_the_callers_trace(tracing: Tracing, spans: InMemorySpanExporter) -> None:
     token = attach(propagate.extract({"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}))
-    watch = tracing.watch("01RUN", mode="fast", attempt=1)
+    watch = watched(tracing)
     detach(token)
     for event in (
         StepStarted(step="draft", description="", at_ms=10),
@@ -81,7 +82,7 @@ def test_steps_and_model_calls_are_spans_of_the_callers_trace(tracing: Tracing, 
 def test_metrics_have_the_names_units_and_boundaries_of_the_conventions(
     tracing: Tracing, meters: InMemoryMetricReader
 ) -> None:
-    watch = tracing.watch("01RUN", mode="fast", attempt=1)
+    watch = watched(tracing)
     watch.on_event(AnswerDelta(version=1, delta="Hello"))
     watch.on_event(AnswerDelta(version=1, delta=" you"))
     watch.on_event(Usage(step="draft", model="m", input_tokens=7, output_tokens=2))
@@ -107,7 +108,7 @@ def test_metrics_have_the_names_units_and_boundaries_of_the_conventions(
 
 
 def test_the_pieces_of_each_call_are_measured_under_its_model(tracing: Tracing, meters: InMemoryMetricReader) -> None:
-    watch = tracing.watch("01RUN", mode="deep", attempt=1)
+    watch = watched(tracing)
     told: list[Event] = [
         StepStarted(step="draft", description="", at_ms=0),
         *(AnswerDelta(version=1, delta="word ") for _ in range(4)),
@@ -152,7 +153,7 @@ def test_the_pieces_of_each_call_are_measured_under_its_model(tracing: Tracing, 
 def test_what_did_not_stream_from_one_call_has_no_pieces(
     told: list[Event], tracing: Tracing, meters: InMemoryMetricReader
 ) -> None:
-    watch = tracing.watch("01RUN", mode="fast", attempt=1)
+    watch = watched(tracing)
     watch.on_event(StepStarted(step="draft", description="", at_ms=0))
     for event in told:
         watch.on_event(event)
@@ -161,6 +162,10 @@ def test_what_did_not_stream_from_one_call_has_no_pieces(
     assert not {
         name for name in measured(meters) if name.startswith("gen_ai.") and ("chunk" in name or "output" in name)
     }
+
+
+def watched(tracing: Tracing) -> RunTimeline:
+    return RunTimeline([tracing.export("01RUN", mode="fast", attempt=1)])
 
 
 def measured(meters: InMemoryMetricReader) -> dict[str, Metric]:

@@ -102,7 +102,7 @@ def test_a_collector_that_is_not_there_does_not_hold_up_the_end(monkeypatch: pyt
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", refused_url())
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     tracing = open_tracing()
-    tracing.watch("01RUN", mode="fast", attempt=1).close()
+    tracing.export("01RUN", mode="fast", attempt=1).closed(0.0, has_ended=False)
     began = time.monotonic()
     tracing.close(within_s=0.2)
     assert time.monotonic() - began < 1

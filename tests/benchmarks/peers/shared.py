@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from rag_graph.models.local.embedder import LocalEmbedder
-from rag_graph.server.collector import THRESHOLDS
+from rag_graph.server.process import GC_THRESHOLDS
 
 BASE_URL = os.environ.get("BENCH_UPSTREAM", "")
 INSTRUCTION = "Answer from the numbered sources and cite them like [1]."
@@ -28,7 +28,7 @@ async def tuned(_: FastAPI) -> AsyncIterator[None]:
     embedder()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*THRESHOLDS)
+    gc.set_threshold(*GC_THRESHOLDS)
     yield
 
 

@@ -1,0 +1,50 @@
+"""What holds for every command: what goes wrong is one line on stderr and an exit code."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Final, ParamSpec, TypeVar
+
+import typer
+
+from rag_graph.errors import RagGraphError
+
+FAILED: Final = 1
+"""It was done, and something of it failed."""
+UNUSABLE: Final = 2
+"""It could not be done, for a reason that the user can mend."""
+INTERRUPTED: Final = 130
+"""Ctrl-C: what shells say of a process that SIGINT has ended."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_one_line(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn what a command raises into the line and the code."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except RagGraphError as exc:
+            _complain(str(exc))
+            raise typer.Exit(UNUSABLE) from None
+        except KeyboardInterrupt:
+            _complain("Stopped.")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
+
+
+def keep_logs_from_the_answer() -> None:
+    """What goes less well than it should is told by the run itself."""
+    logging.getLogger("rag_graph").setLevel(logging.ERROR)
+
+
+def _complain(message: str) -> None:
+    line = f"rag-graph: {message}"
+    is_coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org
+    sys.stderr.write(f"{typer.style(line, fg='red') if is_coloured else line}\n")

@@ -1,0 +1,61 @@
+"""`rag-graph index`: documents into the library, with a bar that says how far it is."""
+
+import shutil
+from collections.abc import Sequence
+from contextlib import closing
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rag_graph.cli.contract import FAILED
+
+if TYPE_CHECKING:
+    from rag_graph.index.indexing import IndexReport
+    from rag_graph.settings import Settings
+
+
+def index(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders to index.")],
+    rebuild: Annotated[bool, typer.Option(help="Forget what was indexed before.")] = False,
+) -> None:
+    """Index documents: Markdown, text, HTML, PDF, DOCX, JSON Lines. Unchanged files are skipped."""
+    from rag_graph.settings import Settings
+
+    if index_with_bar(Settings.load(), paths, rebuild=rebuild).failures:
+        raise typer.Exit(FAILED)
+
+
+def index_with_bar(settings: "Settings", paths: Sequence[Path], *, rebuild: bool) -> "IndexReport":
+    """Index into the library of the settings, and say on stderr what came of it."""
+    from rich.console import Console
+
+    from rag_graph.display.progress import indexing, print_report
+    from rag_graph.index.indexing import index_paths
+    from rag_graph.wiring import choose_embedder, choose_index
+
+    console = Console(stderr=True)
+    with indexing(console) as on_progress, closing(choose_index(settings, choose_embedder(settings))) as index:
+        report = index_paths(index, paths, on_progress=on_progress, rebuild=rebuild)
+    print_report(report, console)
+    return report
+
+
+def index_sample(settings: "Settings") -> None:
+    """Index a copy of the documents that come along, so that another installation of the package replaces it."""
+    from rag_graph.errors import IndexMismatch
+    from rag_graph.index.indexing import roots_of
+    from rag_graph.wiring import choose_embedder, choose_index
+
+    copy = settings.data_dir / "sample"
+    with as_file(files("rag_graph") / "sample") as folder:
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+    try:
+        index_with_bar(settings, [copy], rebuild=False)
+    except IndexMismatch:
+        # Another embedding model is set than last time. What is not ours to rebuild is left as it is.
+        with closing(choose_index(settings, choose_embedder(settings))) as kept:
+            if any(not root.is_relative_to(copy.resolve()) for root in roots_of(kept.files())):
+                raise
+        index_with_bar(settings, [copy], rebuild=True)
