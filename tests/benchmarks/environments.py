@@ -51,7 +51,7 @@ HERE = Environment(sys.executable)
 
 @contextmanager
 def environment_with(requirement: str) -> Iterator[Environment]:
-    """What is installed here with other packages over it, such as `openai[aiohttp]==2.*`, until the end of the block."""
+    """What is installed here and other packages over it, as `openai[aiohttp]==2.*`, until the end of the block."""
     with TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = Path(folder) / "bin" / "python"

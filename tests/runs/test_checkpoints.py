@@ -133,7 +133,7 @@ async def test_a_finished_draft_is_not_written_again_by_the_heir(
     quick.gate.set()
     logs = [open_redis_log(lease_s=LEASE_S) for _ in range(2)]
     async with AsyncExitStack() as stack:
-        stack.enter_context(anyio.fail_after(20))
+        stack.enter_context(anyio.fail_after(60))
         dying = await stack.enter_async_context(process(logs[0], database, upstream, slow))
         run_id = (await dying.start(QUERY, caller="me")).run_id
         await until(dying, run_id, "answer_finished")
@@ -167,7 +167,7 @@ async def test_a_graph_that_remembers_more_than_was_told_begins_anew(
         upstream.say("Anna Berg built it [1].")
     slow = Tiers()
     graph_log = open_redis_log(lease_s=60)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with process(graph_log, database, upstream, slow) as runner:
             run_id = (await runner.start(QUERY, caller="me")).run_id
             await until(runner, run_id, "answer_finished")
@@ -202,7 +202,7 @@ async def test_servers_with_both_urls_keep_checkpoints_while_a_run_goes_on(
         index_paths, choose_place(settings), [tmp_path / "tower.md"], embedder=choose_embedder(settings)
     )
     script = upstream.say(["Anna ", "Berg [1]."], hold_after=1)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with open_pipeline(settings) as pipeline:
             run_id = (await pipeline.runner.start(QUERY, caller="me")).run_id
             await until(pipeline.runner, run_id, "answer_delta")

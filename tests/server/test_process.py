@@ -20,7 +20,7 @@ from rag_graph.settings import Settings
 from tests.servers import ANSWER, QUESTION, free_port, until
 from tests.servers import towers as _towers
 from tests.servers import upstream as _upstream
-from tests.upstream import Upstream
+from tests.upstream import WITHIN_S, Upstream
 
 towers, upstream = _towers, _upstream
 
@@ -55,11 +55,11 @@ def workers(redis_url: str, upstream: Upstream, towers: Path) -> Iterator[tuple[
     }
     command = [sys.executable, "-c", "from rag_graph.cli import main; main()", "serve", "--workers", "2"]
     process = subprocess.Popen(command, env=environment)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, headers={"connection": "close"}) as http:
-        until(lambda: len(_serving(http)) == 2, within_s=60)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN_S, headers={"connection": "close"}) as http:
+        until(lambda: len(_serving(http)) == 2)
         yield psutil.Process(process.pid), http
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(WITHIN_S) == 0
 
 
 def _serving(http: httpx.Client) -> set[str]:
@@ -86,7 +86,7 @@ def test_workers_share_runs_and_metrics_and_are_replaced(
 
     before = {child.pid for child in _working(parent)}
     os.kill(min(before), signal.SIGKILL)
-    until(lambda: len(_working(parent)) == 2 and {child.pid for child in _working(parent)} != before, within_s=30)
+    until(lambda: len(_working(parent)) == 2 and {child.pid for child in _working(parent)} != before)
 
 
 def test_a_scrape_of_one_worker_tells_of_those_who_wait_at_the_other(
