@@ -248,3 +248,6 @@ def _served(settings: Settings, *, is_ready: bool = True) -> Iterator[Server]:
     finally:
         uvicorn_server.should_exit = True
         thread.join(WITHIN_S)
+        # FastAPI remembers endpoints in a cache of its module, and they hold the app: without this, each server's
+        # embedder (200 MB) would stay until the end of all tests.
+        app.state._state.clear()
