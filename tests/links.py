@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
+from tests.upstream import WITHIN_S
+
 Fate = tuple[str, float]
 """After n bytes `("cut", n)` breaks a link and `("hush", n)` lets nothing more through; `("pass", 0)` does neither."""
 PASS: Fate = ("pass", 0)
@@ -34,14 +36,14 @@ class Links:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._started.wait(10)
+        assert self._started.wait(WITHIN_S)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(WITHIN_S)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

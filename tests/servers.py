@@ -27,7 +27,7 @@ from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.server.app import create_app
 from rag_graph.server.process import DrainingServer
 from rag_graph.settings import ChatSettings, Settings
-from tests.upstream import Upstream
+from tests.upstream import WITHIN_S, Upstream
 
 TOWERS = {
     "eiffel.md": "# Eiffel Tower\n\nThe Eiffel Tower was built by Gustave Eiffel's company and opened in 1889.\n",
@@ -184,11 +184,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def await_ready(server: Server, *, within_s: float = 30) -> None:
-    until(lambda: _status(server) == "ready", within_s=within_s)
+def await_ready(server: Server) -> None:
+    until(lambda: _status(server) == "ready")
 
 
-def until(holds: Callable[[], bool], *, within_s: float = 10) -> None:
+def until(holds: Callable[[], bool], *, within_s: float = WITHIN_S) -> None:
     """Return once it holds; what is watched from outside a process tells of no change."""
     give_up_at = time.monotonic() + within_s
     while not holds():
@@ -210,7 +210,7 @@ def _status(server: Server) -> str:
 @contextmanager
 def _reaching(port: int, process: subprocess.Popen[bytes] | None = None) -> Iterator[Server]:
     limits = httpx.Limits(max_connections=None)
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10, limits=limits) as http:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN_S, limits=limits) as http:
         yield Server(http, process)
 
 
@@ -247,4 +247,7 @@ def _served(settings: Settings, *, is_ready: bool = True) -> Iterator[Server]:
             yield server
     finally:
         uvicorn_server.should_exit = True
-        thread.join(10)
+        thread.join(WITHIN_S)
+        # FastAPI remembers endpoints in a cache of its module, and they hold the app: without this, each server's
+        # embedder (200 MB) would stay until the end of all tests.
+        app.state._state.clear()

@@ -13,9 +13,9 @@ from typing import Self
 
 import pyte
 
+from tests.upstream import WITHIN_S
+
 COMMAND = str(Path(sys.executable).with_name("rag-graph"))
-WITHIN_S = 90
-"""How long a step may take on a machine with much else to do."""
 _OURS = ("RAG_", "OPENAI_", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "TTY_")
 
 

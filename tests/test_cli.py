@@ -16,8 +16,8 @@ import pytest
 
 from rag_graph.result import RunResult
 from tests.servers import ANSWER, QUESTION, free_port, more_towers, towers, until, upstream
-from tests.terminals import COMMAND, WITHIN_S, Terminal, environment, run
-from tests.upstream import Script, Upstream, refused_url, tokens
+from tests.terminals import COMMAND, Terminal, environment, run
+from tests.upstream import WITHIN_S, Script, Upstream, refused_url, tokens
 
 __all__ = ["more_towers", "towers", "upstream"]
 
@@ -240,7 +240,7 @@ def test_ctrl_c_ends_an_answer_and_ctrl_d_the_conversation(scripted: dict[str, s
     with Terminal("chat", settings=scripted) as terminal:
         terminal.wait_for("\n>")
         terminal.type(f"{QUESTION}\n")
-        until(held.reached.is_set, within_s=WITHIN_S)
+        until(held.reached.is_set)
         terminal.wait_for("The tower was")
         terminal.interrupt()
         terminal.wait_for("Stopped.\n>")
@@ -262,7 +262,7 @@ def test_a_conversation_can_come_over_a_pipe(scripted: dict[str, str]) -> None:
 def test_ctrl_c_takes_the_embedded_model_along(towers: Path) -> None:
     with Terminal("ask", QUESTION, settings={"RAG_DATA_DIR": str(towers)}) as terminal:
         terminal.wait_for("Searching")
-        until(lambda: bool(children(terminal.process.pid)), within_s=WITHIN_S)
+        until(lambda: bool(children(terminal.process.pid)))
         model = children(terminal.process.pid)
         terminal.interrupt()
         assert terminal.wait() in {0, 130}
@@ -284,7 +284,7 @@ def test_serve_answers_from_the_sample_and_leaves_nothing_behind(tmp_path: Path)
 
 def test_the_model_of_a_killed_server_leaves_by_itself(towers: Path) -> None:
     with serving(RAG_DATA_DIR=str(towers)) as (server, _):
-        until(lambda: bool(children(server.pid)), within_s=WITHIN_S)
+        until(lambda: bool(children(server.pid)))
         model = children(server.pid)
         server.kill()
     gone(model)
@@ -298,7 +298,7 @@ def serving(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Pope
     server = subprocess.Popen(command, env=environment({"RAG_LOG_LEVEL": "warning", **variables}))
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN_S) as http:
-            until(lambda: is_ready(http), within_s=WITHIN_S)
+            until(lambda: is_ready(http))
             yield server, http
     finally:
         server.kill()
@@ -317,5 +317,5 @@ def children(pid: int) -> list[psutil.Process]:
 
 
 def gone(processes: list[psutil.Process]) -> None:
-    """They end within a few seconds."""
-    assert psutil.wait_procs(processes, timeout=10)[1] == []
+    """They end by themselves."""
+    assert psutil.wait_procs(processes, timeout=WITHIN_S)[1] == []

@@ -28,6 +28,8 @@ from typing import Any, Literal, Self
 
 Spelling = Literal["reasoning_content", "reasoning", "thinking", "inline", "inline-thinking", "only-close"]
 EMBEDDING_DIMS = 8
+WITHIN_S = 120.0
+"""Far longer than anything takes on a machine with much else to do: it only ends the wait of a test that would hang."""
 
 
 @dataclass
@@ -55,7 +57,7 @@ class Request:
     def is_streamed(self) -> bool:
         return bool(self.body.get("stream"))
 
-    def wait_closed(self, timeout_s: float = 10) -> bool:
+    def wait_closed(self, timeout_s: float = WITHIN_S) -> bool:
         """Block until the client has closed this request's connection; False when it does not."""
         return self.connection.closed.wait(timeout_s)
 
@@ -80,10 +82,21 @@ class Script:
     hold_after: int | None = None
     released: threading.Event = field(default_factory=threading.Event)
     reached: threading.Event = field(default_factory=threading.Event)
+    _waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = field(default_factory=list)
 
     def release(self) -> None:
         """Let a held script go on."""
         self.released.set()
+        waiting, self._waiting = self._waiting, []
+        for loop, event in waiting:
+            loop.call_soon_threadsafe(event.set)
+
+    async def wait_released(self) -> None:
+        """Wait for it, without a limit: that would let the model of a slow test go on by itself."""
+        event = asyncio.Event()
+        self._waiting.append((asyncio.get_running_loop(), event))
+        if not self.released.is_set():  # asked after the append, since another thread may release in between
+            await event.wait()
 
 
 class Upstream:
@@ -172,7 +185,7 @@ class Upstream:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._started.wait(10)
+        assert self._started.wait(WITHIN_S)
         return self
 
     def __exit__(
@@ -181,7 +194,7 @@ class Upstream:
         for script in self._given:
             script.release()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(WITHIN_S)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()
@@ -474,11 +487,7 @@ async def _stream(
 async def _pause(script: Script, sent: int) -> None:
     if script.hold_after == sent or (script.hold_after is not None and sent > script.hold_after):
         script.reached.set()
-        await asyncio.to_thread(_wait, script)
-
-
-def _wait(script: Script) -> None:
-    script.released.wait(30)
+        await script.wait_released()
 
 
 async def _break(script: Script, writer: asyncio.StreamWriter) -> bool:

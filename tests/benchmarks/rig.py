@@ -20,6 +20,10 @@ from tests.benchmarks.servers import Server
 from tests.servers import free_port
 
 
+class NotStarted(Exception):
+    """A process ended, or two minutes did, before it listened at its port."""
+
+
 @dataclass
 class Running:
     """A server under test; `ask` gives so many requests that it has not had before."""
@@ -88,7 +92,7 @@ def running(server: Server, library: Path, upstream: str, *, cores: Sequence[int
     port = free_port()
     env = {"BENCH_UPSTREAM": upstream, **answering(library, upstream), **server.env}
     command = ["-m", "uvicorn", server.app, "--port", str(port), "--loop", "uvloop", "--log-level", "warning"]
-    with process(command, port, env=env, cores=cores) as child:
+    with process(command, port, env=env, cores=cores, python=server.environment.python) as child:
         yield Running(server, f"http://127.0.0.1:{port}{server.path}", child)
 
 
@@ -108,10 +112,16 @@ def on_cores(cores: Sequence[int]) -> Iterator[None]:
 
 @contextmanager
 def process(
-    command: Sequence[str], port: int, *, env: dict[str, str] | None = None, cores: Sequence[int] = ()
+    command: Sequence[str],
+    port: int,
+    *,
+    env: dict[str, str] | None = None,
+    cores: Sequence[int] = (),
+    python: str = sys.executable,
 ) -> Iterator[psutil.Process]:
+    """A Python process, from when it listens at its port; raises NotStarted."""
     with on_cores(cores):
-        child = subprocess.Popen([sys.executable, *command], env={**os.environ, **(env or {})}, stdout=sys.stderr)
+        child = subprocess.Popen([python, *command], env={**os.environ, **(env or {})}, stdout=sys.stderr)
     try:
         _await_port(port, child)
         yield psutil.Process(child.pid)
@@ -131,4 +141,4 @@ def _await_port(port: int, child: "subprocess.Popen[bytes]") -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise RuntimeError(f"{child.args!r} did not start")
+    raise NotStarted(f"{child.args!r} did not start")

@@ -2,19 +2,15 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from platform import python_version
 from typing import Any
 
 import orjson
 
-PACKAGES = (
-    "openai", "langchain-core", "langgraph", "langserve", "haystack-ai", "hayhooks", "llama-index-core", "fastapi",
-    "uvicorn", "uvloop",
-)  # fmt: skip
+from tests.benchmarks.environments import HERE, Environment
+
 PIPELINES = Path(__file__).parent / "peers" / "pipelines"
 
 
@@ -36,14 +32,16 @@ class Server:
     asked: Callable[[str], dict[str, Any]] = plain
     env: dict[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+    environment: Environment = HERE
+
+    @property
+    def label(self) -> str:
+        """Its name, with what its environment was made with."""
+        return f"{self.name} with {self.environment.asked}" if self.environment.asked else self.name
 
     def bodies(self) -> Iterator[bytes]:
         """Requests without end, each with a question of its own; the same for every server."""
         return (orjson.dumps(self.asked(f"How tall is tower {number}?")) for number in count(1))
-
-    @property
-    def missing(self) -> list[str]:
-        return [package for package in self.needs if _version(package) is None]
 
 
 SERVERS = (
@@ -65,7 +63,7 @@ SERVERS = (
         "llamaindex",
         "tests.benchmarks.peers.llamaindex_query_engine:app",
         "/ask",
-        needs=("llama-index-core", "llama-index-llms-openai-like"),
+        needs=("llama-index-core", "llama-index-llms-openai-like", "openai<3"),  # as its own requirements have it
     ),
     Server(
         "hayhooks",
@@ -81,24 +79,15 @@ SERVERS = (
 )
 
 
-def chosen(only: str) -> Sequence[Server]:
+def chosen(only: str, environment: Environment = HERE) -> Sequence[Server]:
     """The servers named, or all; those whose packages are missing are left out with a word on stderr."""
-    named = [server for server in SERVERS if not only or server.name in only.split(",")]
-    for server in named:
-        if server.missing:
-            needs = ", ".join(server.missing)
+    found = []
+    for server in SERVERS:
+        if only and server.name not in only.split(","):
+            continue
+        if missing := environment.missing(server.needs):
+            needs = ", ".join(missing)
             sys.stderr.write(f"{server.name} is skipped, it needs {needs}: pip install 'rag-graph[bench]'\n")
-    return [server for server in named if not server.missing]
-
-
-def versions() -> dict[str, str]:
-    """Of Python and the packages that matter here, those that are installed."""
-    found = {package: _version(package) for package in PACKAGES}
-    return {"python": python_version(), **{package: number for package, number in found.items() if number}}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+        else:
+            found.append(replace(server, environment=environment))
+    return found

@@ -18,7 +18,7 @@ import orjson
 from rich.console import Console
 from rich.progress import track
 
-from tests.benchmarks.rig import on_cores, paced_model, running
+from tests.benchmarks.rig import NotStarted, on_cores, paced_model, running
 from tests.benchmarks.servers import Server
 from tests.benchmarks.stream_reader import WARM_UP_STREAMS, Reading
 
@@ -39,7 +39,10 @@ class Climb:
 
     def step(self, level: int) -> None:
         for _ in range(0 if self.is_over else TRIES):
-            reading = self.attempt(level)
+            try:
+                reading = self.attempt(level)
+            except NotStarted as exc:
+                reading = Reading(p99_gap_ms=0.0, slowest_rate=0.0, refusal=str(exc))
             self.readings.append({"streams": level, **asdict(reading)})
             if reading.refusal:
                 sys.stderr.write(f"{self.name} refused at {level} streams: {reading.refusal}\n")
@@ -56,7 +59,7 @@ def measure_held(servers: Sequence[Server], library: Path, levels: Sequence[int]
         rig = Climb("rig", partial(_read_model, f"{upstream}/chat/completions"))
         climbs = [
             rig,
-            *(Climb(server.name, partial(_read, server, library, upstream, under_test)) for server in servers),
+            *(Climb(server.label, partial(_read, server, library, upstream, under_test)) for server in servers),
         ]
         for level in track(levels, "Climbing", console=Console(stderr=True)):
             for climb in climbs:

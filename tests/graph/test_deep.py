@@ -25,7 +25,7 @@ HARDER = Query(question="How tall is the tower?", mode="deep")
 
 
 async def run(graph: RagGraph) -> Transcript:
-    with fail_after(20):
+    with fail_after(60):
         return Transcript.of([event async for event in stream_events(graph, HARDER)])
 
 
@@ -54,7 +54,7 @@ async def test_the_same_model_is_not_asked_when_nothing_new_was_found(
 
 async def test_another_model_writes_the_answer_whatever_was_found(upstream: Upstream, fast: FixedRetriever) -> None:
     model = open_chat_model(upstream.base_url, "key", "scripted")
-    replier = Replier(model, stall_timeout_s=2)
+    replier = Replier(model)
     drafter = PromptedWriter(replier, 8_000)
     parts = Parts(
         fast=fast,

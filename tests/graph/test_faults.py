@@ -12,7 +12,7 @@ from rag_graph.models.providers.openai import open_chat_model
 from rag_graph.query import Query, Turn
 from rag_graph.transcript import Transcript
 from tests.fakes import FixedRetriever
-from tests.graph.conftest import graph_over
+from tests.graph.conftest import graph_over, is_silent
 from tests.upstream import Upstream, refused_url
 
 pytestmark = pytest.mark.anyio
@@ -51,17 +51,17 @@ def second() -> Iterator[Upstream]:
 
 @pytest.fixture
 async def graph_with_fallback(
-    upstream: Upstream, second: Upstream, fast: FixedRetriever, deep: FixedRetriever
+    request: pytest.FixtureRequest, upstream: Upstream, second: Upstream, fast: FixedRetriever, deep: FixedRetriever
 ) -> AsyncIterator[RagGraph]:
     model = open_chat_model(upstream.base_url, "key", "scripted")
     fallback = open_chat_model(second.base_url, "key", "other")
-    yield graph_over(model, fast, deep, fallback=fallback)
+    yield graph_over(model, fast, deep, fallback=fallback, hurries=is_silent(request))
     await model.aclose()
     await fallback.aclose()
 
 
 async def run(graph: RagGraph, query: Query | None = None) -> list[Event]:
-    with fail_after(20):
+    with fail_after(60):
         return [event async for event in stream_events(graph, query or Query(question="How tall is the tower?"))]
 
 

@@ -39,7 +39,7 @@ AS_JSON: Any = {"question": "How tall is the tower?"}
 
 
 async def run(graph: RagGraph, query: Query = TALL) -> list[Event]:
-    with fail_after(10):
+    with fail_after(60):
         return [event async for event in stream_events(graph, query)]
 
 
@@ -87,7 +87,7 @@ async def test_the_first_token_does_not_wait_for_deep_retrieval(
     upstream.say("The tower is 300 metres tall [1].")
     upstream.say("KEEP: fine")
     seen: list[Event] = []
-    with fail_after(10):
+    with fail_after(60):
         async for event in stream_events(graph, TALL):
             seen.append(event)
             if isinstance(event, AnswerDelta):
@@ -104,7 +104,7 @@ async def test_deep_retrieval_runs_while_the_draft_is_written(
     held = upstream.say("The tower is 300 metres tall [1].", hold_after=2)
     upstream.say("KEEP: fine")
     spans: dict[str, list[float]] = {}
-    with fail_after(10):
+    with fail_after(60):
         async for event in stream_events(graph, TALL):
             if isinstance(event, PassagesRetrieved) and event.stage == "deep":
                 held.release()
@@ -228,7 +228,7 @@ async def test_a_stream_that_breaks_is_reset_and_told_whole(graph: RagGraph, ups
 
 async def test_leaving_the_stream_closes_the_models_connection(graph: RagGraph, upstream: Upstream) -> None:
     upstream.say("one two three four five", hold_after=2)
-    with fail_after(10):
+    with fail_after(60):
         async with aclosing(stream_events(graph, TALL)) as events:
             async for event in events:
                 if isinstance(event, AnswerDelta):
@@ -250,7 +250,7 @@ async def test_astream_events_shows_nodes_tokens_and_our_events(graph: RagGraph,
     upstream.say("The tower is 300 metres tall [1].")
     upstream.say("KEEP: fine")
     nodes, told, tokens = set(), [], []
-    with fail_after(10):
+    with fail_after(60):
         async for event in graph.astream_events(AS_JSON, version="v2"):
             match event["event"]:
                 case "on_chain_start":
@@ -269,7 +269,7 @@ async def test_astream_events_shows_nodes_tokens_and_our_events(graph: RagGraph,
 async def test_invoke_returns_the_whole_output(graph: RagGraph, upstream: Upstream) -> None:
     upstream.say("The tower is 300 metres tall [1].")
     upstream.say("KEEP: fine")
-    with fail_after(10):
+    with fail_after(60):
         output = await graph.ainvoke(AS_JSON)
     assert set(output) == {"answer", "draft", "citations", "documents", "decision", "timings"}
     assert output["answer"] == output["draft"] == "The tower is 300 metres tall [1]."

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 import anyio
 import pytest
@@ -20,7 +21,7 @@ from rag_graph.errors import (
 )
 from rag_graph.models.providers.openai import ReasoningChatOpenAI, open_chat_model
 from rag_graph.models.replies import Content, Piece, Replier, Restarted, Thinking, TokensUsed
-from tests.upstream import Upstream, refused_url
+from tests.upstream import WITHIN_S, Upstream, refused_url
 
 pytestmark = pytest.mark.anyio
 QUESTION = [HumanMessage("How high is the tower?")]
@@ -40,12 +41,15 @@ async def model(up: Upstream) -> AsyncIterator[ReasoningChatOpenAI]:
 
 
 @pytest.fixture
-def replier(model: ReasoningChatOpenAI) -> Replier:
-    return Replier(model, stall_timeout_s=0.3, first_token_timeout_s=0.6)
+def replier(request: pytest.FixtureRequest, model: ReasoningChatOpenAI) -> Replier:
+    """Impatient only where the model falls silent by its script; elsewhere a starved one would be taken for silent."""
+    if "silent" in request.node.name:
+        return Replier(model, stall_timeout_s=0.3, first_token_timeout_s=1.5)
+    return Replier(model, stall_timeout_s=60, first_token_timeout_s=60)
 
 
 async def pieces_of(replier: Replier) -> list[Piece]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         return [piece async for piece in replier.stream(QUESTION)]
 
 
@@ -132,7 +136,7 @@ async def test_the_fallback_speaks_when_the_model_fails_twice(up: Upstream, repl
     async with Upstream() as other:
         other.say("The fallback says 330.", pace_s=0.001)
         fallback = open_chat_model(other.base_url, "key", "other")
-        pieces = await pieces_of(Replier(replier.model, fallback, 0.3, 0.6))
+        pieces = await pieces_of(replace(replier, fallback=fallback))
         await fallback.aclose()
         assert final(pieces) == "The fallback says 330."
         assert other.chats[0].is_streamed
@@ -143,7 +147,7 @@ async def test_the_fallback_speaks_when_the_model_fails_twice(up: Upstream, repl
     [
         (lambda up: up.fail(status=500), ModelUnavailable, "HTTP 500.*RAG_CHAT_BASE_URL"),
         (lambda up: up.fail(status=429, retry_after=60), ModelBusy, "rate"),
-        (lambda up: up.stall(after=2), ModelStalled, "silent"),
+        pytest.param(lambda up: up.stall(after=2), ModelStalled, "silent", id="silent"),
         (lambda up: up.drop(after=2), ModelStalled, "cut"),
         (lambda up: up.garble(after=2), ModelGarbled, "RAG_CHAT_MODEL"),
         (lambda up: up.say(""), ModelGarbled, "empty"),
@@ -229,14 +233,15 @@ async def test_reply_gives_the_final_answer_alone(up: Upstream, replier: Replier
 
 async def test_a_slow_reader_is_not_mistaken_for_a_silent_model(up: Upstream, model: ReasoningChatOpenAI) -> None:
     script = up.say("one two three", hold_after=1)
-    replier = Replier(model, stall_timeout_s=0.05, first_token_timeout_s=5)
-    with anyio.fail_after(10):
+    replier = Replier(model, stall_timeout_s=0.5)
+    with anyio.fail_after(60):
         async with aclosing(replier.stream(QUESTION)) as pieces:
             said = [await anext(pieces)]
-            timer = asyncio.get_running_loop().create_future()
-            asyncio.get_running_loop().call_later(0.3, timer.set_result, None)
-            await timer
             script.release()
+            assert await to_thread.run_sync(up.chats[0].ended.wait, WITHIN_S)
+            timer = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_later(2 * replier.stall_timeout_s, timer.set_result, None)
+            await timer
             said += [piece async for piece in pieces]
     assert final(said) == "one two three"
     assert len(up.chats) == 1
@@ -257,7 +262,7 @@ async def test_leaving_the_stream_closes_the_models_connection(
                 if leave == "close":
                     return
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         task = asyncio.create_task(read())
         await begun.wait()
         if leave == "cancel":
@@ -265,7 +270,7 @@ async def test_leaving_the_stream_closes_the_models_connection(
         with contextlib.suppress(asyncio.CancelledError):
             await task
         assert task.cancelled() == (leave == "cancel")
-        assert await to_thread.run_sync(up.chats[0].wait_closed, 2)
+        assert await to_thread.run_sync(up.chats[0].wait_closed)
     assert len(up.chats) == 1
 
 
@@ -273,12 +278,12 @@ async def test_cancelling_a_whole_reply_closes_its_connection_too(up: Upstream, 
     up.fail(status=500)
     held = up.say("one two three", hold_after=0)
     task = asyncio.create_task(replier.reply(QUESTION))
-    with anyio.fail_after(5):
-        await to_thread.run_sync(held.reached.wait, 4)
+    with anyio.fail_after(60):
+        await to_thread.run_sync(held.reached.wait, WITHIN_S)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await to_thread.run_sync(up.chats[1].wait_closed, 2)
+        assert await to_thread.run_sync(up.chats[1].wait_closed)
 
 
 async def test_tokens_show_as_events_of_the_model(up: Upstream, replier: Replier) -> None:

@@ -105,5 +105,5 @@ def upstream() -> Iterator[Upstream]:
 @pytest.fixture
 async def replier(upstream: Upstream) -> AsyncIterator[Replier]:
     model = open_chat_model(upstream.base_url, "key", "scripted")
-    yield Replier(model, stall_timeout_s=5)
+    yield Replier(model)
     await model.aclose()

@@ -30,7 +30,7 @@ def plan(missing: Sequence[str] = (), *, found: Sequence[str] = (), steps: Seque
 async def research(
     shelf: Shelf, replier: Replier, log: Log, budget: SearchBudget = AMPLE, request: ResearchRequest = ASKED
 ) -> list[int]:
-    with fail_after(20):
+    with fail_after(60):
         found = await PlannedResearch(shelf, replier, 8_000, budget).research(request, log.step, RunnableConfig())
     assert not Transcript.of(log.events).closings(at_ms=0)
     return [passage.number for passage in found]
@@ -184,7 +184,7 @@ async def test_what_was_known_keeps_its_number_and_tokens_are_told(
 async def test_the_models_thinking_can_be_kept_back(upstream: Upstream, replier: Replier, log: Log) -> None:
     upstream.say(plan(), thinking="Secret thoughts.")
     hushed = PlannedResearch(Shelf({"tower": [1]}), replier, 8_000, AMPLE, shows_thinking=False)
-    with fail_after(20):
+    with fail_after(60):
         await hushed.research(ASKED, log.step, RunnableConfig())
     assert {event.thinker for event in log.events if isinstance(event, ThinkingStarted)} == {"pipeline"}
 

@@ -12,7 +12,7 @@ AMPLE = SearchBudget(rounds=4, passages=20, seconds=10, tokens=1)
 
 
 async def research(shelf: Shelf, log: Log, budget: SearchBudget = AMPLE) -> list[int]:
-    with fail_after(10):
+    with fail_after(60):
         found = await BridgedResearch(shelf, budget).research(ASKED, log.step, RunnableConfig())
     return [passage.number for passage in found]
 

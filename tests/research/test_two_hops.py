@@ -90,7 +90,7 @@ async def graph(library: EmbeddedIndex, replier: Replier) -> RagGraph:
 
 
 async def run(graph: RagGraph, query: Query) -> list[Event]:
-    with fail_after(30):
+    with fail_after(60):
         return [event async for event in stream_events(graph, query)]
 
 

@@ -39,8 +39,8 @@ def server(tmp_path: Path) -> Iterator[ValkeyServer]:
 
 @pytest.fixture
 async def run_log(server: ValkeyServer) -> AsyncIterator[RedisRunLog]:
-    async with RedisRunLog(f"unix://{server.unix_socket_path}", patience_s=0.1) as run_log:
-        with anyio.fail_after(15):
+    async with RedisRunLog(f"unix://{server.unix_socket_path}") as run_log:
+        with anyio.fail_after(60):
             yield run_log
 
 
@@ -84,9 +84,11 @@ async def test_an_execution_far_ahead_of_redis_waits_for_it(server: ValkeyServer
     await asyncio.to_thread(server.terminate)
     words = deltas(1, *(f"{n} " for n in range(MAX_PENDING + 10)))
 
-    with anyio.move_on_after(0.3):
-        for event in words:
+    for event in words:
+        with anyio.move_on_after(0.3) as waiting:
             appended = await run_log.append(run_id, event, attempt=1)
+        if waiting.cancelled_caught:
+            break
     assert appended.seq == MAX_PENDING
 
     await asyncio.to_thread(server.start)
@@ -101,16 +103,17 @@ async def test_a_request_does_not_wait_long_for_an_unreachable_redis(
 ) -> None:
     run_id = await created(run_log)
     await asyncio.to_thread(server.terminate)
-    with pytest.raises(LogUnavailable):
-        await run_log.describe(run_id)
-    with pytest.raises(LogUnavailable):
-        await created(run_log)
+    async with RedisRunLog(f"unix://{server.unix_socket_path}", patience_s=0.1) as impatient:
+        with pytest.raises(LogUnavailable):
+            await impatient.describe(run_id)
+        with pytest.raises(LogUnavailable):
+            await created(impatient)
 
 
 async def test_runs_and_readers_give_up_on_a_redis_that_stays_away(
     server: ValkeyServer, reader_log: RedisRunLog
 ) -> None:
-    async with RedisRunLog(f"unix://{server.unix_socket_path}", patience_s=0.1, outage_s=0.1) as run_log:
+    async with RedisRunLog(f"unix://{server.unix_socket_path}", outage_s=0.5) as run_log:
         run_id, other_id = await created(run_log), await created(reader_log)
         readings = [asyncio.create_task(read(run_log, each)) for each in (run_id, other_id)]
         await run_log.append(run_id, OPENING, attempt=1)
@@ -121,7 +124,7 @@ async def test_runs_and_readers_give_up_on_a_redis_that_stays_away(
         await run_log.append(run_id, finished(), attempt=1)
         with pytest.raises(LogUnavailable):
             await run_log.flush(run_id)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             for reading in readings:
                 with pytest.raises(LogUnavailable):
                     await reading

@@ -43,7 +43,7 @@ def test_it_holds_a_bounded_number_of_entries() -> None:
 async def test_a_failed_tail_lets_those_who_wait_and_those_who_come_go() -> None:
     tail = Tail()
     tail.begin(0)
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(_expect_unknown, tail)
             await anyio.lowlevel.checkpoint()

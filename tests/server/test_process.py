@@ -152,7 +152,7 @@ def test_workers_share_runs_and_metrics_and_are_replaced(
 
     before = {child.pid for child in _working(parent)}
     os.kill(min(before), signal.SIGKILL)
-    until(lambda: len(_working(parent)) == 2 and {child.pid for child in _working(parent)} != before, within_s=30)
+    until(lambda: len(_working(parent)) == 2 and {child.pid for child in _working(parent)} != before)
 
 
 def test_a_scrape_of_one_worker_tells_of_those_who_wait_at_the_other(

@@ -12,8 +12,9 @@ from pydantic import SecretStr
 
 from rag_graph.errors import SettingsError
 from rag_graph.server.security import AccessKeys, parse_origins
+from rag_graph.transcript import Transcript
 from tests.servers import ANSWER, QUESTION, Serve, Server, events_of, refused, until
-from tests.upstream import Upstream
+from tests.upstream import WITHIN_S, Upstream
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Accessing the 'model_fields':DeprecationWarning"),  # LangServe does
@@ -143,7 +144,7 @@ def test_runs_of_langserve_count_as_others_do(serve: Serve, upstream: Upstream) 
 
 def test_who_comes_when_all_is_taken_waits_for_a_place(serve: Serve, upstream: Upstream) -> None:
     held = upstream.say(WORDS, hold_after=5)
-    server = serve(max_runs=1, max_queued=1, max_queued_s=10)
+    server = serve(max_runs=1, max_queued=1, max_queued_s=600)
     with server.asking() as first:
         until(held.reached.is_set)
         answers: list[Any] = []
@@ -152,7 +153,7 @@ def test_who_comes_when_all_is_taken_waits_for_a_place(serve: Serve, upstream: U
         until(lambda: "rag_runs_waiting 1.0" in server.http.get("/metrics").text)
         held.release()
         first.read()
-    second.join(10)
+    second.join(WITHIN_S)
     assert events_of(answers[0])[-1].type == "run_finished"
 
 
@@ -166,7 +167,7 @@ def test_a_batch_is_answered_one_question_after_the_other(serve: Serve, upstream
     until(held.reached.is_set)
     assert len(upstream.chats) == 1
     held.release()
-    asking.join(10)
+    asking.join(WITHIN_S)
     assert len(answers[0].json()["output"]) == 3
 
 
@@ -185,10 +186,11 @@ def test_what_a_graph_around_a_remote_runnable_passes_on_is_ignored(server: Serv
 def test_a_run_stops_at_its_budget_of_time_with_what_it_has(serve: Serve, upstream: Upstream) -> None:
     upstream.say(WORDS, hold_after=5)
     server = serve(max_run_s=1)
-    last = events_of(server.ask())[-1]
+    events = events_of(server.ask())
+    last = events[-1]
     assert (last.type, getattr(last, "by", "")) == ("run_cancelled", "budget")
-    assert "word4" in getattr(last, "answer", "")
-    assert upstream.chats[0].wait_closed(5)
+    assert getattr(last, "answer", "") == Transcript.of(events[:-1]).answer
+    assert upstream.chats[0].wait_closed()
 
 
 def test_a_run_stops_at_its_budget_of_tokens_while_the_model_still_writes(serve: Serve, upstream: Upstream) -> None:
@@ -201,10 +203,10 @@ def test_a_run_stops_at_its_budget_of_tokens_while_the_model_still_writes(serve:
 
 def test_a_reader_that_stops_reading_is_cut_and_its_run_goes_on(serve: Serve, upstream: Upstream) -> None:
     upstream.say(ANSWER, thinking=["So many words. " * 1_000] * 600)
-    server = serve(write_timeout_s=0.5, max_run_tokens=10_000_000)
+    server = serve(write_timeout_s=2, max_run_tokens=10_000_000)
     with socket.socket() as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        reader.settimeout(10)
+        reader.settimeout(WITHIN_S)
         reader.connect((server.http.base_url.host, server.http.base_url.port))
         body = b'{"question": "Who built the Eiffel Tower?"}'
         head = (
@@ -212,10 +214,10 @@ def test_a_reader_that_stops_reading_is_cut_and_its_run_goes_on(serve: Serve, up
         )
         reader.sendall(head.encode() + body)
         run_id = _run_id(reader.recv(2_000))
-        until(lambda: server.status(run_id) == "finished", within_s=20)
+        until(lambda: server.status(run_id) == "finished")
         until(lambda: "rag_readers 0.0" in server.http.get("/metrics").text)
         assert _rest(reader) < 8_000_000
-    whole = server.http.get(f"/runs/{run_id}/events", headers={"accept": "application/json"}, timeout=30)
+    whole = server.http.get(f"/runs/{run_id}/events", headers={"accept": "application/json"})
     assert whole.json()["answer"] == ANSWER
 
 

@@ -16,7 +16,7 @@ from rag_graph.telemetry.tracing import open_tracing
 from tests.servers import QUESTION, Serve, events_of
 from tests.servers import more_towers as _more_towers
 from tests.servers import spawn as _spawn
-from tests.upstream import Upstream, refused_url
+from tests.upstream import WITHIN_S, Upstream, refused_url
 
 more_towers, spawn = _more_towers, _spawn
 
@@ -68,7 +68,7 @@ def collector() -> Iterator[Collector]:
         thread.start()
         yield taken
         server.shutdown()
-        thread.join(10)
+        thread.join(WITHIN_S)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def exported(collector: Collector, spawn: Serve, upstream: Upstream, more_towers
     assert events_of(response)[-1].type == "run_finished"
     assert server.process
     server.process.terminate()
-    server.process.wait(20)
+    server.process.wait(WITHIN_S)
     return collector
 
 

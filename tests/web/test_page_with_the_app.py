@@ -71,7 +71,7 @@ def test_stopping_reaches_the_model(page: Page, upstream: Upstream) -> None:
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("alert")).to_have_text("You stopped this answer.")
     expect(page.locator(".answer-text")).to_contain_text("The Eiffel Tower was built")
-    assert upstream.chats[-1].wait_closed(5)
+    assert upstream.chats[-1].wait_closed()
 
 
 def test_a_model_that_refuses_is_explained(page: Page, upstream: Upstream) -> None:

@@ -69,7 +69,7 @@ async def test_a_hostile_document_achieves_its_own_quotation_only(writer: Quotin
 async def test_what_the_sources_do_not_say_is_flagged(embedder: LocalEmbedder, upstream: Upstream, page: Page) -> None:
     upstream.say("It is made of cheese.")
     model = open_chat_model(upstream.base_url, "key", "scripted")
-    with fail_after(20):
+    with fail_after(60):
         await QuotingWriter(embedder, Replier(model)).write(WHEN, page.emit, CONFIG)
     await model.aclose()
     answer = page.transcript.answers[1]
@@ -122,7 +122,7 @@ async def test_a_model_that_fails_leaves_the_quotes(embedder: LocalEmbedder, ups
     upstream.fail(status=500)
     upstream.fail(status=500)
     model = open_chat_model(upstream.base_url, "key", "scripted")
-    with fail_after(20):
+    with fail_after(60):
         await QuotingWriter(embedder, Replier(model)).write(WHEN, page.emit, CONFIG)
     await model.aclose()
     assert [event.code for event in page.events if isinstance(event, Warned)] == ["quotes_only"]
@@ -135,7 +135,7 @@ async def test_a_phrase_that_is_broken_off_is_written_again(
     upstream.drop(after=1, content="In 1999 or so.")
     upstream.say("1889")
     model = open_chat_model(upstream.base_url, "key", "scripted")
-    with fail_after(20):
+    with fail_after(60):
         await QuotingWriter(embedder, Replier(model)).write(WHEN, page.emit, CONFIG)
     await model.aclose()
     assert any(isinstance(event, AnswerReset) for event in page.events)

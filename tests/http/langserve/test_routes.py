@@ -64,7 +64,7 @@ def test_leaving_a_stream_ends_the_call_of_the_model(
     with server.http.stream("POST", path, json={"input": given}) as response:
         assert response.status_code == 200
         until(held.reached.is_set)
-    assert upstream.chats[0].wait_closed(5)
+    assert upstream.chats[0].wait_closed()
 
 
 BAD_QUESTIONS: dict[str, Any] = {

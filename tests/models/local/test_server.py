@@ -138,7 +138,7 @@ async def test_closing_does_not_wait_for_a_fetch_and_others_can_work_meanwhile(g
         return gguf
 
     server = LocalServer(fetch, stop_timeout_s=0.1)
-    with fail_after(20):
+    with fail_after(60):
         asked = [asyncio.create_task(server.url()) for _ in range(50)]
         await to_thread.run_sync(fetching.wait)
         assert await asyncio.to_thread(lambda: "worked") == "worked"
@@ -153,5 +153,5 @@ async def test_one_who_gives_up_waiting_does_not_spoil_it_for_the_others(server:
     impatient, patient = (asyncio.create_task(server.url()) for _ in range(2))
     await asyncio.sleep(0)
     impatient.cancel()
-    with fail_after(30):
+    with fail_after(60):
         assert (await patient).startswith("http://127.0.0.1:")
