@@ -44,7 +44,7 @@ SEEDS = 5
 """Passages that a deep search reads for its second hop."""
 BUDGET_S, MIN_CALLS = 20.0, 5
 """What is slow is asked less often."""
-WIDTH = 170
+WIDTH = 180
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -254,10 +254,10 @@ def _peak_mb() -> float:
 
 def _cells(built: Built, answered: Answered, ours_built: Built, ours: Answered) -> list[str]:
     def beside(value: float, its_ours: float) -> str:
-        return f"{value:.1f} ({value / its_ours:.2g})"
+        return f"{value:.1f} ({_ratio(value, its_ours)})"
 
     def times(value: tuple[float, float], its_ours: tuple[float, float]) -> str:
-        return f"{value[0]:.1f} / {value[1]:.1f} ({value[0] / its_ours[0]:.2g})"
+        return f"{value[0]:.1f} / {value[1]:.1f} ({_ratio(value[0], its_ours[0])})"
 
     return [
         beside(built.wall_s, ours_built.wall_s),
@@ -270,6 +270,11 @@ def _cells(built: Built, answered: Answered, ours_built: Built, ours: Answered) 
         times(answered.adjacent, ours.holding) if answered.adjacent else "cannot",
         f"{answered.peak_mb:.0f}",
     ]
+
+
+def _ratio(value: float, its_ours: float) -> str:
+    ratio = value / its_ours
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def _percent(value: Estimate) -> str:
