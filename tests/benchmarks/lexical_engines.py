@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from rag_graph.index.embedded import SEGMENT_PASSAGES
 from rag_graph.index.lexical import (
     TITLE_WEIGHT,
     Averages,
@@ -20,6 +19,7 @@ from rag_graph.index.lexical import (
     merge_postings,
     together,
 )
+from rag_graph.index.segmented import SEGMENT_PASSAGES
 from rag_graph.text.terms import keys, terms
 
 TANTIVY_TITLE_WEIGHT = 0.5

@@ -289,7 +289,7 @@ def _report(
 
 def _over_trials(measured: Sequence[Measured], key: str) -> float | None:
     """The median where there is one in any trial; of what was not delivered, the most."""
-    values = [value for each in measured if (value := getattr(each, key)) is not None]
+    values: list[float] = [value for each in measured if (value := getattr(each, key)) is not None]
     if not values:
         return None
     return max(values) if key in COUNTED else round(statistics.median(values), 2)

@@ -23,8 +23,8 @@ from tests.server.crashing import crash, refuse, serve_alone
 from tests.servers import ANSWER, QUESTION, free_port, until
 from tests.servers import towers as _towers
 from tests.servers import upstream as _upstream
-from tests.terminals import WITHIN_S, run
-from tests.upstream import Upstream, refused_url
+from tests.terminals import run
+from tests.upstream import WITHIN_S, Upstream, refused_url
 
 towers, upstream = _towers, _upstream
 
