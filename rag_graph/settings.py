@@ -35,7 +35,7 @@ class ModelSettings(BaseModel):
     model: str = Field(
         default="",
         description="The model's name at that endpoint; without an endpoint also one as "
-        "`provider:model`, such as anthropic:claude-sonnet-4-5, if LangChain's package for that provider is installed.",
+        "`provider:model`, such as anthropic:claude-sonnet-5, if LangChain's package for that provider is installed.",
     )
 
     @field_validator("base_url")

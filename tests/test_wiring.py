@@ -57,9 +57,9 @@ async def test_an_openai_key_alone_brings_openai_for_chat_and_embeddings() -> No
     await models.aclose()
 
 
-@pytest.mark.parametrize("chat", [{"base_url": "http://127.0.0.1:9/v1"}, {"model": "anthropic:claude-sonnet-4-5"}])
+@pytest.mark.parametrize("chat", [{"base_url": "http://127.0.0.1:9/v1"}, {"model": "anthropic:claude-sonnet-5"}])
 def test_documents_are_not_sent_to_openai_when_the_chat_model_is_elsewhere(chat: dict[str, str]) -> None:
-    given = settings(chat=ChatSettings(**chat), OPENAI_API_KEY="sk-test")  # type: ignore[arg-type]  # as the environment gives them
+    given = settings(chat=ChatSettings(**chat), OPENAI_API_KEY="sk-test")
     assert isinstance(choose_embedder(given), LocalEmbedder)
 
 

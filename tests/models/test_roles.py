@@ -106,7 +106,7 @@ async def test_a_key_serves_every_role_at_its_own_host(up: Upstream) -> None:
     assert keys_sent_to(up) == {"Bearer sk-chat"}
 
 
-CLAUDE = "anthropic:claude-sonnet-4-5"
+CLAUDE = "anthropic:claude-sonnet-5"
 LOCAL, NEAR = "http://127.0.0.1:9/v1", "http://127.0.0.1:10/v1"
 PLAIN, SAFE, SAFER = "http://a.example/v1", "https://a.example/v1", "https://a.example:443/v2"
 
@@ -116,13 +116,13 @@ PLAIN, SAFE, SAFER = "http://a.example/v1", "https://a.example/v1", "https://a.e
     [
         # Unset parts are the chat model's.
         (chat(LOCAL, "small", "k"), chat(model="big"), Endpoint("", LOCAL, "k", "big")),
-        (chat(model=CLAUDE, key="k"), chat(), Endpoint("anthropic", "", "k", "claude-sonnet-4-5")),
+        (chat(model=CLAUDE, key="k"), chat(), Endpoint("anthropic", "", "k", "claude-sonnet-5")),
         (chat(model=CLAUDE, key="k"), chat(model="haiku"), Endpoint("anthropic", "", "k", "haiku")),
-        (chat(model=CLAUDE), chat(key="k"), Endpoint("anthropic", "", "k", "claude-sonnet-4-5")),
+        (chat(model=CLAUDE), chat(key="k"), Endpoint("anthropic", "", "k", "claude-sonnet-5")),
         # A key stays with its provider, or its scheme, host and port.
         (chat(model=CLAUDE, key="k"), chat(model="ollama:qwen3:4b"), Endpoint("ollama", "", "", "qwen3:4b")),
         (chat(model=CLAUDE, key="k"), chat(LOCAL), Endpoint("", LOCAL, "", "")),
-        (chat(LOCAL, "small", "k"), chat(model=CLAUDE), Endpoint("anthropic", "", "", "claude-sonnet-4-5")),
+        (chat(LOCAL, "small", "k"), chat(model=CLAUDE), Endpoint("anthropic", "", "", "claude-sonnet-5")),
         (chat(LOCAL, "small", "k"), chat(NEAR), Endpoint("", NEAR, "", "small")),
         (chat(SAFE, "x", "k"), chat(PLAIN), Endpoint("", PLAIN, "", "x")),
         (chat(SAFE, "x", "k"), chat(SAFER), Endpoint("", SAFER, "k", "x")),

@@ -76,8 +76,8 @@ def open_provider_embeddings(
 
 def _known(kind: Kind) -> Container[str]:
     """LangChain keeps the names of its providers to itself, under another name before 1.2."""
-    module: Any = import_module(f"langchain.{kind}.base")
-    names: Container[str] = getattr(module, "_BUILTIN_PROVIDERS", None) or getattr(module, "_SUPPORTED_PROVIDERS", ())
+    module = vars(import_module(f"langchain.{kind}.base"))
+    names: Container[str] = module.get("_BUILTIN_PROVIDERS") or module.get("_SUPPORTED_PROVIDERS") or ()
     return names
 
 

@@ -70,7 +70,7 @@ def test_our_own_errors_stay_as_they_are() -> None:
 class Failure(Exception):
     """Somebody's own, with what SDKs put at theirs."""
 
-    def __init__(self, message: str = "it broke", **more: object) -> None:
+    def __init__(self, message: str = "it broke", /, **more: object) -> None:
         super().__init__(message)
         vars(self).update(more)
 

@@ -118,7 +118,7 @@ async def test_a_fault_of_our_reading_is_neither_told_as_the_models_nor_tried_ag
     unforeseen: dict[str, Any], fault: type[Exception]
 ) -> None:
     class Streaming(ScriptedModel):
-        async def astream(self, *_: Any, **__: Any) -> Any:  # type: ignore[override]
+        async def astream(self, *_: Any, **__: Any) -> Any:
             self.calls.append("stream")
             yield AIMessageChunk.model_construct(**unforeseen)
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_graph.models.providers.openai.sse import JsonEvents, joined
@@ -25,6 +25,7 @@ def test_only_neighbours_of_nothing_but_text_are_joined() -> None:
 EVENTS: list[object] = [{"a": 1}, {"line": "é\u2028\n"}, {"b": [2, 3]}]
 
 
+@settings(deadline=None)  # a busy machine is slow
 @given(st.sampled_from(["\n", "\r\n", "\r"]), st.lists(st.integers(0, 200), max_size=6))
 def test_events_may_be_cut_anywhere(newline: str, cuts: list[int]) -> None:
     frames = [f": ping\nevent: x\ndata: {orjson.dumps(event).decode()}\n\n" for event in EVENTS]
