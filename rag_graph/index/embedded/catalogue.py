@@ -83,6 +83,10 @@ class Catalogue:
     def commit(self) -> None:
         self._db.execute("COMMIT")
 
+    def truncate_log(self) -> None:
+        """Give the write-ahead log's room back: while a reader is connected, SQLite only does so when it is told."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def rollback(self) -> None:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")

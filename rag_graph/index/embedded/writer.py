@@ -119,6 +119,7 @@ class EmbeddedWriter:
         if merging := to_merge([row.size for row in rows], len(dead)):
             self._merge(rows[len(rows) - merging :], dead)
         self._catalogue.commit()
+        self._catalogue.truncate_log()
 
     def discard(self) -> None:
         """Drop what was not committed."""

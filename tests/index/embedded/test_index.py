@@ -112,3 +112,11 @@ def test_an_index_of_the_first_format_is_searched_and_brought_up_to_date(tmp_pat
             found = snapshot.matching([{"about": 1.0}], limit=10)
             titles = {passage.title for passage in snapshot.passages(found.ids.tolist())}
     assert titles == {"Apples", "Pears", "Figs"}
+
+
+def test_the_log_of_a_run_takes_no_room_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "fruit.jsonl").write_text("\n".join(map(json.dumps, LINES)))
+    with closing(EmbeddedIndex(tmp_path / "index", HashEmbedder())) as index:
+        index_paths(index, [tmp_path / "fruit.jsonl"])
+        assert index.counts() == (3, 3)
+        assert (tmp_path / "index" / "library.sqlite-wal").stat().st_size == 0
