@@ -86,7 +86,7 @@ async def test_a_broken_model_is_an_error_of_the_tool(serve: Any, upstream: Upst
 async def test_the_run_ends_when_the_client_stops_waiting(serve: Any, upstream: Upstream) -> None:
     held = upstream.say(ANSWER, hold_after=2)
     with fail_after(60):
-        async with Client(f"{serve().url}/mcp", read_timeout_seconds=1) as client:
+        async with Client(f"{serve().url}/mcp", read_timeout_seconds=5) as client:  # the model must be reached by then
             with pytest.raises(Exception, match=r"timed out"):
                 await client.call_tool("ask", {"question": QUESTION})
     assert held.reached.is_set()
