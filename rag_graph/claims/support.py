@@ -26,27 +26,29 @@ def agrees(claim: Statement, said: Statement) -> bool:
 
 
 def _holds_numbers(claim: Statement, said: Statement) -> bool:
+    """Refuse a number that the source lacks, or has of another unit ("330 feet") or bound ("over 330").
+
+    A unit may stand apart from its number in the source, as in a table: then its word must be in the sentence.
+    """
     return all(
         any(
             number.stem == other.stem
-            and (number.unit == other.unit or not number.unit or _is_spelled(number.unit, other, said))
             and number.bound == other.bound
+            and (number.unit in ("", other.unit) or (not other.unit and root(number.unit) in said.stems))
             for other in said.numbers
         )
         for number in claim.numbers
     )
 
 
-def _is_spelled(unit: str, number: Word, said: Statement) -> bool:
-    return not number.unit and root(unit) in said.stems
-
-
 def _agrees_in_negation(claim: Statement, said: Statement) -> bool:
+    """Refuse a claim that denies what the source says, or says what it denies."""
     if claim.is_unspaced or said.is_unspaced:
         return claim.negated == said.negated
-    if bool(claim.negated) and not (claim.negated & said.negated):
-        return False
-    return bool(claim.negated) or not (said.negated & claim.stems)
+    if claim.negated:
+        return bool(claim.negated & said.negated)
+    # The source may deny something else: "It was built in 1889, not in 1890." bears "It was built in 1889." out.
+    return not (said.negated & claim.stems)
 
 
 def _stems(listed: str) -> frozenset[str]:
@@ -113,40 +115,40 @@ def _agrees_in_strength(claim: Statement, said: Statement) -> bool:
 
 
 _HEDGED_WORDS = 2
+"""So many of the claim's words in the clause of a doubt, or as many as the best clause has, put the claim in doubt."""
 
 
 def _has_opposite(claim: Statement, said: Statement) -> bool:
     """Tell "disabled, and can be enabled later" from "enabled": the clause with the opposite must not fit better."""
     for one, other in _PAIRED:
         if claim.roots & one and said.roots & other and not claim.roots & other:
+            # The source has the opposite; it may have the word itself too, in another clause. The clause that
+            # shares more with the rest of the claim is what the claim is about.
             rest = claim.stems - one
-            fits = [_fit_of_clauses(rest, said, having) for having in (one, other)]
-            if fits[0] < fits[1]:
+            fits = dict.fromkeys((one, other), -1)
+            for word, clause in said.places:
+                for having, best in fits.items():
+                    if root(word) in having:
+                        fits[having] = max(best, len(rest & said.scopes.get(clause, frozenset())))
+            if fits[one] < fits[other]:
                 return True
     return False
 
 
-def _fit_of_clauses(words: frozenset[str], said: Statement, having: frozenset[str]) -> int:
-    """Count the words in the best of the clauses that have one of these; -1 if none has."""
-    clauses = {clause for word, clause in said.places if root(word) in having}
-    return max((len(words & said.scopes.get(clause, frozenset())) for clause in clauses), default=-1)
-
-
-def _firsts(statement: Statement) -> dict[str, Word]:
-    found: dict[str, Word] = {}
-    for word in statement.words:
-        found.setdefault(word.stem, word)
-    return found
-
-
 _ADJUNCTS = frozenset(("in", "on", "onto", "at", "of", "during", "within", "since", "until", "via", "per"))
+"""Prepositions of when and where: what follows them may stand anywhere in a sentence and plays no role in the deed."""
 
 
 def _swaps_roles(claim: Statement, said: Statement) -> bool:
     """Tell "A beat B" from "B beat A", "B was beaten by A" and "from B to A"."""
-    there = _firsts(said)
-    shared = [(word, there[word.stem]) for word in _firsts(claim).values() if word.stem in there]
-    if any(frozenset((here.case, other.case)) in _OPPOSITE_CASES for here, other in shared):
+    there: dict[str, Word] = {}
+    for word in said.words:
+        there.setdefault(word.stem, word)
+    here: dict[str, Word] = {}
+    for word in claim.words:
+        here.setdefault(word.stem, word)
+    shared = [(word, there[name]) for name, word in here.items() if name in there]
+    if any(frozenset((word.case, other.case)) in _OPPOSITE_CASES for word, other in shared):
         return True
     return any(
         _is_swapped(*first, *last, between)
@@ -161,6 +163,7 @@ def _is_swapped(first: Word, first_there: Word, last: Word, last_there: Word, be
     pair = ((first, first_there), (last, last_there))
     if any((here.case and here.case == other.case) or other.case in _ADJUNCTS for here, other in pair):
         return False
+    # "by" marks who acts in the passive: changed places and one "by" come to the same, each alone does not.
     if any(last_there.position < middle < first_there.position for middle in between):
         return (last.case == "by") == (first_there.case == "by")
     if any(first_there.position < middle < last_there.position for middle in between):
@@ -186,6 +189,7 @@ def _swaps_cases(claim: Statement, said: Statement) -> bool:
 _RELATIONS = frozenset(
     ("to", "from", "than", "against", "for", "with", "without", "under", "unlike", "like", "after", "before")
 )
+"""Prepositions of what somebody is compared or deals with: who stands behind one is not who acts."""
 
 
 def _moves_subject(claim: Statement, said: Statement) -> bool:
@@ -208,6 +212,7 @@ def _replaces_word(claim: Statement, said: Statement) -> bool:
     return any(word.stem not in said.stems and (before, after) in replaceable for word, before, after in _spots(claim))
 
 
+# Not hiragana: Japanese endings and particles change from one way of saying a thing to another.
 _CONTENT_CHARACTERS = re.compile(r"[\u30a0-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
@@ -236,18 +241,16 @@ def _swaps_numbers(claim: Statement, said: Statement) -> bool:
     for number in claim.numbers:
         near = claim.clauses[number.clause] - {number.stem}
         names = {word.stem for word in claim.names} & near
-        there = said.numbers
-        own = [near & said.scopes[other.clause] for other in there if other.stem == number.stem]
-        rivals = [
-            near & said.scopes[other.clause]
-            for other in there
-            if other.stem != number.stem and _sort(other) == _sort(number)
-        ]
-        best = max(map(len, own), default=0)
-        before = _before(claim, number.stem)
-        if before and before & _before_rivals(said, number) - _before(said, number.stem):
+        # Only numbers of one sort compete: a year is never taken for a length.
+        own = [near & said.scopes[other.clause] for other in said.numbers if other.stem == number.stem]
+        rivals = [other for other in said.numbers if other.stem != number.stem and _sort(other) == _sort(number)]
+        scopes = [near & said.scopes[other.clause] for other in rivals]
+        # The word right before a number says most: "built in 1889 and sold in 1995" against "built in 1995".
+        alike = (other.stem for other in rivals if other.unit == number.unit)
+        if _before(claim, number.stem) & (_before(said, *alike) - _before(said, number.stem)):
             return True
-        if any(len(rival) > best or (rival - frozenset().union(*own)) & names for rival in rivals):
+        best = max(map(len, own), default=0)
+        if any(len(scope) > best or (scope - frozenset().union(*own)) & names for scope in scopes):
             return True
     return False
 
@@ -257,12 +260,6 @@ def _before(statement: Statement, *numbers: str) -> frozenset[str]:
     return frozenset(
         word.stem for word, number in pairwise(statement.words) if number.is_number and number.stem in numbers
     )
-
-
-def _before_rivals(said: Statement, number: Word) -> frozenset[str]:
-    sort = (number.unit, _sort(number))
-    rivals = (other.stem for other in said.numbers if other.stem != number.stem and (other.unit, _sort(other)) == sort)
-    return _before(said, *rivals)
 
 
 def _sort(number: Word) -> str:
