@@ -184,7 +184,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def await_ready(server: Server, *, within_s: float = 30) -> None:
+def await_ready(server: Server, *, within_s: float = 90) -> None:
     until(lambda: _status(server) == "ready", within_s=within_s)
 
 
