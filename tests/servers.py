@@ -184,8 +184,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def await_ready(server: Server) -> None:
-    until(lambda: _status(server) == "ready")
+def await_ready(server: Server, *, within_s: float = 90) -> None:
+    until(lambda: _status(server) == "ready", within_s=within_s)
 
 
 def until(holds: Callable[[], bool], *, within_s: float = WITHIN_S) -> None:
