@@ -309,7 +309,7 @@ UNTOLD = Language(
 
 _LEAST_SHARE = 0.2
 _LEAST_WORDS = 2
-"""So many words of a text are a language's function words at least. A sentence of prose has 25 % and more; the
+"""So many words of a text are a language's function words at least. Most sentences of prose have 25 % and more; the
 sentences in other languages in tests/text/test_languages.py stay under 20 %. Bulgarian and Serbian do pass for
 Russian, whose "не" is theirs too."""
 _SHORT_TEXT_WORDS = 12
