@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rag_graph.events import Event as RunEvent
 from rag_graph.events import EventAdapter
+from rag_graph.graph.parts import Parts
 from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.server.app import create_app
@@ -97,9 +98,9 @@ def serve(upstream: Upstream, towers: Path) -> Iterator[Serve]:
     """Start servers in this process, by their settings."""
     with ExitStack() as stack:
 
-        def start(*, is_ready: bool = True, **given: Any) -> Server:
+        def start(*, is_ready: bool = True, parts: Parts | None = None, **given: Any) -> Server:
             settings = _settings(upstream, **{"data_dir": towers, **given})
-            return stack.enter_context(_served(settings, is_ready=is_ready))
+            return stack.enter_context(_served(settings, parts, is_ready=is_ready))
 
         yield start
 
@@ -231,8 +232,8 @@ def _settings(upstream: Upstream, **given: Any) -> Settings:
 
 
 @contextmanager
-def _served(settings: Settings, *, is_ready: bool = True) -> Iterator[Server]:
-    app = create_app(settings)
+def _served(settings: Settings, parts: Parts | None = None, *, is_ready: bool = True) -> Iterator[Server]:
+    app = create_app(settings, parts)
     app.add_middleware(CallerByHeader)
     config = uvicorn.Config(app, port=0, log_level=settings.log_level)
     uvicorn_server = DrainingServer(config, app, drain_s=0, write_timeout_s=settings.write_timeout_s)

@@ -21,7 +21,7 @@ LAYERS = (
     "graph",
     "http telemetry",
     "client",
-    "wiring",
+    "contracts wiring",
     "deploy display evaluation server",
     "cli",
 )
