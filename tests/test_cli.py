@@ -313,7 +313,7 @@ def is_ready(http: httpx.Client) -> bool:
 
 
 def children(pid: int) -> list[psutil.Process]:
-    return [child for child in psutil.Process(pid).children() if "local_server_child" in " ".join(child.cmdline())]
+    return [child for child in psutil.Process(pid).children() if "models/local/child.py" in " ".join(child.cmdline())]
 
 
 def gone(processes: list[psutil.Process]) -> None:

@@ -120,7 +120,7 @@ def test_parts_of_ones_own_are_served(serve: Serve) -> None:
     [
         ("no_such_module:parts", "there is none such"),
         ("json:parts", "there is none such"),
-        ("json:dumps", "is to give rag_graph.Parts"),
+        ("math:pi", "is to give rag_graph.Parts"),
     ],
 )
 def test_parts_that_are_not_there_are_one_line_and_exit_code_2(tmp_path: Path, name: str, problem: str) -> None:

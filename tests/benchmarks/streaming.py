@@ -27,6 +27,7 @@ from typing import Any
 import httpx
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -304,7 +305,7 @@ def _ratio(measured: Sequence[Measured], recipes: Sequence[Measured], key: str) 
 
 def _print(report: dict[str, Any]) -> None:
     console = Console(width=max(Console().width, TABLE_WIDTH))
-    asked = f"with {report['asked']}; " if report["asked"] else ""
+    asked = f"with {escape(report['asked'])}; " if report["asked"] else ""
     model = f"the model itself: {report['direct_first_token_ms']} ms"
     table = Table(title=f"{asked}{report['trials']} trials; {model}")
     table.add_column("")

@@ -1,7 +1,6 @@
 """The files to deploy with: tried where this machine can, and read against the settings where it cannot."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,22 +16,14 @@ import yaml
 import rag_graph
 from rag_graph.server.process import FAREWELL_S
 from rag_graph.settings import Settings, setting_names
+from tests.needed import program
 from tests.servers import QUESTION, Serve, Server, free_port, until
-from tests.upstream import Upstream
+from tests.upstream import WITHIN_S, Upstream
 
 DEPLOY = Path(rag_graph.__file__).parent / "deploy"
 WORDS = tuple(f"word{number} " for number in range(30))
 NAME = re.compile(r"\bRAG_[A-Z_]+\b")
 METRIC = re.compile(r"\b(?:rag|process)_[a-z_]+")
-
-
-def needed(program: str) -> str:
-    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
-    if found is None:
-        if os.environ.get("CI") == "true" and program == "nginx":
-            pytest.fail(f"{program} is not installed")
-        pytest.skip(f"{program} is not installed")
-    return found
 
 
 def documents(name: str) -> list[Any]:
@@ -110,11 +101,11 @@ def test_the_image_runs_as_nobody_special_and_is_asked_for_its_health() -> None:
 
 
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    verify = needed("systemd-analyze")
+    verify = shutil.which("systemd-analyze") or pytest.skip("systemd is not here, and CI cannot give a container one")
     unit = tmp_path / "rag-graph.service"
     program = shutil.which("true") or "/bin/true"
     unit.write_text((DEPLOY / unit.name).read_text().replace("/opt/rag-graph/bin/rag-graph", program))
-    result = subprocess.run([verify, "verify", unit], capture_output=True, text=True, check=False, timeout=30)
+    result = subprocess.run([verify, "verify", unit], capture_output=True, text=True, check=False, timeout=WITHIN_S)
     assert unit.name not in result.stderr, result.stderr
     grace_s = int(re.findall(r"TimeoutStopSec=(\d+)", unit.read_text())[0])
     assert grace_s > Settings.model_fields["drain_s"].default + FAREWELL_S
@@ -129,7 +120,7 @@ def test_nginx_waits_for_the_longest_answer_that_has_no_heartbeat() -> None:
 @contextmanager
 def behind_nginx(server: Server, folder: Path) -> Iterator[httpx.Client]:
     """The server as nginx shows it, by the file that is deployed, with only its addresses changed."""
-    program = needed("nginx")
+    nginx = program("nginx")
     port = free_port()
     address = f"{server.http.base_url.host}:{server.http.base_url.port}"
     config = (DEPLOY / "nginx.conf").read_text()
@@ -143,15 +134,15 @@ def behind_nginx(server: Server, folder: Path) -> Iterator[httpx.Client]:
         config = config.replace(old, new)
     path = folder / "nginx.conf"
     path.write_text(config)
-    subprocess.run([program, "-t", "-q", "-c", path, "-p", folder], check=True, timeout=10)
-    process = subprocess.Popen([program, "-c", path, "-p", folder, "-g", "daemon off;"])
+    subprocess.run([nginx, "-t", "-q", "-c", path, "-p", folder], check=True, timeout=WITHIN_S)
+    process = subprocess.Popen([nginx, "-c", path, "-p", folder, "-g", "daemon off;"])
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN_S) as http:
             until(lambda: is_up(http))
             yield http
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(WITHIN_S)
 
 
 def is_up(http: httpx.Client) -> bool:

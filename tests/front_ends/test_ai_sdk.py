@@ -4,7 +4,7 @@ import pytest
 
 from tests.front_ends.conftest import REFINED, Node, Refining
 from tests.servers import ANSWER, QUESTION, Serve, Server
-from tests.upstream import Upstream
+from tests.upstream import WITHIN_S, Upstream
 
 
 def ask(question: str = QUESTION, chat: str = "c") -> dict[str, Any]:
@@ -32,7 +32,7 @@ def test_an_answer_is_resumed_whole_and_stopped(serve: Serve, upstream: Upstream
     server = serve()
     with server.http.stream("POST", "/api/chat", json=ask()) as first:
         assert first.headers["x-vercel-ai-ui-message-stream"] == "v1"
-        assert held.reached.wait(10)
+        assert held.reached.wait(WITHIN_S)
         with server.http.stream("GET", "/api/chat/c/stream") as second:
             begun = second.iter_lines()
             assert next(begun).startswith('data: {"type":"start"')

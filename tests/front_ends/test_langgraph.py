@@ -15,15 +15,15 @@ from langgraph_sdk import get_client
 from platformdirs import user_cache_path
 
 import rag_graph
-from tests.front_ends.conftest import missing
+from tests.needed import missing
 from tests.servers import ANSWER, QUESTION, free_port, until
-from tests.upstream import Upstream
+from tests.upstream import WITHIN_S, Upstream
 
 pytestmark = pytest.mark.anyio
 
 CONFIGURATION = Path(rag_graph.__file__).parent / "deploy/langgraph.json"
 REQUIREMENT = "langgraph-cli[inmem]==0.4.40"
-INSTALL_TIMEOUT_S = 300
+INSTALL_TIMEOUT_S = 600
 
 
 @pytest.fixture(scope="session")
@@ -74,10 +74,10 @@ def langgraph_dev(langgraph: Path, towers: Path, tmp_path_factory: pytest.TempPa
             stderr=subprocess.DEVNULL,
         )
         url = f"http://127.0.0.1:{port}"
-        until(lambda: answers(f"{url}/ok"), within_s=90)
+        until(lambda: answers(f"{url}/ok"))
         yield url
         process.terminate()
-        process.wait(10)
+        process.wait(WITHIN_S)
 
 
 def answers(url: str) -> bool:

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +6,7 @@ import pytest
 from rag_graph.errors import ModelUnavailable
 from rag_graph.models.local.server import LocalServer
 from rag_graph.models.local.weights import embedded_gguf
+from tests.needed import missing
 
 
 @pytest.fixture(scope="session")
@@ -14,9 +14,7 @@ def gguf() -> Path:
     try:
         return embedded_gguf()
     except ModelUnavailable as exc:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(exc))
+        missing(str(exc))
 
 
 @pytest.fixture(scope="session")

@@ -100,12 +100,12 @@ def test_what_a_server_did_arrives_at_a_collector_when_it_stops(exported: Collec
 
 def test_a_collector_that_is_not_there_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", refused_url())
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
     tracing = open_tracing()
     tracing.export("01RUN", mode="fast", attempt=1).closed(0.0, has_ended=False)
     began = time.monotonic()
     tracing.close(within_s=0.2)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < WITHIN_S  # the exporter alone would try for ten minutes
 
 
 def joined_to_the_callers_trace(spans: dict[str, Span]) -> None:

@@ -1,14 +1,12 @@
 """A real browser for the page, and a scripted server behind it."""
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
-from typing import NoReturn
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.needed import missing, program
 from tests.servers import more_towers, serve, towers, upstream
 from tests.web import stories
 from tests.web.scripted import ScriptedServer
@@ -17,7 +15,7 @@ __all__ = ["more_towers", "serve", "towers", "upstream"]
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 AXE = "axe-core@4.14.1"
-TIMEOUT_MS = 8_000
+TIMEOUT_MS = 60_000
 STORIES = {
     "who": stories.improved,
     "keep": stories.kept,
@@ -33,17 +31,9 @@ addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI, sa
 """
 
 
-def unavailable(what: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is needed in CI")
-    pytest.skip(f"{what} is not available")
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        unavailable("Chromium")
+    path = program("chromium", "chromium-browser")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield opened
@@ -80,12 +70,10 @@ def page(context: BrowserContext, server: ScriptedServer) -> Iterator[Page]:
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The source of axe-core, which looks for barriers."""
-    npm = shutil.which("npm")
-    if npm is None:
-        unavailable("npm")
+    npm = program("npm")
     folder = tmp_path_factory.mktemp("axe")
     command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), AXE]
-    run = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    run = subprocess.run(command, capture_output=True, timeout=300, check=False)
     if run.returncode:
-        unavailable(AXE)
+        missing(f"{AXE} cannot be installed: {run.stderr!r}")
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-import time
 from typing import Any
 
 from langchain_core.messages import HumanMessage
@@ -43,14 +42,17 @@ async def use(url: str, question: str) -> dict[str, Any]:
     return got
 
 
-async def times(url: str, question: str) -> list[float]:
-    """When each piece of the streamed answer came, in seconds since the first."""
+async def pieces(url: str, question: str) -> None:
+    """Write each piece of the streamed answer, as it comes, in a line of its own."""
     rag: RemoteRunnable[Any, Any] = RemoteRunnable(f"{url}/rag")
-    came = [time.monotonic() async for piece in rag.astream({"question": question}) if piece.strip()]
+    async for piece in rag.astream({"question": question}):
+        sys.stdout.write(json.dumps(piece) + "\n")
+        sys.stdout.flush()
     await rag.async_client.aclose()
-    return [at - came[0] for at in came]
 
 
 if __name__ == "__main__":
-    job = {"use": use, "times": times}[sys.argv[1]]
-    sys.stdout.write(json.dumps(asyncio.run(job(sys.argv[2], sys.argv[3]))))
+    if sys.argv[1] == "pieces":
+        asyncio.run(pieces(sys.argv[2], sys.argv[3]))
+    else:
+        sys.stdout.write(json.dumps(asyncio.run(use(sys.argv[2], sys.argv[3]))))

@@ -41,7 +41,7 @@ async def server(gguf: Path) -> AsyncIterator[LocalServer]:
 
 def _models(url: str, key: str) -> object:
     request = urllib.request.Request(f"{url}/models", headers={"Authorization": f"Bearer {key}"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310 - our own server
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - our own server
         return json.load(response)
 
 
@@ -134,7 +134,7 @@ async def test_closing_does_not_wait_for_a_fetch_and_others_can_work_meanwhile(g
 
     def fetch() -> Path:
         fetching.set()
-        may_go_on.wait(20)
+        may_go_on.wait(60)
         return gguf
 
     server = LocalServer(fetch, stop_timeout_s=0.1)
