@@ -122,7 +122,7 @@ class Transcript:
         """Take the next event; `at_ms` counts from the start of the run."""
         match event:
             case AnswerDelta():
-                self.answers.begun(event.version).deltas.append(event.delta)
+                (self.answers.get(event.version) or self.answers.begun(event.version)).deltas.append(event.delta)
             case ThinkingDelta():
                 self.thinking.setdefault(event.step, []).append(event.delta)
             case AnswerStarted() | AnswerFinished() | AnswerReset() | Citation() | Unsupported():

@@ -353,8 +353,12 @@ async def _warm(parts: Parts) -> None:
     warming: list[Callable[[], Awaitable[None]]] = [parts.models.warm] if parts.models else []
     if parts.index is not None:
         warming.append(partial(asyncio.to_thread, search_once, parts.index))
-    for warm in warming:
+
+    async def quietly(warm: Callable[[], Awaitable[None]]) -> None:
         try:
             await warm()
         except RagGraphError as exc:
             log.info("not ready yet: %s", exc)
+
+    # At once: a service that is lost in the network takes its whole time, and the index need not wait for it.
+    await asyncio.gather(*map(quietly, warming))

@@ -1,5 +1,6 @@
 """The notebooks run from top to bottom, and what is committed of them is what they print."""
 
+import ast
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +15,13 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 CELL_TIMEOUT_S = 600
 ANYBODYS = re.compile(r"/(?:home|root|Users|tmp|var|work|opt)/\w")
 """Where a path begins that is of one machine."""
+PUBLIC = {
+    "rag_graph",
+    "rag_graph.client",
+    "rag_graph.contracts",
+    "rag_graph.display.notebook",
+    "rag_graph.events",
+}
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -44,6 +52,31 @@ def test_the_outputs_of_a_notebook_are_committed(path: Path) -> None:
     assert found
     assert not [output for output in found if output.output_type == "error" or output.get("name") == "stderr"]
     assert not [words for words in map(str, found) if ANYBODYS.search(words)]
+
+
+@each_notebook
+def test_a_notebook_is_written_in_public_names(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    used = set[str]()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            tree = compile(cell.source, cell.id, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            for node in ast.walk(tree):
+                if isinstance(node, ast.ImportFrom):
+                    used.add(node.module or "")
+                elif isinstance(node, ast.Import):
+                    used.update(alias.name for alias in node.names)
+    ours = {name for name in used if name.split(".")[0] == "rag_graph"}
+    assert ours
+    assert ours <= PUBLIC
+
+
+@each_notebook
+def test_a_notebook_has_one_title_and_headings_below_it(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    assert re.match(r"# \w", prose[0])
+    assert [cell for cell in prose[1:] if re.match(r"#(?!#)| ", cell)] == []
 
 
 def outputs(notebook: Any) -> Iterator[Any]:

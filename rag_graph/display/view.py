@@ -49,7 +49,8 @@ class RunView:
     def is_thinking(self) -> bool:
         """Whether thinking is worth the room: until the first word, and again until the refinement's."""
         refining = self.transcript.decision is not None and self.transcript.decision.decision == "refine"
-        return bool(self.thoughts) and not self.transcript.answers[2 if refining else 1].deltas
+        awaited = max(2, *self.transcript.answers) if refining and self.transcript.answers else 1
+        return bool(self.thoughts) and not self.transcript.answers[awaited].deltas
 
     @property
     def heading(self) -> str:

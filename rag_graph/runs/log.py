@@ -83,7 +83,7 @@ class Entry:
     def data(self) -> bytes:
         """The event as JSON, encoded once however many read it."""
         if self._data is None:
-            self._data = self.event.model_dump_json().encode()
+            self._data = (self._event or self.event).model_dump_json().encode()
         return self._data
 
     @property

@@ -142,7 +142,7 @@ class MemoryRunLog(RunLog):
         return self._chats.get(chat)
 
     async def append(self, run_id: str, event: Event, *, attempt: int) -> Entry:  # noqa: ARG002  (nobody else can execute it)
-        kept = self._kept(run_id)
+        kept = self._runs.get(run_id) or self._kept(run_id)
         if kept.ended_at is not None:
             raise RunEnded(run_id)
         entry = kept.append(event, self._clock(), self._bounds)
@@ -173,7 +173,7 @@ class MemoryRunLog(RunLog):
         check_cursor(run_id, cursor, last_seq=self._kept(run_id).last_seq)
         while True:
             self._forget()
-            kept = self._kept(run_id)
+            kept = self._runs.get(run_id) or self._kept(run_id)
             batch = kept.after(cursor)
             if batch:
                 newest = batch[-1]

@@ -1,5 +1,6 @@
 """The page in a real browser: what a person sees and does, against scripted runs."""
 
+import json
 import logging
 import re
 from typing import Any
@@ -420,18 +421,6 @@ def test_nothing_moves_for_those_who_want_calm(browser: Browser, server: Scripte
 
 MEASURE = """() => {
     globalThis.seen = {};
-    globalThis.longest = 0;
-    let last = performance.now();
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-        const now = performance.now();
-        longest = Math.max(longest, now - last);
-        last = now;
-        setTimeout(() => { last = performance.now(); port2.postMessage(0); });
-    };
-    port2.postMessage(0);
-    const longer = list => list.getEntries().forEach(({ duration }) => { longest = Math.max(longest, duration); });
-    new PerformanceObserver(longer).observe({ type: "longtask" });
     addEventListener("keydown", ({ key }) => { if (key === "Enter") globalThis.entered = performance.now(); }, true);
     const note = (name, selector) => {
         if (!globalThis.entered || name in seen || !document.querySelector(selector)) return;
@@ -445,29 +434,32 @@ MEASURE = """() => {
 }"""
 
 
-def test_a_long_answer_never_blocks_the_page(page: Page, server: ScriptedServer) -> None:
-    """Best of three, for a busy machine can make any task long."""
+def test_a_long_answer_never_blocks_the_page(browser: Browser, page: Page, server: ScriptedServer) -> None:
+    """By the CPU time of its tasks: on a busy machine any task is long by the clock."""
     open_all(server)
     server.pace_s = 0.001
-    longest = []
-    for _ in range(3):
-        page.evaluate(MEASURE)
-        turn = ask(page, "Long?")
-        expect(turn.get_by_role("button", name="Ask again")).to_be_visible(timeout=20_000)
-        longest.append(page.evaluate("longest"))
-        if longest[-1] < LONGEST_TASK_MS:
-            break
-        page.reload()
-    logger.info("longest task in ms, by attempt: %s", [round(ms, 1) for ms in longest])
-    assert min(longest) < LONGEST_TASK_MS
+    browser.start_tracing(page=page, categories=["toplevel"])
+    turn = ask(page, "Long?")
+    expect(turn.get_by_role("button", name="Ask again")).to_be_visible()
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    threads = {
+        (event["pid"], event["tid"]): event["args"]["name"] for event in events if event["name"] == "thread_name"
+    }
+    tasks = [
+        event["tdur"] / 1_000
+        for event in events
+        if "tdur" in event and threads.get((event["pid"], event["tid"])) == "CrRendererMain"
+    ]
+    logger.info("CPU ms of the longest of %d tasks: %.1f", len(tasks), max(tasks))
+    assert max(tasks) < LONGEST_TASK_MS
 
 
 def test_the_first_status_is_there_at_once(page: Page, server: ScriptedServer) -> None:
-    open_all(server)
     page.evaluate(MEASURE)
     turn = ask(page, QUESTION)
+    expect(turn.locator(".status-words")).not_to_be_empty()  # while the server still holds back all that follows
+    server.open_gate("draft", "mid-draft", "deep", "refine", "mid-refinement")
     expect(turn.locator(".answer-label")).to_have_text("Improved answer")
     seen = page.evaluate("seen")
     logger.info("ms from Enter: %s", {name: round(ms) for name, ms in seen.items()})
-    assert seen["status"] < 100
-    assert seen.keys() == {"status", "word", "citation"}
+    assert list(seen) == ["status", "word", "citation"]
