@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Final
 
 from langchain_core.language_models import BaseChatModel
@@ -277,12 +276,18 @@ def searches_at_once(embedder: Embedder) -> int:
 
 def check_extras(settings: Settings) -> None:
     """Raise the SettingsError of a setting whose packages are not installed, before anything is opened."""
-    if settings.redis_url.get_secret_value() and find_spec("redis") is None:
-        raise SettingsError("RAG_REDIS_URL needs the package redis: pip install 'rag-graph[redis]'.")
+    needed: list[tuple[str, str, tuple[str, ...]]] = []
+    if settings.redis_url.get_secret_value():
+        needed.append(("RAG_REDIS_URL", "redis", ("redis.asyncio",)))
     if settings.postgres_url.get_secret_value():
-        needed = ("psycopg", "psycopg_pool", "langgraph.checkpoint.postgres")
-        if any(find_spec(name) is None for name in needed):
-            raise SettingsError("RAG_POSTGRES_URL needs more packages: pip install 'rag-graph[postgres]'.")
+        modules = ("psycopg", "psycopg_pool", "langgraph.checkpoint.postgres.aio")
+        needed.append(("RAG_POSTGRES_URL", "postgres", modules))
+    for setting, extra, modules in needed:
+        try:
+            for module in modules:  # imported, not only found: psycopg without libpq is there and does not work
+                import_module(module)
+        except ImportError:
+            raise SettingsError(f"{setting} needs more packages: pip install 'rag-graph[{extra}]'.") from None
 
 
 def _own_models(
