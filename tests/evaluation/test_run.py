@@ -1,6 +1,7 @@
 """A dataset worked through, with the embedded embedder and a scripted model."""
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,15 @@ from tests.upstream import Upstream
 
 DATA = Path(__file__).parent
 EVALUATION = Evaluation(DATA / "capitals", distractors=(DATA / "cake.jsonl",))
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[None]:
+    """The command, run in this process, quietens its logs; the tests after it are to hear theirs."""
+    logger = logging.getLogger("rag_graph")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture
