@@ -280,8 +280,9 @@ def check_extras(settings: Settings) -> None:
     if settings.redis_url.get_secret_value():
         needed.append(("RAG_REDIS_URL", "redis", ("redis.asyncio",)))
     if settings.postgres_url.get_secret_value():
-        modules = ("psycopg", "psycopg_pool", "langgraph.checkpoint.postgres.aio")
-        needed.append(("RAG_POSTGRES_URL", "postgres", modules))
+        needed.append(
+            ("RAG_POSTGRES_URL", "postgres", ("psycopg", "psycopg_pool", "langgraph.checkpoint.postgres.aio"))
+        )
     for setting, extra, modules in needed:
         try:
             for module in modules:  # imported, not only found: psycopg without libpq is there and does not work
