@@ -64,13 +64,17 @@ class Request:
 
 @dataclass
 class Script:
-    """What is sent for one request. `held` scripts stop before the token `hold_after` until they are released."""
+    """What is sent for one request. `held` scripts stop before the token `hold_after` until they are released.
+
+    `at_once` hands the whole reply to the socket in one write, so that it can arrive in one read.
+    """
 
     content: Sequence[str] = ()
     thinking: Sequence[str] = ()
     spelling: Spelling = "reasoning_content"
     when: str = ""
     pace_s: float = 0.0
+    at_once: bool = False
     sends_usage: bool = True
     sends_done: bool = True
     role_in_every_chunk: bool = False
@@ -464,6 +468,8 @@ async def _stream(
     script: Script, request: Request, frames: Iterator[tuple[bytes, bool]], writer: asyncio.StreamWriter
 ) -> bool:
     sent = 0
+    if script.at_once:
+        frames = iter([(b"".join(frame for frame, _ in frames), False)])
     for frame, is_token in frames:
         if script.fault and is_token and sent == script.after:
             return await _break(script, writer)

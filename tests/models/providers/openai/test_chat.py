@@ -156,7 +156,7 @@ async def test_the_plain_client_serves_where_a_hook_is_missing(up: Upstream) -> 
 
 @pytest.mark.anyio
 async def test_text_that_comes_at_once_is_one_chunk(up: Upstream, model: ReasoningChatOpenAI) -> None:
-    up.say([f"{number} " for number in range(100)])
+    up.say([f"{number} " for number in range(100)], at_once=True)
     with anyio.fail_after(60):
         texts = [chunk.content async for chunk in model.astream("Count.") if chunk.content]
     assert "".join(map(str, texts)) == "".join(f"{number} " for number in range(100))
