@@ -14,6 +14,7 @@ RagGraphError
 │   ├── ModelBusy          it is limiting our rate
 │   ├── ModelStalled       it stopped in the middle: silence, a cut connection
 │   ├── ModelGarbled       what it sent was no answer: broken data, or nothing at all
+│   ├── ModelDeclined      it will not answer this question, or its service's filter withheld the answer
 │   └── ContextTooLong     the prompt does not fit the model
 ├── DocumentNotFound       the library has no document with this id
 ├── UnknownRun             no run has this id
@@ -127,6 +128,13 @@ class ModelGarbled(ModelError):
     """What the model sent could not be read as an answer."""
 
     code = "model_garbled"
+
+
+class ModelDeclined(ModelError):
+    """Ask in other words: the model, or its service's filter, would not answer this."""
+
+    code = "model_declined"
+    retryable = False
 
 
 class ContextTooLong(ModelError):

@@ -6,7 +6,7 @@ that version's text, source spans from the first character of the document.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -16,6 +16,10 @@ Stage = Literal["fast", "deep"]
 Version = Annotated[int, Field(ge=1)]
 """1 is the draft; each greater one replaces those before it."""
 CancelledBy = Literal["client", "absence", "shutdown", "budget"]
+CutBy = Literal["", "length", "filter"]
+CUT_BY_LENGTH: Final = "answer_cut_by_length"
+CUT_BY_FILTER: Final = "answer_cut_by_filter"
+"""Codes of the warnings that a version of the answer is not whole."""
 
 
 class Fact(BaseModel):
@@ -207,13 +211,14 @@ class Usage(Fact):
 
 
 class RunFinished(Fact):
-    """The answer stands. Terminal."""
+    """The answer stands; `cut_by` says what kept its model from finishing it, if anything did. Terminal."""
 
     type: Literal["run_finished"] = "run_finished"
     version: Version
     answer: str
     citations: tuple[Citation, ...]
     timings: Timings
+    cut_by: CutBy = ""
 
 
 class RunFailed(Fact):

@@ -3,6 +3,7 @@
 from rag_graph.events import (
     CancelledBy,
     Citation,
+    CutBy,
     Decided,
     Fact,
     NumberedPassage,
@@ -60,6 +61,7 @@ class RunResult(Fact):
     timings: Timings
     error: RunError | None
     cancelled_by: CancelledBy | None = None
+    cut_by: CutBy = ""
 
 
 def run_result(transcript: Transcript) -> RunResult:
@@ -86,6 +88,7 @@ def run_result(transcript: Transcript) -> RunResult:
         if isinstance(last, RunFailed)
         else None,
         cancelled_by=last.by if isinstance(last, RunCancelled) else None,
+        cut_by=last.cut_by if isinstance(last, RunFinished) else transcript.cut_by,
     )
 
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from rag_graph.events import (
+    CUT_BY_FILTER,
+    CUT_BY_LENGTH,
     AnswerDelta,
     AnswerFinished,
     AnswerReset,
     AnswerStarted,
     Citation,
+    CutBy,
     Decided,
     Event,
     PassagesRetrieved,
@@ -42,6 +45,7 @@ class Written:
     citations: list[Citation] = field(default_factory=list)
     unsupported: list[Unsupported] = field(default_factory=list)
     deltas: list[str] = field(default_factory=list)
+    cut_by: CutBy = ""
 
     @property
     def content(self) -> str:
@@ -55,6 +59,7 @@ class Written:
         self.citations.clear()
         self.unsupported.clear()
         self.deltas.clear()
+        self.cut_by = ""
 
 
 class Versions(dict[Version, Written]):
@@ -111,6 +116,11 @@ class Transcript:
     @property
     def citations(self) -> tuple[Citation, ...]:
         return tuple(self.answers[self.standing].citations)
+
+    @property
+    def cut_by(self) -> CutBy:
+        """What kept the model from finishing the answer that stands."""
+        return self.answers[self.standing].cut_by
 
     @property
     def timings(self) -> Timings:
@@ -197,6 +207,8 @@ class Transcript:
                 self.usage.append(event)
             case Warned():
                 self.warnings.append(event)
+                for version in self.open_versions:
+                    self.answers[version].cut_by = _CUTS.get(event.code, self.answers[version].cut_by)
 
     def _note_time(self, event: Event, at_ms: float) -> None:
         self._times.setdefault("first_event_ms", at_ms)
@@ -209,6 +221,7 @@ class Transcript:
                 self._times.setdefault(_MILESTONES[type(event)], at_ms)
 
 
+_CUTS: dict[str, CutBy] = {CUT_BY_LENGTH: "length", CUT_BY_FILTER: "filter"}
 _MILESTONES: dict[type[Event], str] = {
     PassagesRetrieved: "first_passages_ms",
     ThinkingDelta: "first_thinking_ms",

@@ -40,7 +40,11 @@ def remaining_events(result: RunResult, known: Transcript) -> Iterator[Event]:
         yield RunCancelled(by=result.cancelled_by, answer=result.answer)
     else:
         yield RunFinished(
-            version=result.version, answer=result.answer, citations=result.citations, timings=result.timings
+            version=result.version,
+            answer=result.answer,
+            citations=result.citations,
+            timings=result.timings,
+            cut_by=result.cut_by,
         )
 
 

@@ -1,6 +1,7 @@
 """What a model's reply is made of, whoever speaks: the one vocabulary of everything that reads a reply."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +36,11 @@ class Restarted:
     reason: str
 
 
-Piece = Content | Thinking | TokensUsed | Restarted
+@dataclass(frozen=True, slots=True)
+class CutShort:
+    """The answer ends here, before the model was done with it: at a limit of tokens, or by its service's filter."""
+
+    by: Literal["length", "filter"]
+
+
+Piece = Content | Thinking | TokensUsed | Restarted | CutShort

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from operator import add
 from typing import Any, Final, cast
 
@@ -18,25 +19,76 @@ from langchain_openai.chat_models.base import BaseChatOpenAI
 from rag_graph.errors import (
     ContextTooLong,
     ModelBusy,
+    ModelDeclined,
     ModelError,
     ModelGarbled,
     ModelRefused,
+    ModelStalled,
     RagGraphError,
 )
-from rag_graph.models.pieces import Content, Piece, Restarted, Thinking, TokensUsed
+from rag_graph.models.pieces import Content, CutShort, Piece, Restarted, Thinking, TokensUsed
 from rag_graph.models.providers.errors import stalled, translate
 from rag_graph.models.providers.openai import ReasoningChatOpenAI
 from rag_graph.models.thinking import ThinkingFilter
 
-__all__ = ["Content", "Piece", "Replier", "Restarted", "Thinking", "TokensUsed"]
+__all__ = ["Content", "CutShort", "Piece", "Replier", "Restarted", "Thinking", "TokensUsed"]
 
 logger = logging.getLogger(__name__)
 _CODE = re.compile(r"[a-z_]{1,64}")
+_KEY_LIKE = re.compile(r"(?i:\b(?:sk|key|bearer|token)\b[-_: ]\S+)|[\w-]{24,}")
+_SAID_CHARS: Final = 200
 
 LONGEST_WAIT_S: Final = 5.0
 """A service that asks us to come back later than this is not waited for."""
 
 DEFAULT_WAIT_S: Final = 1.0
+
+_CUT_BY_LENGTH: Final = frozenset(
+    {
+        "length",
+        "max_tokens",
+        "max_output_tokens",
+        "max_completion_tokens",
+        "model_length",
+        "token_limit",
+        "model_context_window_exceeded",
+        "max_tokens_reached",
+    }
+)
+_CUT_BY_FILTER: Final = frozenset(
+    {
+        "content_filter",
+        "content_filtered",
+        "refusal",
+        "safety",
+        "recitation",
+        "blocklist",
+        "prohibited_content",
+        "spii",
+        "image_safety",
+        "language",
+        "guardrail_intervened",
+        "error_toxic",
+        "sensitive",
+        "blocked",
+        "moderation",
+    }
+)
+_BROKEN: Final = frozenset(
+    {
+        "error",
+        "abort",
+        "aborted",
+        "cancelled",
+        "canceled",
+        "network_error",
+        "insufficient_system_resource",
+        "error_limit",
+        "timeout",
+    }
+)
+"""Why a reply ended, lower-cased, as OpenAI, Anthropic, Google, Bedrock, Mistral, Cohere, vLLM, DeepSeek, Zhipu and
+OpenRouter name it. Whatever else they say means that the model was done."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +181,7 @@ class _Call:
     def name(self) -> str:
         return f"{self.setting} ({'whole' if self.is_whole else 'streaming'})"
 
-    async def pieces(self) -> AsyncGenerator[Piece, None]:  # noqa: C901 - in parts, every token would take more calls
+    async def pieces(self) -> AsyncGenerator[Piece, None]:
         reader = _Reader(self.model)
         watchdog = _Watchdog(self.patience, reader)
         message: str | BaseMessage | None = ""
@@ -161,8 +213,7 @@ class _Call:
                         yield piece
         finally:
             watchdog.stop()
-        if not reader.has_said:
-            raise ModelGarbled(f"The model's answer was empty: try again, or check {self.setting}_MODEL.")
+        reader.check(self.setting)
 
     def _opened(self) -> AsyncGenerator[str | BaseMessage]:
         if self.is_whole:
@@ -229,19 +280,50 @@ class _Reader:
     _filter: ThinkingFilter = field(default_factory=ThinkingFilter)
     _usage: dict[str, int] = field(default_factory=dict)
     _name: str = ""
+    _ending: str = ""
+    _has_declined: bool = False
 
     def read(self, message: str | BaseMessage) -> Iterable[Piece]:
         if isinstance(message, str):
             return self._filter.read_text(message)
         if isinstance(message, AIMessage) and message.usage_metadata:
             self._count(message.usage_metadata)
-        self._name = message.response_metadata.get("model_name") or self._name
+        told = message.response_metadata
+        self._name = told.get("model_name") or self._name
+        self._ending = _ending(told) or self._ending
+        self._has_declined = self._has_declined or _is_refusal(message)
         return self._filter.read(message)
 
     def end(self) -> Iterator[Piece]:
         yield from self._filter.end()
+        if self._ending in _CUT_BY_LENGTH:
+            yield CutShort("length")
+        elif self._ending in _CUT_BY_FILTER:
+            yield CutShort("filter")
         if self._usage:
             yield TokensUsed(model=self._name or _name_of(self.model), **self._usage)
+
+    def check(self, setting: str) -> None:
+        """Raise what was wrong with a reply that has ended; one that says something may be cut short all the same."""
+        if self._ending in _BROKEN:
+            raise ModelStalled(
+                "The model's service broke its answer off with an error of its own: "
+                f"try again, or set another {setting}_MODEL or {setting}_BASE_URL."
+            )
+        if self.has_said:
+            return
+        if self._has_declined:
+            raise ModelDeclined("The model declined to answer this question: ask it in other words.")
+        if self._ending in _CUT_BY_FILTER:
+            raise ModelDeclined(
+                "The filter of the model's service withheld the answer: ask in other words, or have its filter changed."
+            )
+        if self._ending in _CUT_BY_LENGTH:
+            raise ModelGarbled(
+                "The model came to the end of its tokens before it said anything of its answer, as one that thinks for "
+                f"long may: raise the limit that its service sets, or set another {setting}_MODEL."
+            )
+        raise ModelGarbled(f"The model's answer was empty: try again, or check {setting}_MODEL.")
 
     def _count(self, usage: UsageMetadata) -> None:
         counts = {
@@ -256,6 +338,23 @@ class _Reader:
         self._usage = {key: added(count or 0, self._usage.get(key, 0)) for key, count in counts.items()}
 
 
+def _ending(told: Mapping[str, Any]) -> str:
+    """Why the reply ended, in its provider's word; empty while it goes on."""
+    for key in ("finish_reason", "stop_reason", "stopReason", "done_reason"):
+        if isinstance(reason := told.get(key), str) and reason:
+            return reason.lower()
+    if isinstance(incomplete := told.get("incomplete_details"), Mapping):  # OpenAI's Responses API
+        return str(incomplete.get("reason") or "").lower()
+    return ""
+
+
+def _is_refusal(message: BaseMessage) -> bool:
+    if message.additional_kwargs.get("refusal"):
+        return True
+    blocks = message.content if isinstance(message.content, list) else ()
+    return any(isinstance(block, dict) and block.get("type") == "refusal" for block in blocks)
+
+
 def _name_of(model: BaseChatModel) -> str:
     if isinstance(model, ReasoningChatOpenAI) and not model.is_named:
         return ""
@@ -267,7 +366,7 @@ async def _is_worth_it(call: _Call, failure: ModelError) -> bool:
     """Whether this call may succeed where the one before failed; a busy model is given the time it asks for."""
     if not call.is_retry:
         return True
-    if isinstance(failure, ModelRefused | ContextTooLong):
+    if isinstance(failure, ModelRefused | ModelDeclined | ContextTooLong):
         return False
     if isinstance(failure, ModelBusy):
         wait_s = DEFAULT_WAIT_S if failure.retry_after_s is None else failure.retry_after_s
@@ -297,8 +396,14 @@ def _verdict(failures: Sequence[ModelError], *, had_fallback: bool) -> ModelErro
 
 
 def _log(call: _Call, failure: ModelError) -> None:
-    """Tell the operator what kind of failure it was; the service's own words may repeat a key or the prompt."""
+    """Tell the operator what kind of failure it was; of the service's own words only why it took no such request.
+
+    They may repeat a key or the prompt: what looks like a key is left out, and all but the beginning.
+    """
     cause = failure.__cause__
     status, code = getattr(cause, "status_code", ""), getattr(cause, "code", "") or ""
     named = code if _CODE.fullmatch(str(code)) else ""
-    logger.warning("%s: %s (%s) %s %s", call.name, failure.code, type(cause).__name__, status, named)
+    said = ""
+    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
+        said = _KEY_LIKE.sub("…", " ".join(str(getattr(cause, "message", "")).split())[:_SAID_CHARS])
+    logger.warning("%s: %s (%s) %s %s %s", call.name, failure.code, type(cause).__name__, status, named, said)

@@ -1,9 +1,9 @@
 """Telling a model's thinking from its answer, in whichever of the known spellings it comes."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
+import regex  # type: ignore[import-untyped]  # it ships no types
 from langchain_core.messages import BaseMessage
 
 from rag_graph.models.pieces import Content, Restarted, Thinking
@@ -15,12 +15,50 @@ REASONING_KEYS: Final = ("reasoning_content", "reasoning", "thinking")
 
 WAS_THINKING: Final = "What had come so far was the model's thinking."
 
-_OPENING: Final = re.compile(r"\s*<think(?:ing)?>", re.IGNORECASE)
-_CLOSING: Final = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
-_LONE_CLOSING: Final = re.compile(r"(?:\A|\n)[ \t]*</think(?:ing)?>", re.IGNORECASE)
-_OPENING_TAGS: Final = ("<think>", "<thinking>")
-_CLOSING_TAGS: Final = ("</think>", "</thinking>")
-_LONGEST_TAG: Final = len("</thinking>")
+# The patterns are matched with `partial=True`, which says whether more text could still make a match; so long text is
+# held back. None of them repeats without a bound before its end.
+_NAMES: Final = r"(?:[a-z]{1,12}:)?(?:think(?:ing)?|thoughts?|reasoning)"
+_OPENING: Final = regex.compile(
+    rf"\s{{0,80}}(?:(?P<tag>(?i:<{_NAMES}>))|(?P<mistral>\[THINK\])|(?P<kimi>◁think▷)"
+    r"|(?P<openthinker><\|begin_of_thought\|>)|(?P<cohere><\|START_THINKING\|>)|(?P<gemma><\|channel>thought\n?)"
+    r"|(?P<harmony>(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)[\w .=]{0,80}<\|message\|>)"
+    r"|(?P<bare_harmony>analysis(?=[A-Z][a-z']{0,20}[ ,])))"
+)
+"""The last is harmony (gpt-oss) from a service that leaves its marks out and its words in."""
+_CLOSINGS: Final[Mapping[str | None, "regex.Pattern[str]"]] = {
+    "tag": regex.compile(rf"(?i:</{_NAMES}>)"),
+    "mistral": regex.compile(r"\[/THINK\]"),
+    "kimi": regex.compile(r"◁/think▷"),
+    "openthinker": regex.compile(r"<\|end_of_thought\|>"),
+    "cohere": regex.compile(r"<\|END_THINKING\|>"),
+    "gemma": regex.compile(r"<channel\|>"),
+    "harmony": regex.compile(r"<\|end\|>|(?=<\|start\|>assistant)|(?=<\|channel\|>final)"),
+    "bare_harmony": regex.compile(r"assistantfinal"),
+}
+_PREAMBLE: Final = regex.compile(
+    r"\s{0,80}(?:<s>|<bos>|<\|begin_of_text\|>|<\|START_RESPONSE\|>|<\|begin_of_solution\|>|<\|im_start\|>assistant\n?"
+    r"|<\|start_header_id\|>assistant<\|end_header_id\|>\s{0,4}"
+    r"|(?:<\|start\|>assistant)?<\|channel\|>final[\w .=]{0,40}(?:<\|constrain\|>\w{0,20})?<\|message\|>)"
+)
+"""What chat templates put before the answer, where the service leaves it in."""
+_LONE_CLOSING: Final = regex.compile(rf"(?:\A|\n)[ \t]*(?i:</{_NAMES}>)")
+_CLOSING_LINE: Final = regex.compile(rf"(?i:</{_NAMES}>)")
+_CONTROL: Final = regex.compile(r"<[|｜](?P<name>[^\s<>|｜`]{1,40})[|｜]>|(?P<end></s>|<eos>|<end_of_turn>|<turn\|>)")
+_TURN_ENDS: Final = frozenset(
+    {
+        "im_end",
+        "eot_id",
+        "eom_id",
+        "end",
+        "endoftext",
+        "end_of_text",
+        "return",
+        "end▁of▁sentence",
+        "END_RESPONSE",
+        "END_OF_TURN_TOKEN",
+    }
+)
+_MOST_HELD_CHARS: Final = 200
 
 
 class ThinkingFilter:
@@ -28,14 +66,15 @@ class ThinkingFilter:
 
     Beside the text: `additional_kwargs` under each of REASONING_KEYS, and content blocks that hold reasoning, as
     LangChain's standard writes them or as Anthropic, Google, Mistral and Bedrock do. In the text: `<think>…</think>`
-    and `<thinking>…</thinking>` where the reply begins, or right after such a block; further on the tags are text, for
-    an answer may speak of them. Thinking that is never closed goes on to the end. Some prompts open the tag
-    themselves, so that only `</think>` arrives: at the start of a line, in a reply with no other thinking, it makes
-    everything before it thinking.
+    and its like where the reply begins, or right after such a block; further on the tags are text, for an answer may
+    speak of them. Thinking that is never closed goes on to the end. Some prompts open the tag themselves, so that
+    only `</think>` arrives: at the start of a line, in a reply with no other thinking, it makes everything before it
+    thinking. Control tokens of chat templates, such as `<|im_end|>`, are left out of the answer, but for code in it.
     """
 
     def __init__(self) -> None:
         self._tags = _TagFilter()
+        self._control = _ControlFilter()
         self._summary: object = None
 
     def read(self, message: BaseMessage) -> Iterator[Part]:
@@ -45,28 +84,46 @@ class ThinkingFilter:
         content = message.content
         if isinstance(content, str):
             if content:
-                yield from self._tags.feed(content)
+                yield from self._feed(content)
             return
         for block in content:
             yield from self._read_block(block)
 
     def read_text(self, text: str) -> Iterable[Part]:
         """Read what came as mere text."""
-        return self._tags.feed(text)
+        # Nearly every token comes this way, so that it takes no generator.
+        if "<" not in text and self._control.is_idle and self._tags.passes(text):
+            if "`" in text:
+                self._control.count_ticks(text)
+            return (Content(text),) if text else ()
+        return self._feed(text)
 
     def end(self) -> Iterator[Part]:
-        return self._tags.end()
+        yield from self._cleaned(self._tags.end())
+        yield from self._control.end()
+
+    def _feed(self, text: str) -> Iterator[Part]:
+        return self._cleaned(self._tags.feed(text))
+
+    def _cleaned(self, parts: Iterable[Part]) -> Iterator[Part]:
+        for part in parts:
+            if isinstance(part, Content):
+                yield from self._control.feed(part.delta)
+            else:
+                if isinstance(part, Restarted):
+                    self._control = _ControlFilter()
+                yield part
 
     def _read_block(self, block: str | dict[str, Any]) -> Iterator[Part]:
         if isinstance(block, str):
-            yield from self._tags.feed(block)
+            yield from self._feed(block)
         elif block.get("type") in ("reasoning", "thinking"):
             yield from self._think("".join(self._of_block(block)))
         elif isinstance(inner := block.get("reasoning_content"), Mapping):
             # Bedrock's Converse API wraps the thought once more.
             yield from self._think(str(inner.get("text") or ""))
         elif isinstance(text := block.get("text"), str):
-            yield from self._tags.feed(text)
+            yield from self._feed(text)
 
     def _of_block(self, block: Mapping[str, Any]) -> Iterator[str]:
         for key in ("reasoning", "thinking", "text"):
@@ -110,14 +167,17 @@ class _TagFilter:
         self._said: list[str] = []
         self._line_is_blank = True
         self._is_fresh = False
+        self._has_preamble = False
+        self._closing = _CLOSINGS["tag"]
 
-    def feed(self, text: str) -> Iterable[Part]:
-        # Nearly every token comes this way, so that it takes no generator.
-        if self._state == "answer" and not self._held and (self.has_thought or "<" not in text):
-            return self._say(text)
-        return self._feed(text)
+    def passes(self, text: str) -> bool:
+        """Whether text without a tag is part of the answer as it is; it is then remembered as said."""
+        if self._state != "answer" or self._held:
+            return False
+        self._remember(text)
+        return True
 
-    def _feed(self, text: str) -> Iterator[Part]:
+    def feed(self, text: str) -> Iterator[Part]:
         self._held += text
         before = None
         while self._held and (self._state, self._held) != before:
@@ -140,27 +200,31 @@ class _TagFilter:
             yield from self._say(held)
 
     def _begin(self) -> None:
-        if opening := _OPENING.match(self._held):
+        opening = _OPENING.match(self._held, partial=True)
+        preamble = _PREAMBLE.match(self._held, partial=True)
+        if opening and not opening.partial:
             self._state, self._held = "thinking", self._held[opening.end() :]
+            self._closing = _CLOSINGS[opening.lastgroup]
             self.has_thought = self._is_fresh = True
-            return
-        start = self._held.lstrip()
-        if _may_become(start, _OPENING_TAGS):
-            return
-        self._state = "answer"
-        if self.has_thought:
-            self._held = start
+        elif preamble and not preamble.partial:
+            self._held = self._held[preamble.end() :]
+            self._has_preamble = True
+        elif not (opening or preamble) or len(self._held) > _MOST_HELD_CHARS:
+            self._state = "answer"
+            if self.has_thought or self._has_preamble:
+                self._held = self._held.lstrip()
 
     def _think(self) -> Iterator[Part]:
         if self._is_fresh:
             self._held = self._held.lstrip("\n")
             self._is_fresh = not self._held
-        if closing := _CLOSING.search(self._held):
+        closing = self._closing.search(self._held, partial=True)
+        if closing and not closing.partial:
             thought, self._held = self._held[: closing.start()], self._held[closing.end() :]
             self._state = "beginning"
         else:
-            kept = _unfinished_tag(self._held)
-            thought, self._held = self._held[: len(self._held) - kept], self._held[len(self._held) - kept :]
+            cut = closing.start() if closing else len(self._held)
+            thought, self._held = self._held[:cut], self._held[cut:]
         yield from _thoughts(thought)
 
     def _answer(self) -> Iterator[Part]:
@@ -184,26 +248,70 @@ class _TagFilter:
         before, newline, line = text.rpartition("\n")
         tag = line.lstrip(" \t")
         at_start = bool(newline) or (self._line_is_blank and not before)
-        return len(tag) if tag and at_start and _may_become(tag, _CLOSING_TAGS) else 0
+        closing = _CLOSING_LINE.match(tag, partial=True) if tag and at_start else None
+        return len(tag) if closing and closing.partial else 0
 
     def _say(self, text: str) -> tuple[Content, ...]:
-        if not text:
-            return ()
+        self._remember(text)
+        return (Content(text),) if text else ()
+
+    def _remember(self, text: str) -> None:
         if not self.has_thought:
             self._said.append(text)
             _, newline, line = text.rpartition("\n")
             self._line_is_blank = (bool(newline) or self._line_is_blank) and not line.strip(" \t")
-        return (Content(text),)
 
 
-def _may_become(start: str, tags: tuple[str, ...]) -> bool:
-    return len(start) < _LONGEST_TAG and any(tag.startswith(start.lower()) for tag in tags)
+class _ControlFilter:
+    """Leaves control tokens of chat templates out of the answer, and what a model goes on to say after its end.
 
+    In code they are text, for an answer may speak of them; so is `</s>`, HTML's tag, with more text behind it.
+    """
 
-def _unfinished_tag(text: str) -> int:
-    """Length of the end of `text` that may be the beginning of a closing tag."""
-    start = text.rfind("<", max(0, len(text) - _LONGEST_TAG))
-    return len(text) - start if start >= 0 and _may_become(text[start:], _CLOSING_TAGS) else 0
+    def __init__(self) -> None:
+        self._held = ""
+        self._in_code = False
+        self._is_over = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether text without `<` is said as it is; its backticks have to be counted."""
+        return not self._held and not self._is_over
+
+    def count_ticks(self, text: str) -> None:
+        self._in_code ^= bool(text.count("`") % 2)
+
+    def feed(self, text: str) -> Iterator[Content]:
+        if self._is_over:
+            return
+        text, self._held = self._held + text, ""
+        said: list[str] = []
+        while (start := text.find("<")) >= 0 and not self._is_over:
+            self.count_ticks(text[:start])
+            said.append(text[:start])
+            text = text[start:]
+            found = None if self._in_code else _CONTROL.match(text, partial=True)
+            if found is None:
+                said.append("<")
+                text = text[1:]
+            elif found.partial or (found["end"] and not text[found.end() :].strip() and len(text) < _MOST_HELD_CHARS):
+                self._held, text = text, ""
+            elif found["end"] == "</s>":
+                said.append("</s>")
+                text = text[found.end() :]
+            else:
+                self._is_over = bool(found["end"]) or found["name"] in _TURN_ENDS
+                text = "" if self._is_over else text[found.end() :]
+        self.count_ticks(text)
+        said.append(text)
+        if whole := "".join(said):
+            yield Content(whole)
+
+    def end(self) -> Iterator[Content]:
+        held, self._held = self._held, ""
+        ending = _CONTROL.match(held)
+        if held and not ending:
+            yield Content(held)
 
 
 def _thoughts(delta: str) -> Iterator[Part]:

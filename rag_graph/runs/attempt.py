@@ -229,8 +229,13 @@ class Attempt:
             error = working.exception()
         if error is None:
             timings = self._transcript.timings.model_copy(update={"total_ms": self._at_ms()})
-            standing, citations = self._transcript.standing, self._transcript.citations
-            return RunFinished(version=standing, answer=answer, citations=citations, timings=timings)
+            return RunFinished(
+                version=self._transcript.standing,
+                answer=answer,
+                citations=self._transcript.citations,
+                timings=timings,
+                cut_by=self._transcript.cut_by,
+            )
         if isinstance(error, _BudgetSpent):
             return RunCancelled(by="budget", answer=answer)
         if not isinstance(error, RagGraphError):

@@ -10,6 +10,8 @@ from typing import Protocol
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.events import (
+    CUT_BY_FILTER,
+    CUT_BY_LENGTH,
     Emit,
     NumberedPassage,
     ThinkingDelta,
@@ -17,8 +19,9 @@ from rag_graph.events import (
     ThinkingStarted,
     Usage,
     Version,
+    Warned,
 )
-from rag_graph.models.replies import TokensUsed
+from rag_graph.models.replies import CutShort, TokensUsed
 from rag_graph.query import Turn
 
 
@@ -85,3 +88,12 @@ def usage(step: str, tokens: TokensUsed) -> Usage:
         reasoning_tokens=tokens.reasoning_tokens,
         cached_tokens=tokens.cached_tokens,
     )
+
+
+def cut_short(step: str, cut: CutShort) -> Warned:
+    """That the answer of this step is not whole, as an event of it."""
+    if cut.by == "length":
+        message = "The answer is incomplete: the model came to its limit of tokens before the end."
+        return Warned(step=step, code=CUT_BY_LENGTH, message=message)
+    message = "The answer is incomplete: the filter of the model's service stopped it."
+    return Warned(step=step, code=CUT_BY_FILTER, message=message)

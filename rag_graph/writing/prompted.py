@@ -10,8 +10,8 @@ from langchain_core.runnables import RunnableConfig
 
 from rag_graph.claims import CitationStream, ClaimChecker, RuleChecker, Sources
 from rag_graph.events import AnswerReset, Emit
-from rag_graph.models.replies import Content, Replier, Restarted, Thinking, TokensUsed
-from rag_graph.writing.contract import Assignment, ThinkingSpan, Verdict, usage
+from rag_graph.models.replies import Content, CutShort, Replier, Restarted, Thinking, TokensUsed
+from rag_graph.writing.contract import Assignment, ThinkingSpan, Verdict, cut_short, usage
 from rag_graph.writing.prompts import answer_prompt, review_prompt
 
 LONGEST_REASON_CHARS = 200
@@ -63,7 +63,11 @@ class PromptedWriter:
             await answer.aclose()
 
     async def _emit_aside(
-        self, piece: Thinking | TokensUsed | Restarted, thinking: ThinkingSpan, assignment: Assignment, emit: Emit
+        self,
+        piece: Thinking | TokensUsed | Restarted | CutShort,
+        thinking: ThinkingSpan,
+        assignment: Assignment,
+        emit: Emit,
     ) -> None:
         """Emit what comes beside the answer's text."""
         match piece:
@@ -75,6 +79,8 @@ class PromptedWriter:
             case Restarted(reason):
                 await thinking.end()
                 await emit(AnswerReset(version=assignment.version, attempt=assignment.attempt, reason=reason))
+            case CutShort():
+                await emit(cut_short(assignment.step, piece))
 
     async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:
         prompt = review_prompt(assignment, self.context_tokens)

@@ -13,6 +13,7 @@ from rag_graph.events import (
     AnswerFinished,
     AnswerReset,
     Citation,
+    CutBy,
     Decided,
     Event,
     NumberedPassage,
@@ -173,10 +174,15 @@ class MessageParts(MessageEncoder):
         return {"type": f"data-{name}", "id": f"{name}-{self._facts}", "data": data}
 
 
+_FINISH_REASONS: dict[CutBy, str] = {"": "stop", "length": "length", "filter": "content-filter"}
+
+
 def _finish(transcript: Transcript) -> list[Chunk]:
     usage = [_plain(used) for used in transcript.usage]
     metadata = {"timings": transcript.timings.model_dump(mode="json"), "usage": usage}
-    return [{"type": "finish-step"}, {"type": "finish", "messageMetadata": metadata}]
+    last = transcript.terminal
+    reason = _FINISH_REASONS[last.cut_by] if isinstance(last, RunFinished) else "error"
+    return [{"type": "finish-step"}, {"type": "finish", "finishReason": reason, "messageMetadata": metadata}]
 
 
 def _status(step: str, description: str, *, done: bool, code: str = "") -> Chunk:

@@ -10,6 +10,7 @@ from rag_graph.events import (
     AnswerReset,
     AnswerStarted,
     Citation,
+    CutBy,
     Decided,
     RunCancelled,
     RunFailed,
@@ -29,6 +30,7 @@ from rag_graph.transcript import Transcript
 
 STOPPED_CODE = "run_cancelled"
 _DRAFT = "the draft"
+_FINISH_REASONS: dict[CutBy, str] = {"": "stop", "length": "length", "filter": "content_filter"}
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|])")
 
 
@@ -129,7 +131,7 @@ class CompletionChunks(MessageEncoder):
         if self._presentation.sources == "events":
             passages = self.transcript.passages.get("deep") or self.transcript.passages.get("fast")
             chunks += source_lines(passages.passages if passages else (), event.citations)
-        return [*chunks, *self._done(), *self._closing("stop")]
+        return [*chunks, *self._done(), *self._closing(_FINISH_REASONS[event.cut_by])]
 
     def on_run_failed(self, event: RunFailed) -> Sequence[Chunk]:
         return [*self._done(), error_body(event.code, event.message, kind="server_error")]
@@ -170,7 +172,7 @@ def completion(transcript: Transcript, envelope: Envelope, presentation: Present
         "annotations": annotated(citations),
         "refusal": None,
     }
-    reason = "stop" if isinstance(last, RunFinished) else "length"
+    reason = _FINISH_REASONS[last.cut_by] if isinstance(last, RunFinished) else "length"
     return envelope.completion(message, reason, summed(transcript.usage))
 
 

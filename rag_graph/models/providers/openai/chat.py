@@ -21,7 +21,9 @@ from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
+from rag_graph.models.providers.openai.chunks import ChunkReader
 from rag_graph.models.providers.openai.client import DictChunks, DictCompletions, DictStream, LoopClient
+from rag_graph.models.providers.openai.turns import Template
 from rag_graph.models.thinking import REASONING_KEYS
 
 log = logging.getLogger(__name__)
@@ -97,6 +99,7 @@ class ReasoningChatOpenAI(ChatOpenAI):
     """Whether `model_name` is known, or has to be asked for."""
 
     _asking: "asyncio.Task[None] | None" = PrivateAttr(default=None)
+    _template: Template = PrivateAttr(default_factory=Template)
 
     _is_fast: ClassVar[bool] = hasattr(openai.AsyncStream, "__stream__") and hasattr(openai.AsyncOpenAI, "post")
 
@@ -189,29 +192,46 @@ class ReasoningChatOpenAI(ChatOpenAI):
             else:
                 return stream.chunks()
 
+    def _get_request_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        payload = super()._get_request_payload(*args, **kwargs)
+        if "messages" in payload and self._template != Template():
+            payload["messages"] = self._template.fit(payload["messages"])
+        return payload
+
     async def _agenerate(self, *args: Any, **kwargs: Any) -> ChatResult:
         await self.learn_name()
-        return await super()._agenerate(*args, **kwargs)
+        while True:
+            try:
+                return await super()._agenerate(*args, **kwargs)
+            except openai.BadRequestError as exc:
+                if not self._do_without(exc):
+                    raise
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         await self.learn_name()
-        try:
-            async with aclosing(cast("ChunkStream", super()._astream(*args, **kwargs))) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        except openai.BadRequestError as exc:
-            if not self._do_without(exc):
-                raise
-            async with aclosing(cast("ChunkStream", super()._astream(*args, **kwargs))) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+        while True:
+            try:
+                async with aclosing(cast("ChunkStream", super()._astream(*args, **kwargs))) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            except openai.BadRequestError as exc:
+                if not self._do_without(exc):
+                    raise
+            else:
+                return
 
     def _do_without(self, exc: openai.BadRequestError) -> bool:
-        """Give up what this service refuses and an answer does not need: token counts, summaries of reasoning."""
+        """Give up what this service refuses and an answer does not need: counts, summaries, turns of their own.
+
+        Each is given up once, so that whoever asks again until nothing is left to give up comes to an end.
+        """
         if self.stream_usage and "stream_options" in exc.message:
             self.stream_usage = False
         elif self.reasoning and "summary" in self.reasoning and "summar" in exc.message:
             self.reasoning = {key: value for key, value in self.reasoning.items() if key != "summary"}
+        elif (template := self._template.learn(exc.message)) != self._template:
+            log.warning("%s: its chat template is strict; turns are joined for it from now on", self.openai_api_base)
+            self._template = template
         else:
             return False
         return True
@@ -221,17 +241,26 @@ class ReasoningChatOpenAI(ChatOpenAI):
     ) -> ChatGenerationChunk | None:
         made = super()._convert_chunk_to_generation_chunk(chunk, default_chunk_class, base_generation_info)
         choices = chunk.get("choices")
-        if made and choices and (thought := _reasoning_of(choices[0]["delta"])):
-            made.message.additional_kwargs["reasoning_content"] = thought
+        if made and choices:
+            delta = choices[0]["delta"]
+            if thought := _reasoning_of(delta):
+                made.message.additional_kwargs["reasoning_content"] = thought
+            if refusal := delta.get("refusal"):
+                made.message.additional_kwargs["refusal"] = refusal
         return made
 
     def _create_chat_result(
         self, response: dict[str, Any] | openai.BaseModel, generation_info: dict[str, Any] | None = None
     ) -> ChatResult:
-        result = super()._create_chat_result(response, generation_info)
+        if isinstance(response, str):  # a web page, say; LangChain raises what is then told as no answer
+            return super()._create_chat_result(response, generation_info)
         body = response if isinstance(response, dict) else response.model_dump(warnings=False)
-        for generation, choice in zip(result.generations, body["choices"], strict=True):
-            thought = _reasoning_of(choice["message"])
+        whole = ChunkReader().read_whole(body)
+        # LangChain takes what was parsed into a user's own class from the SDK's object alone.
+        is_parsed = any(getattr(choice.message, "parsed", None) for choice in getattr(response, "choices", None) or ())
+        result = super()._create_chat_result(response if is_parsed else whole, generation_info)
+        for generation, choice in zip(result.generations, whole["choices"], strict=False):
+            thought = choice["message"].get("reasoning_content")
             if thought and isinstance(generation.message, AIMessage):
                 generation.message.additional_kwargs["reasoning_content"] = thought
         return result

@@ -11,7 +11,8 @@ from typing import Any, Final, cast
 
 import openai
 
-from rag_graph.models.providers.openai.sse import JsonEvents, has_finished, joined
+from rag_graph.models.providers.openai.chunks import ChunkReader
+from rag_graph.models.providers.openai.sse import EventReader, has_finished, joined
 
 CUT_SHORT: Final = "The stream ended before the answer did."
 DRAIN_S: Final = 1.0
@@ -89,18 +90,20 @@ class DictStream(openai.AsyncStream[object]):
 
     async def chunks(self) -> DictChunks:
         """The same, without the layers of the SDK around it."""
-        sse, finished = JsonEvents(), False
+        sse, reader, finished = EventReader(), ChunkReader(), False
         reads = aiter(self._bytes())
+        data: bytes | None = b""
         try:
-            async for data in reads:
-                for chunk, text in joined(sse.feed(data)):
+            while data is not None and not sse.is_done:
+                data = await anext(reads, None)
+                events = sse.end() if data is None else sse.feed(data)
+                for chunk, text in joined(reader.read_all(events)):
                     if text is None:
                         self._raise_if_error(chunk)
                         finished = finished or has_finished(chunk)
                     yield chunk, text
-                if sse.is_done:
-                    await _drain(reads)
-                    break
+            if sse.is_done:
+                await _drain(reads)
         except http.HTTPError as exc:
             raise openai.APIConnectionError(request=self.response.request) from exc
         finally:
