@@ -66,7 +66,8 @@ class Request:
 class Script:
     """What is sent for one request. `held` scripts stop before the token `hold_after` until they are released.
 
-    `at_once` hands the whole reply to the socket in one write, so that it can arrive in one read.
+    `at_once` hands the whole reply to the socket in one write, so that it can arrive in one read; `raw` is sent as
+    the body in place of everything else, a chunk each.
     """
 
     content: Sequence[str] = ()
@@ -75,6 +76,7 @@ class Script:
     when: str = ""
     pace_s: float = 0.0
     at_once: bool = False
+    raw: Sequence[bytes] = ()
     sends_usage: bool = True
     sends_done: bool = True
     role_in_every_chunk: bool = False
@@ -291,7 +293,9 @@ class Upstream:
     async def _reply(self, script: Script, request: Request, writer: asyncio.StreamWriter) -> bool:
         if script.status != 200:
             return await _send_json(writer, script.status, {"error": script.error}, headers=script.headers)
-        if request.path == "/v1/responses" and request.is_streamed:
+        if script.raw:
+            frames = ((chunk, False) for chunk in script.raw)
+        elif request.path == "/v1/responses" and request.is_streamed:
             frames = responses_frames(script)
         elif request.is_streamed:
             frames = chat_frames(script, asks_usage="stream_options" in request.body)
