@@ -294,7 +294,7 @@ class Upstream:
         if script.status != 200:
             return await _send_json(writer, script.status, {"error": script.error}, headers=script.headers)
         if script.raw:
-            frames = ((chunk, False) for chunk in script.raw)
+            frames: Iterator[tuple[bytes, bool]] = ((chunk, False) for chunk in script.raw)
         elif request.path == "/v1/responses" and request.is_streamed:
             frames = responses_frames(script)
         elif request.is_streamed:

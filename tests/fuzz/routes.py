@@ -79,7 +79,7 @@ def requests(draw: st.DrawFn) -> Request:
 def send(http: httpx.Client, request: Request) -> None:
     """Ask it; whatever was asked, the server answers with what is wrong, and goes on serving."""
     method, path, body, headers = request
-    encoded = {name: value.encode() for name, value in headers.items()}
+    encoded = {name.encode(): value.encode() for name, value in headers.items()}
     with http.stream(method, httpx.URL(path), content=body, headers=encoded) as answer:
         answer.read()
     assert answer.status_code < 500 or answer.status_code == 503, f"{answer.status_code}: {answer.text[:300]}"

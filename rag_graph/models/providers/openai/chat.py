@@ -252,9 +252,9 @@ class ReasoningChatOpenAI(ChatOpenAI):
     def _create_chat_result(
         self, response: dict[str, Any] | openai.BaseModel, generation_info: dict[str, Any] | None = None
     ) -> ChatResult:
-        if isinstance(response, str):  # a web page, say; LangChain raises what is then told as no answer
+        body: Any = response.model_dump(warnings=False) if isinstance(response, openai.BaseModel) else response
+        if not isinstance(body, dict):  # a web page, say; LangChain raises what is then told as no answer
             return super()._create_chat_result(response, generation_info)
-        body = response if isinstance(response, dict) else response.model_dump(warnings=False)
         whole = ChunkReader().read_whole(body)
         # LangChain takes what was parsed into a user's own class from the SDK's object alone.
         is_parsed = any(getattr(choice.message, "parsed", None) for choice in getattr(response, "choices", None) or ())

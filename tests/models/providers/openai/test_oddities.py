@@ -1,8 +1,9 @@
 """Whatever a service was seen to send is used or passed by, and what is wrong with it is told as what it is."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
 import pytest
+from langchain_core.messages import HumanMessage
 
 from rag_graph.errors import ModelError
 from rag_graph.models.pieces import Content, CutShort, Restarted, Thinking
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(scope="module")
-def service() -> AsyncIterator[Upstream]:
+def service() -> Iterator[Upstream]:
     with Upstream() as upstream:
         yield upstream
 
@@ -29,7 +30,7 @@ async def test_it_is_read_right_however_the_network_cuts_it(service: Upstream, o
     model = open_chat_model(service.base_url, "key", "scripted")
     answer = thinking = cut_by = error = ""
     try:
-        async for piece in Replier(model).stream([("user", "How much?")]):
+        async for piece in Replier(model).stream([HumanMessage("How much?")]):
             match piece:
                 case Content(delta):
                     answer += delta
