@@ -79,6 +79,7 @@ class Script:
     raw: Sequence[bytes] = ()
     sends_usage: bool = True
     sends_done: bool = True
+    finish: str = "stop"
     role_in_every_chunk: bool = False
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -377,7 +378,7 @@ def whole(script: Script) -> dict[str, Any]:
     for delta in deltas(script):
         for key, value in delta.items():
             message[key] = (message.get(key) or "") + (value or "")
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    choice = {"index": 0, "message": message, "finish_reason": script.finish}
     return {**_envelope("chat.completion"), "choices": [choice], "usage": usage(script)}
 
 
@@ -403,7 +404,7 @@ def chat_frames(script: Script, *, asks_usage: bool) -> Iterator[tuple[bytes, bo
     role = {"role": "assistant"} if script.role_in_every_chunk else {}
     for delta in deltas(script):
         yield frame({**role, **delta}), True
-    yield frame({}, "stop"), False
+    yield frame({}, script.finish), False
     if asks_usage and script.sends_usage:
         yield _frame({**envelope, "choices": [], "usage": usage(script)}), False
     if script.sends_done:

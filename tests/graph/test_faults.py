@@ -163,3 +163,28 @@ async def test_a_service_that_cannot_be_reached_is_named_by_its_setting(
     assert isinstance(last, RunFailed)
     assert last.code == "model_unavailable"
     assert "RAG_CHAT_BASE_URL" in last.message
+
+
+@pytest.mark.parametrize(("reason", "cut_by"), [("length", "length"), ("content_filter", "filter"), ("stop", "")])
+async def test_an_answer_that_was_cut_is_told_as_such(
+    graph: RagGraph, upstream: Upstream, reason: str, cut_by: str
+) -> None:
+    upstream.say(ANSWER, finish=reason)
+    events = await run(graph)
+    last = events[-1]
+    assert isinstance(last, RunFinished)
+    assert (last.answer, last.cut_by) == (ANSWER, cut_by)
+    told = [event.code for event in events if isinstance(event, Warned)]
+    assert told == ([f"answer_cut_by_{cut_by}"] if cut_by else [])
+    assert len(upstream.chats) == 1
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+async def test_a_model_that_says_nothing_for_a_known_reason_is_not_called_misconfigured(
+    graph: RagGraph, upstream: Upstream, reason: str
+) -> None:
+    upstream.otherwise = upstream.say("", finish=reason)
+    last = (await run(graph))[-1]
+    assert isinstance(last, RunFailed)
+    assert "check RAG_CHAT_MODEL" not in last.message
+    assert ("filter" in last.message) == (reason == "content_filter")

@@ -218,6 +218,20 @@ async def test_the_log_names_a_fault_without_the_services_words(
     assert "tower" not in caplog.text
 
 
+async def test_the_log_says_what_a_service_refuses_in_its_own_words_but_for_keys(
+    up: Upstream, replier: Replier, caplog: pytest.LogCaptureFixture
+) -> None:
+    up.fail(
+        status=400, code="bad", message="top_k is not permitted for key sk-abc123; see ab12cd34ef56ab12cd34ef56 " * 9
+    )
+    with contextlib.suppress(ModelError):
+        await replier.reply(QUESTION)
+    assert "top_k is not permitted" in caplog.text
+    assert "abc123" not in caplog.text
+    assert "ab12cd34ef56" not in caplog.text
+    assert len(max(caplog.messages, key=len)) < 400
+
+
 async def test_what_was_said_stands_when_nothing_replaces_it(up: Upstream, replier: Replier) -> None:
     up.drop(after=3, content="one two three four")
     up.fail(status=500)
