@@ -15,6 +15,7 @@ JSON_LINES: Final = "application/x-ndjson"
 COMMENT: Final = b": keep-alive\n\n"
 DONE: Final = b"data: [DONE]\n\n"
 
+_LINE_BREAKS: Final = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 Chunk = dict[str, Any]
 """One message of a protocol, as it goes out in JSON."""
 
@@ -72,5 +73,13 @@ def framed(chunks: Iterable[Chunk]) -> bytes:
     """Chunks as Server-Sent Events without a name."""
     frames = b""
     for chunk in chunks:
-        frames += b"data: %s\n\n" % orjson.dumps(chunk)
+        frames += b"data: %s\n\n" % line_safe(orjson.dumps(chunk))
     return frames
+
+
+def line_safe(json: bytes) -> bytes:
+    """JSON without the raw characters that are line breaks to Unicode, at which httpx and others cut a line in two."""
+    for char, escape in _LINE_BREAKS:
+        if char in json:
+            json = json.replace(char, escape)
+    return json

@@ -53,6 +53,17 @@ def test_a_message_is_told_in_data_frames_and_ends_with_done(index: int) -> None
     assert all(orjson.loads(frame.removeprefix(b"data: ")) for frame in frames)
 
 
+@pytest.mark.parametrize("index", range(4))
+def test_no_character_of_an_answer_breaks_a_line_of_json(index: int) -> None:
+    encoder, breaks = encoders()[index], "a\u2028b\u2029c\x85d\x0be\x1cf"
+    said = [*KEEPS[:-1], AnswerStarted(version=2), AnswerDelta(version=2, delta=breaks), AnswerFinished(version=2)]
+    said.append(RunFinished(version=2, answer=breaks, citations=(), timings=Timings()))
+    told = b"".join(encoder.encode(Entry(seq, 0.0, event)) for seq, event in enumerate(said, 1)).decode()
+    lines = [line.removeprefix("data: ") for line in told.splitlines() if line.startswith(("data: {", "{"))]
+    assert all(isinstance(orjson.loads(line), dict) for line in lines)
+    assert breaks in "".join(str(orjson.loads(line)) for line in lines).encode().decode("unicode_escape")
+
+
 def test_a_third_version_is_a_part_of_its_own_and_stands() -> None:
     parts = _parts(THRICE)
     assert _texts(parts) == [DRAFT, REFINED, BEST]

@@ -13,6 +13,7 @@ from langserve.serialization import WellKnownLCSerializer
 
 from rag_graph.errors import RagGraphError
 from rag_graph.events import Event, RunCancelled, RunFailed
+from rag_graph.http.encoding import line_safe
 from rag_graph.http.langserve.encoding import PlainText, Structured
 from rag_graph.http.langserve.request import Conversation, check_body
 from rag_graph.query import Query
@@ -20,8 +21,6 @@ from rag_graph.query import Query
 T = TypeVar("T")
 Ask = Callable[[Query, RunnableConfig], AsyncGenerator[Event]]
 """Runs the graph under a LangChain config, so that its nodes show in the caller's events and traces."""
-
-_LINE_BREAKS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
 
 
 class RunBroken(RagGraphError):
@@ -32,10 +31,7 @@ class LineSafeSerializer(WellKnownLCSerializer):
     """LangServe's serializer, without the raw line breaks at which its Python client would cut an event in two."""
 
     def dumps(self, obj: Any) -> bytes:
-        text = super().dumps(obj).decode()
-        for char, escape in _LINE_BREAKS.items():
-            text = text.replace(char, escape)
-        return text.encode()
+        return line_safe(super().dumps(obj))
 
 
 def serve(app: FastAPI, ask: Ask, *, dependencies: Sequence[Depends]) -> None:
