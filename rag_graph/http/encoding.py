@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 import orjson
 
 from rag_graph.events import Event
-from rag_graph.runs.log import Entry, Gap
+from rag_graph.runs.log import Entry, Gap, line_safe
 from rag_graph.transcript import Transcript
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -15,7 +15,6 @@ JSON_LINES: Final = "application/x-ndjson"
 COMMENT: Final = b": keep-alive\n\n"
 DONE: Final = b"data: [DONE]\n\n"
 
-_LINE_BREAKS: Final = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 Chunk = dict[str, Any]
 """One message of a protocol, as it goes out in JSON."""
 
@@ -75,11 +74,3 @@ def framed(chunks: Iterable[Chunk]) -> bytes:
     for chunk in chunks:
         frames += b"data: %s\n\n" % line_safe(orjson.dumps(chunk))
     return frames
-
-
-def line_safe(json: bytes) -> bytes:
-    """JSON without the raw characters that are line breaks to Unicode, at which httpx and others cut a line in two."""
-    for char, escape in _LINE_BREAKS:
-        if char in json:
-            json = json.replace(char, escape)
-    return json

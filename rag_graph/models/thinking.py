@@ -174,7 +174,8 @@ class _TagFilter:
         """Whether text without a tag is part of the answer as it is; it is then remembered as said."""
         if self._state != "answer" or self._held:
             return False
-        self._remember(text)
+        if not self.has_thought:
+            self._remember(text)
         return True
 
     def feed(self, text: str) -> Iterator[Part]:
@@ -252,14 +253,14 @@ class _TagFilter:
         return len(tag) if closing and closing.partial else 0
 
     def _say(self, text: str) -> tuple[Content, ...]:
-        self._remember(text)
+        if not self.has_thought:
+            self._remember(text)
         return (Content(text),) if text else ()
 
     def _remember(self, text: str) -> None:
-        if not self.has_thought:
-            self._said.append(text)
-            _, newline, line = text.rpartition("\n")
-            self._line_is_blank = (bool(newline) or self._line_is_blank) and not line.strip(" \t")
+        self._said.append(text)
+        _, newline, line = text.rpartition("\n")
+        self._line_is_blank = (bool(newline) or self._line_is_blank) and not line.strip(" \t")
 
 
 class _ControlFilter:
@@ -269,14 +270,11 @@ class _ControlFilter:
     """
 
     def __init__(self) -> None:
+        self.is_idle = True
+        """Whether text without `<` is said as it is; its backticks have to be counted."""
         self._held = ""
         self._in_code = False
         self._is_over = False
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether text without `<` is said as it is; its backticks have to be counted."""
-        return not self._held and not self._is_over
 
     def count_ticks(self, text: str) -> None:
         self._in_code ^= bool(text.count("`") % 2)
@@ -304,6 +302,7 @@ class _ControlFilter:
                 text = "" if self._is_over else text[found.end() :]
         self.count_ticks(text)
         said.append(text)
+        self.is_idle = not self._held and not self._is_over
         if whole := "".join(said):
             yield Content(whole)
 

@@ -31,6 +31,7 @@ DELTA_OVERHEAD_BYTES = 80
 Status = Literal["running", "finished", "failed", "cancelled"]
 
 _TERMINALS = frozenset({RunFinished, RunFailed, RunCancelled})
+_LINE_BREAKS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
 _OPENING = b'{"type":"'
 _TERMINAL_KINDS = frozenset({"run_finished", "run_failed", "run_cancelled"})
 
@@ -83,7 +84,7 @@ class Entry:
     def data(self) -> bytes:
         """The event as JSON, encoded once however many read it."""
         if self._data is None:
-            self._data = (self._event or self.event).model_dump_json().encode()
+            self._data = line_safe((self._event or self.event).model_dump_json().encode())
         return self._data
 
     @property
@@ -92,6 +93,14 @@ class Entry:
         if isinstance(self._event, (AnswerDelta, ThinkingDelta)):
             return DELTA_OVERHEAD_BYTES + len(self._event.delta)
         return len(self.data)
+
+
+def line_safe(json: bytes) -> bytes:
+    """JSON without the raw characters that are line breaks to Unicode, at which httpx and others cut a line in two."""
+    for char, escape in _LINE_BREAKS:
+        if char in json:
+            json = json.replace(char, escape)
+    return json
 
 
 def _kind_of(data: bytes) -> str:

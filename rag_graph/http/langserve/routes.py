@@ -13,10 +13,10 @@ from langserve.serialization import WellKnownLCSerializer
 
 from rag_graph.errors import RagGraphError
 from rag_graph.events import Event, RunCancelled, RunFailed
-from rag_graph.http.encoding import line_safe
 from rag_graph.http.langserve.encoding import PlainText, Structured
 from rag_graph.http.langserve.request import Conversation, check_body
 from rag_graph.query import Query
+from rag_graph.runs.log import line_safe
 
 T = TypeVar("T")
 Ask = Callable[[Query, RunnableConfig], AsyncGenerator[Event]]

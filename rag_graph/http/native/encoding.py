@@ -7,7 +7,7 @@ event that only a newer version knows gets through.
 from typing import Literal
 
 from rag_graph.events import Fact
-from rag_graph.http.encoding import JSON_LINES, Encoder, line_safe
+from rag_graph.http.encoding import JSON_LINES, Encoder
 from rag_graph.runs.log import Entry, Gap
 
 
@@ -28,8 +28,7 @@ class EventFrames(Encoder):
     def encode(self, item: Entry | Gap) -> bytes:
         if isinstance(item, Gap):
             return b"event: log_trimmed\ndata: %s\n\n" % _trimmed(item)
-        data = line_safe(item.data)
-        return b"event: %s\ndata: %s\nid: %s:%d\n\n" % (item.kind.encode(), data, self._run_id, item.seq)
+        return b"event: %s\ndata: %s\nid: %s:%d\n\n" % (item.kind.encode(), item.data, self._run_id, item.seq)
 
 
 class EventLines(Encoder):
@@ -41,7 +40,7 @@ class EventLines(Encoder):
     def encode(self, item: Entry | Gap) -> bytes:
         if isinstance(item, Gap):
             return _trimmed(item) + b"\n"
-        return b'{"seq":%d,%s\n' % (item.seq, line_safe(item.data)[1:])
+        return b'{"seq":%d,%s\n' % (item.seq, item.data[1:])
 
 
 def _trimmed(gap: Gap) -> bytes:

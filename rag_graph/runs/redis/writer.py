@@ -93,7 +93,7 @@ class Writer:
             raise Superseded(run.run_id)
         if run.ended:
             raise RunEnded(run.run_id)
-        entry = Entry(run.next_seq, self._clock(), event, event.model_dump_json().encode())
+        entry = Entry(run.next_seq, self._clock(), event)
         run.next_seq += 1
         run.ended = entry.ends
         run.pending.append(entry)

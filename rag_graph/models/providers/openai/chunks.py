@@ -32,16 +32,38 @@ class ChunkReader:
         self._half: dict[str, str] = {}
         self._has_text = False
 
-    def read_all(self, events: Iterable[tuple[str, bytes]]) -> Iterator[Chunk]:
-        """The chunks of events, given by name and data. Raises ValueError for data that begin as JSON and are none."""
-        for name, data in events:
-            for value in _values(data):
-                if not isinstance(value, dict):
-                    continue
-                if name == "error" and not value.get("error"):
-                    yield {"choices": [], "error": value}
-                else:
-                    yield value if self._is_plain(value) else self._shaped(value)
+    def read(self, events: Iterable[tuple[str, bytes]]) -> Iterator[tuple[Chunk, str | None]]:
+        """The chunks of events, given by name and data; neighbours that hold nothing but text are one, with that text.
+
+        Raises ValueError for data that begin as JSON and are none; what came before them is given first.
+        """
+        held: Chunk | None = None
+        parts: list[str] = []
+        try:
+            for name, data in events:
+                try:
+                    values: Iterable[Any] = (orjson.loads(data),)
+                except orjson.JSONDecodeError:
+                    values = _lenient_values(data.decode("utf-8", "replace").strip())
+                for value in values:
+                    if not isinstance(value, dict):
+                        continue
+                    is_error = name == "error" and not value.get("error")
+                    text = None if is_error else self._plain_text(value)
+                    if text is not None:
+                        held = held or value
+                        parts.append(text)
+                        continue
+                    if held is not None:
+                        yield _with_text(held, parts)
+                        held, parts = None, []
+                    yield {"choices": [], "error": value} if is_error else self._shaped(value), None
+        except ValueError:
+            if held is not None:
+                yield _with_text(held, parts)
+            raise
+        if held is not None:
+            yield _with_text(held, parts)
 
     def read_whole(self, body: Chunk) -> Chunk:
         """A reply that was asked for as a whole, in the shape of one."""
@@ -50,22 +72,26 @@ class ChunkReader:
             choice["message"] = choice.pop("delta")
         return shaped
 
-    def _is_plain(self, chunk: Chunk) -> bool:
-        """Whether it is what nearly all chunks are: a piece of text, and nothing else that could be odd."""
+    def _plain_text(self, chunk: Chunk) -> str | None:
+        """The text of a chunk as nearly all are: a piece of text, and nothing else that says anything or is odd."""
         choices = chunk.get("choices")
         if self._half or type(choices) is not list or len(choices) != 1 or chunk.get("usage") or chunk.get("error"):
-            return False
+            return None
         choice = choices[0]
-        if type(choice) is not dict or choice.get("index") or choice.get("finish_reason"):
-            return False
+        if type(choice) is not dict or choice.get("finish_reason") or choice.get("logprobs") or choice.get("index"):
+            return None
         delta = choice.get("delta")
-        if type(delta) is not dict or len(delta) > 2 or type(text := delta.get("content")) is not str:  # noqa: PLR2004
-            return False
-        if len(delta) == 2 and delta.get("role") != "assistant":  # noqa: PLR2004
-            return False
-        self._has_text = self._has_text or bool(text)
+        if type(delta) is not dict or type(text := delta.get("content")) is not str:
+            return None
+        if len(delta) > 1 and any(
+            value for key, value in delta.items() if key != "content" and (key, value) != ("role", "assistant")
+        ):
+            return None
         # What orjson reads has no lone surrogates, but the lenient reader's text may.
-        return not SURROGATE.search(text)
+        if SURROGATE.search(text):
+            return None
+        self._has_text = self._has_text or bool(text)
+        return text
 
     def _shaped(self, chunk: Chunk) -> Chunk:
         error = _error_of(chunk)
@@ -119,15 +145,11 @@ class ChunkReader:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _values(event: bytes) -> Iterator[Any]:
-    """The JSON values of an event: mostly one; without a blank line between them, or on one line, there are several."""
-    try:
-        yield orjson.loads(event)
-    except orjson.JSONDecodeError:
-        yield from _lenient_values(event.decode("utf-8", "replace").strip())
-
-
 def _lenient_values(rest: str) -> Iterator[Any]:
+    """The values of an event that strict JSON does not know.
+
+    Without a blank line between events, or on one line, there are several; characters may be half or raw.
+    """
     if not rest.startswith(("{", "[{")):
         return  # such as `ping`; if it was the service's way of failing, the stream ends without an answer
     has_value = False
@@ -163,6 +185,12 @@ def _text_of(value: Any) -> str:
         case Mapping():
             return next((_text_of(value[key]) for key in _TEXTS if value.get(key)), "")
     return ""
+
+
+def _with_text(chunk: Chunk, parts: list[str]) -> tuple[Chunk, str]:
+    text = parts[0] if len(parts) == 1 else "".join(parts)
+    chunk["choices"][0]["delta"]["content"] = text
+    return chunk, text
 
 
 def _is_thought(part: Any) -> bool:

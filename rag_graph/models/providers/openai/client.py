@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import openai
 
 from rag_graph.models.providers.openai.chunks import ChunkReader
-from rag_graph.models.providers.openai.sse import EventReader, has_finished, joined
+from rag_graph.models.providers.openai.sse import EventReader, has_finished
 
 CUT_SHORT: Final = "The stream ended before the answer did."
 DRAIN_S: Final = 1.0
@@ -97,7 +97,7 @@ class DictStream(openai.AsyncStream[object]):
             while data is not None and not sse.is_done:
                 data = await anext(reads, None)
                 events = sse.end() if data is None else sse.feed(data)
-                for chunk, text in joined(reader.read_all(events)):
+                for chunk, text in reader.read(events):
                     if text is None:
                         self._raise_if_error(chunk)
                         finished = finished or has_finished(chunk)

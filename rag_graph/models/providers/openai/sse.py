@@ -1,7 +1,7 @@
 """Server-sent events of an OpenAI-compatible stream: bytes cut anywhere in, each event's name and data out."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 _CARRIAGE_RETURN = re.compile(rb"\r\n|\r(?=[^\n])")
@@ -70,51 +70,6 @@ class EventReader:
             self._data.append(line)  # JSON that was written over several lines, of which only the first is marked
         elif not self._is_stream and len(self._bare) + len(line) < _MOST_BARE_BYTES:
             self._bare += line + b"\n"
-
-
-def joined(chunks: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """Join neighbours that hold nothing but text, and give that; what came before broken data is still given."""
-    held: dict[str, Any] | None = None
-    parts: list[str] = []
-    try:
-        for chunk in chunks:
-            delta = _only_text(chunk)
-            if delta is not None:
-                held = held or chunk
-                parts.append(delta)
-                continue
-            if held:
-                yield _with_text(held, parts)
-            held, parts = None, []
-            yield chunk, None
-    except ValueError:
-        if held:
-            yield _with_text(held, parts)
-        raise
-    if held:
-        yield _with_text(held, parts)
-
-
-def _only_text(chunk: dict[str, Any]) -> str | None:
-    """Text of a chunk that says nothing else, so that it may be joined with its neighbours."""
-    choices = chunk.get("choices")
-    if not choices or len(choices) != 1 or chunk.get("usage") or chunk.get("error"):
-        return None
-    choice = choices[0]
-    if choice.get("finish_reason") or choice.get("logprobs") or choice.get("index"):
-        return None
-    delta = choice.get("delta")
-    if not delta or not isinstance(content := delta.get("content"), str):
-        return None
-    if len(delta) > 1 and any(value for key, value in delta.items() if key not in ("content", "role")):
-        return None
-    return content
-
-
-def _with_text(chunk: dict[str, Any], parts: list[str]) -> tuple[dict[str, Any], str]:
-    text = parts[0] if len(parts) == 1 else "".join(parts)
-    chunk["choices"][0]["delta"]["content"] = text
-    return chunk, text
 
 
 def has_finished(chunk: dict[str, Any]) -> bool:

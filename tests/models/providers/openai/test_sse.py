@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_graph.models.providers.openai.chunks import ChunkReader
-from rag_graph.models.providers.openai.sse import EventReader, joined
+from rag_graph.models.providers.openai.sse import EventReader
 
 
 def _text(content: str, **rest: object) -> dict[str, Any]:
@@ -19,8 +19,12 @@ def test_only_neighbours_of_nothing_but_text_are_joined() -> None:
     usage: dict[str, Any] = {"choices": [], "usage": {"prompt_tokens": 1}}
     ending = _text("", finish_reason="stop")
     chunks = [_text("a"), _text("b"), reasoning, _text("c"), _text("d"), _text("e"), ending, usage]
-    expected = [(_text("ab"), "ab"), (reasoning, None), (_text("cde"), "cde"), (ending, None), (usage, None)]
-    assert list(joined(chunks)) == expected
+    read = list(ChunkReader().read(("", orjson.dumps(chunk)) for chunk in chunks))
+    assert [text for _, text in read] == ["ab", None, "cde", None, None]
+    assert [chunk["choices"][0]["delta"]["content"] for chunk, text in read if text] == ["ab", "cde"]
+    assert read[1][0]["choices"][0]["delta"]["reasoning_content"] == "Hm."
+    assert read[3][0]["choices"][0]["finish_reason"] == "stop"
+    assert read[4][0]["usage"] == {"prompt_tokens": 1}
 
 
 EVENTS: list[object] = [{"a": 1}, {"line": "é\u2028\n"}, {"b": [2, 3]}]
@@ -44,4 +48,4 @@ def test_one_event_may_span_several_data_lines() -> None:
 
 def test_data_that_begins_as_json_and_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match=r".+"):
-        list(ChunkReader().read_all([("", b"{broken")]))
+        list(ChunkReader().read([("", b"{broken")]))
