@@ -69,6 +69,7 @@ MEANINGS: Mapping[int, str] = {
     422: "What was sent is not understood; the message names the field.",
     429: "As many runs as allowed are going on: come back after `Retry-After` seconds.",
     503: "No question can be answered now; `Retry-After`, where it is given, says when to come back.",
+    507: "There is no room left on the server's disk; nothing of what was sent is kept.",
 }
 _PARTS = ("body", "query", "header", "path", "__root__")
 

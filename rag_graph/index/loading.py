@@ -342,7 +342,9 @@ def _check_archive(content: bytes) -> None:
         members = archive.infolist()
     if any(member.flag_bits & 1 for member in members):
         raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted")
-    if len(members) > _MAX_MEMBERS or sum(member.file_size for member in members) > _MAX_UNPACKED_BYTES:
+    markup = sum(member.file_size for member in members if member.filename.endswith((".xml", ".rels")))
+    everything = sum(member.file_size for member in members)
+    if len(members) > _MAX_MEMBERS or markup > MAX_FILE_BYTES or everything > _MAX_UNPACKED_BYTES:
         raise DocumentUnreadable("it unpacks to far more than its size", "too large")
 
 

@@ -9,7 +9,7 @@ import pypdf
 import pytest
 
 from rag_graph.errors import DocumentUnreadable, LibraryError
-from rag_graph.index.loading import Failure, FoundFile, LoadedDocument, find_files, load
+from rag_graph.index.loading import Failure, FoundFile, LoadedDocument, PassedOver, find_files, load
 
 
 def only(path: Path) -> LoadedDocument:
@@ -24,14 +24,24 @@ def write(path: Path, content: str | bytes) -> Path:
 
 
 def names(root: Path) -> list[str]:
-    return [item.path.name if isinstance(item, FoundFile) else f"! {item.uri}" for item in find_files(root)]
+    """Of files that are found their names, of kinds that are passed over `- `, of failures `! `."""
+    told = []
+    for item in find_files(root):
+        match item:
+            case FoundFile(path=path):
+                told.append(path.name)
+            case PassedOver(suffix=suffix):
+                told.append(f"- {suffix}")
+            case Failure(uri=uri):
+                told.append(f"! {uri}")
+    return told
 
 
-def test_a_folder_gives_its_known_files_and_passes_over_the_rest(tmp_path: Path) -> None:
+def test_a_folder_gives_its_known_files_and_says_what_it_passes_over(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     for name in ("b.txt", "a.md", "c.png", ".hidden.md", ".git/x.md"):
         write(tmp_path / name, "text")
-    assert names(tmp_path) == ["a.md", "b.txt"]
+    assert names(tmp_path) == ["a.md", "b.txt", "- .png"]
 
 
 def test_a_file_of_an_unknown_kind_is_reported_when_it_is_named(tmp_path: Path) -> None:
