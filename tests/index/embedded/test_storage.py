@@ -178,11 +178,11 @@ WITH_LITTLE_ROOM = textwrap.dedent("""
 """)
 
 
-@pytest.mark.parametrize("room", [1_000, 20_000, 60_000, 100_000, 150_000, 200_000])
+@pytest.mark.parametrize("room", [1_000, 20_000, 60_000, 150_000])
 def test_where_room_runs_out_that_is_said_and_the_index_stands(whole: Path, tmp_path: Path, room: int) -> None:
     """A file may not grow beyond the limit, as if the disk were full there: at another file with each limit."""
     folder = Path(shutil.copytree(whole, tmp_path / "copy"))
-    more = [{"_id": f"n{number}", "text": f"More about tower {number}, at length. " * 5} for number in range(2_000)]
+    more = [{"_id": f"n{number}", "text": f"More about tower {number}, at length. " * 5} for number in range(1_000)]
     (folder / "more.jsonl").write_text("\n".join(map(json.dumps, more)))
     done = subprocess.run(
         [sys.executable, "-c", WITH_LITTLE_ROOM, str(folder), str(room)],
@@ -197,7 +197,7 @@ def test_where_room_runs_out_that_is_said_and_the_index_stands(whole: Path, tmp_
     with closing(EmbeddedIndex(folder / "index", HashEmbedder())) as index:
         assert search(index)[0].startswith("About tower 17.")
         index_paths(index, [folder])
-        assert index.counts()[0] == len(LINES) + len(more)
+        assert index.counts()[0] == 2 * len(LINES) + len(more)  # those of the folder that was copied are there too
         assert search(index)[0].startswith("About tower 17.")
 
 
