@@ -15,7 +15,7 @@ def record(*, fails: bool = False) -> logging.LogRecord:
     found = None
     if fails:
         try:
-            raise ValueError(HOSTILE)
+            int(HOSTILE)
         except ValueError:
             found = sys.exc_info()
     return logging.LogRecord("rag_graph", logging.WARNING, "", 1, "not read: %s", (HOSTILE,), found)

@@ -7,6 +7,7 @@ knows that it finds what was written.
 import errno
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -111,7 +112,11 @@ def is_sealed(directory: Path, generation: int) -> bool:
 def drop_catalogue(directory: Path) -> None:
     """Remove a catalogue that cannot be read."""
     for name in (CATALOGUE, f"{CATALOGUE}-wal", f"{CATALOGUE}-shm", _CATALOGUE_SUM):
-        (directory / name).unlink(missing_ok=True)
+        path = directory / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def make_private(directory: Path) -> None:

@@ -84,12 +84,15 @@ def _verify(directory: Path) -> None:
         if has_been_sealed(directory):
             raise damaged_catalogue()
         return
-    with writing(), closing(Catalogue(directory)) as catalogue:
-        catalogue.begin_read()
-        try:
-            check_catalogue(directory, catalogue.generation())
-        finally:
-            catalogue.rollback()
+    try:
+        with closing(Catalogue(directory)) as catalogue:
+            catalogue.begin_read()
+            try:
+                check_catalogue(directory, catalogue.generation())
+            finally:
+                catalogue.rollback()
+    except sqlite3.Error as exc:
+        raise damaged_catalogue() from exc
 
 
 class EmbeddedWriter:
