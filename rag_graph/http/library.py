@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, FastAPI, File, Request, UploadFile
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect
 
 from rag_graph.errors import DocumentNotFound, DocumentUnreadable, IndexBusy, InvalidRequest
 from rag_graph.http.problems import documented
@@ -28,6 +27,7 @@ _BUSY_S: Final = 30.0
 """How long an upload waits for another process that indexes."""
 _ASK_AGAIN_S: Final = 0.25
 _SHOWN_NAME_CHARS: Final = 100
+_LEFT: Final = "who sent it has left"
 
 
 class DocumentText(BaseModel):
@@ -139,15 +139,17 @@ class Uploads:
                 fates[number] = FileFate(name=_shown(upload), outcome="skipped", reason=str(exc))
 
     async def _read(self, file: FoundFile, left: asyncio.Event) -> list[LoadedDocument | Failure]:
-        """What is in a file. Raises `DocumentUnreadable`, and `ClientDisconnect` when nobody waits for it any more."""
+        """What is in a file. Raises `DocumentUnreadable`, also when nobody waits for it any more."""
         async with self._reading:
+            if left.is_set():
+                raise DocumentUnreadable(_LEFT)
             loader = self._idle.pop() if self._idle else Loader(self._limits)
             reading = asyncio.ensure_future(asyncio.to_thread(_read, loader, file))
             leaving = asyncio.ensure_future(left.wait())
             try:
                 await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
                 if not reading.done():
-                    raise ClientDisconnect
+                    raise DocumentUnreadable(_LEFT)
                 return reading.result()
             finally:
                 leaving.cancel()
