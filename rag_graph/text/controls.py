@@ -12,7 +12,8 @@ _SURROGATES: Final = range(0xD800, 0xE000)
 """Alone they cannot be written at all: as UTF-8 they are an error."""
 
 _SHOWN: Final[dict[int, str | None]] = {
-    **dict.fromkeys((*_CONTROLS, *_SURROGATES), "\ufffd"),
+    **dict.fromkeys(_CONTROLS, "\ufffd"),
+    **dict.fromkeys(_SURROGATES, "?"),
     **dict.fromkeys(BIDI, None),
     ord("\n"): "\n",
     ord("\t"): "\t",
