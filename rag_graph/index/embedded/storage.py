@@ -25,6 +25,7 @@ _BLOCK: Final = 1 << 20
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, None}
 """None is NumPy's: it says how much it could write, and not why that was less."""
 _FORBIDDEN: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
+_READ_ERRORS: Final = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}
 _CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -169,7 +170,8 @@ def writing() -> Iterator[None]:
         code = _code(exc)
         if is_corrupt(exc):
             raise damaged_catalogue() from exc
-        full = code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+        could_not_read = getattr(exc, "sqlite_errorcode", 0) in _READ_ERRORS
+        full = code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR} and not could_not_read
         raise _unwritten(full=full, forbidden=code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}) from exc
 
 

@@ -80,19 +80,19 @@ def _open_catalogue(directory: Path, *, rebuild: bool) -> Catalogue:
 
 def _verify(directory: Path) -> None:
     """What is changed is sealed anew, so it has to be whole before."""
+    if not (directory / CATALOGUE).is_file():
+        raise damaged_catalogue()
     if not (directory / CATALOGUE).stat().st_size:
         if has_been_sealed(directory):
             raise damaged_catalogue()
         return
-    try:
-        with closing(Catalogue(directory)) as catalogue:
-            catalogue.begin_read()
-            try:
-                check_catalogue(directory, catalogue.generation())
-            finally:
-                catalogue.rollback()
-    except sqlite3.Error as exc:
-        raise damaged_catalogue() from exc
+    # To read with a log, SQLite writes a file of its own beside it: that alone may find no room.
+    with writing(), closing(Catalogue(directory)) as catalogue:
+        catalogue.begin_read()
+        try:
+            check_catalogue(directory, catalogue.generation())
+        finally:
+            catalogue.rollback()
 
 
 class EmbeddedWriter:
