@@ -146,7 +146,7 @@ class Catalogue:
             for segment, name, size, digest in self._db.execute("SELECT segment, file, size, digest FROM sums"):
                 sums.setdefault(segment, []).append(FileSum(name, size, digest))
         rows = self._db.execute("SELECT name, size, first FROM segments ORDER BY first")
-        return [SegmentRow(*row, sums=tuple(sums.get(row[0], ()))) for row in rows]
+        return [SegmentRow(name, size, first, tuple(sums.get(name, ()))) for name, size, first in rows]
 
     def replace_segments(self, old: Iterable[str], new: Sequence[SegmentRow]) -> None:
         self._db.executemany("DELETE FROM segments WHERE name = ?", [(name,) for name in old])
