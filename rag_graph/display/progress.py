@@ -33,7 +33,8 @@ def indexing(console: Console) -> Iterator[Callable[[IndexProgress], None]]:
         TimeRemainingColumn(),
         TextColumn("{task.description}", style="dim", markup=False),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    # Elsewhere than on a terminal, it would leave an empty line behind.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None, passages=0)
 
         def on_progress(done: IndexProgress) -> None:
