@@ -33,6 +33,15 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading, where its line begins in the text, and how deep it is: 1 is the highest."""
+
+    start: int
+    level: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that a search found; higher scores are better, and comparable within one search only."""
 

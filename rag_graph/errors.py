@@ -5,6 +5,8 @@ RagGraphError
 ├── LibraryError           the library of documents cannot be used
 │   ├── IndexNotFound      nothing has been indexed yet
 │   ├── IndexMismatch      the index was built with another embedding model
+│   ├── IndexDamaged       a file of the index is not as it was written
+│   ├── StorageFull        there is no room left to write in
 │   └── IndexBusy          another process is indexing into it
 ├── DocumentUnreadable     one file could not be turned into text
 ├── RetrievalFailed        a search could not be carried out
@@ -34,7 +36,7 @@ RagGraphError
 └── LogUnavailable         the store of the runs cannot be reached
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class RagGraphError(Exception):
@@ -72,6 +74,18 @@ class IndexMismatch(LibraryError):
     code = "index_mismatch"
 
 
+class IndexDamaged(LibraryError):
+    """Index the documents anew."""
+
+    code = "index_damaged"
+
+
+class StorageFull(LibraryError):
+    """Make room on the disk."""
+
+    code = "storage_full"
+
+
 class IndexBusy(LibraryError):
     """Wait for the other indexing run to end."""
 
@@ -79,10 +93,27 @@ class IndexBusy(LibraryError):
     retryable = True
 
 
+Unreadable = Literal[
+    "unknown kind",
+    "too large",
+    "no text",
+    "encrypted",
+    "damaged",
+    "time limit",
+    "memory limit",
+    "unreadable",
+]
+"""Why a file is skipped."""
+
+
 class DocumentUnreadable(RagGraphError):
     """The file was skipped; the others were indexed."""
 
     code = "document_unreadable"
+
+    def __init__(self, message: str = "", kind: Unreadable = "damaged") -> None:
+        super().__init__(message)
+        self.kind: Unreadable = kind
 
 
 class RetrievalFailed(RagGraphError):

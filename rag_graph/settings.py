@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(default=4_000_000, ge=1_000, description="No request may have a larger body.")
     max_upload_bytes: int = Field(default=100_000_000, ge=1_000, description="No upload may be larger.")
+    load_max_s: float = Field(default=60, gt=0, description="CPU seconds that reading one document may take.")
+    load_max_mb: int = Field(default=1_024, ge=64, description="Memory that reading one document may take, in MB.")
     max_run_s: float = Field(default=900, gt=0, description="A run that takes longer is stopped with what it has.")
     max_run_tokens: int = Field(
         default=500_000, ge=1, description="A run whose model calls take more is stopped with what it has."

@@ -64,6 +64,58 @@ def test_index_reports_what_it_did_and_fails_for_a_file_it_cannot_read(tmp_path:
     assert done.stdout == ""
     assert "1 documents added" in done.stderr
     assert "not indexed: documents/broken.pdf: " in done.stderr
+    assert "Not indexed: 1 (damaged 1)." in done.stderr
+
+
+def test_index_tells_which_kinds_it_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    for name in ("a.csv", "b.csv", "c.xlsx"):
+        (folder / name).write_text("a,b")
+    done = run("index", str(folder), settings={"RAG_DATA_DIR": str(tmp_path / "library")})
+    assert done.returncode == 1
+    assert "Passed over: 3 of kinds that cannot be read: .csv (2), .xlsx (1)." in done.stderr
+    assert "There was no file that can be read." in done.stderr
+    (folder / "tower.md").write_text("The tower is tall.")
+    assert run("index", str(folder), settings={"RAG_DATA_DIR": str(tmp_path / "library")}).returncode == 0
+
+
+def test_a_folder_that_is_gone_can_be_removed_from_the_library(tmp_path: Path) -> None:
+    settings = {"RAG_DATA_DIR": str(tmp_path / "library")}
+    folder = tmp_path / "old"
+    folder.mkdir()
+    (folder / "tower.md").write_text("The tower is tall.")
+    assert run("index", str(folder), settings=settings).returncode == 0
+    (folder / "tower.md").unlink()
+    folder.rmdir()
+    done = run("index", str(folder), settings=settings)
+    assert (done.returncode, "rag-graph remove PATH" in one_line(done)) == (2, True)
+    done = run("remove", str(folder), settings=settings)
+    assert (done.returncode, one_line(done)) == (0, "1 documents removed.")
+    done = run("remove", str(folder), settings=settings)
+    assert (done.returncode, "no document" in one_line(done)) == (2, True)
+
+
+def test_names_of_files_do_not_steer_the_terminal(tmp_path: Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "\x1b]0;taken over\x07[link=evil]x.pdf").write_text("no PDF")
+    (folder / "exe.\u202egpj.html").write_text("")
+    (folder / "two\nlines.txt").write_text("")
+    (folder / "a.\x9b2J").write_text("x")
+    with Terminal("index", str(folder), settings={"RAG_DATA_DIR": str(tmp_path / "library")}) as terminal:
+        assert terminal.wait() == 1
+    assert b"\x1b]" not in terminal.received
+    assert not any(odd.encode() in terminal.received for odd in ("\u202e", "\x9b", "\x07"))
+    assert "[link=evil]x.pdf: it is damaged" in " ".join(terminal.text.split())
+    assert "two lines.txt: there is no text in it" in " ".join(terminal.text.split())
+
+
+def test_complaints_do_not_steer_the_terminal(tmp_path: Path) -> None:
+    done = run("index", str(tmp_path / "\x1b[2J\u202e[bold]x"), settings={"RAG_DATA_DIR": str(tmp_path / "library")})
+    assert done.returncode == 2
+    assert not {"\x1b", "\u202e"} & set(one_line(done))
+    assert "[bold]x" in done.stderr
 
 
 def test_over_a_pipe_an_answer_and_its_sources_are_all_that_is_written(scripted: dict[str, str]) -> None:

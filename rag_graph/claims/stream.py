@@ -8,6 +8,7 @@ from rag_graph.claims.checker import Claim, ClaimChecker, Sources, Support, Verd
 from rag_graph.claims.parser import ClaimParser, DeadMarker
 from rag_graph.claims.rules import RuleChecker
 from rag_graph.events import AnswerDelta, Citation, Emit, NumberedPassage, Unsupported, Version, Warned
+from rag_graph.text.controls import in_reading_order
 
 CHECK_PATIENCE_S = 10.0
 """So long after its last word an answer waits for the verdicts that are still out; then it ends without them."""
@@ -61,7 +62,7 @@ class CitationStream:
 
     async def write(self, delta: str) -> None:
         """Take the next piece of the model's text, and tell all that can be told now."""
-        text = self._parser.feed(delta)
+        text = self._parser.feed(in_reading_order(delta))  # before any span counts it
         if text:
             await self._emit(AnswerDelta(version=self._version, delta=text))
         if self._parser.found or self._check:
@@ -208,7 +209,7 @@ def cite(answer: str, passages: Sequence[NumberedPassage], *, question: str, ver
     """Check a finished answer by the rules: its clean text, then every fact about it."""
     sources = Sources(tuple(passages), question)
     parser = ClaimParser(sources.by_number.keys())
-    text = parser.feed(answer) + parser.finish()
+    text = parser.feed(in_reading_order(answer)) + parser.finish()
     claims = [item for item in parser.found if isinstance(item, Claim)]
     verdicts = RuleChecker().judge(claims, sources)
     written = [AnswerDelta(version=version, delta=text)] if text else []

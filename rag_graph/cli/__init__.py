@@ -19,6 +19,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli.command("index")(in_one_line(index.index))
+cli.command("remove")(in_one_line(index.remove))
 cli.command("ask")(in_one_line(ask.ask))
 cli.command("chat")(in_one_line(chat.chat))
 cli.command("serve")(in_one_line(serve.serve))

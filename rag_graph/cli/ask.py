@@ -45,6 +45,7 @@ async def _ask(settings: "Settings", query: "Query", *, as_json: bool) -> "Trans
 
     from rag_graph.display import terminal
     from rag_graph.result import run_result
+    from rag_graph.text.controls import inert_json
     from rag_graph.transcript import Transcript
     from rag_graph.wiring import open_answerer
 
@@ -56,5 +57,5 @@ async def _ask(settings: "Settings", query: "Query", *, as_json: bool) -> "Trans
             transcript = Transcript()
             async for event in events:
                 transcript.add(event)
-        sys.stdout.write(run_result(transcript).model_dump_json(indent=2) + "\n")
+        sys.stdout.write(inert_json(run_result(transcript).model_dump_json(indent=2)) + "\n")
         return transcript

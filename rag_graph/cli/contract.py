@@ -10,6 +10,7 @@ from typing import Final, ParamSpec, TypeVar
 import typer
 
 from rag_graph.errors import RagGraphError
+from rag_graph.text.controls import inert_line
 
 FAILED: Final = 1
 """It was done, and something of it failed."""
@@ -45,6 +46,6 @@ def keep_logs_from_the_answer() -> None:
 
 
 def _complain(message: str) -> None:
-    line = f"rag-graph: {message}"
+    line = inert_line(f"rag-graph: {message}")
     is_coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org
     sys.stderr.write(f"{typer.style(line, fg='red') if is_coloured else line}\n")

@@ -20,11 +20,31 @@ def index(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders to index.")],
     rebuild: Annotated[bool, typer.Option(help="Forget what was indexed before.")] = False,
 ) -> None:
-    """Index documents: Markdown, text, HTML, PDF, DOCX, JSON Lines. Unchanged files are skipped."""
+    """Index documents: Markdown, text, HTML, PDF, DOCX, JSON Lines. Unchanged files are skipped.
+
+    Exits with 1 when a file could not be indexed, or none of them is of a kind that can be read.
+    """
     from rag_graph.settings import Settings
 
-    if index_with_bar(Settings.load(), paths, rebuild=rebuild).failures:
+    if not index_with_bar(Settings.load(), paths, rebuild=rebuild).is_all_well:
         raise typer.Exit(FAILED)
+
+
+def remove(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders, whether they are still there or not.")],
+) -> None:
+    """Take documents out of the library; their files stay as they are."""
+    from rag_graph.errors import LibraryError
+    from rag_graph.index.indexing import forget_paths
+    from rag_graph.settings import Settings
+    from rag_graph.wiring import choose_embedder, choose_index
+
+    settings = Settings.load()
+    with closing(choose_index(settings, choose_embedder(settings))) as index:
+        removed = forget_paths(index, paths)
+    if not removed:
+        raise LibraryError("The library has no document of these files and folders.")
+    typer.echo(f"{removed} documents removed.", err=True)
 
 
 def index_with_bar(settings: "Settings", paths: Sequence[Path], *, rebuild: bool) -> "IndexReport":
@@ -33,11 +53,13 @@ def index_with_bar(settings: "Settings", paths: Sequence[Path], *, rebuild: bool
 
     from rag_graph.display.progress import indexing, print_report
     from rag_graph.index.indexing import index_paths
+    from rag_graph.index.loader import Limits
     from rag_graph.wiring import choose_embedder, choose_index
 
     console = Console(stderr=True)
     with indexing(console) as on_progress, closing(choose_index(settings, choose_embedder(settings))) as index:
-        report = index_paths(index, paths, on_progress=on_progress, rebuild=rebuild)
+        limits = Limits(seconds=settings.load_max_s, memory_mb=settings.load_max_mb)
+        report = index_paths(index, paths, on_progress=on_progress, rebuild=rebuild, limits=limits)
     print_report(report, console)
     return report
 

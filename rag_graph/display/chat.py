@@ -15,6 +15,7 @@ from rag_graph.display.terminal import show
 from rag_graph.display.view import FindDocument
 from rag_graph.events import Event, RunFinished
 from rag_graph.query import MAX_TURN_CHARS, Mode, Query, Turn
+from rag_graph.text.controls import inert_line
 from rag_graph.transcript import Transcript
 
 with suppress(ImportError):
@@ -92,7 +93,7 @@ class Conversation:
             self.turns += [Turn(role="user", content=question), Turn(role="assistant", content=answer)]
 
     def _remark(self, sentence: str) -> None:
-        self.remarks.print(Text(sentence, style="dim"), soft_wrap=not self.remarks.is_terminal)
+        self.remarks.print(Text(inert_line(sentence), style="dim"), soft_wrap=not self.remarks.is_terminal)
 
 
 def _read_line(prompt: str) -> str | None:

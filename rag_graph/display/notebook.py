@@ -10,6 +10,7 @@ from IPython.display import DisplayHandle, Markdown
 
 from rag_graph.display.view import FindDocument, RunView, Source, sources
 from rag_graph.events import Event, RunFailed, RunFinished
+from rag_graph.text.controls import inert, inert_line
 from rag_graph.transcript import Transcript
 
 UPDATE_EVERY_S = 0.1
@@ -53,27 +54,27 @@ class _Cell:
 
 
 def _progress(view: RunView) -> Iterator[str]:
-    yield f"⏳ *{_inert(view.status)} …*"
+    yield f"⏳ *{_line(view.status)} …*"
     if view.is_thinking:
         last = view.thoughts.strip().splitlines()[-THINKING_LINES:]
         yield "\n".join(f"> {_inert(line)}  " for line in ("**Thinking**", *last))
     if view.transcript.answer:
-        yield f"**{_inert(view.heading)}**"
+        yield f"**{_line(view.heading)}**"
         yield _inert(view.transcript.answer)
 
 
 def _result(view: RunView, cited: list[Source]) -> Iterator[str]:
     transcript = view.transcript
     if isinstance(transcript.terminal, RunFailed):
-        yield f"⚠️ {_inert(transcript.terminal.message)}"
+        yield f"⚠️ {_line(transcript.terminal.message)}"
     for warning in transcript.warnings:
-        yield f"⚠️ {_inert(warning.message)}"
+        yield f"⚠️ {_line(warning.message)}"
     if transcript.answer:
-        yield f"**{_inert(view.heading)}**"
+        yield f"**{_line(view.heading)}**"
         yield _inert(transcript.answer)
     if cited:
         yield "**Sources**"
-        yield "\n".join(f"- [{source.marker}] {_inert(source.title)}, `{_inert(source.place)}`" for source in cited)
+        yield "\n".join(f"- [{source.marker}] {_line(source.title)}, `{_line(source.place)}`" for source in cited)
     if isinstance(transcript.terminal, RunFinished):
         timings = transcript.timings
         told = (
@@ -91,4 +92,9 @@ def _inert(content: str) -> str:
 
     Notebooks render Markdown with all the HTML in it. A word joiner, which has no width, breaks every such beginning.
     """
-    return _ACTIVE.sub(lambda found: f"{found[0]}\u2060", content)
+    return _ACTIVE.sub(lambda found: f"{found[0]}\u2060", inert(content))
+
+
+def _line(content: str) -> str:
+    """The same of a name or a sentence: it begins no heading or list of its own, and leaves no code span."""
+    return _inert(inert_line(content)).replace("`", "'")

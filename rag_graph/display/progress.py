@@ -1,5 +1,6 @@
 """How far long work has come, as bars on a terminal; and what came of indexing."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from rag_graph.index.indexing import IndexProgress, IndexReport
+from rag_graph.text.controls import inert_line
 
 
 class PassagesColumn(ProgressColumn):
@@ -29,9 +31,10 @@ def indexing(console: Console) -> Iterator[Callable[[IndexProgress], None]]:
         TextColumn("{task.percentage:>3.0f} %"),
         PassagesColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.description}", style="dim"),
+        TextColumn("{task.description}", style="dim", markup=False),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    # Elsewhere than on a terminal, it would leave an empty line behind.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None, passages=0)
 
         def on_progress(done: IndexProgress) -> None:
@@ -40,7 +43,7 @@ def indexing(console: Console) -> Iterator[Callable[[IndexProgress], None]]:
                 completed=done.bytes_done,
                 total=done.bytes_total,
                 passages=done.passages,
-                description=Path(done.uri).name,
+                description=inert_line(Path(done.uri).name),
             )
 
         yield on_progress
@@ -52,7 +55,7 @@ def evaluating(
 ) -> Iterator[tuple[Callable[[IndexProgress], None], Callable[[str, int, int], None]]]:
     """A bar for indexing and one for each part, moved by the two yielded functions."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeRemainingColumn(),
@@ -71,12 +74,28 @@ def evaluating(
 
 
 def print_report(report: IndexReport, console: Console) -> None:
-    """What an indexing run did, and a line for each file that it could not read."""
+    """What an indexing run did, a line for each file that it could not read, and how many those are of each kind."""
     rate = report.passages / report.seconds if report.seconds else 0.0
     console.print(
         f"{report.added} documents added, {report.replaced} replaced, {report.removed} removed, "
         f"{report.unchanged} unchanged; {report.passages} passages in {report.seconds:.1f} s ({rate:.0f}/s).",
         highlight=False,
     )
+    for note in report.notes:
+        _print_line(f"note: {note.uri}: {note.text}", console)
     for failure in report.failures:
-        console.print(Text(f"not indexed: {failure.uri}: {failure.reason}", style="yellow"), soft_wrap=True)
+        _print_line(f"not indexed: {failure.uri}: {failure.reason}", console, style="yellow")
+    if report.failures:
+        counts = Counter(failure.kind for failure in report.failures)
+        told = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
+        _print_line(f"Not indexed: {len(report.failures)} ({told}).", console, style="yellow")
+    if report.passed_over:
+        count = sum(report.passed_over.values())
+        told = ", ".join(f"{suffix or 'no suffix'} ({number})" for suffix, number in report.passed_over.items())
+        _print_line(f"Passed over: {count} of kinds that cannot be read: {told}.", console, style="yellow")
+        if not report.is_all_well and not report.failures:
+            _print_line("There was no file that can be read.", console, style="yellow")
+
+
+def _print_line(line: str, console: Console, *, style: str = "") -> None:
+    console.print(Text(inert_line(line), style=style), soft_wrap=True)

@@ -15,13 +15,13 @@ from rich.text import Text
 
 from rag_graph.display.view import FindDocument, RunView, Source, sources
 from rag_graph.events import Event, RunCancelled, RunFailed
+from rag_graph.text.controls import inert, inert_line
 from rag_graph.transcript import Transcript
 
 THINKING_LINES = 6
 FRAMES_PER_SECOND = 12
 INDENT = (0, 0, 0, 4)
 _MARKER = re.compile(r"\s*\[\d+\]")
-_CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
 async def show(events: AsyncIterator[Event], find: FindDocument, console: Console) -> Transcript:
@@ -60,17 +60,17 @@ class _Scene:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield _Tail(Group(*self._above()), console.height - 2)
-        self._spinner.update(text=_inert(self._view.status), style="bold")
+        self._spinner.update(text=inert(self._view.status), style="bold")
         yield _Tail(self._spinner, 1)
 
     def _above(self) -> Iterator[RenderableType]:
         view = self._view
         answer = view.transcript.answer
         if answer:
-            yield Text(_inert(view.heading), style="dim")
+            yield Text(inert_line(view.heading), style="dim")
             yield _markdown(answer)
         if view.is_thinking:
-            thoughts = Text(_inert(view.thoughts).strip(), style="dim italic")
+            thoughts = Text(inert(view.thoughts).strip(), style="dim italic")
             yield _Tail(Padding(thoughts, INDENT), THINKING_LINES)
 
 
@@ -92,12 +92,12 @@ def _print_remarks(transcript: Transcript) -> None:
     remarks = Console(stderr=True)
     match transcript.terminal:
         case RunFailed(message=message):
-            remarks.print(Text(_inert(message), style="red"), soft_wrap=True)
+            remarks.print(Text(inert_line(message), style="red"), soft_wrap=True)
         case RunCancelled():
             remarks.print(Text("Stopped.", style="yellow"), soft_wrap=True)
         case _:
             for warning in transcript.warnings:
-                remarks.print(Text(_inert(warning.message), style="yellow"), soft_wrap=True)
+                remarks.print(Text(inert_line(warning.message), style="yellow"), soft_wrap=True)
 
 
 def _print_answer(view: RunView, console: Console) -> None:
@@ -105,10 +105,10 @@ def _print_answer(view: RunView, console: Console) -> None:
     if not answer:
         return
     if not console.file.isatty():
-        console.file.write(f"{_inert(answer)}\n")
+        console.file.write(f"{inert(answer)}\n")
         return
     heading = view.heading if view.transcript.terminal else "What was written so far"
-    console.print(Text(_inert(heading), style="dim"), _markdown(answer), sep="\n")
+    console.print(Text(inert_line(heading), style="dim"), _markdown(answer), sep="\n")
 
 
 def _print_sources(cited: list[Source], answer: str, console: Console) -> None:
@@ -118,20 +118,15 @@ def _print_sources(cited: list[Source], answer: str, console: Console) -> None:
     known = " ".join(_MARKER.sub("", answer).split())
     for source in cited:
         where = Text.assemble(
-            (f"[{source.marker}] ", "bold"), f"{_inert(source.title)}  ", (_inert(source.place), "cyan")
+            (f"[{source.marker}] ", "bold"), f"{inert_line(source.title)}  ", (inert_line(source.place), "cyan")
         )
         console.print(where, soft_wrap=True)
         # A quote that is the answer's own sentence, as those of the embedded model are, says nothing twice.
         if console.file.isatty() and source.quote not in known:
-            quote = Text(f"“{_inert(source.quote)}”", style="dim", no_wrap=True, overflow="ellipsis")
+            quote = Text(f"“{inert_line(source.quote)}”", style="dim", no_wrap=True, overflow="ellipsis")
             console.print(Padding(quote, INDENT))
     console.file.flush()
 
 
 def _markdown(content: str) -> Markdown:
-    return Markdown(_inert(content), hyperlinks=False)
-
-
-def _inert(content: str) -> str:
-    """Without control characters: answers and documents must not steer the terminal."""
-    return content.translate(_CONTROLS)
+    return Markdown(inert(content), hyperlinks=False)

@@ -5,9 +5,11 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from rag_graph.evaluation.load import Load, percentile
 from rag_graph.evaluation.run import Results
+from rag_graph.text.controls import inert_line
 
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
 BARS: Final = 32
@@ -15,7 +17,7 @@ BARS: Final = 32
 
 def scores_table(results: Results) -> Table:
     """One column for each part, one row for each score, with the interval that holds 95 % of resampled means."""
-    title = f"{results.dataset}: {results.questions} questions, {results.passages:,} passages"
+    title = Text(inert_line(f"{results.dataset}: {results.questions} questions, {results.passages:,} passages"))
     table = Table(title=title, caption="in brackets: 95 % confidence intervals", title_justify="left")
     table.add_column("")
     for part in results.scores:
@@ -65,7 +67,7 @@ def print_load(load: Load, console: Console) -> None:
     )
     errors = sorted({stream.error for stream in load.streams if stream.error})
     if errors:
-        console.print(f"Failures: {', '.join(errors)}.", highlight=False)
+        console.print(Text(inert_line(f"Failures: {', '.join(errors)}.")))
 
 
 def sparkline(values: Sequence[float], bars: int = BARS) -> str:

@@ -1,20 +1,33 @@
 """The documents over HTTP: their texts, and, where it is allowed, adding to them."""
 
 import asyncio
-import re
-import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from time import monotonic
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, File, Request, UploadFile
+from fastapi import APIRouter, FastAPI, File, Request, UploadFile
 from pydantic import BaseModel
 
-from rag_graph.errors import DocumentNotFound, InvalidRequest
+from rag_graph.errors import DocumentNotFound, DocumentUnreadable, IndexBusy, InvalidRequest
 from rag_graph.http.problems import documented
 from rag_graph.http.state import documents_of, index_of
-from rag_graph.index import IndexReport, index_paths
+from rag_graph.index import Failure, Index, IndexReport
+from rag_graph.index.loader import Limits, Loader
+from rag_graph.index.loading import FoundFile, LoadedDocument
+from rag_graph.index.uploads import ReadFile, UploadFolder
+from rag_graph.text.controls import inert_line
 
-_UNSAFE = re.compile(r"[^\w.()-]+")
+READERS: Final = 4
+"""Files that are read at a time, each in a process: so many hostile ones may stand beside one that is none."""
+MAX_UPLOADS: Final = 64
+"""Uploads that this process has at a time; nearly all of them wait."""
+_BUSY_S: Final = 30.0
+"""How long an upload waits for another process that indexes."""
+_ASK_AGAIN_S: Final = 0.25
+_SHOWN_NAME_CHARS: Final = 100
+_LEFT: Final = "who sent it has left"
 
 
 class DocumentText(BaseModel):
@@ -34,12 +47,27 @@ class Skipped(BaseModel):
     reason: str
 
 
+class FileFate(BaseModel):
+    """What became of one file; `reason` says why it was skipped, `note` what to know of how it was read."""
+
+    name: str
+    outcome: Literal["added", "replaced", "unchanged", "skipped"]
+    documents: int = 0
+    passages: int = 0
+    reason: str = ""
+    note: str = ""
+
+
 class Added(BaseModel):
-    """What became of the files that were sent."""
+    """What became of the files that were sent, one after the other, and of no others.
+
+    `skipped` names what is not in the library: files, and lines of files.
+    """
 
     documents: int
     passages: int
     skipped: list[Skipped]
+    files: list[FileFate]
 
 
 router = APIRouter(tags=["library"])
@@ -56,33 +84,163 @@ async def document(request: Request, document_id: str) -> DocumentText:
     )
 
 
-def upload_routes(*, folder: Path) -> APIRouter:
-    """Routes that keep what is sent in `folder` and index it. A file of the same name is replaced."""
-    uploads = APIRouter(tags=["library"])
+class Uploads:
+    """The uploads of this process: many are read at a time, each in its turn is written."""
 
-    @uploads.post("/documents", responses=documented(413, 422, 503))
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        self._folder = UploadFolder(folder)
+        self._label = folder.name
+        self._limits = limits
+        self._count = 0
+        self._reading = asyncio.Semaphore(READERS)
+        self._writing = asyncio.Lock()
+        self._idle: list[Loader] = []
+
+    async def take(self, index: Index, sent: Sequence[UploadFile], left: asyncio.Event) -> Added:
+        """Bring files into the library. Raises `InvalidRequest` if none of them can be, `IndexBusy`, `LibraryError`.
+
+        With `left` set, nobody waits for the answer: what is not read yet is dropped.
+        """
+        if self._count >= MAX_UPLOADS:
+            raise IndexBusy("As many uploads wait as this server takes; send it again in a moment.", retry_after_s=5)
+        self._count += 1
+        fates: dict[int, FileFate] = {}
+        held: dict[int, FoundFile] = {}
+        try:
+            await asyncio.to_thread(self._receive, sent, held, fates)
+            read: dict[int, ReadFile] = {}
+            for number, file in held.items():
+                try:
+                    read[number] = file, await self._read(file, left)
+                except DocumentUnreadable as exc:
+                    fates[number] = FileFate(name=_shown(sent[number]), outcome="skipped", reason=str(exc))
+            if not read:
+                told = "; ".join(f"{fates[number].name}: {fates[number].reason}" for number in sorted(fates))
+                raise InvalidRequest(f"files: nothing was added. {told}.")
+            reports = await self._add(index, list(read.values()))
+        finally:
+            self._count -= 1
+            await asyncio.to_thread(self._folder.drop, list(held.values()))
+        for number, report in zip(read, reports, strict=True):
+            fates[number] = _fate(_shown(sent[number]), report)
+        return self._added([fates[number] for number in range(len(sent))], reports)
+
+    def _receive(self, sent: Sequence[UploadFile], held: dict[int, FoundFile], fates: dict[int, FileFate]) -> None:
+        taken: set[Path] = set()
+        for number, upload in enumerate(sent):
+            try:
+                file = self._folder.receive(upload.filename or "", upload.file)
+                held[number] = file
+                if file.path in taken:
+                    self._folder.drop([held.pop(number)])
+                    raise DocumentUnreadable("another file of this request has the same name")  # noqa: TRY301
+                taken.add(file.path)
+            except DocumentUnreadable as exc:
+                fates[number] = FileFate(name=_shown(upload), outcome="skipped", reason=str(exc))
+
+    async def _read(self, file: FoundFile, left: asyncio.Event) -> list[LoadedDocument | Failure]:
+        """What is in a file. Raises `DocumentUnreadable`, also when nobody waits for it any more."""
+        async with self._reading:
+            if left.is_set():
+                raise DocumentUnreadable(_LEFT)
+            loader = self._idle.pop() if self._idle else Loader(self._limits)
+            reading = asyncio.ensure_future(asyncio.to_thread(_read, loader, file))
+            leaving = asyncio.ensure_future(left.wait())
+            try:
+                await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if not reading.done():
+                    raise DocumentUnreadable(_LEFT)
+                return reading.result()
+            finally:
+                leaving.cancel()
+                if reading.done():
+                    self._idle.append(loader)
+                else:  # its thread ends with the process that it hears
+                    await asyncio.to_thread(loader.close)
+                    with suppress(DocumentUnreadable):
+                        await reading
+
+    async def _add(self, index: Index, read: Sequence[ReadFile]) -> list[IndexReport]:
+        async with self._writing:
+            give_up_at = monotonic() + _BUSY_S
+            while True:
+                try:
+                    return await asyncio.to_thread(self._folder.add, index, read)
+                except IndexBusy as exc:
+                    if monotonic() > give_up_at:
+                        raise IndexBusy(str(exc), retry_after_s=_BUSY_S) from exc
+                await asyncio.sleep(_ASK_AGAIN_S)
+
+    def _added(self, fates: list[FileFate], reports: Sequence[IndexReport]) -> Added:
+        skipped = [
+            Skipped(uri=f"{self._label}/{fate.name}", reason=fate.reason) for fate in fates if fate.outcome == "skipped"
+        ]
+        skipped += [Skipped(uri=one.uri, reason=one.reason) for report in reports for one in report.failures]
+        return Added(
+            documents=sum(fate.documents for fate in fates),
+            passages=sum(fate.passages for fate in fates),
+            skipped=skipped,
+            files=fates,
+        )
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+def upload_routes(*, folder: Path, limits: Limits) -> APIRouter:
+    """Routes that keep what is sent in `folder` and index it. A file of the same name is replaced."""
+    uploads = Uploads(folder, limits)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(uploads.close)
+
+    routes = APIRouter(tags=["library"], lifespan=lifespan)
+
+    @routes.post("/documents", responses=documented(413, 422, 503, 507))
     async def upload(request: Request, files: Annotated[list[UploadFile], File()]) -> Added:
         """Add documents to the library."""
         index = index_of(request)
         if index is None:
             raise InvalidRequest("This server answers from a store of its own, to which nothing can be uploaded.")
+        left = asyncio.Event()
+        watching = asyncio.create_task(_watch(request, left))
+        try:
+            return await uploads.take(index, files, left)
+        finally:
+            watching.cancel()
 
-        def keep_and_index() -> IndexReport:
-            for file in files:
-                _keep(file, folder)
-            return index_paths(index, [folder])
-
-        report = await asyncio.to_thread(keep_and_index)
-        skipped = [Skipped(uri=failure.uri, reason=failure.reason) for failure in report.failures]
-        return Added(documents=report.added + report.replaced, passages=report.passages, skipped=skipped)
-
-    return uploads
+    return routes
 
 
-def _keep(file: UploadFile, folder: Path) -> None:
-    name = _UNSAFE.sub("_", Path((file.filename or "").replace("\\", "/")).name).lstrip(".")
-    if not name:
-        raise InvalidRequest("files: a file has no name; send each with its file name.")
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / name).open("wb") as kept:
-        shutil.copyfileobj(file.file, kept)
+async def _watch(request: Request, left: asyncio.Event) -> None:
+    """Say when the client has left: its files have come, so that it has nothing else to say."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    left.set()
+
+
+def _read(loader: Loader, file: FoundFile) -> list[LoadedDocument | Failure]:
+    found = list(loader.load(file.content, file.path.name))
+    if not any(isinstance(one, LoadedDocument) for one in found):
+        reasons = [one.reason for one in found if isinstance(one, Failure)]
+        raise DocumentUnreadable(f"none of its {len(reasons)} lines can be read: {reasons[0]}")
+    return found
+
+
+def _shown(upload: UploadFile) -> str:
+    return inert_line(upload.filename or "")[:_SHOWN_NAME_CHARS] or "a file"
+
+
+def _fate(name: str, report: IndexReport) -> FileFate:
+    documents = report.added + report.replaced
+    changed: Literal["added", "replaced"] = "added" if report.added and not report.replaced else "replaced"
+    return FileFate(
+        name=name,
+        outcome=changed if documents or report.removed else "unchanged",
+        documents=documents,
+        passages=report.passages,
+        note="; ".join(note.text for note in report.notes),
+    )

@@ -30,6 +30,7 @@ from rag_graph.errors import (
     RetrievalFailed,
     RunExpired,
     SettingsError,
+    StorageFull,
     TooManyRuns,
     Unauthorized,
     UnknownRun,
@@ -50,6 +51,7 @@ STATUSES: dict[type[RagGraphError], int] = {
     TooManyRuns: 429,
     ModelBusy: 429,
     Draining: 503,
+    StorageFull: 507,
     LibraryError: 503,
     LogUnavailable: 503,
     RetrievalFailed: 503,
@@ -67,6 +69,7 @@ MEANINGS: Mapping[int, str] = {
     422: "What was sent is not understood; the message names the field.",
     429: "As many runs as allowed are going on: come back after `Retry-After` seconds.",
     503: "No question can be answered now; `Retry-After`, where it is given, says when to come back.",
+    507: "There is no room left on the server's disk; nothing of what was sent is kept.",
 }
 _PARTS = ("body", "query", "header", "path", "__root__")
 

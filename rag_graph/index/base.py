@@ -56,12 +56,14 @@ class IndexedFile:
     """A file whose documents are in an index.
 
     `uri` is how people are shown its path: from the folder that was named. `hash` is its content's when it was last
-    read to its end, "" until then.
+    read to its end, "" until then. Of a file that could not be read `failure` says why, and it has no documents; then
+    `hash` also tells within which limits that was, so that it is tried again only under others.
     """
 
     path: str
     uri: str
     hash: str = ""
+    failure: str = ""
 
 
 class Snapshot(Protocol):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-from rag_graph.documents import Metadata
+from rag_graph.documents import Heading, Metadata
 
 PASSAGE_CHARS = 1_200
 """About as much as a small embedding model reads."""
@@ -16,15 +16,6 @@ _RULES = " \n\r\t=-"
 """White space, and the lines that underline headings."""
 
 _SEPARATORS = ["\n\n", "\n", ". ", "? ", "! ", "。", "؟", "।", "; ", ", ", " ", ""]
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """A heading, where its line begins in the text, and how deep it is: 1 is the highest."""
-
-    start: int
-    level: int
-    title: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,23 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import Final, cast, get_args
 
 import numpy as np
 
 from rag_graph.documents import Document, Metadata
-from rag_graph.errors import DocumentUnreadable
+from rag_graph.errors import DocumentUnreadable, Unreadable
 from rag_graph.index.base import Index, IndexedFile, IndexWriter
 from rag_graph.index.chunking import Chunk, chunk
-from rag_graph.index.loading import Failure, FoundFile, LoadedDocument, find_files, load
+from rag_graph.index.loader import Limits, Loader
+from rag_graph.index.loading import Failure, FoundFile, Loaded, LoadedDocument, PassedOver, find_files
 from rag_graph.models.embeddings import Embedder
 
 _EMBED_AT_ONCE = 128
@@ -24,7 +29,13 @@ COMMIT_PASSAGES = 16_000
 """Fewer than fill a segment, so that each commit leaves one. The embedded embedder makes 37 passages per CPU-second: on
 one core a killed run loses seven minutes at most."""
 _MAX_FAILURES_PER_FILE = 20
+_MAX_NOTES_PER_FILE = 3
+_LIMITS: Final = Limits()
 _HASH_BLOCK = 1 << 20
+
+
+Load = Callable[[Path, str], Loaded]
+"""Gives the documents of a file, which goes by this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +50,19 @@ class IndexProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What people should know of a document that was indexed, such as that its encoding was guessed."""
+
+    uri: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class IndexReport:
-    """What an indexing run did: documents added, replaced, removed, unchanged; passages embedded; what failed."""
+    """What an indexing run did: documents added, replaced, removed, unchanged; passages embedded; what failed.
+
+    `passed_over` counts the files of kinds that cannot be read, by suffix. `notes` are of files that were indexed.
+    """
 
     added: int
     replaced: int
@@ -49,6 +71,14 @@ class IndexReport:
     passages: int
     failures: tuple[Failure, ...]
     seconds: float
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def is_all_well(self) -> bool:
+        """Whether every file is in the library as it should be; files that are all of unknown kinds are no success."""
+        documents = self.added + self.replaced + self.removed + self.unchanged
+        return not self.failures and (documents > 0 or not self.passed_over)
 
 
 def index_paths(
@@ -58,30 +88,62 @@ def index_paths(
     on_progress: Callable[[IndexProgress], None] = lambda _: None,
     rebuild: bool = False,
     commit_passages: int = COMMIT_PASSAGES,
+    limits: Limits = _LIMITS,
 ) -> IndexReport:
     """Bring an index up to date with files and folders: documents under `paths` that are gone are removed.
 
     Those from elsewhere stay. Commits each time that so many passages were added, between documents: a search meanwhile
     finds what is in so far, and a run that was killed goes on from there when it is started again. With `rebuild` only
-    at the end, so that until then all is found as before. Raises `LibraryError` and its kinds.
+    at the end, so that until then all is found as before. A file that breaks the `limits` of reading one is not tried
+    again until it or they have changed. Raises `LibraryError` and its kinds.
     """
-    started = time.monotonic()
     with (
         index.writer(rebuild=rebuild) as writer,
         ThreadPoolExecutor(_EMBEDDERS, thread_name_prefix="embed") as pool,
+        closing(Loader(limits)) as loader,
     ):
         known = {} if rebuild else {file.path: file for file in index.files()}
-        run = _Run(writer, index.embedder, on_progress, pool, known, None if rebuild else commit_passages)
+        run = _Run(
+            writer,
+            index.embedder,
+            pool,
+            known,
+            load=loader.load,
+            limits=limits,
+            on_progress=on_progress,
+            commit_passages=None if rebuild else commit_passages,
+        )
         run.sync(paths)
-    return IndexReport(
-        added=run.added,
-        replaced=run.replaced,
-        removed=run.removed,
-        unchanged=run.unchanged,
-        passages=run.passages,
-        failures=tuple(run.failures),
-        seconds=time.monotonic() - started,
-    )
+    return run.report()
+
+
+def index_files(
+    index: Index, files: Sequence[FoundFile], load: Load, *, place: Callable[[FoundFile], None]
+) -> list[IndexReport]:
+    """Bring an index up to date with these files and no others; give a report for each.
+
+    `load` gives their documents, which have been read already. `place` is called of each when all else is done but for
+    the commit, so that it comes into its place together with its documents. Raises `LibraryError` and its kinds.
+    """
+    reports = []
+    with index.writer() as writer, ThreadPoolExecutor(_EMBEDDERS, thread_name_prefix="embed") as pool:
+        known = {file.path: file for file in index.files()}
+        for file in files:
+            run = _Run(writer, index.embedder, pool, known, load=load)
+            run.sync_file(file)
+            run.flush()
+            reports.append(run.report())
+        for file in files:
+            place(file)
+    return reports
+
+
+def forget_paths(index: Index, paths: Sequence[Path]) -> int:
+    """Remove the documents of these files and folders, whether those are still there or not; return how many."""
+    roots = [path.resolve() for path in paths]
+    with index.writer() as writer:
+        names = [file.path for file in index.files() if any(Path(file.path).is_relative_to(root) for root in roots)]
+        return sum(writer.remove_file(name) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,16 +170,21 @@ class _Run:
 
     writer: IndexWriter
     embedder: Embedder
-    on_progress: Callable[[IndexProgress], None]
     pool: Executor
     files: dict[str, IndexedFile]
-    commit_passages: int | None
+    load: Load
+    limits: Limits = _LIMITS
+    on_progress: Callable[[IndexProgress], None] = lambda _: None
+    commit_passages: int | None = None
     added: int = 0
     replaced: int = 0
     removed: int = 0
     unchanged: int = 0
     passages: int = 0
     failures: list[Failure] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    notes: list[Note] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
     _pending: list[_Pending] = field(default_factory=list)
     _pending_chunks: int = 0
     _uncommitted: int = 0
@@ -132,48 +199,84 @@ class _Run:
         found: dict[Path, FoundFile] = {}
         for root in paths:
             for item in find_files(root):
-                if isinstance(item, Failure):
-                    self.failures.append(item)
-                else:
-                    found.setdefault(item.path, item)
+                match item:
+                    case Failure():
+                        self.failures.append(item)
+                    case PassedOver(suffix=suffix):
+                        self.passed_over[suffix] += 1
+                    case FoundFile():
+                        found.setdefault(item.path, item)
         self._bytes_total = sum(item.size for item in found.values())
         for item in found.values():
             done_before = self._bytes_done
-            uri = self._uri(item)
-            try:
-                self._sync_file(item, uri)
-            except (DocumentUnreadable, OSError) as exc:
-                # What cannot be read any more is not kept as if it could.
-                reason = str(exc) if isinstance(exc, DocumentUnreadable) else f"it cannot be read: {exc}"
-                self.failures.append(Failure(uri, reason))
-                self._flush()
-                self.removed += self.writer.remove_file(str(item.path))
-                self.files.pop(str(item.path), None)
+            uri = self.sync_file(item)
             self._bytes_done = done_before + item.size
             self._tell(uri)
-        self._flush()
+        self.flush()
         roots = [path.resolve() for path in paths]
         for name in self.files:
             path = Path(name)
             if path not in found and any(path.is_relative_to(root) for root in roots) and _is_gone(path):
                 self.removed += self.writer.remove_file(name)
 
-    def _sync_file(self, item: FoundFile, uri: str) -> None:
-        path, content_hash = str(item.path), _file_hash(item.path)
+    def report(self) -> IndexReport:
+        return IndexReport(
+            added=self.added,
+            replaced=self.replaced,
+            removed=self.removed,
+            unchanged=self.unchanged,
+            passages=self.passages,
+            failures=tuple(self.failures),
+            seconds=time.monotonic() - self.started,
+            passed_over=dict(sorted(self.passed_over.items())),
+            notes=tuple(self.notes),
+        )
+
+    def sync_file(self, item: FoundFile) -> str:
+        """Bring the index up to date with one file; return its uri."""
+        path, uri = str(item.path), self._uri(item)
+        try:
+            content_hash = _file_hash(item.content)
+        except OSError as exc:
+            self._fail(path, Failure(uri, f"it cannot be read: {exc.strerror or 'the system refuses'}", "unreadable"))
+            return uri
         known = self.files.get(path)
-        if known is not None and known.hash == content_hash:
+        attempt = _attempt(content_hash, self.limits)
+        if known is not None and known.failure and known.hash == attempt:
+            self.failures.append(_recalled(uri, known.failure))
+        elif known is not None and known.hash == content_hash:
             self.unchanged += sum(1 for _ in self.writer.document_ids(path))
-            return
+        else:
+            try:
+                self._read_file(item, uri, content_hash)
+            except DocumentUnreadable as exc:
+                self._fail(path, Failure(uri, str(exc), exc.kind), attempt)
+        return uri
+
+    def _fail(self, path: str, failure: Failure, attempt: str = "") -> None:
+        """What cannot be read any more is not kept as if it could; that it was tried is, unless it may be readable."""
+        self.failures.append(failure)
+        self.flush()
+        self.removed += self.writer.remove_file(path)
+        self.files.pop(path, None)
+        if attempt and failure.kind != "unreadable":
+            self._put(IndexedFile(path, failure.uri, attempt, f"{failure.kind}: {failure.reason}"))
+
+    def _read_file(self, item: FoundFile, uri: str, content_hash: str) -> None:
+        path = str(item.path)
+        known = self.files.get(path)
         # Without a hash until all of it was read: what is committed in between must not pass for the whole file.
         self._put(IndexedFile(path, uri))
         seen: set[str] = set()
         failed, length = 0, 0
-        for loaded in load(item.path):
+        for loaded in self.load(item.content, item.path.name):
             if isinstance(loaded, Failure):
                 failed += 1
                 if failed <= _MAX_FAILURES_PER_FILE:
-                    self.failures.append(Failure(f"{uri}, {loaded.uri}", loaded.reason))
+                    self.failures.append(Failure(f"{uri}, {loaded.uri}", loaded.reason, loaded.kind))
                 continue
+            if loaded.note and sum(note.uri == uri for note in self.notes[-_MAX_NOTES_PER_FILE:]) < _MAX_NOTES_PER_FILE:
+                self.notes.append(Note(uri, loaded.note))
             before = length
             length += len(loaded.text)
             if before >> 16 != length >> 16:
@@ -216,9 +319,9 @@ class _Run:
         self._pending.append(_Pending(document, chunks, path, content_hash))
         self._pending_chunks += len(chunks)
         if self._pending_chunks >= _EMBED_AT_ONCE:
-            self._flush()
+            self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Embed what waits and write it; then is the moment to commit, since no document is half written."""
         pending, self._pending, self._pending_chunks = self._pending, [], 0
         texts = [text for waiting in pending for text in waiting.texts]
@@ -326,6 +429,18 @@ def _file_hash(path: Path) -> str:
         while block := file.read(_HASH_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _attempt(content_hash: str, limits: Limits) -> str:
+    """Names an attempt to read a file: its content, and by what it was read."""
+    by = f"{content_hash} {version('rag-graph')} {limits}"
+    return hashlib.blake2b(by.encode(), digest_size=16).hexdigest()
+
+
+def _recalled(uri: str, failure: str) -> Failure:
+    """How a file failed when it was tried."""
+    kind, _, reason = failure.partition(": ")
+    return Failure(uri, reason, cast("Unreadable", kind) if kind in get_args(Unreadable) else "damaged")
 
 
 def _document_hash(loaded: LoadedDocument) -> str:

@@ -1,5 +1,6 @@
 """BM25F over postings that are written once and then mapped from disk; titles weigh more than bodies."""
 
+import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
@@ -162,6 +163,8 @@ def _scatter(
         for name, dtype in columns.items()
         if starts[-1]
     }
+    for name in targets:
+        _allocate(folder / f"{name}.npy")
     if not targets:
         for name, dtype in columns.items():
             np.save(folder / f"{name}.npy", np.empty(0, dtype=dtype), allow_pickle=False)
@@ -182,6 +185,13 @@ def _scatter(
             np.add.at(filled, into, sizes)
     for target in targets.values():
         target.flush()
+
+
+def _allocate(path: Path) -> None:
+    """Take the room of a file that is written through memory: where it ran out there, the process would be killed."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _renumbered(parts: Sequence[tuple[Postings, Mask]]) -> Iterator[Ordinals]:

@@ -17,6 +17,7 @@ from rag_graph.documents import Hit
 from rag_graph.errors import RagGraphError
 from rag_graph.events import Emit, NumberedPassage
 from rag_graph.query import Filters, Turn
+from rag_graph.text.controls import inert_line
 
 MOST_TITLES = 4
 
@@ -132,16 +133,16 @@ class NumberedPassages:
 
 
 def numbered(hits: Sequence[Hit], *, first: int = 1) -> list[NumberedPassage]:
-    """Number the hits of a search by rank."""
+    """Number the hits of a search by rank. Names from a store of the user's own have not passed our loaders."""
     return [
         NumberedPassage(
             number=number,
             document=hit.passage.document_id,
-            title=hit.passage.title,
-            uri=hit.passage.uri,
+            title=inert_line(hit.passage.title),
+            uri=inert_line(hit.passage.uri),
             start=hit.passage.start,
             end=hit.passage.end,
-            heading=hit.passage.heading,
+            heading=tuple(map(inert_line, hit.passage.heading)),
             score=float(hit.score),
             content=hit.passage.content,
         )

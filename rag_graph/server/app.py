@@ -24,6 +24,7 @@ from rag_graph.http.native import routes as native
 from rag_graph.http.openai import routes as openai
 from rag_graph.http.openai.request import Presentation
 from rag_graph.http.state import caller_of
+from rag_graph.index.loader import Limits
 from rag_graph.query import Query
 from rag_graph.runs.runner import Runner
 from rag_graph.server.process import calm_collector
@@ -88,7 +89,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app.include_router(ai_sdk.router)
     app.include_router(library.router)
     if settings.uploads:
-        app.include_router(library.upload_routes(folder=settings.data_dir / "uploads"))
+        limits = Limits(seconds=settings.load_max_s, memory_mb=settings.load_max_mb)
+        app.include_router(library.upload_routes(folder=settings.data_dir / "uploads", limits=limits))
     page.serve_page(app, uploads=settings.uploads, keys=bool(keys))
     _add_health(app)
     _add_metrics(app, metrics)

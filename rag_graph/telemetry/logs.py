@@ -5,7 +5,20 @@ import logging
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from rag_graph.text.controls import inert, inert_json, inert_line
+
 Format = Literal["text", "json"]
+
+
+class TextLines(logging.Formatter):
+    """A record as a line for people: what it tells of cannot pass for another line, nor steer the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = inert_line(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return inert(super().format(record))  # an exception's words come from outside as well
 
 
 class JsonLines(logging.Formatter):
@@ -22,7 +35,7 @@ class JsonLines(logging.Formatter):
             said["run_id"] = run_id
         if record.exc_info:
             said["exception"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False)
+        return inert_json(json.dumps(said, ensure_ascii=False))
 
 
 def log_config(form: Format, level: str) -> dict[str, Any]:
@@ -32,7 +45,7 @@ def log_config(form: Format, level: str) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
+            "text": {"()": TextLines, "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
             "json": {"()": JsonLines},
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": form, "stream": "ext://sys.stderr"}},

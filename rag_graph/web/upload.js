@@ -53,7 +53,7 @@ export class Upload {
 /** The server tells what became of the files: `message`, or what was skipped. */
 function outcomeOf({ message, skipped = [] }, what) {
   if (message) return message;
-  const reasons = skipped.map((one) => one.message ?? one.reason ?? String(one)).join(" ");
+  const reasons = skipped.map((one) => one.message ?? (one.uri ? `${one.uri}: ${one.reason}.` : one.reason) ?? String(one)).join(" ");
   return skipped.length ? `${counted(skipped.length, "document")} skipped. ${reasons}` : `${upper(what)} can be asked about now.`;
 }
 

@@ -23,6 +23,7 @@ from rag_graph.events import (
 )
 from rag_graph.models.replies import CutShort, TokensUsed
 from rag_graph.query import Turn
+from rag_graph.text.controls import in_reading_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class ThinkingSpan:
         if not self.is_open:
             self.is_open, self._began = True, monotonic()
             await self._emit(ThinkingStarted(step=self._step, thinker="model"))
-        await self._emit(ThinkingDelta(step=self._step, delta=delta))
+        await self._emit(ThinkingDelta(step=self._step, delta=in_reading_order(delta)))
 
     async def end(self) -> None:
         if self.is_open:

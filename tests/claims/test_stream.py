@@ -280,3 +280,19 @@ def test_a_long_text_in_one_piece_takes_no_more_than_its_length(text: str) -> No
     begin = time.process_time()
     cite(long, PASSAGES, question=QUESTION)
     assert time.process_time() - begin < 5
+
+
+def test_an_answer_holds_nothing_that_reorders_it_and_its_spans_count_what_is_told() -> None:
+    facts = cite("It is \u202e330\u202c metres tall and has 1,665 steps [1].", PASSAGES, question=QUESTION)
+    [citation] = findings(facts)
+    assert isinstance(citation, Citation)
+    assert text_of(facts)[citation.start : citation.end].startswith("It is 330 metres tall")
+
+
+async def test_nor_does_one_that_streams() -> None:
+    writing = Writing()
+    for delta in ("It is \u202e", "330\u2069 metres tall [1]."):
+        await writing.write(delta)
+    await writing.stream.finish()
+    assert not {"\u202e", "\u2069"} & set(text_of(writing.told))
+    assert "330 metres tall" in text_of(writing.told)

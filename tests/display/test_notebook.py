@@ -4,7 +4,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from rag_graph.display.notebook import _inert, _progress, _result
-from rag_graph.display.view import RunView
+from rag_graph.display.view import RunView, Source
 from rag_graph.events import AnswerDelta, RunFinished, StepStarted, Timings
 
 
@@ -42,3 +42,11 @@ def test_a_cell_tells_the_step_and_the_answer_and_at_the_end_the_times() -> None
         )
     )
     assert list(_result(view, [])) == ["**Answer**", "It is tall.", "*first word 0.12 s · all 2.50 s*"]
+
+
+def test_titles_and_answers_neither_steer_nor_reorder_nor_begin_blocks_of_their_own() -> None:
+    view = RunView()
+    view.add(AnswerDelta(version=1, delta="\u202eevil\u202c \x1b[2J"))
+    assert list(_progress(view))[-1] == "evil \ufffd[2J"
+    source = Source(1, "A\n# Heading \u202e", "a`b\nc.md", 3, "quote")
+    assert list(_result(view, [source]))[-1] == "- [1] A # Heading , `a'b c.md:3`"

@@ -1,13 +1,22 @@
 """Adding documents over HTTP, at a real server with a library of its own."""
 
 import shutil
+import socket
+import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 
 from rag_graph.events import PassagesRetrieved
-from tests.servers import Serve, Server, events_of, refused
+from rag_graph.index import EmbeddedIndex
+from rag_graph.models.local.embedder import LocalEmbedder
+from tests.index import hostile
+from tests.servers import Serve, Server, events_of, refused, until
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Accessing the 'model_fields':DeprecationWarning"),  # LangServe does
@@ -25,9 +34,33 @@ def open_server(serve: Serve, own: Path) -> Server:
     return serve(data_dir=own, uploads=True, max_upload_bytes=10_000)
 
 
+def send(server: Server, *files: tuple[str, str | bytes]) -> httpx.Response:
+    return server.http.post("/documents", files=[("files", file) for file in files])
+
+
+def fates(answer: httpx.Response) -> list[tuple[str, str]]:
+    assert answer.status_code == 200, answer.text
+    return [(fate["name"], fate["outcome"]) for fate in answer.json()["files"]]
+
+
+def readers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "loader_child" in " ".join(child.cmdline())]
+
+
+def kept(own: Path) -> list[str]:
+    """What is in the folder of uploads, hidden files too."""
+    return sorted(path.name for path in (own / "uploads").rglob("*") if path.is_file())
+
+
+def indexed(own: Path) -> dict[str, str]:
+    with closing(sqlite3.connect(own / "index" / "library.sqlite")) as db:
+        return dict(db.execute("SELECT uri, text FROM documents WHERE uri LIKE 'uploads/%'"))
+
+
 def test_an_uploaded_document_is_found_by_the_next_question(open_server: Server) -> None:
     answer = open_server.http.post("/documents", files=[("files", ("light.md", LIGHTHOUSE))])
-    assert answer.json() == {"documents": 1, "passages": 1, "skipped": []}
+    fate = {"name": "light.md", "outcome": "added", "documents": 1, "passages": 1, "reason": "", "note": ""}
+    assert answer.json() == {"documents": 1, "passages": 1, "skipped": [], "files": [fate]}
     events = events_of(open_server.ask("When was the Ras Nungwi lighthouse lit?"))
     found = next(event for event in events if isinstance(event, PassagesRetrieved)).passages[0]
     kept = open_server.http.get(f"/documents/{found.document}").json()
@@ -39,6 +72,7 @@ def test_a_file_that_is_sent_again_replaces_the_first(open_server: Server) -> No
     for text in (LIGHTHOUSE, LIGHTHOUSE.replace("1886", "1887")):
         answer = open_server.http.post("/documents", files=[("files", ("light.md", text))])
         assert answer.json()["documents"] == 1
+    assert answer.json()["files"][0]["outcome"] == "replaced"
     assert open_server.http.get("/health").json()["documents"] == 3
 
 
@@ -81,3 +115,102 @@ def test_no_file_is_a_wrong_request(open_server: Server) -> None:
 def test_uploads_are_closed_unless_they_are_opened(server: Server) -> None:
     answer = server.http.post("/documents", files=[("files", ("light.md", LIGHTHOUSE))])
     assert answer.status_code in {404, 405}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("x.exe", b"MZ", "files .exe cannot be read"),
+        ("none", b"text", "files without a suffix cannot be read"),
+        ("empty.txt", b"", "it is empty"),
+        ("blank.txt", b" \n ", "there is no text in it"),
+        ("a" * 252 + ".txt", b"text", "its name is longer than 255 bytes"),
+        ("broken.docx", b"PK no more", "it is damaged"),
+        ("scan.pdf", b"%PDF-1.7 no more", "it is damaged"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_a_wrong_request_and_nothing_of_it_is_kept(
+    open_server: Server, own: Path, name: str, content: bytes, says: str
+) -> None:
+    answer = send(open_server, (name, content))
+    refused(answer, 422, "invalid_request")
+    assert says in answer.json()["error"]["message"]
+    assert kept(own) == []
+    assert indexed(own) == {}
+
+
+def test_an_answer_speaks_of_its_own_files_only(open_server: Server, own: Path) -> None:
+    send(open_server, ("broken.pdf", b"%PDF-1.7 no more"))
+    (own / "uploads" / "of-another.pdf").write_bytes(b"%PDF-1.7 no more")
+    answer = send(open_server, ("light.md", LIGHTHOUSE), ("data.csv", "a,b"), ("light.md", "other"))
+    assert fates(answer) == [("light.md", "added"), ("data.csv", "skipped"), ("light.md", "skipped")]
+    assert [skipped["uri"] for skipped in answer.json()["skipped"]] == ["uploads/data.csv", "uploads/light.md"]
+    assert indexed(own) == {"uploads/light.md": LIGHTHOUSE}
+    assert fates(send(open_server, ("light.md", LIGHTHOUSE))) == [("light.md", "unchanged")]
+
+
+def test_a_replacement_that_cannot_be_read_leaves_what_was_there(open_server: Server, own: Path) -> None:
+    send(open_server, ("light.md", LIGHTHOUSE))
+    refused(send(open_server, ("light.md", b"\0\1\2" * 100)), 422, "invalid_request")
+    assert indexed(own) == {"uploads/light.md": LIGHTHOUSE}
+    assert (own / "uploads" / "light.md").read_text() == LIGHTHOUSE
+    assert kept(own) == ["light.md"]
+
+
+def test_a_name_is_kept_and_told_without_what_acts_in_it(open_server: Server, own: Path) -> None:
+    sent = {"plan (1) für Zoë.md": LIGHTHOUSE, "\u202etxt.md": "Two.", "a\x1b[2J.md": "Three."}
+    for name, text in sent.items():
+        assert send(open_server, (name, text)).status_code == 200
+    assert sorted(indexed(own)) == ["uploads/_txt.md", "uploads/a_[2J.md", "uploads/plan (1) für Zoë.md"]
+
+
+def test_many_uploads_at_once_are_all_taken_each_once(open_server: Server, own: Path) -> None:
+    texts = {f"{number}.txt": f"The tower number {number} is {number} metres high." for number in range(12)}
+    with ThreadPoolExecutor(len(texts)) as pool:
+        answers = list(pool.map(lambda file: send(open_server, file), texts.items()))
+    assert [fates(answer) for answer in answers] == [[(name, "added")] for name in texts]
+    assert indexed(own) == {f"uploads/{name}": text for name, text in texts.items()}
+
+
+def test_a_hostile_file_stops_itself_and_no_other_upload(serve: Serve, own: Path, tmp_path: Path) -> None:
+    server = serve(data_dir=own, uploads=True, load_max_s=2)
+    bad = hostile.unclosed_tags(tmp_path / "bad.html").read_bytes()
+    with ThreadPoolExecutor() as pool:
+        refusing = pool.submit(send, server, ("bad.html", bad))
+        until(lambda: bool(readers()))
+        assert fates(send(server, ("light.md", LIGHTHOUSE))) == [("light.md", "added")]
+        answer = refusing.result()
+    refused(answer, 422, "invalid_request")
+    assert "time limit" in answer.json()["error"]["message"]
+    assert kept(own) == ["light.md"]
+
+
+def test_who_leaves_takes_the_reading_of_their_file_along(serve: Serve, own: Path, tmp_path: Path) -> None:
+    server = serve(data_dir=own, uploads=True, load_max_s=600)
+    bad = hostile.unclosed_tags(tmp_path / "bad.html").read_bytes()
+    form = b'--b\r\ncontent-disposition: form-data; name="files"; filename="bad.html"\r\n\r\n' + bad + b"\r\n--b--\r\n"
+    head = (
+        "POST /documents HTTP/1.1\r\nhost: localhost\r\n"
+        f"content-type: multipart/form-data; boundary=b\r\ncontent-length: {len(form)}"
+    )
+    with socket.create_connection((server.http.base_url.host, server.http.base_url.port)) as connection:
+        connection.sendall(f"{head}\r\n\r\n".encode() + form)
+        until(lambda: bool(readers()))
+    until(lambda: not readers())
+    until(lambda: kept(own) == [])
+    assert fates(send(server, ("light.md", LIGHTHOUSE))) == [("light.md", "added")]
+
+
+def test_while_another_process_indexes_an_upload_waits(open_server: Server, own: Path) -> None:
+    with ThreadPoolExecutor() as pool, closing(EmbeddedIndex(own / "index", LocalEmbedder())) as index:
+        with index.writer():
+            waiting = pool.submit(send, open_server, ("light.md", LIGHTHOUSE))
+            until(lambda: kept(own) != [])
+            assert not waiting.done()
+        assert fates(waiting.result()) == [("light.md", "added")]
+
+
+def test_what_is_kept_of_uploads_is_their_owners_alone(open_server: Server, own: Path) -> None:
+    send(open_server, ("light.md", LIGHTHOUSE))
+    assert (own / "uploads").stat().st_mode & 0o777 == 0o700
+    assert (own / "uploads" / "light.md").stat().st_mode & 0o777 == 0o600

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_graph.index.chunking import PASSAGE_CHARS, WHOLE_CHARS, Heading, chunk
+from rag_graph.documents import Heading
+from rag_graph.index.chunking import PASSAGE_CHARS, WHOLE_CHARS, chunk
 
 TEXTS = st.text(st.sampled_from("ab \n.。é😀#"), max_size=6_000)
 

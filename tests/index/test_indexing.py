@@ -11,7 +11,10 @@ import pytest
 
 from rag_graph.errors import IndexBusy, IndexMismatch, LibraryError
 from rag_graph.index import EmbeddedIndex, Index, IndexProgress, IndexReport, index_paths
+from rag_graph.index.indexing import forget_paths
+from rag_graph.index.loader import Limits
 from rag_graph.index.postgres import PostgresIndex
+from tests.index import hostile
 from tests.index.hashing import HashEmbedder
 
 
@@ -280,3 +283,78 @@ def test_a_file_that_was_half_read_when_a_run_was_killed_is_read_again_though_it
     assert report.replaced > 0
     assert contents(index) >= {f"about {n}" for n in range(1_000)}
     assert len(contents(index)) == 1_003
+
+
+def failures(report: IndexReport) -> list[tuple[str, str]]:
+    return [(failure.uri, failure.kind) for failure in report.failures]
+
+
+def test_a_hostile_file_is_skipped_remembered_and_tried_again_under_other_limits(index: Index, documents: Path) -> None:
+    hostile.unclosed_tags(documents / "bad.html")
+    brief = Limits(seconds=1)
+    report = index_paths(index, [documents], limits=brief)
+    assert outcome(report) == (3, 0, 0, 0)
+    assert failures(report) == [("docs/bad.html", "time limit")]
+    with closing(other(index)) as opened_anew:
+        again = index_paths(opened_anew, [documents], limits=brief)
+        assert outcome(again) == (0, 0, 0, 3)
+        assert again.failures == report.failures
+        assert again.seconds < report.seconds  # it took the limit to find out, and nothing to remember
+    (documents / "bad.html").write_text("<p>Good about it.</p>")
+    assert outcome(index_paths(index, [documents], limits=brief)) == (1, 0, 0, 3)
+    assert contents(index) >= {"Good about it.", "All about apples."}
+
+
+def test_what_is_wrong_with_a_file_is_remembered_until_the_limits_or_the_file_change(
+    index: Index, documents: Path
+) -> None:
+    (documents / "pears.md").write_bytes(bytes(100))
+    assert failures(index_paths(index, [documents])) == [("docs/pears.md", "damaged")]
+    [kept] = [file for file in index.files() if file.failure]
+    assert (kept.uri, kept.failure) == ("docs/pears.md", "damaged: it is binary, not text")
+    assert failures(index_paths(index, [documents])) == [("docs/pears.md", "damaged")]
+    assert [file.hash for file in index.files() if file.failure] == [kept.hash]
+    index_paths(index, [documents], limits=Limits(seconds=61))
+    assert [file.hash for file in index.files() if file.failure] != [kept.hash]
+    (documents / "pears.md").unlink()
+    assert failures(index_paths(index, [documents])) == []
+    assert not any(file.failure for file in index.files())
+
+
+def test_each_file_ends_in_one_way_that_is_told(index: Index, documents: Path) -> None:
+    (documents / "blank.txt").write_text(" \n")
+    (documents / "broken.docx").write_bytes(b"PK")
+    (documents / "table.csv").write_text("a,b")
+    (documents / "other.csv").write_text("a,b")
+    (documents / "Makefile").write_text("all:")
+    (documents / "old.txt").write_bytes("Größe: naïve façade.".encode("cp1252"))
+    report = index_paths(index, [documents])
+    assert outcome(report) == (4, 0, 0, 0)
+    assert failures(report) == [("docs/blank.txt", "no text"), ("docs/broken.docx", "damaged")]
+    assert report.passed_over == {"": 1, ".csv": 2}
+    assert [(note.uri, "cp1252" in note.text) for note in report.notes] == [("docs/old.txt", True)]
+    assert not report.is_all_well
+
+
+def test_files_of_unknown_kinds_alone_are_no_success_and_beside_others_no_failure(
+    index: Index, documents: Path, tmp_path: Path
+) -> None:
+    tables = tmp_path / "tables"
+    tables.mkdir()
+    (tables / "a.csv").write_text("a,b")
+    assert not index_paths(index, [tables]).is_all_well
+    assert index_paths(index, [tables, documents]).is_all_well
+
+
+def test_what_is_gone_can_be_forgotten_by_its_former_name(index: Index, documents: Path, tmp_path: Path) -> None:
+    (documents / "old").mkdir()
+    (documents / "old" / "figs.md").write_text("Figs, about.")
+    (documents / "older.md").write_text("Older things, about.")
+    index_paths(index, [documents])
+    (documents / "old" / "figs.md").unlink()
+    (documents / "old").rmdir()
+    assert forget_paths(index, [documents / "old", tmp_path / "never"]) == 1
+    assert "Figs, about." not in contents(index)
+    assert len(contents(index)) == 4
+    assert forget_paths(index, [documents]) == 4
+    assert contents(index) == set()

@@ -9,7 +9,7 @@ import pypdf
 import pytest
 
 from rag_graph.errors import DocumentUnreadable, LibraryError
-from rag_graph.index.loading import Failure, FoundFile, LoadedDocument, find_files, load
+from rag_graph.index.loading import Failure, FoundFile, LoadedDocument, PassedOver, find_files, load
 
 
 def only(path: Path) -> LoadedDocument:
@@ -24,14 +24,24 @@ def write(path: Path, content: str | bytes) -> Path:
 
 
 def names(root: Path) -> list[str]:
-    return [item.path.name if isinstance(item, FoundFile) else f"! {item.uri}" for item in find_files(root)]
+    """Of files that are found their names, of kinds that are passed over `- `, of failures `! `."""
+    told = []
+    for item in find_files(root):
+        match item:
+            case FoundFile(path=path):
+                told.append(path.name)
+            case PassedOver(suffix=suffix):
+                told.append(f"- {suffix}")
+            case Failure(uri=uri):
+                told.append(f"! {uri}")
+    return told
 
 
-def test_a_folder_gives_its_known_files_and_passes_over_the_rest(tmp_path: Path) -> None:
+def test_a_folder_gives_its_known_files_and_says_what_it_passes_over(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     for name in ("b.txt", "a.md", "c.png", ".hidden.md", ".git/x.md"):
         write(tmp_path / name, "text")
-    assert names(tmp_path) == ["a.md", "b.txt"]
+    assert names(tmp_path) == ["a.md", "b.txt", "- .png"]
 
 
 def test_a_file_of_an_unknown_kind_is_reported_when_it_is_named(tmp_path: Path) -> None:
@@ -181,3 +191,89 @@ def test_bad_lines_are_reported_and_the_others_read(tmp_path: Path) -> None:
         "\ufffd\ufffd",
         "line 7",
     ]
+
+
+SENTENCES = {
+    "gb18030": "水泵的保修期为二十四个月，从购买之日起计算。",
+    "big5": "水泵的保固期為二十四個月，自購買之日起計算。",
+    "shift_jis": "ポンプの保証期間は購入日から二十四か月です。",
+    "euc_jp": "ポンプの保証期間は購入日から二十四か月です。",
+    "iso2022_jp": "ポンプの保証期間は購入日から二十四か月です。",
+    "euc_kr": "펌프의 보증 기간은 구입일로부터 이십사 개월입니다.",
+    "cp1251": "Гарантия на насос составляет двадцать четыре месяца.",
+    "koi8-r": "Гарантия на насос составляет двадцать четыре месяца.",
+    "iso8859-5": "Гарантия на насос составляет двадцать четыре месяца.",
+    "cp866": "Гарантия на насос составляет двадцать четыре месяца.",
+    "cp1253": "Η εγγύηση της αντλίας διαρκεί είκοσι τέσσερις μήνες.",
+    "cp1255": "האחריות על המשאבה היא עשרים וארבעה חודשים מיום הרכישה.",
+    "cp1256": "ضمان المضخة أربعة وعشرون شهرا من تاريخ الشراء.",
+    "cp1250": "Gwarancja na pompę wynosi dwadzieścia cztery miesiące, a sąd już wie.",
+    "cp1252": "Die Größe beträgt „zwölf“ Meter – für die Prüfung.",
+}
+
+
+@pytest.mark.parametrize("encoding", SENTENCES)
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.jsonl"])
+def test_older_encodings_are_recognised_and_that_is_said(tmp_path: Path, encoding: str, name: str) -> None:
+    sentence = SENTENCES[encoding]
+    written = json.dumps({"text": sentence}, ensure_ascii=False) if name == "a.jsonl" else sentence
+    document = only(write(tmp_path / name, written.encode(encoding)))
+    assert document.text == sentence
+    assert "its encoding was taken for" in document.note
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.jsonl"])
+@pytest.mark.parametrize("bad", [b"\xff", b"\x92", b"\xe2\x80"])
+def test_one_bad_byte_spoils_its_place_and_not_the_file(tmp_path: Path, name: str, bad: bytes) -> None:
+    begin, end = "Größe: naïve façade ".encode(), " “quoted” text".encode()
+    content = begin + bad + end
+    if name == "a.jsonl":
+        content = b'{"text": "' + content + b'"}'
+    document = only(write(tmp_path / name, content))
+    assert document.text == "Größe: naïve façade \ufffd “quoted” text"
+    assert "not UTF-8" in document.note
+
+
+def test_a_page_is_read_in_the_encoding_that_it_declares(tmp_path: Path) -> None:
+    page = '<meta charset="windows-1257"><p>Žąsų kojos</p>'
+    document = only(write(tmp_path / "a.html", page.encode("cp1257")))
+    assert document.text == "Žąsų kojos"
+
+
+def test_unicode_without_a_mark_is_recognised(tmp_path: Path) -> None:
+    for encoding in ("utf-16-le", "utf-16-be", "utf-32-le"):
+        assert only(write(tmp_path / "a.txt", "Hello world, this is text.".encode(encoding))).text.startswith("Hello")
+
+
+def test_text_and_titles_hold_nothing_that_reorders_them(tmp_path: Path) -> None:
+    text = "# Plan \u202egpj.exe\n\nPay \u2067100\u2069 to \u202dmallory\u202c.\n"
+    document = only(write(tmp_path / "a.md", text))
+    assert document.title == "Plan gpj.exe"
+    assert document.text == "# Plan gpj.exe\n\nPay 100 to mallory.\n"
+    assert document.outline[0].title == "Plan gpj.exe"
+
+
+def test_a_title_is_one_short_line(tmp_path: Path) -> None:
+    lines = json.dumps({"title": "a\nb\x1b[2J" + "c" * 10_000, "text": "x"})
+    assert only(write(tmp_path / "a.jsonl", lines)).title.startswith("a b\ufffd[2Jccc")
+    assert len(only(write(tmp_path / "a.jsonl", lines)).title) == 300
+    long = only(write(tmp_path / "b.md", f"# {'h' * 10_000}\n\ntext"))
+    assert len(long.outline[0].title) == 300
+
+
+def test_any_member_counts_for_what_an_archive_unpacks_to(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.docx", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(3):
+            archive.writestr(f"word/media/{number}.bin", bytes(50 * 1024 * 1024))
+    with pytest.raises(DocumentUnreadable, match="unpacks"):
+        list(load(tmp_path / "a.docx"))
+    with zipfile.ZipFile(tmp_path / "b.docx", "w") as archive:
+        for number in range(10_001):
+            archive.writestr(str(number), b"")
+    with pytest.raises(DocumentUnreadable, match="unpacks"):
+        list(load(tmp_path / "b.docx"))
+
+
+def test_an_office_file_with_a_password_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(DocumentUnreadable, match="encrypted"):
+        list(load(write(tmp_path / "a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500))))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from rag_graph.documents import Hit
 from rag_graph.research.contract import NumberedPassages, counted, numbered, titles
 from tests.fakes import passage
@@ -44,3 +46,11 @@ def test_people_are_told_how_many_and_which() -> None:
     assert counted(some[:1]) == "1 passage from 1 document"
     assert titles(some) == "doc1, doc2, doc3, doc4 and 2 more"
     assert titles(some[:2]) == "doc1, doc2"
+
+
+def test_names_from_any_store_are_told_without_what_acts_in_them() -> None:
+    [hit] = hits(1)
+    odd = replace(hit.passage, title="a\nb\u202e", uri="c\x1b[2J.md", heading=("d\r\ne",))
+    [passage] = numbered([replace(hit, passage=odd)])
+    assert (passage.title, passage.uri, passage.heading) == ("a b", "c\ufffd[2J.md", ("d  e",))
+    assert passage.content == hit.passage.content

@@ -10,11 +10,10 @@ from typing import Any, cast
 from rag_graph.documents import Document, Passage
 from rag_graph.index.base import IndexedFile
 from rag_graph.index.chunking import Chunk
+from rag_graph.index.embedded.storage import CATALOGUE, FileSum
 from rag_graph.index.filters import COLUMNS, Comparison, where
 from rag_graph.index.segmented import check_builder
 from rag_graph.query import Filters
-
-FILE_NAME = "library.sqlite"
 
 # `run` was the indexing run that last met a row. It is the generation that wrote it now, and nothing reads it; without
 # it the files that are out there could not be written any more.
@@ -22,7 +21,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
     id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, uri TEXT NOT NULL UNIQUE, hash TEXT NOT NULL,
-    run INTEGER NOT NULL);
+    run INTEGER NOT NULL, failure TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS documents (
     id TEXT PRIMARY KEY, file INTEGER NOT NULL REFERENCES files (id) ON DELETE CASCADE, uri TEXT NOT NULL UNIQUE,
     title TEXT NOT NULL, text TEXT NOT NULL, metadata TEXT NOT NULL, hash TEXT NOT NULL,
@@ -33,6 +32,9 @@ CREATE TABLE IF NOT EXISTS passages (
     start INTEGER NOT NULL, "end" INTEGER NOT NULL, content TEXT, heading TEXT NOT NULL, metadata TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS passages_by_document ON passages (document);
 CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, size INTEGER NOT NULL, first INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS sums (
+    segment TEXT NOT NULL REFERENCES segments (name) ON DELETE CASCADE, file TEXT NOT NULL, size INTEGER NOT NULL,
+    digest TEXT NOT NULL, PRIMARY KEY (segment, file)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dead (passage INTEGER PRIMARY KEY);
 CREATE TRIGGER IF NOT EXISTS passages_die AFTER DELETE ON passages
     BEGIN INSERT OR IGNORE INTO dead VALUES (old.id); END;
@@ -46,29 +48,36 @@ FROM passages p JOIN documents d ON d.id = p.document
 
 @dataclass(frozen=True, slots=True)
 class SegmentRow:
-    """A segment that counts; `first` is its lowest passage id, by which segments are ordered."""
+    """A segment that counts; `first` is its lowest passage id, by which segments are ordered.
+
+    `sums` are those of its files; none where an older version wrote it.
+    """
 
     name: str
     size: int
     first: int
+    sums: tuple[FileSum, ...] = ()
 
 
 class Catalogue:
     """One connection. It is used by one thread at a time, whichever that is."""
 
     def __init__(self, directory: Path, *, write: bool = False) -> None:
-        path = directory / FILE_NAME
+        path = directory / CATALOGUE
         mode = "rwc" if write else "ro"
         self._db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}", uri=True, check_same_thread=False, isolation_level=None
         )
         self._db.execute("PRAGMA foreign_keys = ON")
         if write:
-            # With a write-ahead log readers go on while a run writes; NORMAL may lose the last commit to a power cut,
-            # never the file.
+            # With a write-ahead log readers go on while a run writes; FULL brings each commit to the disk.
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_SCHEMA)
+            if not any(row[1] == "failure" for row in self._db.execute("PRAGMA table_info(files)")):
+                self._db.execute("ALTER TABLE files ADD COLUMN failure TEXT NOT NULL DEFAULT ''")
+        self._file = path
+        self._identity = _identity(path)
 
     def close(self) -> None:
         self._db.close()
@@ -83,9 +92,18 @@ class Catalogue:
     def commit(self) -> None:
         self._db.execute("COMMIT")
 
-    def truncate_log(self) -> None:
-        """Give the write-ahead log's room back: while a reader is connected, SQLite only does so when it is told."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another file is in the place of the one that is open: a rebuild puts one there after damage."""
+        return _identity(self._file) != self._identity
+
+    def truncate_log(self) -> bool:
+        """Give the write-ahead log's room back: while a reader is connected, SQLite only does so when it is told.
+
+        Return whether all of it is in the file now: a reader of an older state keeps it from that.
+        """
+        busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
 
     def rollback(self) -> None:
         if self._db.in_transaction:
@@ -105,6 +123,11 @@ class Catalogue:
     def set_fact(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
 
+    def begin_numbers_at(self, number: int) -> None:
+        """Where a catalogue is new in the place of one that was read: no id and no generation is used again."""
+        self._db.execute("INSERT INTO sqlite_sequence VALUES ('passages', ?)", (number,))
+        self.set_fact("generation", str(number))
+
     def clear(self) -> None:
         """Remove everything, but never use a passage's id again: readers may still hold it."""
         for table in ("files", "segments", "dead"):
@@ -118,12 +141,18 @@ class Catalogue:
         check_builder((self.fact("format"), self.fact("embedder"), self.fact("dims")), embedder=embedder, dims=dims)
 
     def segments(self) -> list[SegmentRow]:
+        sums: dict[str, list[FileSum]] = {}
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'sums'").fetchone():  # an older version has none
+            for segment, name, size, digest in self._db.execute("SELECT segment, file, size, digest FROM sums"):
+                sums.setdefault(segment, []).append(FileSum(name, size, digest))
         rows = self._db.execute("SELECT name, size, first FROM segments ORDER BY first")
-        return [SegmentRow(*row) for row in rows]
+        return [SegmentRow(name, size, first, tuple(sums.get(name, ()))) for name, size, first in rows]
 
-    def replace_segments(self, old: Iterable[str], new: Iterable[SegmentRow]) -> None:
+    def replace_segments(self, old: Iterable[str], new: Sequence[SegmentRow]) -> None:
         self._db.executemany("DELETE FROM segments WHERE name = ?", [(name,) for name in old])
         self._db.executemany("INSERT INTO segments VALUES (?, ?, ?)", [(s.name, s.size, s.first) for s in new])
+        sums = [(segment.name, one.name, one.size, one.digest) for segment in new for one in segment.sums]
+        self._db.executemany("INSERT INTO sums VALUES (?, ?, ?, ?)", sums)
 
     def dead(self) -> list[int]:
         """Passages that segments still hold though they are gone, in order."""
@@ -141,13 +170,15 @@ class Catalogue:
     # Files and documents
 
     def files(self) -> list[IndexedFile]:
-        return [IndexedFile(*row) for row in self._db.execute("SELECT path, uri, hash FROM files ORDER BY path")]
+        # All columns: what an older version wrote has no `failure` until it is written again.
+        rows = self._db.execute("SELECT * FROM files ORDER BY path")
+        return [IndexedFile(path, uri, found, *failure) for _, path, uri, found, _, *failure in rows]
 
     def put_file(self, file: IndexedFile, *, generation: int) -> None:
         self._db.execute(
-            "INSERT INTO files VALUES (NULL, ?, ?, ?, ?) "
-            "ON CONFLICT (path) DO UPDATE SET uri = excluded.uri, hash = excluded.hash, run = excluded.run",
-            (file.path, file.uri, file.hash, generation),
+            "INSERT INTO files VALUES (NULL, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET "
+            "uri = excluded.uri, hash = excluded.hash, run = excluded.run, failure = excluded.failure",
+            (file.path, file.uri, file.hash, generation, file.failure),
         )
 
     def remove_file(self, path: str) -> int:
@@ -226,6 +257,14 @@ class Catalogue:
             parameters,
         )
         return [row[0] for row in rows]
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _printed(test: Comparison) -> tuple[str, list[Any]]:

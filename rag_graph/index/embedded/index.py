@@ -12,8 +12,17 @@ import numpy as np
 from rag_graph.documents import Document, Passage
 from rag_graph.errors import IndexNotFound, RetrievalFailed
 from rag_graph.index.base import IndexedFile, Ranking
-from rag_graph.index.embedded.catalogue import FILE_NAME, Catalogue
+from rag_graph.index.embedded.catalogue import Catalogue
 from rag_graph.index.embedded.segments import SEGMENTS, FolderSegment
+from rag_graph.index.embedded.storage import (
+    CATALOGUE,
+    check_catalogue,
+    damaged_catalogue,
+    has_been_sealed,
+    is_corrupt,
+    missing,
+    reading,
+)
 from rag_graph.index.embedded.writer import EmbeddedWriter, open_writer
 from rag_graph.index.lexical import Mask
 from rag_graph.index.segmented import FilterCache, Generation, SegmentedSearch
@@ -103,20 +112,33 @@ class EmbeddedIndex:
         with self._lock:
             catalogue = self._connections.pop() if self._connections else None
         try:
+            if catalogue is not None and catalogue.is_replaced:
+                catalogue.close()
+                catalogue = None
             if catalogue is None:
-                if not (self.directory / FILE_NAME).is_file():
-                    raise IndexNotFound("Nothing has been indexed yet; run: rag-graph index PATH")
+                self._check_there()
                 catalogue = Catalogue(self.directory)
             yield catalogue
         except sqlite3.Error as exc:
             if catalogue is not None:
                 catalogue.close()
                 catalogue = None
-            raise RetrievalFailed(f"The index at {str(self.directory)!r} cannot be read; rebuild it.") from exc
+            if is_corrupt(exc):
+                raise damaged_catalogue() from exc
+            raise RetrievalFailed("The index cannot be read just now: look at its folder's disk and rights.") from exc
         finally:
             if catalogue is not None:
                 with self._lock:
                     self._connections.append(catalogue)
+
+    def _check_there(self) -> None:
+        path = self.directory / CATALOGUE
+        with reading(path, within=self.directory):
+            if path.is_file() and path.stat().st_size:
+                return
+        if has_been_sealed(self.directory):
+            raise missing(path, self.directory)
+        raise IndexNotFound("Nothing has been indexed yet; run: rag-graph index PATH")
 
     def _newest(self) -> _Opened:
         """The generation that was committed last; opening one reads its segments, which one thread does for all."""
@@ -126,7 +148,7 @@ class EmbeddedIndex:
         if opened is None or opened.generation.number != number:
             with self._opening:
                 opened = self._opened
-                if opened is None or opened.generation.number < number:
+                if opened is None or opened.generation.number != number:
                     opened = self._opened = _Opened(self._read_generation(opened))
         return opened
 
@@ -140,15 +162,17 @@ class EmbeddedIndex:
                         raise IndexNotFound("Nothing has been indexed yet; run: rag-graph index PATH")
                     catalogue.check(embedder=self.embedder.name, dims=self.embedder.dims)
                     number, rows, dead = catalogue.generation(), catalogue.segments(), catalogue.dead()
+                    if previous is None:
+                        check_catalogue(self.directory, number)
                 finally:
                     catalogue.rollback()
             try:
                 folder = self.directory / SEGMENTS
-                segments = [known.get(row.name) or FolderSegment.open(folder / row.name) for row in rows]
+                segments = [known.get(row.name) or FolderSegment.open(folder / row.name, row.sums) for row in rows]
             except FileNotFoundError as exc:
                 # A run that began since we read the rows has dropped what the last one merged: read them anew.
                 if attempt == _OPEN_ATTEMPTS:
-                    raise IndexNotFound("Parts of the index are missing; run: rag-graph index --rebuild PATH") from exc
+                    raise missing(Path(exc.filename), self.directory) from exc
                 continue
             return Generation.of(number, segments, np.array(dead, dtype=np.int64))
         raise AssertionError

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rag_graph.documents import Document
 from rag_graph.index.chunking import Chunk
+from rag_graph.index.embedded.storage import FileSum, check, reading, seal
 from rag_graph.index.embedded.vectors import VectorBuilder, VectorIndex
 from rag_graph.index.lexical import Mask, Postings, PostingsBuilder, merge_postings
 from rag_graph.index.segmented import passage_terms
@@ -32,15 +33,18 @@ class FolderSegment:
     vectors: VectorIndex
 
     @classmethod
-    def open(cls, folder: Path) -> "FolderSegment":
-        return cls(
-            folder=folder,
-            ids=np.load(folder / _IDS, allow_pickle=False),
-            title_keys=np.load(folder / _TITLE_KEYS, allow_pickle=False),
-            title_ordinals=np.load(folder / _TITLE_ORDINALS, allow_pickle=False),
-            postings=Postings.open(folder),
-            vectors=VectorIndex(folder / _VECTORS),
-        )
+    def open(cls, folder: Path, sums: Sequence[FileSum]) -> "FolderSegment":
+        """Raises `IndexDamaged`, and `FileNotFoundError` of what is not there."""
+        check(folder, sums)
+        with reading(folder, within=folder.parent.parent):
+            return cls(
+                folder=folder,
+                ids=np.load(folder / _IDS, allow_pickle=False),
+                title_keys=np.load(folder / _TITLE_KEYS, allow_pickle=False),
+                title_ordinals=np.load(folder / _TITLE_ORDINALS, allow_pickle=False),
+                postings=Postings.open(folder),
+                vectors=VectorIndex(folder / _VECTORS),
+            )
 
     def titled(self, number: int) -> NDArray[np.int32]:
         """The passages that open documents whose title has this key."""
@@ -55,7 +59,7 @@ class SegmentBuilder:
     """Collects passages and writes them as one segment."""
 
     def __init__(self, folder: Path, *, dims: int) -> None:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, mode=0o700)
         self._folder = folder
         self._ids: list[int] = []
         self._titles: list[tuple[int, int]] = []
@@ -80,7 +84,8 @@ class SegmentBuilder:
         self._vectors.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def build(self) -> None:
+    def build(self) -> tuple[FileSum, ...]:
+        """Write it; return what its files are."""
         np.save(self._folder / _IDS, np.array(self._ids, dtype=np.int64), allow_pickle=False)
         _save_titles(
             self._folder,
@@ -89,11 +94,14 @@ class SegmentBuilder:
         )
         self._postings.build().save(self._folder)
         self._vectors.build(self._folder / _VECTORS)
+        return seal(self._folder)
 
 
-def merge_segments(parts: Sequence[tuple[FolderSegment, Mask]], folder: Path, *, dims: int) -> int:
-    """Write one segment out of several, less the passages that are no longer alive; return its size."""
-    folder.mkdir(parents=True)
+def merge_segments(
+    parts: Sequence[tuple[FolderSegment, Mask]], folder: Path, *, dims: int
+) -> tuple[int, tuple[FileSum, ...]]:
+    """Write one segment out of several, less the passages that are no longer alive; return its size and its files."""
+    folder.mkdir(parents=True, mode=0o700)
     ids = np.concatenate([segment.ids[alive] for segment, alive in parts])
     np.save(folder / _IDS, ids, allow_pickle=False)
     _merge_titles(parts, folder)
@@ -103,7 +111,7 @@ def merge_segments(parts: Sequence[tuple[FolderSegment, Mask]], folder: Path, *,
         for block in segment.vectors.blocks(alive):
             vectors.add(block)
     vectors.build(folder / _VECTORS)
-    return len(ids)
+    return len(ids), seal(folder)
 
 
 def _merge_titles(parts: Sequence[tuple[FolderSegment, Mask]], folder: Path) -> None:

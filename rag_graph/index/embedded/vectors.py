@@ -1,5 +1,6 @@
 """Nearest vectors with FAISS: exact while that is fast, then a byte per dimension, then in cells as well."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +54,10 @@ class VectorBuilder:
             index.train(_sample(vectors, _TRAIN_PER_CELL * max(256, getattr(index, "nlist", 0))))
         for start in range(0, self._count, _BLOCK):
             index.add(np.ascontiguousarray(vectors[start : start + _BLOCK]))
-        faiss.write_index(index, str(path))
+        try:
+            faiss.write_index(index, str(path))
+        except RuntimeError as exc:  # what FAISS makes of what the system says
+            raise OSError(errno.EIO if "No space" not in str(exc) else errno.ENOSPC, str(exc)) from exc
         self._path.unlink()
 
 

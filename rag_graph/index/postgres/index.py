@@ -64,7 +64,9 @@ class PostgresIndex:
         with self._reading() as db:
             if not has_table(db, "files"):
                 return []
-            rows = db.execute('SELECT path, uri, hash FROM files ORDER BY path COLLATE "C"')
+            # As JSON, a row of a schema that has no such column yet can be read too.
+            failure = "coalesce(to_jsonb(files)->>'failure', '')"
+            rows = db.execute(f'SELECT path, uri, hash, {failure} FROM files ORDER BY path COLLATE "C"')  # noqa: S608
             return [IndexedFile(*row) for row in rows]
 
     @contextmanager

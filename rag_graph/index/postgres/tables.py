@@ -26,7 +26,8 @@ _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS facts (name text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, path text NOT NULL, uri text NOT NULL,
-    hash text NOT NULL DEFAULT '', run bigint NOT NULL DEFAULT 0);
+    hash text NOT NULL DEFAULT '', run bigint NOT NULL DEFAULT 0,
+    failure text NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS files_by_path ON files USING hash (path);
 CREATE TABLE IF NOT EXISTS documents (
     id text PRIMARY KEY, file bigint NOT NULL REFERENCES files ON DELETE CASCADE, uri text NOT NULL,
@@ -67,6 +68,10 @@ def create(db: Db, schema: str) -> None:
             db.execute("CREATE EXTENSION IF NOT EXISTS vector WITH SCHEMA public")
             db.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
             db.execute(_TABLES)
+            # Asked first: adding it waits for all who read the table, and makes those wait who come after.
+            known = "SELECT 1 FROM pg_attribute WHERE attrelid = 'files'::regclass AND attname = 'failure'"
+            if db.execute(known).fetchone() is None:
+                db.execute("ALTER TABLE files ADD COLUMN failure text NOT NULL DEFAULT ''")
     except UndefinedFile as exc:
         raise LibraryError("The PostgreSQL of RAG_POSTGRES_URL lacks the extension pgvector; install it.") from exc
     except InsufficientPrivilege as exc:

@@ -92,15 +92,15 @@ class PostgresWriter:
 
     def put_file(self, file: IndexedFile) -> None:
         self._changed = True
-        row = (file.uri, file.hash, self._generation, file.path)
+        row = (file.uri, file.hash, file.failure, self._generation, file.path)
         found = self._db.execute(
-            "UPDATE files SET uri = %s, hash = %s, run = %s WHERE path = %s RETURNING id", row
+            "UPDATE files SET uri = %s, hash = %s, failure = %s, run = %s WHERE path = %s RETURNING id", row
         ).fetchone()
         # No ON CONFLICT: a path may be longer than a unique index of PostgreSQL's holds.
         found = (
             found
             or self._db.execute(
-                "INSERT INTO files (uri, hash, run, path) VALUES (%s, %s, %s, %s) RETURNING id", row
+                "INSERT INTO files (uri, hash, failure, run, path) VALUES (%s, %s, %s, %s, %s) RETURNING id", row
             ).fetchone()
         )
         self._file = (file.path, found[0] if found else 0)

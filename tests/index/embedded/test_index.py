@@ -10,7 +10,7 @@ from zipfile import ZipFile
 import pytest
 
 from rag_graph.documents import Passage
-from rag_graph.errors import IndexMismatch, IndexNotFound
+from rag_graph.errors import IndexDamaged, IndexMismatch
 from rag_graph.index import EmbeddedIndex, index_paths
 from tests.index.hashing import HashEmbedder
 
@@ -83,7 +83,7 @@ def test_parts_that_are_missing_are_told(tmp_path: Path) -> None:
         path.unlink()
     with (
         closing(EmbeddedIndex(tmp_path / "index", HashEmbedder())) as index,
-        pytest.raises(IndexNotFound, match="rebuild"),
+        pytest.raises(IndexDamaged, match="rebuild"),
     ):
         index.counts()
 

@@ -1,0 +1,73 @@
+"""Bytes to text: as UTF-8 where they are mostly that, else in the older encoding that they most likely have."""
+
+import codecs
+from typing import Final
+
+import chardet
+
+from rag_graph.errors import DocumentUnreadable
+
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16's, with which it begins
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_PROBE_BYTES: Final = 8192
+_SUPERSETS: Final = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+}
+"""What browsers take these for: texts that are said to be in them do not keep to them."""
+
+
+def decode(content: bytes, *, declared: str = "") -> tuple[str, str]:
+    """A text, and what people should know of how it was read: "" if nothing. Raises `DocumentUnreadable`.
+
+    `declared` is the encoding that the file names itself. A place that is no text becomes U+FFFD.
+    """
+    marked = next((name for mark, name in _MARKS if content.startswith(mark)), "")
+    if marked:
+        return content.decode(marked, "replace"), ""
+    if b"\0" in content[:_PROBE_BYTES] or b"\x1b$" in content[:_PROBE_BYTES]:
+        return _decode_by_guess(content, only=("utf", "iso2022", "iso-2022"))
+    try:
+        return content.decode(), ""
+    except UnicodeDecodeError:
+        text = content.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    # Texts in older encodings hardly ever have bytes that happen to be UTF-8. One stray byte in a text that has no
+    # other letter beyond ASCII is no UTF-8 either: there it is most likely an apostrophe of Windows.
+    if 2 * bad <= len(text) - len(text.encode("ascii", "ignore")):
+        return text, f"{bad} place{'s' if bad > 1 else ''} in it that {'are' if bad > 1 else 'is'} not UTF-8 became �"
+    if declared and (codec := _codec(declared)):
+        return content.decode(codec, "replace"), ""
+    return _decode_by_guess(content)
+
+
+def _decode_by_guess(content: bytes, *, only: tuple[str, ...] = ("",)) -> tuple[str, str]:
+    found = chardet.detect(content, prefer_superset=False, compat_names=False)["encoding"]
+    if found == "ascii" or (found == "utf-8" and b"\0" not in content[:_PROBE_BYTES]):
+        return content.decode("utf-8", "replace"), ""
+    if found is None or not found.startswith(only):
+        raise DocumentUnreadable("it is binary, not text")
+    found = _SUPERSETS.get(found, found)
+    return content.decode(found, "replace"), f"it is not UTF-8; its encoding was taken for {found}"
+
+
+def _codec(name: str) -> str:
+    try:
+        codec = codecs.lookup(name).name
+    except LookupError:
+        return ""
+    # Those that are no encodings of text, such as base64, cannot decode to it.
+    return _SUPERSETS.get(codec, codec) if codec.startswith(_TEXT_CODECS) else ""
+
+
+_TEXT_CODECS: Final = ("ascii", "big5", "cp", "euc", "gb", "hz", "iso", "johab", "koi8", "mac", "shift", "tis", "utf")
+"""How Python's names of them begin."""
