@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Request, UploadFile
+from fastapi import Path as PathParameter
 from pydantic import BaseModel
 
 from rag_graph.errors import DocumentNotFound, InvalidRequest
@@ -14,6 +15,8 @@ from rag_graph.http.problems import documented
 from rag_graph.http.state import documents_of, index_of
 from rag_graph.index import IndexReport, index_paths
 
+NO_NUL = r"^[^\x00]*$"
+"""PostgreSQL takes a NUL in no text, and no document has one in its id."""
 _UNSAFE = re.compile(r"[^\w.()-]+")
 
 
@@ -46,7 +49,7 @@ router = APIRouter(tags=["library"])
 
 
 @router.get("/documents/{document_id}", responses=documented(404, 422, 503))
-async def document(request: Request, document_id: str) -> DocumentText:
+async def document(request: Request, document_id: Annotated[str, PathParameter(pattern=NO_NUL)]) -> DocumentText:
     """A document's whole text."""
     found = await asyncio.to_thread(documents_of(request).document, document_id)
     if found is None:
