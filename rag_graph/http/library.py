@@ -63,7 +63,7 @@ def upload_routes(*, folder: Path) -> APIRouter:
     """Routes that keep what is sent in `folder` and index it. A file of the same name is replaced."""
     uploads = APIRouter(tags=["library"])
 
-    @uploads.post("/documents", responses=documented(413, 422, 503))
+    @uploads.post("/documents", responses=documented(413, 415, 422, 503))
     async def upload(request: Request, files: Annotated[list[UploadFile], File()]) -> Added:
         """Add documents to the library."""
         index = index_of(request)
