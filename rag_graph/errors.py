@@ -25,8 +25,10 @@ RagGraphError
 ├── RunAbandoned           the run was given up after its servers had stopped
 ├── InvalidRequest         what was sent to the server is no question it understands
 ├── Unauthorized           no key of this server came with the request
+├── HostNotAllowed         it was asked under a name that is not this server's
 ├── CrossSite              a page of another site made a browser send it
 ├── BodyTooLarge           its body is larger than this server reads
+├── WrongContentType       its body is of a type that this route does not read
 ├── ServerUnreachable      the server does not answer, or not as one of ours
 ├── RunRefused             the run was not started
 │   ├── KeyMalformed       its idempotency key is empty or too long
@@ -219,6 +221,12 @@ class Unauthorized(RagGraphError):
     code = "unauthorized"
 
 
+class HostNotAllowed(RagGraphError):
+    """Ask under a name of the server, or list this one in RAG_ALLOWED_HOSTS."""
+
+    code = "host_not_allowed"
+
+
 class CrossSite(RagGraphError):
     """Ask from a page of this server, or have the page's origin allowed."""
 
@@ -229,6 +237,12 @@ class BodyTooLarge(RagGraphError):
     """Send less: a shorter history, fewer questions at once."""
 
     code = "body_too_large"
+
+
+class WrongContentType(RagGraphError):
+    """Send JSON, and say so: `Content-Type: application/json`."""
+
+    code = "wrong_content_type"
 
 
 class ServerUnreachable(RagGraphError):

@@ -1,8 +1,10 @@
 """What a person asks: the question, how hard to think about it, what was said before, where to look."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from math import isfinite
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 MAX_QUESTION_CHARS = 4_000
 MAX_HISTORY_TURNS = 100
@@ -12,7 +14,55 @@ Mode = Literal["fast", "deep"]
 Scalar = str | int | float | bool
 Filter = Scalar | list[Scalar] | dict[Literal["from", "to"], str | int | float]
 """One value, any of several, or a closed range. A string with `*` or `?` is a shell pattern."""
-Filters = dict[str, Filter]
+MAX_FILTERS: Final = 32
+MAX_FILTER_VALUES: Final = 256
+"""Of all filters together. Each is compared with each document, and SQLite nests no more than a thousand."""
+MAX_FILTER_CHARS: Final = 1_000
+"""Of a name or a text."""
+
+
+def check_filters(filters: Any) -> Any:
+    """Give them as they are. Raises ValueError for what no store can compare with, or not in time.
+
+    It looks at the values before pydantic does, which would tell of each of a million of them.
+    """
+    if not isinstance(filters, Mapping):
+        return filters
+    if len(filters) > MAX_FILTERS:
+        raise ValueError(f"there may be {MAX_FILTERS}, not {len(filters)}")
+    count = sum(len(wanted) if isinstance(wanted, list | tuple | Mapping) else 1 for wanted in filters.values())
+    if count > MAX_FILTER_VALUES:
+        raise ValueError(f"they may have {MAX_FILTER_VALUES} values in all, not {count}")
+    for name, wanted in filters.items():
+        _check_comparable(name)
+        match wanted:
+            case Mapping():
+                values = [*wanted, *wanted.values()]
+            case list() | tuple():
+                values = list(wanted)
+            case _:
+                values = [wanted]
+        for value in values:
+            _check_comparable(value)
+    return filters
+
+
+def _check_comparable(value: Any) -> None:
+    match value:
+        case str():
+            if len(value) > MAX_FILTER_CHARS:
+                raise ValueError(f"a name or a text may have {MAX_FILTER_CHARS} characters, not {len(value)}")
+            if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+                raise ValueError("a text holds a character that no text of a document has (NUL, or half of a pair)")
+        case int() if not -(2**63) <= value < 2**63:
+            raise ValueError("a whole number must fit into 64 bits")
+        case float() if not isfinite(value):
+            raise ValueError("a number must be finite")
+        case _:
+            pass
+
+
+Filters = Annotated[dict[str, Filter], Field(max_length=MAX_FILTERS), BeforeValidator(check_filters)]
 """By `uri`, `title`, `document`, or any metadata key; all must hold."""
 
 

@@ -115,6 +115,11 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="Keys, separated by commas, of which every request sends one; as they are, or as sha256:HEX.",
     )
+    allowed_hosts: str = Field(
+        default="",
+        description="Host names, separated by commas, under which the server may be asked, besides this machine's, "
+        "addresses and `RAG_HOST`; unset: no more, but with keys on an address beyond this machine any.",
+    )
     allowed_origins: str = Field(
         default="", description="Origins, separated by commas, whose pages may ask here; unset: only our own."
     )
@@ -128,6 +133,12 @@ class Settings(BaseSettings):
     )
     max_queued: int = Field(default=32, ge=0, description="Questions that may wait for another's run to end.")
     max_queued_s: float = Field(default=10, ge=0, description="How long they wait before they are refused.")
+    read_timeout_s: float = Field(
+        default=20, gt=0, description="A request whose headers take longer is cut off, or whose body stands still."
+    )
+    max_connections: int | None = Field(
+        default=None, ge=1, description="Connections at a time; unset: as many as the limit of open files allows."
+    )
     write_timeout_s: float = Field(default=60, gt=0, description="A reader that takes nothing for so long is cut off.")
 
     heartbeat_s: float = Field(default=15, gt=0, description="A stream of events is never silent for longer.")

@@ -236,7 +236,14 @@ def _served(settings: Settings, parts: Parts | None = None, *, is_ready: bool = 
     app = create_app(settings, parts)
     app.add_middleware(CallerByHeader)
     config = uvicorn.Config(app, port=0, log_level=settings.log_level)
-    uvicorn_server = DrainingServer(config, app, drain_s=0, write_timeout_s=settings.write_timeout_s)
+    uvicorn_server = DrainingServer(
+        config,
+        app,
+        drain_s=0,
+        read_timeout_s=settings.read_timeout_s,
+        write_timeout_s=settings.write_timeout_s,
+        max_connections=settings.max_connections,
+    )
     thread = threading.Thread(target=uvicorn_server.run, name="server")
     thread.start()
     try:

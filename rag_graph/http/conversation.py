@@ -1,12 +1,16 @@
 """A conversation as other protocols send it: the last message is the question, those before it are the history."""
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rag_graph.errors import InvalidRequest
 from rag_graph.query import MAX_HISTORY_TURNS, MAX_TURN_CHARS, Filters, Mode, Query, Turn
+
+MAX_MESSAGES = 2_000
+"""In one request. Of a chat of a thousand questions no more than the latest turns are read."""
 
 
 class Sent(BaseModel):
@@ -39,13 +43,13 @@ def query_of(messages: Sequence[Message], *, mode: Mode, filters: Filters) -> Qu
     *earlier, last = messages
     if last.role != "user":
         raise NoQuestion("The last message must be the user's: it is the question.")
-    turns = [
-        # The end of a long turn is what the next one answers to.
-        Turn(role="user" if message.role == "user" else "assistant", content=message.written[-MAX_TURN_CHARS:])
-        for message in earlier
-        if message.role in ("user", "assistant") and message.written
-    ]
+    said = (message for message in reversed(earlier) if message.role in ("user", "assistant") and message.written)
     try:
-        return Query(question=last.written, mode=mode, history=turns[-MAX_HISTORY_TURNS:], filters=filters)
+        turns = [
+            # The end of a long turn is what the next one answers to.
+            Turn(role="user" if message.role == "user" else "assistant", content=message.written[-MAX_TURN_CHARS:])
+            for message in islice(said, MAX_HISTORY_TURNS)
+        ]
+        return Query(question=last.written, mode=mode, history=turns[::-1], filters=filters)
     except ValidationError as exc:
         raise NoQuestion(f"The question: {exc.errors()[0]['msg']}.") from None

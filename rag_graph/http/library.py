@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, FastAPI, File, Request, UploadFile
+from fastapi import Path as PathParameter
 from pydantic import BaseModel
 
 from rag_graph.errors import DocumentNotFound, DocumentUnreadable, IndexBusy, InvalidRequest
@@ -19,6 +20,8 @@ from rag_graph.index.loading import FoundFile, LoadedDocument
 from rag_graph.index.uploads import ReadFile, UploadFolder
 from rag_graph.text.controls import inert_line
 
+NO_NUL: Final = r"^[^\x00]*$"
+"""PostgreSQL takes a NUL in no text, and no document has one in its id."""
 READERS: Final = 4
 """Files that are read at a time, each in a process: so many hostile ones may stand beside one that is none."""
 MAX_UPLOADS: Final = 64
@@ -74,7 +77,7 @@ router = APIRouter(tags=["library"])
 
 
 @router.get("/documents/{document_id}", responses=documented(404, 422, 503))
-async def document(request: Request, document_id: str) -> DocumentText:
+async def document(request: Request, document_id: Annotated[str, PathParameter(pattern=NO_NUL)]) -> DocumentText:
     """A document's whole text."""
     found = await asyncio.to_thread(documents_of(request).document, document_id)
     if found is None:
@@ -199,7 +202,7 @@ def upload_routes(*, folder: Path, limits: Limits) -> APIRouter:
 
     routes = APIRouter(tags=["library"], lifespan=lifespan)
 
-    @routes.post("/documents", responses=documented(413, 422, 503, 507))
+    @routes.post("/documents", responses=documented(413, 415, 422, 503, 507))
     async def upload(request: Request, files: Annotated[list[UploadFile], File()]) -> Added:
         """Add documents to the library."""
         index = index_of(request)

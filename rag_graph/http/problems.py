@@ -19,6 +19,7 @@ from rag_graph.errors import (
     CrossSite,
     DocumentNotFound,
     Draining,
+    HostNotAllowed,
     InvalidRequest,
     KeyMalformed,
     KeyReused,
@@ -34,12 +35,15 @@ from rag_graph.errors import (
     TooManyRuns,
     Unauthorized,
     UnknownRun,
+    WrongContentType,
 )
 
 STATUSES: dict[type[RagGraphError], int] = {
     Unauthorized: 401,
     CrossSite: 403,
     BodyTooLarge: 413,
+    WrongContentType: 415,
+    HostNotAllowed: 421,
     RunExpired: 410,
     UnknownRun: 404,
     DocumentNotFound: 404,
@@ -66,11 +70,13 @@ MEANINGS: Mapping[int, str] = {
     404: "There is nothing under this id.",
     410: "The run is no longer kept: ask again, with the same idempotency key.",
     413: "More was sent than this server takes at once.",
+    415: "The body is of a type that is not read here.",
     422: "What was sent is not understood; the message names the field.",
     429: "As many runs as allowed are going on: come back after `Retry-After` seconds.",
     503: "No question can be answered now; `Retry-After`, where it is given, says when to come back.",
     507: "There is no room left on the server's disk; nothing of what was sent is kept.",
 }
+MAX_FIELD_CHARS = 200
 _PARTS = ("body", "query", "header", "path", "__root__")
 
 
@@ -118,18 +124,18 @@ def problem_of(error: Exception) -> Problem:
             wait_s = error.retry_after_s
             headers = {"retry-after": str(max(1, round(wait_s)))} if wait_s else {}
             field = getattr(error, "field", "")
-            return Problem(status_of(type(error)), error.code, str(error), error.retryable, field, headers)
+            return Problem(status_of(type(error)), error.code, _shown(str(error)), error.retryable, field, headers)
         case RequestValidationError() | ValidationError():
             first = error.errors()[0]
             if first["type"] == "json_invalid":
                 return Problem(422, InvalidRequest.code, "The body is no valid JSON.")
             # FastAPI says in which part of the request a field is, which a sentence for people need not.
-            field = ".".join(str(part) for part in first["loc"] if part not in _PARTS)
-            told = str(first["msg"]).removeprefix("Value error, ")
+            field = _shown(".".join(str(part) for part in first["loc"] if part not in _PARTS)[:MAX_FIELD_CHARS])
+            told = _shown(str(first["msg"]).removeprefix("Value error, "))
             return Problem(422, InvalidRequest.code, f"{field or 'The body'}: {told}", field=field)
         case HTTPException():
             code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-            return Problem(error.status_code, code, str(error.detail), headers=error.headers or {})
+            return Problem(error.status_code, code, _shown(str(error.detail)), headers=error.headers or {})
         case _:
             raise error
 
@@ -169,6 +175,11 @@ class ErrorRoute(APIRoute):
                 return self.render(problem_of(exc))
 
         return explained
+
+
+def _shown(text: str) -> str:
+    """What may quote a name from outside, as it can be sent: JSON can hold half of a character, UTF-8 cannot."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _kinds(kind: type[RagGraphError]) -> Iterator[type[RagGraphError]]:

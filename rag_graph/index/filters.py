@@ -6,7 +6,8 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from rag_graph.documents import Passage
-from rag_graph.query import Filter, Filters, Scalar
+from rag_graph.errors import InvalidRequest
+from rag_graph.query import Filter, Filters, Scalar, check_filters
 
 COLUMNS = {"uri": "d.uri", "title": "d.title", "document": "d.id"}
 """What is no metadata: columns of the documents, which both stores' SQL calls `d` (and the passages `p`)."""
@@ -26,7 +27,11 @@ Tree = list[list[list[Comparison]]]
 
 
 def tree(filters: Filters) -> Tree:
-    """An empty list or range of values allows nothing."""
+    """An empty list or range of values allows nothing. Raises InvalidRequest for what no store can compare with."""
+    try:
+        check_filters(filters)
+    except ValueError as exc:
+        raise InvalidRequest(f"filters: {exc}.") from None
     return [_alternatives(name, wanted) for name, wanted in filters.items()]
 
 

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from rag_graph.errors import IndexNotFound, RagGraphError
 from rag_graph.events import Event
 from rag_graph.graph.parts import Parts
-from rag_graph.http import library, page, problems
+from rag_graph.http import docs, library, page, problems
 from rag_graph.http.ai_sdk import routes as ai_sdk
 from rag_graph.http.langserve import routes as langserve
 from rag_graph.http.native import routes as native
@@ -27,6 +27,9 @@ from rag_graph.http.state import caller_of
 from rag_graph.index.loader import Limits
 from rag_graph.query import Query
 from rag_graph.runs.runner import Runner
+from rag_graph.server.bodies import limit_bodies
+from rag_graph.server.hosts import AllowedHosts
+from rag_graph.server.policies import Policies
 from rag_graph.server.process import calm_collector
 from rag_graph.server.security import AccessKeys, parse_origins, protect
 from rag_graph.settings import Settings
@@ -60,6 +63,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     settings = settings or Settings.load()
     check_extras(settings)
     keys = AccessKeys.parse(settings.api_keys.get_secret_value())
+    hosts = AllowedHosts.choose(settings.allowed_hosts, address=settings.host, has_keys=bool(keys))
     origins = parse_origins(settings.allowed_origins)
     metrics = Metrics(fallback_model=settings.fallback.model)
     tracing = choose_tracing()
@@ -81,7 +85,14 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
         if tracing is not None:
             tracing.close()
 
-    app = FastAPI(title="rag_graph", version=version("rag-graph"), lifespan=lifespan, summary=SUMMARY)
+    app = FastAPI(
+        title="rag_graph",
+        version=version("rag-graph"),
+        lifespan=lifespan,
+        summary=SUMMARY,
+        docs_url=None,  # their own pages load scripts from another host, onto an origin that may know a key
+        redoc_url=None,
+    )
     app.state.heartbeat_s = settings.heartbeat_s
     app.state.write_timeout_s = settings.write_timeout_s
     app.include_router(native.router)
@@ -91,17 +102,21 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     if settings.uploads:
         limits = Limits(seconds=settings.load_max_s, memory_mb=settings.load_max_mb)
         app.include_router(library.upload_routes(folder=settings.data_dir / "uploads", limits=limits))
+    app.include_router(docs.router)
     page.serve_page(app, uploads=settings.uploads, keys=bool(keys))
     _add_health(app)
     _add_metrics(app, metrics)
     _add_langserve(app)
     app.add_middleware(
         protect,
-        keys=keys,
+        hosts=hosts,
         origins=origins,
-        max_body_bytes=settings.max_body_bytes,
-        max_upload_bytes=settings.max_upload_bytes,
+        keys=keys,
+        bodies=limit_bodies(
+            max_bytes=settings.max_body_bytes, max_upload_bytes=settings.max_upload_bytes, uploads=settings.uploads
+        ),
     )
+    app.add_middleware(Policies)
     if tracing is not None:
         app.add_middleware(tracing.joins)
     for kind in problems.EXPLAINED:
@@ -119,7 +134,8 @@ async def _open_mcp(app: FastAPI, answerer: Answerer, runner: Runner, settings: 
     from rag_graph.http.mcp import routes as mcp  # noqa: PLC0415 - optional
 
     tools = mcp.Tools(answerer, answerer.parts.deep, mcp.ask_runner(runner))
-    async with mcp.open_http(mcp.create_server(tools, version=app.version), host=settings.host) as serving:
+    server = mcp.create_server(tools, version=app.version)
+    async with mcp.open_http(server, max_body_bytes=settings.max_body_bytes) as serving:
         route = Route(mcp.PATH, serving)
         app.router.routes.append(route)
         yield

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -27,6 +27,7 @@ from sse_starlette.sse import AppStatus
 from uvicorn.importer import import_from_string
 
 from rag_graph.errors import RagGraphError, SettingsError
+from rag_graph.server.connections import Connections, bounded, most_connections
 from rag_graph.settings import Settings
 from rag_graph.telemetry.logs import log_config
 from rag_graph.telemetry.metrics import SHARED_DIR
@@ -224,7 +225,13 @@ def _server(app: FastAPI, settings: Settings, on_serving: Callable[[], None] = l
         log_config=log_config(settings.log_format, settings.log_level),
     )
     return DrainingServer(
-        config, app, drain_s=settings.drain_s, write_timeout_s=settings.write_timeout_s, on_serving=on_serving
+        config,
+        app,
+        drain_s=settings.drain_s,
+        read_timeout_s=settings.read_timeout_s,
+        write_timeout_s=settings.write_timeout_s,
+        max_connections=settings.max_connections,
+        on_serving=on_serving,
     )
 
 
@@ -240,11 +247,16 @@ class DrainingServer(uvicorn.Server):
         app: FastAPI,
         *,
         drain_s: float,
+        read_timeout_s: float = 20.0,
         write_timeout_s: float = 60.0,
+        max_connections: int | None = None,
         on_serving: Callable[[], None] = lambda: None,
     ) -> None:
         # uvicorn would log what the app raises at its start with a traceback, and leave with code 3.
         config.lifespan = "off"
+        connections = Connections(patience_s=read_timeout_s, most=most_connections(max_connections))
+        config.http = cast("type[asyncio.Protocol]", bounded(connections))
+        config.ws = "none"  # no route is one
         super().__init__(config)
         self._app = app
         self._opened = AsyncExitStack()

@@ -1,26 +1,35 @@
-"""What stands before every route: who may ask, from which pages, and how much at once; plain ASGI, so streams pass."""
+"""What stands before every route: under which names, from which pages and by whom it may be asked.
+
+Plain ASGI, so that streams pass. What is denied is logged in one line, without the secrets that came with it.
+"""
 
 import base64
 import binascii
 import hashlib
 import hmac
+import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Self
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rag_graph.errors import BodyTooLarge, CrossSite, RagGraphError, SettingsError, Unauthorized
+from rag_graph.errors import CrossSite, HostNotAllowed, SettingsError, Unauthorized
 from rag_graph.http.problems import problem_of, render
+from rag_graph.server.hosts import AllowedHosts, Host, is_own_origin
 
 OPEN_PATHS: Final = frozenset({"/health", "/health/live", "/health/ready"})
 """What load balancers ask has no key."""
 EXPOSED_HEADERS: Final = ("x-run-id", "idempotency-key", "idempotent-replayed", "retry-after")
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+SHOWN_CHARS: Final = 200
+"""So much of what comes from outside is shown in a log line."""
 _HASHED = re.compile(r"sha256:[0-9a-fA-F]{64}")
+
+log = logging.getLogger(__name__)
 
 
 class AccessKeys:
@@ -67,87 +76,78 @@ class KeyGuard:
             is_page = "text/html" in headers.get("accept", "")
             challenge = 'Basic realm="rag_graph", charset="UTF-8"' if is_page else 'Bearer realm="rag_graph"'
             error = Unauthorized("Send one of this server's keys: `Authorization: Bearer KEY`.")
-            await _answer(error, scope, receive, send, headers={"www-authenticate": challenge})
+            await deny("key", error, scope, receive, send, headers={"www-authenticate": challenge})
             return
         scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
 
 
-class SameSite:
-    """Refuses what pages of other sites make a browser send: it may carry the key that the browser remembers."""
+class HostRule:
+    """Answers under this server's own names only."""
+
+    def __init__(self, app: ASGIApp, *, hosts: AllowedHosts) -> None:
+        self._app = app
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan" and (error := self._refusal(scope)) is not None:
+            await deny("host", error, scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Exception | None:
+        given = Headers(scope=scope).getlist("host")
+        if not given and scope.get("http_version") == "1.0":
+            return None  # what load balancers still ask in; no browser does
+        host = Host.parse(given[0]) if len(given) == 1 else None
+        if host is None:
+            return HTTPException(400, "Send one Host header: the server's name, and its port if need be.")
+        if not self._hosts.allow(host):
+            return HostNotAllowed(
+                f"This server is not asked under the name {host.name[:100]}: list it in RAG_ALLOWED_HOSTS."
+            )
+        return None
+
+
+class OriginRule:
+    """Refuses what pages of other sites make a browser send: it may carry the key that the browser remembers.
+
+    Browsers send `Sec-Fetch-Site` only to hosts whose connection they trust; to others `Origin` must do.
+    """
 
     def __init__(self, app: ASGIApp, *, origins: Sequence[str]) -> None:
         self._app = app
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
-            headers = Headers(scope=scope)
-            is_foreign = headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}
-            if is_foreign and not self._origins & {headers.get("origin", ""), "*"}:
-                error = CrossSite("Pages of other sites may not ask here: name them in RAG_ALLOWED_ORIGINS.")
-                await _answer(error, scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-
-class BodyLimit:
-    """Reads the body before anything parses it, and refuses one that is too large as soon as it is.
-
-    Uploads have a limit of their own and pass as they come, since they may be too large to hold.
-    """
-
-    def __init__(self, app: ASGIApp, *, max_bytes: int, max_upload_bytes: int) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-        self._max_upload_bytes = max_upload_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
+        if scope["type"] == "lifespan" or self._may_ask(scope.get("method", "GET"), Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        is_upload = headers.get("content-type", "").startswith("multipart/form-data")
-        max_bytes = self._max_upload_bytes if is_upload else self._max_bytes
-        told = headers.get("content-length", "")
-        if told.isdecimal() and int(told) > max_bytes:
-            await self._refuse(max_bytes, scope, receive, send)
-        elif is_upload:
-            await self._app(scope, _counted(receive, max_bytes), send)
-        elif first := await self._read(receive):
-            await self._app(scope, _replay(first, receive), send)
-        else:
-            await self._refuse(max_bytes, scope, receive, send)
+        error = CrossSite("Pages of other sites may not ask here: name their origin in RAG_ALLOWED_ORIGINS.")
+        await deny("origin", error, scope, receive, send)
 
-    async def _refuse(self, max_bytes: int, scope: Scope, receive: Receive, send: Send) -> None:
-        error = BodyTooLarge(f"The body may have {max_bytes} bytes: send less.")
-        await _answer(error, scope, receive, send, headers={"connection": "close"})
-
-    async def _read(self, receive: Receive) -> Message | None:
-        """Give the whole body as one message, or None when it is too large."""
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return message
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self._max_bytes:
-                return None
-            if not message.get("more_body", False):
-                return {"type": "http.request", "body": b"".join(parts), "more_body": False}
+    def _may_ask(self, method: str, headers: Headers) -> bool:
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        if self._origins & {origin, "*"}:
+            return True
+        if origin is None and method in SAFE_METHODS:
+            return True  # a link or an address that was typed
+        if site is not None:
+            return site in {"same-origin", "none"}
+        host = Host.parse(headers.get("host", ""))
+        return origin is None or (host is not None and is_own_origin(origin, host))
 
 
 def protect(
-    app: ASGIApp, *, keys: AccessKeys, origins: Sequence[str], max_body_bytes: int, max_upload_bytes: int
+    app: ASGIApp, *, hosts: AllowedHosts, origins: Sequence[str], keys: AccessKeys, bodies: Callable[[ASGIApp], ASGIApp]
 ) -> ASGIApp:
-    """Put everything in its order: CORS outermost, so that a page of an allowed origin can read refusals too."""
-    app = BodyLimit(app, max_bytes=max_body_bytes, max_upload_bytes=max_upload_bytes)
+    """Put everything in its order; `bodies` bounds what may be sent."""
+    app = bodies(app)
     if keys:
         app = KeyGuard(app, keys=keys)  # before a body is read: who has no key cannot make us hold one
-    app = SameSite(app, origins=origins)
+    app = OriginRule(app, origins=origins)
     if origins:
+        # So far outside that a page of an allowed origin can read refusals too.
         app = CORSMiddleware(
             app,
             allow_origins=origins,
@@ -155,7 +155,7 @@ def protect(
             allow_headers=("*",),
             expose_headers=EXPOSED_HEADERS,
         )
-    return app
+    return HostRule(app, hosts=hosts)
 
 
 def parse_origins(listed: str) -> tuple[str, ...]:
@@ -165,29 +165,6 @@ def parse_origins(listed: str) -> tuple[str, ...]:
         if origin != "*" and not re.fullmatch(r"https?://[^/\s]+", origin):
             raise SettingsError(f"RAG_ALLOWED_ORIGINS: {origin!r} is no origin; write it as https://example.org.")
     return origins
-
-
-def _replay(first: Message, receive: Receive) -> Receive:
-    waiting = [first]
-
-    async def receive_again() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return receive_again
-
-
-def _counted(receive: Receive, max_bytes: int) -> Receive:
-    left = max_bytes
-
-    async def receive_counted() -> Message:
-        nonlocal left
-        message = await receive()
-        left -= len(message.get("body", b""))
-        if left < 0:
-            raise HTTPException(413, f"The files may have {max_bytes} bytes in all: send fewer at a time.")
-        return message
-
-    return receive_counted
 
 
 def _key_in(authorization: str) -> str:
@@ -208,12 +185,24 @@ def _sha256(value: str) -> bytes:
     return hashlib.sha256(value.encode()).digest()
 
 
-async def _answer(
-    error: RagGraphError, scope: Scope, receive: Receive, send: Send, *, headers: dict[str, str] | None = None
+async def deny(
+    rule: str, error: Exception, scope: Scope, receive: Receive, send: Send, *, headers: dict[str, str] | None = None
 ) -> None:
+    """Answer in place of a route, and tell the operator who was denied what."""
+    problem = problem_of(error)
+    note_denied(rule, problem.status, scope)
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    response = render(problem_of(error))
+    response = render(problem)
     MutableHeaders(raw=response.raw_headers).update(headers or {})
     await response(scope, receive, send)
+
+
+def note_denied(rule: str, status: int, scope: Scope) -> None:
+    """One line of the audit. Neither the query string nor a header is in it: both may be secrets."""
+    client = scope.get("client") or ("unknown", 0)
+    # `ascii`, since all of it comes from outside and may hold what steers a terminal or looks like another line.
+    path, address = ascii(scope.get("path", "")[:SHOWN_CHARS])[1:-1], ascii(str(client[0])[:SHOWN_CHARS])[1:-1]
+    method = scope.get("method", "")
+    log.warning("denied rule=%s status=%d method=%s path=%s client=%s", rule, status, method, path, address)

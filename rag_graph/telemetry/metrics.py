@@ -35,6 +35,9 @@ from rag_graph.telemetry.timeline import First, ModelCall, RunExporter
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 SHARED_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where the processes of one server keep their numbers, so that any of them can tell those of all."""
+MAX_MODELS: Final = 50
+"""Names of models that are told apart; a server has four, and what each of them calls its versions."""
+MAX_MODEL_CHARS: Final = 200
 COUNT_EVERY_S = 2.0
 """How old the number of a process may be that another one tells."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
@@ -47,6 +50,7 @@ class Metrics:
     def __init__(self, *, fallback_model: str = "") -> None:
         self.registry = registry = CollectorRegistry()
         self.fallback_model = fallback_model
+        self._models: set[str] = set()
 
         def histogram(name: str, meaning: str, *labels: str, buckets: Sequence[float] = SECONDS) -> Histogram:
             return Histogram(name, meaning, labels, buckets=buckets, registry=registry)
@@ -88,6 +92,14 @@ class Metrics:
 
     def export(self, run_id: str, *, mode: Mode, attempt: int) -> RunExporter:  # noqa: ARG002 - metrics name no run
         return RunMetrics(self, mode=mode, attempt=attempt)
+
+    def model_label(self, named: str) -> str:
+        """The model's name as a label. Services say it with each reply, so that it may be another each time."""
+        if named not in self._models:
+            if len(self._models) >= MAX_MODELS or len(named) > MAX_MODEL_CHARS:
+                return "other"
+            self._models.add(named)
+        return named
 
     def reader_came(self, *, resumes: bool) -> None:
         self.readers.inc()
@@ -148,11 +160,11 @@ class RunMetrics(RunExporter):
         self._metrics.step.labels(step).observe(seconds)
 
     def called(self, call: ModelCall, usage: Usage, at_s: float) -> None:  # noqa: ARG002 - spans tell how long
-        tokens = self._metrics.tokens
-        tokens.labels(usage.model, "input").inc(usage.input_tokens)
-        tokens.labels(usage.model, "output").inc(usage.output_tokens)
-        tokens.labels(usage.model, "reasoning").inc(usage.reasoning_tokens)
-        tokens.labels(usage.model, "cached").inc(usage.cached_tokens)
+        tokens, model = self._metrics.tokens, self._metrics.model_label(usage.model)
+        tokens.labels(model, "input").inc(usage.input_tokens)
+        tokens.labels(model, "output").inc(usage.output_tokens)
+        tokens.labels(model, "reasoning").inc(usage.reasoning_tokens)
+        tokens.labels(model, "cached").inc(usage.cached_tokens)
         if usage.model and usage.model == self._metrics.fallback_model:
             self._metrics.fallbacks.inc()
 

@@ -245,7 +245,7 @@ class Crowd:
     async def _send(
         self, method: str, path: str, *, headers: str = "", body: bytes = b"", buffer: int = 0
     ) -> AsyncIterator[Link]:
-        fixed = "host: soak\r\nconnection: close\r\ncontent-type: application/json\r\n"
+        fixed = "host: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n"
         head = f"{method} {path} HTTP/1.1\r\n{fixed}content-length: {len(body)}\r\n{headers}\r\n"
         link = await _connected(self.port, buffer)
         reader, writer = await asyncio.open_connection(sock=link, limit=buffer or ROOM)

@@ -84,7 +84,7 @@ class Server:
         if receive_buffer:
             reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         reader.connect(("127.0.0.1", self.port))
-        reader.sendall(f"GET /runs/{run_id}/events HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        reader.sendall(f"GET /runs/{run_id}/events HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
         return reader
 
 

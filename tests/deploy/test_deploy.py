@@ -6,14 +6,20 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import httpx
+import kubernetes_validate  # type: ignore[import-untyped]  # it ships no types
 import pytest
 import yaml
+from compose_spec import PyCompose
+from pydantic import SecretStr
+from uvicorn import Config
 
 import rag_graph
+from rag_graph.server.connections import MAX_HEAD_BYTES, MAX_TARGET_BYTES
 from rag_graph.server.process import FAREWELL_S
 from rag_graph.settings import Settings, setting_names
 from tests.needed import program
@@ -117,8 +123,56 @@ def test_nginx_waits_for_the_longest_answer_that_has_no_heartbeat() -> None:
     assert wait_s > Settings.model_fields["max_run_s"].default + FAREWELL_S
 
 
+COMPOSED = {"RAG_API_KEYS": "a-key", "POSTGRES_PASSWORD": "a-password"}
+
+
+def test_compose_takes_its_file() -> None:
+    text = re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: COMPOSED[found[1]], (DEPLOY / "compose.yaml").read_text())
+    read = PyCompose.from_yaml(re.sub(r"\$\{\w+:-\}", "", text))
+    assert read.service_names() == ["server", "nginx", "redis", "postgres"]
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"])
+def test_kubernetes_takes_each_document(kind: str) -> None:
+    [document] = [found for found in documents("kubernetes.yaml") if found["kind"] == kind]
+    kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_every_image_has_a_whole_version() -> None:
+    compose, containers = documents("compose.yaml")[0], kubernetes("Deployment")["template"]["spec"]["containers"]
+    images = [service["image"] for service in compose["services"].values() if "image" in service]
+    images += [container["image"] for container in containers]
+    images += re.findall(r"^FROM (\S+)", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    assert len(images) == 6
+    for image in images:
+        assert re.search(r":\d+\.\d+\.\d+(-[\w.-]+)?$", image), image
+    assert f"rag-graph:{version('rag-graph')}" in images
+
+
+def test_a_pod_is_told_nothing_that_looks_like_its_settings_and_asked_over_http() -> None:
+    pod = kubernetes("Deployment")["template"]["spec"]
+    assert pod["enableServiceLinks"] is False
+    probes = {
+        name: pod["containers"][0][f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")
+    }
+    assert probes == {"startup": "/health/live", "readiness": "/health/ready", "liveness": "/health/live"}
+
+
+def test_nginx_bounds_what_the_server_bounds() -> None:
+    config = (DEPLOY / "nginx.conf").read_text()
+    default = {name: field.default for name, field in Settings.model_fields.items()}
+    sizes = [int(size) for size in re.findall(r"client_max_body_size (\d+);", config)]
+    assert sizes == [default["max_body_bytes"], default["max_upload_bytes"]]
+    count, size = re.findall(r"large_client_header_buffers (\d+) (\d+)k;", config)[0]
+    assert (int(count) * int(size) * 1024, int(size) * 1024) == (MAX_HEAD_BYTES, MAX_TARGET_BYTES)
+    for name in ("client_header_timeout", "client_body_timeout"):
+        assert re.findall(rf"{name} (\d+)s;", config) == [str(default["read_timeout_s"])]
+    assert re.findall(r"send_timeout (\d+)s;", config)[0] == str(default["write_timeout_s"])
+    assert int(re.findall(r"keepalive_timeout (\d+)s;", config)[0]) < Config("").timeout_keep_alive
+
+
 @contextmanager
-def behind_nginx(server: Server, folder: Path) -> Iterator[httpx.Client]:
+def behind_nginx(server: Server, folder: Path, *, is_ready: bool = True) -> Iterator[httpx.Client]:
     """The server as nginx shows it, by the file that is deployed, with only its addresses changed."""
     nginx = program("nginx")
     port = free_port()
@@ -138,16 +192,16 @@ def behind_nginx(server: Server, folder: Path) -> Iterator[httpx.Client]:
     process = subprocess.Popen([nginx, "-c", path, "-p", folder, "-g", "daemon off;"])
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN_S) as http:
-            until(lambda: is_up(http))
+            until(lambda: is_up(http, "/health" if is_ready else "/health/live"))
             yield http
     finally:
         process.terminate()
         process.wait(WITHIN_S)
 
 
-def is_up(http: httpx.Client) -> bool:
+def is_up(http: httpx.Client, path: str) -> bool:
     try:
-        return http.get("/health").status_code == 200
+        return http.get(path).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -168,6 +222,45 @@ def test_tokens_pass_nginx_one_by_one(serve: Serve, upstream: Upstream, tmp_path
             seen += "".join(pieces)
         assert "event: run_finished" in seen
         assert http.get("/metrics").status_code == 404
+
+
+TOOLS = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+MCP = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-06-18"}
+
+
+def test_every_route_answers_behind_nginx_under_the_names_that_are_listed(serve: Serve, tmp_path: Path) -> None:
+    server = serve(allowed_hosts="rag.example")
+    with behind_nginx(server, tmp_path) as http:
+        for host in ("rag.example", "rag.example:8443", "127.0.0.1"):
+            listed = http.post("/mcp", json=TOOLS, headers={**MCP, "host": host})
+            assert (listed.status_code, '"search"' in listed.text) == (200, True), listed.text
+            for path in ("/", "/docs", "/config", "/v1/models", "/rag/playground/", "/health/ready"):
+                assert http.get(path, headers={"host": host}).status_code == 200
+            page = {"host": host, "origin": f"https://{host}", "sec-fetch-site": "same-origin"}
+            assert http.post("/query", json={"question": QUESTION}, headers=page).status_code == 200
+        for headers in ({"host": "rebound.example"}, {"host": "rag.example", "origin": "https://elsewhere.example"}):
+            assert http.post("/mcp", json=TOOLS, headers={**MCP, **headers}).status_code in {403, 421}
+
+
+def test_a_server_with_keys_answers_behind_nginx_under_any_name(serve: Serve, tmp_path: Path) -> None:
+    """As compose starts it."""
+    server = serve(host="0.0.0.0", api_keys=SecretStr("a-key"))
+    with behind_nginx(server, tmp_path) as http:
+        headers = {**MCP, "host": "rag.example", "authorization": "Bearer a-key"}
+        assert http.post("/mcp", json=TOOLS, headers=headers).status_code == 200
+        assert http.post("/mcp", json=TOOLS, headers={**headers, "authorization": ""}).status_code == 401
+
+
+def test_nginx_lets_through_what_the_server_takes_and_no_more(serve: Serve, tmp_path: Path) -> None:
+    server = serve(uploads=True, data_dir=tmp_path / "library", is_ready=False)
+    with behind_nginx(server, tmp_path, is_ready=False) as http:
+        large = {"files": ("a.md", b"# A\n\n" + b"words " * 1_000_000, "text/markdown")}
+        assert http.post("/query", files=large).status_code == 413
+        upload = http.post("/documents", files={"files": ("a.md", b"# A\n\nWords.", "text/markdown")})
+        assert upload.status_code == 200, upload.text
+        assert http.post("/query", json={"question": "x" * 10_000}).status_code == 422
+        assert http.get("/health/live", headers={"x-long": "y" * 8_000}).status_code == 200
+        assert http.get("/health/live", headers={"x-long": "y" * 9_000}).status_code == 400
 
 
 def test_leaving_nginx_is_leaving_the_server(serve: Serve, upstream: Upstream, tmp_path: Path) -> None:

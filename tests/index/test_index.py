@@ -1,12 +1,13 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rag_graph.documents import Passage
-from rag_graph.errors import IndexNotFound
+from rag_graph.errors import IndexNotFound, InvalidRequest
 from rag_graph.index import Index, index_paths
 from rag_graph.index.filters import allows
 from rag_graph.query import Filters
@@ -81,6 +82,61 @@ def test_filters_hold_in_every_way_of_searching(fruit: Index, filters: Filters, 
 @pytest.mark.parametrize(("filters", "names"), CASES)
 def test_filters_mean_the_same_outside_the_database(fruit: Index, filters: Filters, names: set[str]) -> None:
     assert {str(p.metadata["id"]) for p in passages(fruit, [1, 2, 3]) if allows(filters, p)} == names
+
+
+HOSTILE: list[dict[str, Any]] = [
+    {"uri": ["a"] * 40_000},
+    {"lang": [f"{number}" for number in range(257)]},
+    {f"key{number}": 1 for number in range(3_000)},
+    {"year": 2**63},
+    {"year": {"from": -(2**63) - 1}},
+    {"year": [1, 10**400]},
+    {"year": float("nan")},
+    {"year": {"to": float("inf")}},
+    {"lang": "\ud800"},
+    {"lang": ["a", "b\0c"]},
+    {"a\0b": "c"},
+    {"\udfff": 1},
+    {"lang": "x" * 1_001},
+    {"y" * 1_001: 1},
+]
+
+
+@pytest.mark.parametrize("filters", HOSTILE, ids=range(len(HOSTILE)))
+def test_what_no_store_can_compare_with_is_the_askers_fault(fruit: Index, filters: Filters) -> None:
+    with pytest.raises(InvalidRequest, match="filters"), fruit.snapshot(filters):
+        pass
+    passage = passages(fruit, [1])[0]
+    with pytest.raises(InvalidRequest, match="filters"):
+        allows(filters, passage)
+
+
+ODD: list[Filters] = [
+    {"lang": [f"{number}" for number in range(256)]},
+    {f"key{number}": ["a"] * 8 for number in range(32)},
+    {"year": [2**63 - 1, -(2**63), 1.7e308, 5e-324, True]},
+    {"year": {"from": -(2**63), "to": 1e300}, "lang": {"from": "", "to": "\uffff"}},
+    {"lang": "*a" * 500},
+    {"lang": "?" * 1_000},
+    {"lang": "[a-z]*" * 166},
+    {"uri": "[z-a]*"},
+    {"uri": "[^z-a]?*"},
+    {"uri": "[a-]*[]x]*[[:alpha:]]*[[.x.]]*[\\\\]"},
+    {"title": "?*\\\\*(*{*+*|*.*$*^"},
+    {"uri": "*[", "title": "[!*"},
+    {"": "", " ": "*"},
+    {"'; DROP TABLE documents; --": "'%s\"", "%s": "%(a)s*"},
+]
+
+
+@pytest.mark.parametrize("filters", ODD, ids=range(len(ODD)))
+def test_whatever_else_a_filter_holds_is_compared(fruit: Index, filters: Filters) -> None:
+    assert found(fruit, filters) <= {"a", "b", "c"}
+
+
+def test_a_range_of_letters_that_runs_backwards_has_no_members(fruit: Index) -> None:
+    assert found(fruit, {"lang": "[z-a]?*"}) == found(fruit, {"lang": "?[z-a]"}) == set()
+    assert found(fruit, {"lang": "[d-f]?*"}) == {"a", "b", "c"}
 
 
 def test_a_filter_by_document_finds_its_passages(fruit: Index) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -87,10 +88,98 @@ def test_keys_are_kept_only_as_hashes() -> None:
     assert AccessKeys.parse(KEY).caller("") is None
 
 
-@pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 200)])
-def test_a_page_of_another_site_cannot_ask(server: Server, site: str, status: int) -> None:
-    headers = {"sec-fetch-site": site, "origin": "https://elsewhere.example", "accept": "application/json"}
-    assert server.http.post("/query", json={"question": QUESTION}, headers=headers).status_code == status
+REBOUND = "rebound.example"
+EVERY_ROUTE = (*PATHS, "/health", "/health/live", "/config", "/query", "/rag/invoke", "/v1/chat/completions")
+
+
+def test_no_route_answers_under_a_name_that_is_not_the_servers(server: Server, guarded: Server) -> None:
+    for asked in (server, guarded):
+        for path in EVERY_ROUTE:
+            for method in ("GET", "POST", "OPTIONS"):
+                refusal = asked.http.request(method, path, headers={"host": f"{REBOUND}:8000"})
+                refused(refusal, 421, "host_not_allowed")
+                assert "RAG_ALLOWED_HOSTS" in refusal.json()["error"]["message"]
+
+
+def test_names_that_are_listed_are_the_servers(serve: Serve) -> None:
+    server = serve(allowed_hosts="rag.example, *.internal")
+    for host in ("rag.example", "rag.example:8443", "a.internal", "10.0.0.7:8000", "localhost:9", "[::1]:8000"):
+        assert server.http.get("/config", headers={"host": host}).status_code == 200
+    refused(server.http.get("/config", headers={"host": REBOUND}), 421, "host_not_allowed")
+
+
+def test_a_server_for_others_with_keys_is_asked_under_any_name(serve: Serve) -> None:
+    server = serve(host="0.0.0.0", api_keys=SecretStr(KEY))
+    assert server.http.get("/health", headers={"host": "rag-graph.default.svc"}).status_code == 200
+    assert server.http.get("/config", headers={"host": REBOUND, **bearer(KEY)}).status_code == 200
+    refused(server.http.get("/config", headers={"host": REBOUND}), 401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("heads", "status"),
+    [
+        (b"GET /health/live HTTP/1.0\r\n\r\n", b"200"),
+        (b"GET /health/live HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nhost: rebound.example\r\n\r\n", b"400"),
+        (b"GET /health/live HTTP/1.1\r\nhost: localhost, rebound.example\r\n\r\n", b"400"),
+        (b"GET /health/live HTTP/1.1\r\nhost: rebound.example\r\nx-forwarded-host: localhost\r\n\r\n", b"421"),
+    ],
+    ids=["none, as old clients", "none", "two", "two in one", "another that is forwarded"],
+)
+def test_there_is_one_host_and_it_is_the_clients(server: Server, heads: bytes, status: bytes) -> None:
+    address = (server.http.base_url.host, server.http.base_url.port or 80)
+    with socket.create_connection(address, timeout=WITHIN_S) as connection:
+        connection.sendall(heads)
+        assert connection.recv(1_000).split(b" ", 2)[1] == status
+
+
+@pytest.mark.parametrize("path", ["/query", "/rag/invoke", "/v1/chat/completions", "/api/chat", "/mcp", "/documents"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site", "origin": "https://elsewhere.example"},
+        {"sec-fetch-site": "same-site", "origin": "http://localhost:3000"},
+        {"sec-fetch-site": "cross-site"},
+        {"origin": "https://elsewhere.example"},
+        {"origin": "http://localhost:1"},
+        {"origin": "null"},
+    ],
+    ids=["cross-site", "same-site", "without an origin", "an old browser", "another port", "an origin that is hidden"],
+)
+def test_a_page_of_another_site_cannot_ask(server: Server, path: str, headers: dict[str, str]) -> None:
+    refused(server.http.post(path, json={"question": QUESTION}, headers=headers), 403, "cross_site")
+
+
+@pytest.mark.parametrize("site", [{"sec-fetch-site": "same-origin"}, {}, {"sec-fetch-site": "none"}])
+def test_the_servers_own_page_can_ask(server: Server, site: dict[str, str]) -> None:
+    headers = {"origin": server.url.rstrip("/"), "accept": "application/json", **site}
+    assert server.http.post("/query", json={"question": QUESTION}, headers=headers).status_code == 200
+    assert server.http.get("/config", headers=headers).status_code == 200
+
+
+def test_a_link_from_another_site_opens_the_page_and_its_scripts_read_nothing(server: Server) -> None:
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert server.http.get("/", headers=link).status_code == 200
+    refused(server.http.get("/config", headers={"origin": "https://elsewhere.example"}), 403, "cross_site")
+
+
+def test_what_is_denied_is_told_to_the_operator_without_its_secrets(
+    guarded: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "a-secret-that-nobody-should-log"
+    with caplog.at_level(logging.WARNING, logger="rag_graph"):
+        guarded.http.get(f"/config?key={secret}", headers=bearer(secret))
+        guarded.http.get("/a%0Ab%1B[31m%E2%80%AE", headers=basic(secret))
+        guarded.http.post("/query", headers={"host": REBOUND, "cookie": secret}, content=secret)
+        guarded.http.post("/query", headers={"origin": f"https://{secret}.example"}, json={"question": secret})
+        guarded.http.post("/query", headers={"content-type": "text/plain", **bearer(KEY)}, content=secret)
+    told = [message for message in caplog.messages if message.startswith("denied ")]
+    rules = [message.split()[1] for message in told]
+    assert rules == ["rule=key", "rule=key", "rule=host", "rule=origin", "rule=body"]
+    assert "status=401 method=GET path=/config client=127.0.0.1" in told[0]
+    assert r"path=/a\nb\x1b[31m\u202e client" in told[1]
+    assert secret not in caplog.text
+    assert KEY not in caplog.text
 
 
 def test_no_page_may_read_answers_unless_its_origin_is_allowed(server: Server, serve: Serve) -> None:
@@ -117,8 +206,8 @@ def test_an_origin_that_is_none_is_refused_by_name() -> None:
 @pytest.mark.parametrize("path", ["/query", "/rag/invoke", "/v1/chat/completions", "/mcp"])
 def test_a_large_body_is_refused_before_it_is_parsed(serve: Serve, path: str) -> None:
     server = serve(max_body_bytes=1_000)
-    refused(server.http.post(path, content=b" " * 1_001), 413, "body_too_large")
-    refused(server.http.post(path, content=pieces(2_000)), 413, "body_too_large")
+    refused(server.http.post(path, content=b" " * 1_001, headers=JSON), 413, "body_too_large")
+    refused(server.http.post(path, content=pieces(2_000), headers=JSON), 413, "body_too_large")
     answer = server.http.post("/query", content=pieces(100, b'{"question": "Who?"}'), headers=JSON)
     assert answer.status_code == 200
 
@@ -210,7 +299,8 @@ def test_a_reader_that_stops_reading_is_cut_and_its_run_goes_on(serve: Serve, up
         reader.connect((server.http.base_url.host, server.http.base_url.port))
         body = b'{"question": "Who built the Eiffel Tower?"}'
         head = (
-            f"POST /query HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+            "POST /query HTTP/1.1\r\nhost: localhost\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         )
         reader.sendall(head.encode() + body)
         run_id = _run_id(reader.recv(2_000))

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from rag_graph.events import AnswerReset, AnswerStarted, RunCancelled, Usage, Warned
 from rag_graph.telemetry.logs import JsonLines
-from rag_graph.telemetry.metrics import Metrics
+from rag_graph.telemetry.metrics import MAX_MODELS, Metrics
 from rag_graph.telemetry.observing import Telemetry
 from tests.servers import QUESTION, Serve, Server, until
 from tests.upstream import Upstream
@@ -124,3 +124,20 @@ def test_a_log_line_for_machines_names_the_run() -> None:
     line = json.loads(JsonLines().format(record))
     assert line["message"] == "it took 3 s"
     assert (line["level"], line["run_id"], line["logger"]) == ("warning", "01ABC", "rag_graph.runs")
+
+
+def test_a_service_that_names_another_model_each_time_makes_no_more_labels() -> None:
+    metrics = Metrics()
+    assert [metrics.model_label(name) for name in ("a", "b", "x" * 201, "a")] == ["a", "b", "other", "a"]
+    labels = {metrics.model_label(f"model-{number}") for number in range(1_000)}
+    assert len(labels) == MAX_MODELS - 2 + 1
+    assert metrics.model_label("a") == "a"
+
+
+def test_paths_methods_and_models_from_outside_are_no_labels(serve: Serve) -> None:
+    server = serve()
+    for odd in ("odd-one", "odd-two"):
+        server.http.request(odd.upper(), f"/{odd}")
+        server.http.post("/v1/chat/completions", json={"model": odd, "messages": [{"role": "user", "content": odd}]})
+        server.http.get("/config", headers={"host": f"{odd}.example"})
+    assert "odd" not in server.http.get("/metrics").text.lower()

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from rag_graph.http import conversation
-from rag_graph.http.conversation import NoQuestion, Sent
+from rag_graph.http.conversation import MAX_MESSAGES, NoQuestion, Sent
 from rag_graph.query import Filters, Mode, Query
 
 MAX_ID_CHARS = 200
@@ -40,7 +40,7 @@ class ChatPost(Sent):
     """The body of `POST /api/chat`; `mode` and `filters` come with the transport's `body`."""
 
     id: str = Field(min_length=1, max_length=MAX_ID_CHARS)
-    messages: list[UIMessage] = Field(min_length=1)
+    messages: list[UIMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     mode: Mode = "fast"
     filters: Filters = Field(default={})
 

@@ -9,6 +9,11 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from rag_graph.errors import InvalidRequest
 from rag_graph.query import MAX_HISTORY_TURNS, Query, Turn
 
+MAX_BATCH = 100
+"""Questions in one batch. They are answered one after the other, so that more would outlast any client's patience."""
+MAX_BATCH_MESSAGES = 1_000
+"""Messages in one request: LangChain's own models take 0.04 ms for each to check, twice, on the event loop."""
+
 _BOOKKEEPING = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 
 
@@ -61,8 +66,7 @@ async def check_body(request: Request) -> None:
         raise InvalidRequest("The body is no valid JSON.") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be an object.")
-    if request.url.path.endswith("/batch") and not isinstance(body.get("inputs"), list):
-        raise InvalidRequest("inputs: must be a list.")
+    _check_inputs(body, is_batch=request.url.path.endswith("/batch"))
     configs = body.get("config")
     for config in configs if isinstance(configs, list) else [configs]:
         # What a graph around a `RemoteRunnable` passes on of its own is ignored.
@@ -70,3 +74,15 @@ async def check_body(request: Request) -> None:
         for name in configurable if isinstance(configurable, dict) else ():
             if not name.startswith("__") and name not in _BOOKKEEPING:
                 raise InvalidRequest(f"config.configurable.{name[:80]}: cannot be set from outside.")
+
+
+def _check_inputs(body: dict[str, Any], *, is_batch: bool) -> None:
+    """Bound what LangServe would check item by item, before it knows how many there are."""
+    inputs = body.get("inputs") if is_batch else [body.get("input")]
+    if not isinstance(inputs, list):
+        raise InvalidRequest("inputs: must be a list.")
+    if len(inputs) > MAX_BATCH:
+        raise InvalidRequest(f"inputs: a batch may have {MAX_BATCH} questions, not {len(inputs)}: send several.")
+    messages = [one.get("messages") for one in inputs if isinstance(one, dict)]
+    if sum(len(some) for some in messages if isinstance(some, list)) > MAX_BATCH_MESSAGES:
+        raise InvalidRequest(f"messages: a request may have {MAX_BATCH_MESSAGES}: leave out the oldest.")

@@ -8,6 +8,7 @@ from anyio import CancelScope
 from mcp import types
 from mcp.server import Server, ServerRequestContext
 from mcp.server.stdio import stdio_server
+from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp
 
@@ -117,9 +118,15 @@ def create_server(tools: Tools, *, version: str) -> Server[Any]:
 
 
 @asynccontextmanager
-async def open_http(server: Server[Any], *, host: str) -> AsyncIterator[ASGIApp]:
+async def open_http(server: Server[Any], *, max_body_bytes: int) -> AsyncIterator[ASGIApp]:
     """Serve over streamable HTTP without sessions, so that any process can take any request."""
-    app = server.streamable_http_app(streamable_http_path=PATH, stateless_http=True, host=host)
+    app = server.streamable_http_app(
+        streamable_http_path=PATH,
+        stateless_http=True,
+        max_request_body_size=max_body_bytes,
+        # Its own rule knows the names of this machine alone. Ours stands before all routes and knows the settings.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
     async with server.session_manager.run():
         yield app
 

@@ -64,7 +64,7 @@ async def _answer(request: Request, cursor: Cursor, headers: Mapping[str, str] |
 @router.post(
     "/query",
     response_model=RunResult,
-    responses=_documented("The run's events, or its result.", 400, 404, 410, 422, 429, 503),
+    responses=_documented("The run's events, or its result.", 400, 404, 410, 413, 415, 422, 429, 503),
 )
 async def query(
     request: Request,

@@ -10,17 +10,26 @@ from rag_graph.events import Citation, NumberedPassage
 Line = dict[str, Any]
 
 TITLE_CHARS = 60
-_TASK = re.compile(r"\s*### Task:.*<chat_history>(?P<talk>.*)</chat_history>", re.DOTALL)
+INSTRUCTION_CHARS = 8_000
+"""Its own are shorter, but an operator may have written another."""
+TALK_CHARS = 50_000
 _WANTED = re.compile(r'\{\s*\\?"(?P<key>title|tags|follow_ups|queries)\\?"\s*:')
-_ASKED = re.compile(r"^\s*USER:\s*(?P<question>.+?)\s*$", re.MULTILINE | re.IGNORECASE)
 
 
 def task_reply(prompt: str) -> str | None:
-    """Answer a request for a title, tags, follow-up questions or searches; None for any other question."""
-    task, wanted = _TASK.match(prompt), _WANTED.search(prompt)
-    if task is None or wanted is None:
+    """Answer a request for a title, tags, follow-up questions or searches; None for any other question.
+
+    Every prompt comes by here, however long and whatever is in it: nothing may look at a place twice.
+    """
+    if not prompt[:INSTRUCTION_CHARS].lstrip().startswith("### Task:"):
         return None
-    value = _title(task["talk"]) if wanted["key"] == "title" else []
+    end = prompt.rfind("</chat_history>")
+    begin = prompt.rfind("<chat_history>", 0, end) if end >= 0 else -1
+    wanted = _WANTED.search(prompt, 0, min(begin, INSTRUCTION_CHARS)) if begin >= 0 else None
+    if wanted is None:
+        return None
+    talk = prompt[begin + len("<chat_history>") : end]
+    value = _title(talk[:TALK_CHARS]) if wanted["key"] == "title" else []
     return json.dumps({wanted["key"]: value}, ensure_ascii=False)
 
 
@@ -51,6 +60,10 @@ def _source_line(passage: NumberedPassage, quotes: list[str]) -> Line:
 
 
 def _title(talk: str) -> str:
-    asked = _ASKED.search(talk)
-    words = " ".join((asked["question"] if asked else "Conversation").split())
+    """What the user asked first, cut between words."""
+    lines = filter(None, map(str.strip, talk.splitlines()))
+    turn = next((line for line in lines if line[:5].upper() == "USER:"), "")
+    # A message may begin on the line below its role.
+    said = turn[5:].strip() or (next(lines, "") if turn else "")
+    words = " ".join((said or "Conversation").split())
     return words if len(words) <= TITLE_CHARS else f"{words[: TITLE_CHARS - 1].rsplit(' ', 1)[0]}…"

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rag_graph.errors import RagGraphError
 from rag_graph.http import conversation
-from rag_graph.http.conversation import Sent
+from rag_graph.http.conversation import MAX_MESSAGES, Sent
 from rag_graph.query import Filters, Mode, Query
 
 Draft = Literal["reasoning", "content", "none"]
@@ -68,7 +68,7 @@ class ChatRequest(Sent):
     """The body of `POST /v1/chat/completions`."""
 
     model: str
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     n: int | None = 1

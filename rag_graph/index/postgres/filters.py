@@ -1,12 +1,14 @@
 """A comparison of a filter in PostgreSQL's words."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from rag_graph.index.filters import COLUMNS, Comparison
 from rag_graph.query import Scalar
 
 _META = "coalesce(p.metadata -> %s, d.metadata -> %s)"
+_NEVER = "(?=a)b"
 _GLOB = re.compile(r"\*|\?|\[([!^]?)(\]?[^\]]*)\]|(.)", re.DOTALL)
 
 
@@ -42,5 +44,25 @@ def _translated(found: re.Match[str]) -> str:
             return "."
     if found[2] is None:
         return re.escape(found[0])
-    inside = re.sub(r"([\[\]\\^])", r"\\\1", found[2])
-    return f"[{'^' if found[1] else ''}{inside}]"
+    members = "".join(_members(found[2]))
+    if not members:
+        return "." if found[1] else _NEVER
+    return f"[{'^' if found[1] else ''}{members}]"
+
+
+def _members(inside: str) -> Iterator[str]:
+    """What a shell pattern has between brackets; a range from z to a has no member, where PostgreSQL sees a fault."""
+    place = 0
+    while place < len(inside):
+        low, high = inside[place], inside[place + 2 : place + 3] if inside[place + 1 : place + 2] == "-" else ""
+        if not high:
+            yield _literal(low)
+            place += 1
+            continue
+        if low <= high:
+            yield f"{_literal(low)}-{_literal(high)}"
+        place += 3
+
+
+def _literal(char: str) -> str:
+    return f"\\{char}" if char in "[]\\^-" else char

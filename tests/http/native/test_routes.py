@@ -268,7 +268,7 @@ def test_a_reader_that_waits_for_the_whole_counts_until_it_leaves(serve: Serve, 
     body = json.dumps({"question": QUESTION})
     fields = f"accept: application/json\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
     with socket.create_connection(("127.0.0.1", server.http.base_url.port or 0)) as reader:
-        reader.sendall(f"POST /query HTTP/1.1\r\nhost: x\r\n{fields}\r\n\r\n{body}".encode())
+        reader.sendall(f"POST /query HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n\r\n{body}".encode())
         until(held.reached.is_set)
         assert not upstream.chats[0].wait_closed(0.6)
     assert upstream.chats[0].wait_closed()

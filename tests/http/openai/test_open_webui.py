@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from rag_graph.http.openai.open_webui import TITLE_CHARS, task_reply
+from rag_graph.http.openai.open_webui import INSTRUCTION_CHARS, TITLE_CHARS, task_reply
 
 
 def task(output: str, talk: str = "USER: Who built the tower?\nASSISTANT: Eiffel.") -> str:
@@ -47,3 +47,19 @@ def test_other_tasks_get_an_empty_list(output: str, key: str) -> None:
 )
 def test_questions_are_no_tasks(prompt: str) -> None:
     assert task_reply(prompt) is None
+
+
+def test_a_task_is_told_from_a_question_by_its_beginning_alone() -> None:
+    assert task_reply("x" * INSTRUCTION_CHARS + task('{ "title": "x" }')) is None
+    assert task_reply(task('{ "title": "x" }', "USER: Who?\n" + "ASSISTANT: He.\n" * 100_000)) == '{"title": "Who?"}'
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["<chat_history>", "</chat_history>", "\n", "USER:", "USER: \n", "{ ", "{", " ", "### Task:", '{"title"', "\\"],
+)
+def test_hostile_prompts_of_the_largest_size_are_answered(piece: str) -> None:
+    """With the patterns that were here, a fiftieth of this was a quarter of a minute; all of it would be days."""
+    whole = piece * (4_000_000 // len(piece))
+    for prompt in (whole, f"### Task:{whole}", task('{ "title": "x" }', whole), task("{" + whole, "USER: Who?")):
+        task_reply(prompt)

@@ -1,0 +1,58 @@
+"""What browsers are told they may do with each answer."""
+
+import pytest
+
+from tests.servers import Server
+
+PAGES = ("/", "/docs", "/rag/playground/", "/rag/structured/playground/", "/chat/playground/")
+OTHERS = (
+    "/config", "/openapi.json", "/metrics", "/health", "/static/main.js", "/nothing", "/v1/models", "/runs/unknown",
+    "/docs/swagger-ui.css", "/rag/input_schema",
+)  # fmt: skip
+
+
+def directives(policy: str) -> dict[str, set[str]]:
+    named = (part.split() for part in policy.split(";"))
+    return {name: set(values) for name, *values in named}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_runs_scripts_of_this_server_alone_and_in_no_frame(server: Server, path: str) -> None:
+    answer = server.http.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    policy = directives(answer.headers["content-security-policy"])
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == {"'none'"}
+    assert policy["connect-src"] == {"'self'"}
+    scripts = {source for source in policy["script-src"] if not source.startswith("'sha256-")}
+    assert scripts - {"'unsafe-eval'"} == {"'self'"}
+    assert "'unsafe-eval'" not in scripts or "playground" in path
+    assert "http" not in answer.headers["content-security-policy"]
+    assert not [part for part in answer.text.split('"') if part.startswith(("http:", "https:", "//"))]
+
+
+@pytest.mark.parametrize("path", [*PAGES, *OTHERS])
+def test_every_answer_tells_browsers_what_it_is_not(server: Server, path: str) -> None:
+    headers = server.http.get(path).headers
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_refusals_and_streams_do_too(server: Server) -> None:
+    answers = [
+        server.ask(),
+        server.http.post("/query", content=b"x"),
+        server.http.get("/", headers={"host": "x.example"}),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 415, 421]
+    for answer in answers:
+        assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+def test_there_is_no_second_page_of_docs_and_no_other_file(server: Server) -> None:
+    assert server.http.get("/redoc").status_code == 404
+    assert server.http.get("/docs/__init__.py").status_code == 404
+    assert server.http.get("/docs/..%2f__init__.py").status_code == 404
+    assert server.http.get("/docs/swagger-ui-bundle.js").headers["content-type"].startswith("text/javascript")
