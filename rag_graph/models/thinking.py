@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Final, Literal
 
 from langchain_core.messages import BaseMessage
@@ -15,12 +16,14 @@ REASONING_KEYS: Final = ("reasoning_content", "reasoning", "thinking")
 
 WAS_THINKING: Final = "What had come so far was the model's thinking."
 
-_OPENING: Final = re.compile(r"\s*<think(?:ing)?>", re.IGNORECASE)
+_OPENING: Final = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _CLOSING: Final = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _LONE_CLOSING: Final = re.compile(r"(?:\A|\n)[ \t]*</think(?:ing)?>", re.IGNORECASE)
 _OPENING_TAGS: Final = ("<think>", "<thinking>")
 _CLOSING_TAGS: Final = ("</think>", "</thinking>")
 _LONGEST_TAG: Final = len("</thinking>")
+_PIECE_CHARS: Final = 4_096
+"""Longer pieces are taken bit by bit, or one that is full of tags would be copied at each of them."""
 
 
 class ThinkingFilter:
@@ -107,12 +110,17 @@ class _TagFilter:
         self.has_thought = False
         self._state: Literal["beginning", "thinking", "answer"] = "beginning"
         self._held = ""
+        self._lead: list[str] = []
+        self._lead_chars = 0
         self._said: list[str] = []
         self._line_is_blank = True
         self._is_fresh = False
 
     def feed(self, text: str) -> Iterable[Part]:
         # Nearly every token comes this way, so that it takes no generator.
+        if len(text) > _PIECE_CHARS:
+            pieces = (text[at : at + _PIECE_CHARS] for at in range(0, len(text), _PIECE_CHARS))
+            return chain.from_iterable(map(self.feed, pieces))
         if self._state == "answer" and not self._held and (self.has_thought or "<" not in text):
             return self._say(text)
         return self._feed(text)
@@ -131,25 +139,28 @@ class _TagFilter:
                     yield from self._answer()
 
     def end(self) -> Iterator[Part]:
+        lead, self._lead = "".join(self._lead), []
         held, self._held = self._held, ""
         if self._state == "thinking":
             yield from _thoughts(held)
-        elif self._state == "beginning" and self.has_thought:
-            yield from self._say(held.lstrip())
         else:
-            yield from self._say(held)
+            yield from self._say(held if self.has_thought else lead + held)
 
     def _begin(self) -> None:
-        if opening := _OPENING.match(self._held):
-            self._state, self._held = "thinking", self._held[opening.end() :]
-            self.has_thought = self._is_fresh = True
-            return
+        """Read on behind the white space, which is kept apart: each piece of it would be read again with the next."""
         start = self._held.lstrip()
-        if _may_become(start, _OPENING_TAGS):
-            return
-        self._state = "answer"
-        if self.has_thought:
+        self._lead.append(self._held[: len(self._held) - len(start)])
+        self._lead_chars += len(self._lead[-1])
+        if opening := _OPENING.match(start):
+            self._state, self._held = "thinking", start[opening.end() :]
+            self.has_thought = self._is_fresh = True
+        elif _may_become(start, _OPENING_TAGS) and self._lead_chars <= _PIECE_CHARS:
             self._held = start
+            return
+        else:
+            self._state = "answer"
+            self._held = start if self.has_thought else "".join(self._lead) + start
+        self._lead, self._lead_chars = [], 0
 
     def _think(self) -> Iterator[Part]:
         if self._is_fresh:

@@ -2,36 +2,61 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+from rag_graph.models.providers.errors import Oversized
+
+MAX_EVENT_BYTES: Final = 1_000_000
+"""A chunk is a token, or at most an answer that a service only pretends to stream, which takes a tenth of this."""
 
 _CARRIAGE_RETURN = re.compile(rb"\r\n|\r(?=[^\n])")
 
 
 class JsonEvents:
-    """Server-sent events whose data are JSON objects, out of bytes cut anywhere; `data: [DONE]` ends them."""
+    """Server-sent events whose data are JSON objects, out of bytes cut anywhere; `data: [DONE]` ends them.
+
+    Raises `Oversized` for an event, or a line, of more than `MAX_EVENT_BYTES`, before it has come whole.
+    """
 
     def __init__(self) -> None:
         self.is_done = False
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._rest_bytes = 0
         self._data: list[bytes] = []
+        self._data_bytes = 0
 
     def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
-        lines = self._rest + data
+        if self._rest and not self._rest[-1].endswith(b"\r") and b"\n" not in data and b"\r" not in data:
+            # Joined at each read, a line without an end would be copied as often as it has reads.
+            self._rest.append(data)
+            self._rest_bytes += len(data)
+            self._check_size()
+            return
+        lines = b"".join([*self._rest, data])
         if b"\r" in lines:
             lines = _CARRIAGE_RETURN.sub(b"\n", lines)
-        *whole, self._rest = lines.split(b"\n")
+        *whole, rest = lines.split(b"\n")
+        self._rest = [rest] if rest else []
+        self._rest_bytes = len(rest)
         for line in whole:
             if line.startswith(b"data:"):
                 self._data.append(line[5:])
+                self._data_bytes += len(line)
+                self._check_size()
             elif not line and self._data:
                 event = b"\n".join(self._data).strip()
-                self._data = []
+                self._data, self._data_bytes = [], 0
                 if event == b"[DONE]":
                     self.is_done = True
                     return
                 yield _as_object(event)
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if self._rest_bytes + self._data_bytes > MAX_EVENT_BYTES:
+            raise Oversized("one event", MAX_EVENT_BYTES)
 
 
 def _as_object(event: bytes) -> dict[str, Any]:
