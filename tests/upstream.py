@@ -66,7 +66,9 @@ class Request:
 class Script:
     """What is sent for one request. `held` scripts stop before the token `hold_after` until they are released.
 
-    A `body` is sent as it is, in place of all else, until it ends or the client leaves. `at_once` hands the whole reply to the socket in one write, so that it can arrive in one read.
+    A `body` is sent as it is, in place of all else, until it ends or the client leaves.
+
+    `at_once` hands the whole reply to the socket in one write, so that it can arrive in one read.
     """
 
     content: Sequence[str] = ()

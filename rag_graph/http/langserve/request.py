@@ -9,6 +9,9 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from rag_graph.errors import InvalidRequest
 from rag_graph.query import MAX_HISTORY_TURNS, Query, Turn
 
+MAX_BATCH = 100
+"""A batch is answered one question after the other under one slot: this many take minutes."""
+
 _BOOKKEEPING = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 
 
@@ -51,6 +54,24 @@ class Conversation(BaseModel):
         return Query(question=last.text, history=turns)
 
 
+def is_batch(request: Request) -> bool:
+    return request.url.path.endswith("/batch")
+
+
+def is_answered_whole(request: Request) -> bool:
+    """Whether LangServe answers with the outcome; what it streams, it stops by itself when the reader leaves."""
+    return request.url.path.endswith(("/invoke", "/batch"))
+
+
+def _check_batch(inputs: Any, configs: Any) -> None:
+    if not isinstance(inputs, list):
+        raise InvalidRequest("inputs: must be a list.")
+    if len(inputs) > MAX_BATCH:
+        raise InvalidRequest(f"inputs: a batch has at most {MAX_BATCH} questions; send the others after it.")
+    if isinstance(configs, list) and len(configs) != len(inputs):
+        raise InvalidRequest("config: a list has as many as there are inputs.")
+
+
 async def check_body(request: Request) -> None:
     """Refuse what LangServe itself would answer with a 500, and what would steer the graph."""
     if request.method != "POST":
@@ -61,9 +82,9 @@ async def check_body(request: Request) -> None:
         raise InvalidRequest("The body is no valid JSON.") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be an object.")
-    if request.url.path.endswith("/batch") and not isinstance(body.get("inputs"), list):
-        raise InvalidRequest("inputs: must be a list.")
     configs = body.get("config")
+    if is_batch(request):
+        _check_batch(body.get("inputs"), configs)
     for config in configs if isinstance(configs, list) else [configs]:
         # What a graph around a `RemoteRunnable` passes on of its own is ignored.
         configurable = config.get("configurable") if isinstance(config, dict) else None
