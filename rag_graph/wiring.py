@@ -327,6 +327,7 @@ async def _open_log(parts: Parts, settings: Settings) -> AsyncIterator[tuple[Run
     from rag_graph.runs.redis import RedisRunLog  # noqa: PLC0415 - optional, and chosen here
 
     async with RedisRunLog(url, bounds=bounds, lease_s=settings.lease_s) as shared:
+        await shared.check()
         yield shared, shared
 
 

@@ -72,6 +72,10 @@ class RedisRunLog(RunLog):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    async def check(self) -> None:
+        """Raise the SettingsError of an address or a password with which Redis can never be used."""
+        await self._connection.check()
+
     async def aclose(self) -> None:
         """Let go of Redis; what was appended and not flushed is lost to this process' runs."""
         await self._writer.aclose()
