@@ -49,19 +49,28 @@ Admitted = Callable[[str], AbstractAsyncContextManager[None]]
 class Tools:
     """The tools, over what answers and what searches."""
 
-    def __init__(self, answers: Answers, retriever: Retriever, ask: Ask, *, admitted: Admitted | None = None) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        retriever: Retriever,
+        ask: Ask,
+        *,
+        admitted: Admitted | None = None,
+        search_limit_s: float = SEARCH_LIMIT_S,
+    ) -> None:
         """`admitted` gives a slot to a search, which is no run; over stdin and stdout, with its one caller, all may."""
         self._answers = answers
         self._retriever = retriever
         self._ask = ask
         self._admitted = admitted or _anybody
+        self._search_limit_s = search_limit_s
 
     async def search(self, given: SearchInput, *, caller: str) -> SearchOutput:
         """Find the passages that bear on a question. Raises `RetrievalFailed` when that takes too long."""
         async with self._admitted(caller):
             await self._answers.check_ready()
             try:
-                async with asyncio.timeout(SEARCH_LIMIT_S):
+                async with asyncio.timeout(self._search_limit_s):
                     hits = await self._retriever.retrieve(given.question, top_k=given.top_k, filters=given.filters)
             except TimeoutError:
                 raise RetrievalFailed("The search took too long: try again in a moment.") from None
