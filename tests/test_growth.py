@@ -92,7 +92,7 @@ class Empty:
         return [2] * len(phrases)
 
     def titled(self, names: Any) -> dict[str, list[int]]:
-        return dict.fromkeys(names, [])
+        return {name: [] for name in names}
 
 
 def in_pieces(text: str, size: int) -> Iterator[str]:

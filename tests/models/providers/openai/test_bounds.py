@@ -119,7 +119,7 @@ async def test_a_list_of_models_without_an_end_is_the_services_fault(up: Upstrea
 async def test_vectors_without_an_end_are_the_services_fault(up: Upstream) -> None:
     up.pour(endless(b" " * READ), kind="application/json")
     given = ModelSettings(base_url=up.base_url, api_key=SecretStr("key"), model="scripted")
-    embedder = open_embedder(Settings(_env_file=None, embedding=given))  # type: ignore[call-arg]
+    embedder = open_embedder(Settings(_env_file=None, embedding=given))
     with pytest.raises(ModelGarbled, match="RAG_EMBEDDING_BASE_URL"):
         await to_thread.run_sync(embedder.embed_query, "Who?")
 
