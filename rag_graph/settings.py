@@ -159,7 +159,11 @@ class Settings(BaseSettings):
         default=3, gt=0, description="With Redis: a server that is silent for this long loses its runs to another."
     )
     max_runs: int = Field(default=64, ge=1, description="Runs that one server process executes at a time.")
-    max_runs_per_caller: int = Field(default=64, ge=1, description="Runs that one caller may have at a time.")
+    max_runs_per_caller: int = Field(
+        default=0,
+        ge=0,
+        description="Runs that one caller may have at a time; 0: half of RAG_MAX_RUNS, or all with less than two keys.",
+    )
 
     v1_draft: Literal["reasoning", "content", "none"] = Field(
         default="reasoning",
@@ -202,6 +206,16 @@ class Settings(BaseSettings):
                     if name.lower() in known or not name.lower().startswith(PREFIX.lower())
                 }
         return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    @property
+    def caller_share(self) -> int:
+        """How many runs one caller may have.
+
+        Half of them, so that others are answered beside whoever sends most; all where a second caller cannot be told
+        from the first, for lack of keys: half of the server would only stand idle.
+        """
+        keys = {key.strip() for key in self.api_keys.get_secret_value().split(",")} - {""}
+        return self.max_runs_per_caller or (self.max_runs if len(keys) <= 1 else (self.max_runs + 1) // 2)
 
     @property
     def index_dir(self) -> Path:

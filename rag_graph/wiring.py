@@ -134,7 +134,7 @@ async def open_worker(answerer: Answerer, settings: Settings) -> AsyncIterator[R
             await stack.enter_async_context(_open_work(answerer, settings)),
             grace_s=settings.run_grace_s,
             max_runs=settings.max_runs,
-            max_runs_per_caller=settings.max_runs_per_caller,
+            max_runs_per_caller=settings.caller_share,
             max_waiting=settings.max_queued,
             max_wait_s=settings.max_queued_s,
             budget=answerer.budget,
@@ -327,6 +327,7 @@ async def _open_log(parts: Parts, settings: Settings) -> AsyncIterator[tuple[Run
     from rag_graph.runs.redis import RedisRunLog  # noqa: PLC0415 - optional, and chosen here
 
     async with RedisRunLog(url, bounds=bounds, lease_s=settings.lease_s) as shared:
+        await shared.check()
         yield shared, shared
 
 

@@ -3,6 +3,7 @@
 import string
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,6 +108,21 @@ def test_a_bad_value_or_name_is_refused_by_name(
     with pytest.raises(SettingsError) as refused:
         Settings.load()
     assert str(refused.value).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("given", "share"),
+    [
+        ({}, 64),
+        ({"api_keys": "one"}, 64),
+        ({"api_keys": "one, one"}, 64),
+        ({"api_keys": "one,two"}, 32),
+        ({"api_keys": "one,two", "max_runs": 1}, 1),
+        ({"api_keys": "one,two", "max_runs_per_caller": 50}, 50),
+    ],
+)
+def test_one_of_several_callers_has_half_of_the_server(given: dict[str, Any], share: int) -> None:
+    assert Settings(_env_file=None, **given).caller_share == share
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -21,7 +21,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -67,7 +67,8 @@ class Script:
     """What is sent for one request. `held` scripts stop before the token `hold_after` until they are released.
 
     `at_once` hands the whole reply to the socket in one write, so that it can arrive in one read; `raw` is sent as
-    the body in place of everything else, a chunk each.
+    the body of a stream in place of everything else, a chunk each. A `body` is sent whatever was asked for, until it
+    ends or the client leaves.
     """
 
     content: Sequence[str] = ()
@@ -83,6 +84,7 @@ class Script:
     role_in_every_chunk: bool = False
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: Iterable[bytes] = ()
     error: Mapping[str, Any] | None = None
     fault: Literal["", "drop", "stall", "garble", "error", "end"] = ""
     after: int = 0
@@ -117,6 +119,7 @@ class Upstream:
         """When set, other keys are answered with 401."""
         self.refuses: set[str] = set()
         """Names of body fields that are answered with a 400, as older servers do with `stream_options`."""
+        self.poured: Script | None = None
         self._scripts: list[Script] = []
         self._given: list[Script] = []
         self._port = port
@@ -184,6 +187,12 @@ class Upstream:
     def end_early(self, *, after: int, content: str = "one two three four five", **options: Any) -> Script:
         """Send so many tokens, then end the response in good order, but without a reason to finish."""
         return self.script(Script(content=tokens(content), fault="end", after=after, **options))
+
+    def pour(self, body: Iterable[bytes], *, kind: str = "text/event-stream", **headers: str) -> Script:
+        """Answer every request that is still to come with these bytes."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.poured = Script(body=body, headers={"content-type": kind, **named})
+        return self.poured
 
     def script(self, script: Script) -> Script:
         self._scripts.append(script)
@@ -267,6 +276,8 @@ class Upstream:
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> bool:
         """Write the response; True when the connection can be used again."""
+        if self.poured:
+            return await _pour(self.poured, writer)
         if self.api_key and request.headers.get("authorization") != f"Bearer {self.api_key}":
             error = {"message": "Incorrect API key provided.", "code": "invalid_api_key"}
             return await _send_json(writer, 401, {"error": error})
@@ -514,6 +525,17 @@ async def _break(script: Script, writer: asyncio.StreamWriter) -> bool:
             _write_chunk(writer, b'data: {"choices": [{"del\n\n')
         case "error":
             _write_chunk(writer, _frame({"error": {"message": "Scripted failure.", "type": "server_error"}}))
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+    return True
+
+
+async def _pour(script: Script, writer: asyncio.StreamWriter) -> bool:
+    await _send_head(writer, 200, {"transfer-encoding": "chunked", **script.headers})
+    for data in script.body:
+        _write_chunk(writer, data)
+        await writer.drain()
+        await asyncio.sleep(0)  # a client who leaves is noticed by another task
     writer.write(b"0\r\n\r\n")
     await writer.drain()
     return True

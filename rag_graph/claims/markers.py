@@ -95,7 +95,7 @@ class MarkerScanner:
     def _follow(self, sign: str, run: str, text: str, at: int) -> int:
         """Note what a sign that was passed on changes; give where the scan goes on."""
         if sign in "`~":
-            self._run = run
+            self._run = run[:_PIECE_CHARS]  # as long as any that means something; more would be copied at each piece
             if at < len(text):
                 self._end_run(text[at])
         elif sign == "\n":
@@ -109,7 +109,7 @@ class MarkerScanner:
         more = _RUN.match(text) if self._run else None
         if not more or more[0][0] != self._run[0]:
             return 0
-        self._run += more[0]
+        self._run = (self._run + more[0])[:_PIECE_CHARS]
         return more.end()
 
     def _skip_target(self, text: str, at: int) -> int:

@@ -56,7 +56,8 @@ _UNSPACED = re.compile(rf"[{_UNSPACED_SCRIPTS}]+")
 _UNSPACED_NEGATION = re.compile(r"[不没沒無无未非别勿莫]|ない|ません|なかった|않|없|아니|안 |못")
 _COVERED_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Chinese, Japanese and Korean, whose negations are known; those of Thai, Lao, Khmer and Burmese are not."""
-_URL = re.compile(r"https?://\S+|\]\([^)\s]*\)")
+_URL = re.compile(r"https?://\S+|\]\([^)\]\s]*\)")
+"""A link's target ends at a bracket too, or a row of openings would be read to its end from each of them."""
 _CONTRACTION = re.compile(r"n['’]t\b", re.IGNORECASE)
 _NARROW_SPACE_IN_NUMBER = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
 _SPACE_IN_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")

@@ -1,10 +1,11 @@
 """A question over HTTP, whatever the protocol: start its run, and tell it as a stream or as a whole."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Final
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 
 from rag_graph.errors import Draining
 from rag_graph.events import Event
@@ -15,6 +16,9 @@ from rag_graph.query import Query
 from rag_graph.runs.log import Entry, StartedRun
 from rag_graph.runs.runner import DRAINING_RETRY_S, Runner
 from rag_graph.transcript import Transcript
+
+CLIENT_CLOSED_REQUEST: Final = 499
+"""As nginx calls it; it stands in the access log."""
 
 
 async def start_run(request: Request, query: Query, *, key: str | None = None, chat: str | None = None) -> StartedRun:
@@ -73,6 +77,29 @@ async def read_run(request: Request, run_id: str) -> Transcript:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return transcript
+
+
+@asynccontextmanager
+async def while_read(request: Request) -> AsyncIterator[None]:
+    """Cancel the block when its reader leaves; the request's body has been read before."""
+    try:
+        async with asyncio.timeout(None) as reading:
+            watching = asyncio.create_task(gone(request.receive))
+
+            def end(left: "asyncio.Task[None]") -> None:
+                with suppress(RuntimeError):  # the block has ended in the same moment
+                    if not left.cancelled():
+                        reading.reschedule(0)
+
+            watching.add_done_callback(end)
+            try:
+                yield
+            finally:
+                watching.cancel()
+    except TimeoutError:
+        if reading.expired():
+            raise HTTPException(CLIENT_CLOSED_REQUEST) from None  # nobody reads it
+        raise
 
 
 async def follow_events(runner: Runner, run_id: str, *, caller: str) -> AsyncGenerator[Event]:

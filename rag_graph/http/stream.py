@@ -3,16 +3,17 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
-from time import monotonic
+from time import monotonic, time
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from rag_graph.errors import RagGraphError
+from rag_graph.events import RunFailed
 from rag_graph.http.encoding import Encoder
 from rag_graph.http.state import closing_of
-from rag_graph.runs.log import Batch
+from rag_graph.runs.log import Batch, Entry
 
 LAST: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
 LAST_FRAMES_S = 0.5
@@ -28,8 +29,8 @@ class FrameStream(Response):
 
     One task writes and one watches for the reader's leaving; a third sends the heartbeat, so that a token costs no
     timer. A reader that takes nothing for `write_timeout_s` is cut off. When the server closes, the stream ends; the
-    run may go on elsewhere. What breaks in the log or the encoder is logged, and the stream is left without its end,
-    by which a client knows that there is more to ask for.
+    run may go on elsewhere. A log that is lost is told as the run's end, under the number of the last entry, so that
+    who asks again goes on from there. What breaks in the encoder is logged, and the stream is left without its end.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class FrameStream(Response):
         self._write_timeout_s = write_timeout_s
         self._sent_at = monotonic()
         self._sending = False
+        self._last_seq = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -75,12 +77,21 @@ class FrameStream(Response):
 
     async def _write(self, send: Send) -> None:
         encode = self._encoder.encode
-        async for batch in self._batches:
-            if frames := b"".join(map(encode, batch)):
-                self._sent_at = monotonic()
-                self._sending = True
-                await send({"type": "http.response.body", "body": frames, "more_body": True})
-                self._sending = False
+        try:
+            async for batch in self._batches:
+                if frames := b"".join(map(encode, batch)):
+                    self._sent_at = monotonic()
+                    self._sending = True
+                    await send({"type": "http.response.body", "body": frames, "more_body": True})
+                    self._sending = False
+                newest = batch[-1]
+                self._last_seq = newest.seq if isinstance(newest, Entry) else newest.first_kept - 1
+        except RagGraphError as exc:
+            self._report(exc)
+            lost = RunFailed(code=exc.code, message=str(exc), retryable=exc.retryable, answer="")
+            frames = encode(Entry(self._last_seq, time(), lost))
+            self._sending = True
+            await send({"type": "http.response.body", "body": frames, "more_body": True})
         self._sending = True
         await send(LAST)
 

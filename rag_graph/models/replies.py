@@ -181,7 +181,7 @@ class _Call:
     def name(self) -> str:
         return f"{self.setting} ({'whole' if self.is_whole else 'streaming'})"
 
-    async def pieces(self) -> AsyncGenerator[Piece, None]:
+    async def pieces(self) -> AsyncGenerator[Piece, None]:  # noqa: C901 - in parts, every token would take more calls
         reader = _Reader(self.model)
         watchdog = _Watchdog(self.patience, reader)
         message: str | BaseMessage | None = ""
@@ -203,8 +203,10 @@ class _Call:
                         raise
                     except Exception as exc:
                         raise translate(exc, self.setting, started=reader.has_spoken) from exc
-                    watchdog.rest()
-                    for piece in reader.end() if message is None else reader.read(message):
+                    for number, piece in enumerate(reader.end() if message is None else reader.read(message)):
+                        watchdog.rest()
+                        if number:
+                            await asyncio.sleep(0)  # a message of many pieces lets others have their turn
                         reader.has_spoken = True
                         if type(piece) is Content:
                             reader.has_said = reader.has_said or not piece.delta.isspace()
@@ -232,7 +234,10 @@ class _Call:
 
 
 class _Watchdog:
-    """Ends a wait for the next message that lasts too long; one timer serves the whole stream."""
+    """Ends a wait for the next piece that lasts too long; one timer serves the whole stream.
+
+    Messages that say nothing do not break the silence, or a service could send them for ever.
+    """
 
     def __init__(self, patience: _Patience, reader: "_Reader") -> None:
         self._time = asyncio.get_running_loop().time
@@ -245,7 +250,7 @@ class _Watchdog:
         self._wake_in(min(patience.first_token_s, patience.stall_s))
 
     def watch(self) -> None:
-        self._since = self._time()
+        self._since = self._since or self._time()
 
     def rest(self) -> None:
         self._since = 0.0

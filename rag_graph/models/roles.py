@@ -21,11 +21,16 @@ from rag_graph.models.providers.langchain import (
     split_provider,
 )
 from rag_graph.models.providers.openai import ReasoningChatOpenAI, open_chat_model
+from rag_graph.models.providers.openai.bounds import BoundedClient
 from rag_graph.models.replies import Replier
 from rag_graph.settings import OPENAI_URL, ChatSettings, ModelSettings, ReasoningSettings, Settings
 
 OPENAI_CHAT_MODEL: Final = "gpt-4.1-mini"
 OPENAI_EMBEDDING_MODEL: Final = "text-embedding-3-small"
+EMBEDDED_TOGETHER: Final = 64
+"""Vectors of 4,096 numbers in decimals are then 6 MB, within what an answer may have."""
+EMBEDDING_TIMEOUT_S: Final = 120.0
+"""A batch of passages takes a slow machine a minute; one that answers later holds a thread of ours for nothing."""
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +152,10 @@ def open_embedder(settings: Settings) -> LangChainEmbedder:
         model=name,
         # It would send tokens of OpenAI's own vocabulary in place of the text.
         check_embedding_ctx_length=at.base_url == OPENAI_URL,
+        chunk_size=EMBEDDED_TOGETHER,
+        request_timeout=EMBEDDING_TIMEOUT_S,
+        http_client=BoundedClient(within_s=EMBEDDING_TIMEOUT_S),
+        openai_proxy=None,  # it would exclude a client of one's own; HTTPS_PROXY is heeded
     )
     return LangChainEmbedder(compatible, name, symmetric=True)
 

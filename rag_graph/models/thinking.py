@@ -59,6 +59,8 @@ _TURN_ENDS: Final = frozenset(
     }
 )
 _MOST_HELD_CHARS: Final = 200
+_PIECE_CHARS: Final = 4_096
+"""Longer pieces are taken bit by bit, or one that is full of tags would be copied at each of them."""
 
 
 class ThinkingFilter:
@@ -179,6 +181,10 @@ class _TagFilter:
         return True
 
     def feed(self, text: str) -> Iterator[Part]:
+        for start in range(0, len(text), _PIECE_CHARS):
+            yield from self._feed(text[start : start + _PIECE_CHARS])
+
+    def _feed(self, text: str) -> Iterator[Part]:
         self._held += text
         before = None
         while self._held and (self._state, self._held) != before:

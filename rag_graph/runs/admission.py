@@ -1,12 +1,20 @@
 """How many runs may go on at a time, in all and for one caller; who finds all taken waits in a bounded line."""
 
 import asyncio
-from collections import Counter, deque
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from rag_graph.errors import RunRefused, TooManyRuns
 
-BUSY_RETRY_S = 2.0
+ADVICE = "wait for one to end, or cancel one by its x-run-id: POST /runs/ID/cancel"
+SHORTEST_WAIT_S = 1.0
+FIRST_GUESS_S = 5.0
+"""How long a run takes, before any has ended."""
+NEWEST_COUNTS = 0.1
+"""Of how long runs take, each that ends makes up so much of the mean: the last twenty or so count."""
 
 
 class _Waiter(NamedTuple):
@@ -15,37 +23,54 @@ class _Waiter(NamedTuple):
 
 
 class Admission:
-    """First come, first served; a caller who has all of their own is refused at once, since others need not wait."""
+    """First come, first served; a caller who has all of their own is refused at once, since others need not wait.
 
-    def __init__(self, *, limit: int, limit_per_caller: int, line: int = 0, patience_s: float = 0.0) -> None:
+    A refusal says when to come back: as long as it takes, by how long runs have taken, until a slot is left over.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int,
+        limit_per_caller: int,
+        line: int = 0,
+        patience_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+        what: str = "questions",
+    ) -> None:
+        self._what = what
         self._limit = limit
         self._limit_per_caller = limit_per_caller
         self._line = line
         self._patience_s = patience_s
-        self._taken: Counter[str] = Counter()
+        self._clock = clock
+        self._taken: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._count = 0
+        self._usual_s = FIRST_GUESS_S
         self._waiting: deque[_Waiter] = deque()
 
     @property
     def free(self) -> int:
-        return max(0, self._limit - self._taken.total())
+        return max(0, self._limit - self._count)
 
     @property
     def waiting(self) -> int:
         return len(self._waiting)
 
-    async def take(self, caller: str) -> None:
-        """Have a slot until `leave`. Raises `TooManyRuns`."""
-        own = self._taken[caller] + sum(waiter.caller == caller for waiter in self._waiting)
+    async def take(self, caller: str, *, advice: str = ADVICE) -> None:
+        """Have a slot until `leave`. Raises `TooManyRuns`, with this advice for a caller who has all of their own."""
+        taken = self._taken.get(caller, ())
+        own = len(taken) + sum(waiter.caller == caller for waiter in self._waiting)
         if own >= self._limit_per_caller:
             raise TooManyRuns(
-                f"You have {own} questions running: wait for one to end, or cancel it.", retry_after_s=BUSY_RETRY_S
+                f"You have {own} {self._what} running, as many as one caller may: {advice}.",
+                retry_after_s=self._wait_s(taken, ahead=0),
             )
         if self.free and not self._waiting:
             self.take_anyway(caller)
             return
-        busy = TooManyRuns("This server is at its limit: ask again in a moment.", retry_after_s=BUSY_RETRY_S)
         if len(self._waiting) >= self._line:
-            raise busy
+            raise self._busy()
         waiter = _Waiter(caller, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
         try:
@@ -57,15 +82,28 @@ class Admission:
             elif waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
                 self.leave(caller)  # the slot was given in the same moment: it goes to the next
             if isinstance(exc, TimeoutError):
-                raise busy from None
+                raise self._busy() from None
             raise
+
+    @asynccontextmanager
+    async def slot(self, caller: str, *, advice: str = ADVICE) -> AsyncIterator[None]:
+        """Have a slot for the length of the block, as `take` gives it."""
+        await self.take(caller, advice=advice)
+        try:
+            yield
+        finally:
+            self.leave(caller)
 
     def take_anyway(self, caller: str) -> None:
         """Count a run that goes on whatever the limits are."""
-        self._taken[caller] += 1
+        self._taken[caller].append(self._clock())
+        self._count += 1
 
     def leave(self, caller: str) -> None:
-        self._taken[caller] -= 1
+        """Give a slot back. Whichever of the caller's it was, the mean of how long they took is the same."""
+        took_s = self._clock() - self._taken[caller].popleft()
+        self._usual_s += NEWEST_COUNTS * (took_s - self._usual_s)
+        self._count -= 1
         if not self._taken[caller]:
             del self._taken[caller]
         while self._waiting and self.free:
@@ -80,3 +118,18 @@ class Admission:
             waiter = self._waiting.popleft()
             if not waiter.turn.done():
                 waiter.turn.set_exception(error)
+
+    def _busy(self) -> TooManyRuns:
+        taken = (began for slots in self._taken.values() for began in slots)
+        return TooManyRuns(
+            f"This server is at its limit of {self._limit} {self._what} at a time: ask again in a moment.",
+            retry_after_s=self._wait_s(taken, ahead=self.waiting),
+        )
+
+    def _wait_s(self, taken: Iterable[float], *, ahead: int) -> float:
+        """How long until one of these slots is left over, if as many as are `ahead` come first."""
+        began = sorted(taken)
+        if not began:
+            return SHORTEST_WAIT_S
+        rounds, nth = divmod(ahead, len(began))
+        return max(SHORTEST_WAIT_S, began[nth] + self._usual_s * (1 + rounds) - self._clock())

@@ -21,7 +21,10 @@ from rag_graph.tasks import stop
 SCHEMA: Final = "rag_graph_runs"
 SWEEP_EVERY_S: Final = 3_600.0
 CONNECTIONS: Final = 10
+CONNECT_S: Final = 5
+"""A database that is lost in the network is given up after this, so that the start says so soon."""
 _SETUP_S = 30.0
+"""Another server may be making the tables."""
 
 _REMEMBERED = (Citation, Decided, NumberedPassage, Turn)
 """The only types of ours that are read back."""
@@ -33,6 +36,7 @@ Connection = AsyncConnection[DictRow]
 async def open_checkpoints(url: str, *, kept_s: float) -> AsyncIterator[AsyncPostgresSaver]:
     """A checkpointer for runs; what is older than `kept_s` is forgotten, whatever became of it."""
     options: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
+    options["connect_timeout"] = CONNECT_S
     pool = AsyncConnectionPool[Connection](
         url, min_size=1, max_size=CONNECTIONS, kwargs=options, configure=_point, open=False
     )

@@ -3,6 +3,7 @@
 Entries are numbered 1, 2, 3 … without holes. The first terminal event ends the log: it takes nothing more.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -23,6 +24,7 @@ from rag_graph.events import (
     UnknownEvent,
 )
 from rag_graph.query import Query
+from rag_graph.runs.ids import digest
 
 BATCH_ENTRIES = 256
 """At most so many entries are handed to a reader at once, which bounds what a slow one can hold."""
@@ -131,9 +133,19 @@ class NewRun:
     chat: str | None = None
 
 
+def outline_of(query: Query) -> Query:
+    """What is kept of a query when its run has ended: history and filters, which may be megabytes, have served."""
+    return Query(question=query.question, mode=query.mode)
+
+
+def asked_of(query: Query) -> str:
+    """A hash by which a kept outline is known to be of this query."""
+    return digest(json.dumps(query.model_dump(mode="json"), sort_keys=True))
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as it stands; `last_seq` is the number of its newest entry."""
+    """A run as it stands; `last_seq` is the number of its newest entry. Of an ended one, `query` is the outline."""
 
     run_id: str
     caller: str

@@ -4,7 +4,7 @@ import asyncio
 import time
 from array import array
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import cast, overload
 
@@ -21,7 +21,9 @@ from rag_graph.runs.log import (
     RunEnded,
     RunLog,
     StartedRun,
+    asked_of,
     check_cursor,
+    outline_of,
     status_of,
 )
 
@@ -41,6 +43,10 @@ class _Packed(Sequence[Entry]):
         self._ends = array("Q", accumulate(len(entry.data) for entry in entries))
         self._times = array("d", (entry.at for entry in entries))
 
+    @property
+    def size(self) -> int:
+        return len(self._json)
+
     def __len__(self) -> int:
         return len(self._ends)
 
@@ -59,6 +65,7 @@ class _Packed(Sequence[Entry]):
 @dataclass(slots=True, eq=False)
 class _Kept:
     new: NewRun
+    asked: str = ""
     entries: list[Entry] | _Packed = field(default_factory=list)
     first_seq: int = 1
     size: int = 0
@@ -79,6 +86,8 @@ class _Kept:
         if entry.ends:
             self.ended_at = at
             self.entries = _Packed(live)
+            self.size = self.entries.size
+            self.new = replace(self.new, query=outline_of(self.new.query))
         self.grown.set()
         self.grown.clear()
         return entry
@@ -102,17 +111,20 @@ class _Kept:
 
 
 class MemoryRunLog(RunLog):
-    """Keeps at most `max_ended` runs that have ended, the newest."""
+    """Keeps the newest runs that have ended: at most `max_ended`, and `max_ended_bytes` of their events."""
 
     def __init__(
         self,
         bounds: Bounds | None = None,
         *,
         max_ended: int = 1_000,
+        max_ended_bytes: int = 256_000_000,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._bounds = bounds or Bounds()
         self._max_ended = max_ended
+        self._max_ended_bytes = max_ended_bytes
+        self._ended_bytes = 0
         self._clock = clock
         self._runs: dict[str, _Kept] = {}
         self._ended: dict[str, float] = {}
@@ -121,16 +133,17 @@ class MemoryRunLog(RunLog):
 
     async def create(self, new: NewRun) -> StartedRun:
         self._forget()
+        asked = "" if new.key is None else asked_of(new.query)
         if new.key is not None:
             earlier = self._keys.get(new.key)
             if earlier is not None:
-                if self._runs[earlier].new.query != new.query:
+                if self._runs[earlier].asked != asked:
                     raise KeyReused("This idempotency key was used for another question: send a new key.")
                 return StartedRun(earlier, replayed=True)
             self._keys[new.key] = new.run_id
         if new.chat is not None:
             self._chats[new.chat] = new.run_id
-        self._runs[new.run_id] = _Kept(new)
+        self._runs[new.run_id] = _Kept(new, asked)
         return StartedRun(new.run_id, replayed=False)
 
     async def find(self, key: str) -> str | None:
@@ -148,6 +161,7 @@ class MemoryRunLog(RunLog):
         entry = kept.append(event, self._clock(), self._bounds)
         if entry.ends:
             self._ended[run_id] = entry.at
+            self._ended_bytes += kept.size
             self._forget()
         return entry
 
@@ -193,14 +207,17 @@ class MemoryRunLog(RunLog):
         return kept
 
     def _forget(self) -> None:
-        """Drop ended runs that are too old or too many; `_ended` is in the order of their ends."""
+        """Drop ended runs that are too old, too many or too large; `_ended` is in the order of their ends."""
         oldest_kept = self._clock() - self._bounds.ttl_s
         while self._ended:
             run_id, ended_at = next(iter(self._ended.items()))
-            if ended_at >= oldest_kept and len(self._ended) <= self._max_ended:
+            fits = len(self._ended) <= self._max_ended and self._ended_bytes <= self._max_ended_bytes
+            if ended_at >= oldest_kept and (fits or len(self._ended) == 1):
                 return
             del self._ended[run_id]
-            new = self._runs.pop(run_id).new
+            kept = self._runs.pop(run_id)
+            self._ended_bytes -= kept.size
+            new = kept.new
             if new.key is not None:
                 del self._keys[new.key]
             if new.chat is not None and self._chats.get(new.chat) == run_id:

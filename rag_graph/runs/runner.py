@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 from rag_graph.errors import Draining, RagGraphError, RunAbandoned, RunExpired, UnknownRun
 from rag_graph.events import CancelledBy
 from rag_graph.query import Query
-from rag_graph.runs.admission import Admission
+from rag_graph.runs.admission import ADVICE, Admission
 from rag_graph.runs.attempt import Attempt, Budget, Work
 from rag_graph.runs.ids import RUN_ID, digest, hash_key, made_at, new_run_id
 from rag_graph.runs.lease import Claim, Leases
@@ -119,13 +119,9 @@ class Runner:
     @asynccontextmanager
     async def admitted(self, caller: str) -> AsyncIterator[None]:
         """Let a run that is not kept here count as one of this process. Raises `TooManyRuns` and `Draining`."""
-        owner = digest(caller)
         self._check_open()
-        await self._admission.take(owner)
-        try:
+        async with self._admission.slot(digest(caller), advice=self._advice(caller)):
             yield
-        finally:
-            self._admission.leave(owner)
 
     async def start(self, query: Query, *, caller: str, key: str | None = None, chat: str | None = None) -> StartedRun:
         """Start a run, or attach to the one that this caller has started with this key.
@@ -150,9 +146,9 @@ class Runner:
                 return await self._log.create(new)
             self._check_open()
             if self._admission.free:
-                await self._admission.take(owner)
+                await self._admission.take(owner, advice=self._advice(caller))
                 return await asyncio.shield(self.spawn(self._create(new)))
-        await self._admission.take(owner)
+        await self._admission.take(owner, advice=self._advice(caller))
         return await asyncio.shield(self.spawn(self._create(new)))
 
     async def state(self, run_id: str, *, caller: str) -> Run:
@@ -278,6 +274,14 @@ class Runner:
             raise
         self._launch(Run.of(new), self._work)
         return started
+
+    def _advice(self, caller: str) -> str:
+        """What a caller who has all of their own can do; without keys, callers are not told of each other's runs."""
+        owner = digest(caller)
+        own = next((run_id for run_id, execution in self.executions.items() if execution.caller == owner), None)
+        if not caller or own is None:
+            return ADVICE
+        return f"wait for one to end, or cancel one, the oldest by POST /runs/{own}/cancel"
 
     def _check_open(self) -> None:
         if self.draining:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -19,13 +19,16 @@ from rag_graph.events import Event
 from rag_graph.graph.parts import Parts
 from rag_graph.http import docs, library, page, problems
 from rag_graph.http.ai_sdk import routes as ai_sdk
+from rag_graph.http.answering import while_read
 from rag_graph.http.langserve import routes as langserve
+from rag_graph.http.langserve.request import is_answered_whole, is_batch
 from rag_graph.http.native import routes as native
 from rag_graph.http.openai import routes as openai
 from rag_graph.http.openai.request import Presentation
 from rag_graph.http.state import caller_of
 from rag_graph.index.loader import Limits
 from rag_graph.query import Query
+from rag_graph.runs.admission import Admission
 from rag_graph.runs.runner import Runner
 from rag_graph.server.bodies import limit_bodies
 from rag_graph.server.hosts import AllowedHosts
@@ -106,7 +109,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     page.serve_page(app, uploads=settings.uploads, keys=bool(keys))
     _add_health(app)
     _add_metrics(app, metrics)
-    _add_langserve(app)
+    _add_langserve(app, max_batches=max(1, settings.max_runs // 2))
     app.add_middleware(
         protect,
         hosts=hosts,
@@ -133,7 +136,7 @@ async def _open_mcp(app: FastAPI, answerer: Answerer, runner: Runner, settings: 
         return
     from rag_graph.http.mcp import routes as mcp  # noqa: PLC0415 - optional
 
-    tools = mcp.Tools(answerer, answerer.parts.deep, mcp.ask_runner(runner))
+    tools = mcp.Tools(answerer, answerer.parts.deep, mcp.ask_runner(runner), admitted=runner.admitted)
     server = mcp.create_server(tools, version=app.version)
     async with mcp.open_http(server, max_body_bytes=settings.max_body_bytes) as serving:
         route = Route(mcp.PATH, serving)
@@ -188,7 +191,10 @@ def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
         return Response(metrics.exposition(), media_type=CONTENT_TYPE)
 
 
-def _add_langserve(app: FastAPI) -> None:
+def _add_langserve(app: FastAPI, *, max_batches: int) -> None:
+    # Of all callers together: half of the server is kept for those who ask one question at a time.
+    batches = Admission(limit=max_batches, limit_per_caller=max_batches + 1, what="batches")
+
     def ask(query: Query, config: RunnableConfig) -> AsyncGenerator[Event]:
         answerer: Answerer = app.state.answerer
         return answerer.ask(query, config)
@@ -200,7 +206,12 @@ def _add_langserve(app: FastAPI) -> None:
             return
         runner: Runner = app.state.runner
         answerer: Answerer = app.state.answerer
-        async with runner.admitted(caller_of(request)):
+        async with AsyncExitStack() as held:
+            if is_answered_whole(request):
+                await held.enter_async_context(while_read(request))
+            if is_batch(request):
+                await held.enter_async_context(batches.slot(""))
+            await held.enter_async_context(runner.admitted(caller_of(request)))
             await answerer.check_ready()
             yield
 

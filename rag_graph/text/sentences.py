@@ -74,10 +74,11 @@ class SentenceStream:
         while True:
             self._waiting = False
             if self._fence:
-                end = self._pending.find("\n") + 1
-                if not end:
+                end = self._pending.find("\n", self._scanned, MAX_SENTENCE_CHARS) + 1
+                if not end and len(self._pending) <= MAX_SENTENCE_CHARS:
+                    self._scanned = len(self._pending)
                     return
-                yield from self._code_line(end)
+                yield from self._code_line(end or MAX_SENTENCE_CHARS)
                 continue
             end = self._next_end(final=final)
             if not end or end > MAX_SENTENCE_CHARS:

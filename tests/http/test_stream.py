@@ -10,7 +10,7 @@ import anyio
 import pytest
 from starlette.types import Message
 
-from rag_graph.errors import LogUnavailable
+from rag_graph.errors import LogUnavailable, RagGraphError, RunExpired
 from rag_graph.http.encoding import Encoder
 from rag_graph.http.native.encoding import EventFrames
 from rag_graph.http.stream import FrameStream
@@ -97,17 +97,28 @@ async def test_an_encoder_that_breaks_is_logged_with_its_run_and_leaves_the_stre
         await anext(batches)
 
 
-@pytest.mark.parametrize(
-    ("error", "level"), [(LogUnavailable("Redis is away."), logging.WARNING), (ValueError("x"), logging.ERROR)]
-)
-async def test_a_log_that_cannot_be_read_on_is_logged_and_leaves_the_stream_open(
-    error: Exception, level: int, caplog: pytest.LogCaptureFixture
+async def test_a_fault_of_ours_in_the_log_is_logged_and_leaves_the_stream_open(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reader = Reader()
+    await reader.read(stream(of(ENTRIES[:2], then=ValueError("x"))))
+    assert reader.body.count(b"event: ") == 2
+    assert not reader.is_whole
+    assert records(caplog) == [(logging.ERROR, RUN_ID)]
+
+
+@pytest.mark.parametrize("error", [LogUnavailable("Redis is away."), RunExpired("The run is lost.")])
+async def test_a_log_that_is_lost_is_told_as_the_end_of_the_run(
+    error: RagGraphError, caplog: pytest.LogCaptureFixture
 ) -> None:
     reader = Reader()
     await reader.read(stream(of(ENTRIES[:2], then=error)))
-    assert reader.body.count(b"event: ") == 2
-    assert not reader.is_whole
-    assert records(caplog) == [(level, RUN_ID)]
+    assert reader.is_whole
+    last = reader.body.decode().split("\n\n")[-2]
+    assert last.startswith("event: run_failed")
+    assert f'"code":"{error.code}","message":"{error}"' in last
+    assert last.endswith(f"id: {RUN_ID}:{ENTRIES[1].seq}")  # who comes back goes on behind what it has seen
+    assert records(caplog) == [(logging.WARNING, RUN_ID)]
 
 
 async def test_a_reader_that_leaves_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:

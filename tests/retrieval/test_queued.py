@@ -133,3 +133,34 @@ async def test_a_search_runs_in_the_context_of_whoever_asked(held: Held) -> None
     await queued.retrieve("tower", top_k=1)
     assert held.searched == [("tower", "me")]
     queued.close()
+
+
+async def test_closing_ends_the_wait_of_all_who_have_not_been_searched_for(held: Held) -> None:
+    queued = QueuedRetriever(held, threads=1)
+    first = asyncio.create_task(queued.retrieve("first", top_k=3))
+    await asyncio.to_thread(held.began.wait)
+    waiting = [asyncio.create_task(queued.retrieve(f"question {number}", top_k=3)) for number in range(20)]
+    await asyncio.sleep(0)
+    queued.close()
+    for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(outcome, RetrievalFailed)
+    held.gate.set()
+    assert len(await first) == 3
+    with pytest.raises(RetrievalFailed, match="closed"):
+        await queued.retrieve("tower", top_k=3)
+
+
+async def test_the_line_is_bounded_and_who_has_left_it_takes_no_place(held: Held) -> None:
+    queued = QueuedRetriever(held, threads=1, line=2)
+    first = asyncio.create_task(queued.retrieve("first", top_k=3))
+    await asyncio.to_thread(held.began.wait)
+    waiting = [asyncio.create_task(queued.retrieve(f"question {number}", top_k=3)) for number in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(RetrievalFailed, match="Too many"):
+        await queued.retrieve("tower", top_k=3)
+    waiting[0].cancel()
+    await asyncio.wait([waiting[0]])
+    last = asyncio.create_task(queued.retrieve("tower", top_k=3))
+    held.gate.set()
+    await asyncio.gather(first, waiting[1], last)
+    queued.close()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from rag_graph.errors import Draining, TooManyRuns
-from rag_graph.runs.admission import Admission
+from rag_graph.runs.admission import SHORTEST_WAIT_S, Admission
 
 pytestmark = pytest.mark.anyio
 
@@ -99,3 +99,38 @@ async def test_all_who_wait_are_told_that_the_server_stops() -> None:
     admission.dismiss(Draining("Ask again."))
     for outcome in await asyncio.gather(*told, return_exceptions=True):
         assert isinstance(outcome, Draining)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_a_refusal_says_when_a_slot_will_be_left_over() -> None:
+    clock = Clock()
+    admission = Admission(limit=2, limit_per_caller=2, line=1, patience_s=600, clock=clock)
+    for _ in range(100):
+        await admission.take("a")
+        clock.now += 40
+        admission.leave("a")
+    await admission.take("a")
+    clock.now += 10
+    await admission.take("a")
+    clock.now += 5
+    with pytest.raises(TooManyRuns) as own:
+        await admission.take("a")
+    assert own.value.retry_after_s == pytest.approx(25, abs=0.1)  # the older of the two has 25 of 40 s left
+
+    first = waiting(admission, "b")
+    await settle()
+    with pytest.raises(TooManyRuns) as behind:
+        await admission.take("c")
+    assert behind.value.retry_after_s == pytest.approx(35, abs=0.1)  # "b" has the first slot, "c" the second
+    clock.now += 100
+    with pytest.raises(TooManyRuns) as late:
+        await admission.take("c")
+    assert late.value.retry_after_s == SHORTEST_WAIT_S
+    first.cancel()

@@ -8,7 +8,7 @@ import pytest
 
 from rag_graph.errors import BadCursor, KeyReused, UnknownRun
 from rag_graph.events import AnswerDelta, Event, RunCancelled
-from rag_graph.query import Query
+from rag_graph.query import Query, Turn
 from rag_graph.runs.ids import Cursor, new_run_id
 from rag_graph.runs.log import BATCH_ENTRIES, Bounds, Entry, Gap, NewRun, RunEnded, RunLog
 from tests.runs.conftest import OpenLog
@@ -248,3 +248,17 @@ async def test_an_entry_made_of_its_json_says_the_same() -> None:
     again = Entry(1, 0.0, None, entry.data)
     assert again == entry
     assert (again.kind, again.ends, again.size) == ("answer_delta", False, entry.size)
+
+
+async def test_of_an_ended_run_neither_history_nor_filters_are_kept(run_log: RunLog) -> None:
+    history = [Turn(role="user", content="long " * 6_000)] * 100
+    query = Query(question="Who?", history=history, filters={"topic": ["x" * 10_000]})
+    run_id = (await run_log.create(new_run("key", query))).run_id
+    assert (await run_log.describe(run_id)).query == query
+
+    await run_log.append(run_id, finished(), attempt=1)
+    await run_log.flush(run_id)
+    assert (await run_log.describe(run_id)).query == Query(question="Who?")
+    assert (await run_log.create(new_run("key", query))).run_id == run_id
+    with pytest.raises(KeyReused):
+        await run_log.create(new_run("key", Query(question="Who?")))

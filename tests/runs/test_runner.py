@@ -32,7 +32,6 @@ from rag_graph.events import (
     ThinkingFinished,
 )
 from rag_graph.query import Query
-from rag_graph.runs.admission import BUSY_RETRY_S
 from rag_graph.runs.attempt import Work
 from rag_graph.runs.log import Entry, Gap, RunLog
 from rag_graph.runs.runner import Runner
@@ -338,12 +337,12 @@ async def test_runs_are_limited_in_all_and_per_caller(open_runner: OpenRunner) -
     emitting = Emitting(())
     runner = open_runner(emitting, max_runs=2, max_runs_per_caller=1)
     first = await runner.start(QUERY, caller="me", key="k")
-    with pytest.raises(TooManyRuns, match="You have 1"):
+    with pytest.raises(TooManyRuns, match=f"You have 1 .* POST /runs/{first.run_id}/cancel"):
         await runner.start(QUERY, caller="me")
     await runner.start(QUERY, caller="you")
     with pytest.raises(TooManyRuns) as refused:
         await runner.start(QUERY, caller="them")
-    assert refused.value.retry_after_s == BUSY_RETRY_S
+    assert refused.value.retry_after_s
     assert (await runner.start(QUERY, caller="me", key="k")).run_id == first.run_id
 
     await runner.cancel(first.run_id, caller="me")

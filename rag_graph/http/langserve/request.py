@@ -10,7 +10,7 @@ from rag_graph.errors import InvalidRequest
 from rag_graph.query import MAX_HISTORY_TURNS, Query, Turn
 
 MAX_BATCH = 100
-"""Questions in one batch. They are answered one after the other, so that more would outlast any client's patience."""
+"""A batch is answered one question after the other under one slot: this many take minutes."""
 MAX_BATCH_MESSAGES = 1_000
 """Messages in one request: LangChain's own models take 0.04 ms for each to check, twice, on the event loop."""
 
@@ -56,6 +56,24 @@ class Conversation(BaseModel):
         return Query(question=last.text, history=turns)
 
 
+def is_batch(request: Request) -> bool:
+    return request.url.path.endswith("/batch")
+
+
+def is_answered_whole(request: Request) -> bool:
+    """Whether LangServe answers with the outcome; what it streams, it stops by itself when the reader leaves."""
+    return request.url.path.endswith(("/invoke", "/batch"))
+
+
+def _check_batch(inputs: Any, configs: Any) -> None:
+    if not isinstance(inputs, list):
+        raise InvalidRequest("inputs: must be a list.")
+    if len(inputs) > MAX_BATCH:
+        raise InvalidRequest(f"inputs: a batch has at most {MAX_BATCH} questions; send the others after it.")
+    if isinstance(configs, list) and len(configs) != len(inputs):
+        raise InvalidRequest("config: a list has as many as there are inputs.")
+
+
 async def check_body(request: Request) -> None:
     """Refuse what LangServe itself would answer with a 500, and what would steer the graph."""
     if request.method != "POST":
@@ -66,8 +84,10 @@ async def check_body(request: Request) -> None:
         raise InvalidRequest("The body is no valid JSON.") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be an object.")
-    _check_inputs(body, is_batch=request.url.path.endswith("/batch"))
+    _check_messages(body)
     configs = body.get("config")
+    if is_batch(request):
+        _check_batch(body.get("inputs"), configs)
     for config in configs if isinstance(configs, list) else [configs]:
         # What a graph around a `RemoteRunnable` passes on of its own is ignored.
         configurable = config.get("configurable") if isinstance(config, dict) else None
@@ -76,13 +96,9 @@ async def check_body(request: Request) -> None:
                 raise InvalidRequest(f"config.configurable.{name[:80]}: cannot be set from outside.")
 
 
-def _check_inputs(body: dict[str, Any], *, is_batch: bool) -> None:
-    """Bound what LangServe would check item by item, before it knows how many there are."""
-    inputs = body.get("inputs") if is_batch else [body.get("input")]
-    if not isinstance(inputs, list):
-        raise InvalidRequest("inputs: must be a list.")
-    if len(inputs) > MAX_BATCH:
-        raise InvalidRequest(f"inputs: a batch may have {MAX_BATCH} questions, not {len(inputs)}: send several.")
-    messages = [one.get("messages") for one in inputs if isinstance(one, dict)]
-    if sum(len(some) for some in messages if isinstance(some, list)) > MAX_BATCH_MESSAGES:
+def _check_messages(body: dict[str, Any]) -> None:
+    """Bound what LangServe would check one by one, before it knows how many there are."""
+    inputs = body.get("inputs", [body.get("input")])
+    given = [one.get("messages") for one in inputs if isinstance(one, dict)] if isinstance(inputs, list) else []
+    if sum(len(messages) for messages in given if isinstance(messages, list)) > MAX_BATCH_MESSAGES:
         raise InvalidRequest(f"messages: a request may have {MAX_BATCH_MESSAGES}: leave out the oldest.")

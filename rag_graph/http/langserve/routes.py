@@ -74,7 +74,10 @@ def structured_answer(ask: Ask) -> Runnable[Any, dict[str, Any]]:
 
 
 class OneByOne(RunnableGenerator[Any, T]):
-    """Answers a batch one question after the other, so that a request is never more than one run."""
+    """Answers a batch one question after the other, so that a request is never more than one run.
+
+    Not by LangChain's own way of limiting it: after a failure that goes on with the others, with nobody to take them.
+    """
 
     async def abatch(
         self,
@@ -84,8 +87,15 @@ class OneByOne(RunnableGenerator[Any, T]):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[T]:
-        configs = [RunnableConfig(**{**one, "max_concurrency": 1}) for one in get_config_list(config, len(inputs))]
-        return await super().abatch(inputs, configs, return_exceptions=return_exceptions, **kwargs)
+        outputs: list[Any] = []
+        for one, its in zip(inputs, get_config_list(config, len(inputs)), strict=True):
+            try:
+                outputs.append(await self.ainvoke(one, its, **kwargs))
+            except Exception as exc:
+                if not return_exceptions:
+                    raise
+                outputs.append(exc)
+        return outputs
 
 
 class StructuredAnswer(OneByOne[dict[str, Any]]):

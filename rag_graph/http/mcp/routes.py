@@ -1,8 +1,9 @@
 """The Model Context Protocol: the tools `search` and `ask`, over HTTP at `/mcp` or over stdin and stdout."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
-from typing import Any, Protocol
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import Any, Final, Protocol
 
 from anyio import CancelScope
 from mcp import types
@@ -12,7 +13,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp
 
-from rag_graph.errors import RagGraphError
+from rag_graph.errors import RagGraphError, RetrievalFailed
 from rag_graph.events import Event, RunCancelled, RunFailed, RunFinished
 from rag_graph.http.answering import follow_events
 from rag_graph.http.mcp.encoding import AskOutput, SearchOutput, answered, found, progress_of
@@ -28,6 +29,9 @@ INSTRUCTIONS = (
     "documents; `search` only finds passages."
 )
 
+SEARCH_LIMIT_S: Final = 60.0
+"""A search takes a tenth of a second, and as many as may run at a time a few; a hosted embedder may be slow."""
+
 Context = ServerRequestContext[Any, Any]
 
 
@@ -39,20 +43,39 @@ class Answers(Protocol):
 
 Ask = Callable[[Query, str], AsyncGenerator[Event]]
 """Answers a caller's question; closing the events ends the run, since nobody waits for it any more."""
+Admitted = Callable[[str], AbstractAsyncContextManager[None]]
+"""Lets what a caller asks count as a run of theirs. Raises `TooManyRuns` and `Draining`."""
 
 
 class Tools:
     """The tools, over what answers and what searches."""
 
-    def __init__(self, answers: Answers, retriever: Retriever, ask: Ask) -> None:
+    def __init__(
+        self,
+        answers: Answers,
+        retriever: Retriever,
+        ask: Ask,
+        *,
+        admitted: Admitted | None = None,
+        search_limit_s: float = SEARCH_LIMIT_S,
+    ) -> None:
+        """`admitted` gives a slot to a search, which is no run; over stdin and stdout, with its one caller, all may."""
         self._answers = answers
         self._retriever = retriever
         self._ask = ask
+        self._admitted = admitted or _anybody
+        self._search_limit_s = search_limit_s
 
-    async def search(self, given: SearchInput) -> SearchOutput:
-        """Find the passages that bear on a question."""
-        await self._answers.check_ready()
-        return found(await self._retriever.retrieve(given.question, top_k=given.top_k, filters=given.filters))
+    async def search(self, given: SearchInput, *, caller: str) -> SearchOutput:
+        """Find the passages that bear on a question. Raises `RetrievalFailed` when that takes too long."""
+        async with self._admitted(caller):
+            await self._answers.check_ready()
+            try:
+                async with asyncio.timeout(self._search_limit_s):
+                    hits = await self._retriever.retrieve(given.question, top_k=given.top_k, filters=given.filters)
+            except TimeoutError:
+                raise RetrievalFailed("The search took too long: try again in a moment.") from None
+            return found(hits)
 
     async def answer(self, given: AskInput, tell: Callable[[str], Awaitable[None]], *, caller: str) -> AskOutput:
         """Answer a question, telling of the work; it ends when nobody waits for it."""
@@ -71,6 +94,11 @@ class Tools:
                 raise RagGraphError(last.message)
             case RunCancelled() | None:
                 raise RagGraphError("The run was stopped before its end.")
+
+
+@asynccontextmanager
+async def _anybody(_: str) -> AsyncIterator[None]:
+    yield
 
 
 def ask_runner(runner: Runner) -> Ask:
@@ -100,7 +128,8 @@ def create_server(tools: Tools, *, version: str) -> Server[Any]:
         try:
             match called.name:
                 case "search":
-                    return _result(await tools.search(SearchInput.model_validate(called.arguments or {})))
+                    sought = SearchInput.model_validate(called.arguments or {})
+                    return _result(await tools.search(sought, caller=_caller(context)))
                 case "ask":
                     asked = AskInput.model_validate(called.arguments or {})
                     return _result(await tools.answer(asked, _telling(context), caller=_caller(context)))

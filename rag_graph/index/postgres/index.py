@@ -23,6 +23,7 @@ from rag_graph.query import Filters
 
 CONNECTIONS = 10
 """How many searches one process makes at a time; more wait."""
+CONNECT_S = 5
 _PATIENCE_S = 10.0
 
 
@@ -94,14 +95,14 @@ class PostgresIndex:
     def _open(self) -> "ConnectionPool[Db]":
         with self._opening:
             if self._pool is None:
-                with in_our_words(), psycopg.connect(self.url):
+                with in_our_words(), psycopg.connect(self.url, connect_timeout=CONNECT_S):
                     pass  # a pool would try for long before it says that nobody answers
                 self._pool = ConnectionPool(
                     self.url,
                     min_size=1,
                     max_size=CONNECTIONS,
                     timeout=_PATIENCE_S,
-                    kwargs={"autocommit": True},
+                    kwargs={"autocommit": True, "connect_timeout": CONNECT_S},
                     configure=lambda db: point(db, self.schema),
                     open=True,
                 )

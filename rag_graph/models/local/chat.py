@@ -45,7 +45,7 @@ class LocalChatModel(ReasoningChatOpenAI):
         server = cast("LocalServer", self.server)
         self.root_async_client.base_url = await server.url()
         try:
-            async with aclosing(cast("ChunkStream", super()._astream(*args, **kwargs))) as chunks:
+            async with server.watched(), aclosing(cast("ChunkStream", super()._astream(*args, **kwargs))) as chunks:
                 async for chunk in chunks:
                     server.heard()
                     yield chunk

@@ -3,30 +3,37 @@
 import asyncio
 import http.client
 import json
+import logging
 import math
 import secrets
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from rag_graph.errors import ModelUnavailable
+from rag_graph.tasks import stop
 
 START_TIMEOUT_S: Final = 60.0
 HEALTH_TIMEOUT_S: Final = 5.0
 HEALTH_EVERY_S: Final = 30.0
+HUNG_AFTER_S: Final = 20.0
+"""A child that somebody waits for tells its health within a second, however busy; one silent for so long hangs."""
 COMMAND: Final = (sys.executable, "-P", str(Path(__file__).with_name("child.py")))
 """By its path: as a module, the child would import this whole package first."""
 
 END_TIMEOUT_S: Final = 5.0
 START_AGAIN_S: Final = 60.0
 """After a start that failed, so that each question need not wait for another download that cannot work."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -48,12 +55,15 @@ class LocalServer:
         *,
         command: tuple[str, ...] = COMMAND,
         stop_timeout_s: float = 5.0,
+        hung_after_s: float = HUNG_AFTER_S,
     ) -> None:
         """`gguf` may be a function that fetches the file when the server is first needed."""
         self._gguf = gguf
         self.api_key = secrets.token_urlsafe(32)
         self._command = command
         self._stop_timeout_s = stop_timeout_s
+        self._hung_after_s = hung_after_s
+        self._is_checking = False
         self._child: _Child | None = None
         self._failure = ""
         self._failed_at = 0.0
@@ -80,6 +90,30 @@ class LocalServer:
         """Ask the child whether it is well before it is used again: a killed one may not be known as dead yet."""
         if child := self._child:
             child.healthy_at = -math.inf
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Wait for the child's answer; one that hangs is ended, which ends the wait, and the next call replaces it."""
+        watching = asyncio.create_task(self._end_if_hung(self._child))
+        try:
+            yield
+        finally:
+            await stop(watching)
+
+    async def _end_if_hung(self, child: "_Child | None") -> None:
+        since = time.monotonic()
+        while child is not None and child.process.poll() is None:
+            await asyncio.sleep(self._hung_after_s / 4)
+            silent_s = time.monotonic() - max(since, child.healthy_at)
+            if silent_s > self._hung_after_s:
+                log.warning("the embedded model hangs and is started again")
+                child.process.kill()
+            elif silent_s > self._hung_after_s / 4 and not self._is_checking:
+                self._is_checking = True  # one check serves all who wait: many would take all threads
+                try:
+                    await asyncio.to_thread(_is_healthy, child)
+                finally:
+                    self._is_checking = False
 
     @property
     def pid(self) -> int | None:

@@ -58,11 +58,23 @@ _UNREACHED: Final = frozenset(
 _CUT: Final = frozenset({"ReadError", "RemoteProtocolError", "ClientPayloadError", "ServerDisconnectedError"})
 
 
+class Oversized(ValueError):
+    """A service sent more than any answer takes; it was not read to its end."""
+
+    def __init__(self, what: str, limit_bytes: int) -> None:
+        super().__init__(what)
+        self.sentence = f"The model's service sent more than {limit_bytes // 1_000_000} MB as {what}"
+
+
 def translate(exc: Exception, setting: str, *, started: bool = False) -> ModelError:
     """Say what happened. `setting` is RAG_CHAT or its like; `started` when part of the answer had come."""
     if isinstance(exc, ModelError):
         return exc
     chain = list(_chain(exc))
+    if oversized := next((link for link in chain if isinstance(link, Oversized)), None):
+        return ModelGarbled(
+            f"{oversized.sentence}, which no model does: check {setting}_BASE_URL, or set {_other(setting)}."
+        )
     names = {cls.__name__ for link in chain for cls in type(link).__mro__}
     status = _status(chain) or next((found for name, found in _STATUS_OF_NAME.items() if name in names), None)
     said = " ".join([*names, *(_said(link) for link in chain)])

@@ -13,15 +13,23 @@ from typing import Any, TypeVar
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    NoPermissionError,
+    NoScriptError,
+    RedisError,
+)
 
-from rag_graph.errors import LogUnavailable
+from rag_graph.errors import LogUnavailable, SettingsError
 from rag_graph.runs.redis import lua
 
 COMPLAIN_S = 10.0
 RETRY_S = (0.02, 0.5)
 """The first pause before a command is sent again, and the longest."""
 SOCKET_TIMEOUT_S = 5.0
+CHECK_S = 3.0
+"""A server that starts does not wait longer than this for what it can do without at first."""
 MAX_CONNECTIONS = 32
 
 SHA = {
@@ -40,15 +48,28 @@ class Connection:
         self._prefix = prefix
         self._patience_s = patience_s
         self._complain_at = 0.0
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=MAX_CONNECTIONS,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),  # `patiently` tries again, and knows when to stop
-            protocol=2,
-        )
+        try:
+            pool = BlockingConnectionPool.from_url(
+                url,
+                max_connections=MAX_CONNECTIONS,
+                socket_timeout=SOCKET_TIMEOUT_S,
+                socket_connect_timeout=SOCKET_TIMEOUT_S,
+                retry=Retry(NoBackoff(), 0),  # `patiently` tries again, and knows when to stop
+                protocol=2,
+            )
+        except ValueError:
+            raise SettingsError("RAG_REDIS_URL: write it as redis://USER:PASSWORD@HOST:PORT/NUMBER.") from None
         self.redis: Any = Redis.from_pool(pool)  # its types are those of the sync and async clients at once
+
+    async def check(self) -> None:
+        """Raise SettingsError for what no waiting mends; a Redis that is not there yet is asked again later."""
+        try:
+            async with asyncio.timeout(CHECK_S):
+                await self.redis.ping()
+        except (RedisError, OSError, TimeoutError) as exc:
+            if _is_refusal(exc):
+                raise SettingsError("RAG_REDIS_URL: Redis refuses the user or the password: check both.") from None
+            log.warning("Redis does not answer yet: no question is taken until it does (RAG_REDIS_URL)")
 
     async def aclose(self) -> None:
         await self.redis.aclose()
@@ -75,7 +96,7 @@ class Connection:
                     for script in SHA:
                         await self.redis.script_load(script)
             except RedisError as exc:
-                if time.monotonic() > give_up_at:
+                if time.monotonic() > give_up_at or (for_s is None and _is_refusal(exc)):
                     raise unavailable() from exc
                 self._complain(exc)
                 await asyncio.sleep(jitter(pause_s))
@@ -86,6 +107,12 @@ class Connection:
         if time.monotonic() > self._complain_at:
             self._complain_at = time.monotonic() + COMPLAIN_S
             log.warning("Redis does not answer: %s", type(error).__name__)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether Redis answers so again however often it is asked; the client wraps what it meets when it connects."""
+    refusals = (AuthenticationError, AuthorizationError, NoPermissionError)
+    return isinstance(error, refusals) or isinstance(error.__cause__, refusals)
 
 
 def unavailable() -> LogUnavailable:

@@ -25,6 +25,7 @@ from rag_graph.runs.log import (
     RunLog,
     StartedRun,
     Superseded,
+    asked_of,
     check_cursor,
 )
 from rag_graph.runs.redis import lua
@@ -71,6 +72,10 @@ class RedisRunLog(RunLog):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    async def check(self) -> None:
+        """Raise the SettingsError of an address or a password with which Redis can never be used."""
+        await self._connection.check()
+
     async def aclose(self) -> None:
         """Let go of Redis; what was appended and not flushed is lost to this process' runs."""
         await self._writer.aclose()
@@ -82,6 +87,7 @@ class RedisRunLog(RunLog):
         return self._lease_s
 
     async def create(self, new: NewRun) -> StartedRun:
+        asked = asked_of(new.query) if new.key else ""
         reply = await self._connection.run(
             lua.CREATE,
             [
@@ -100,12 +106,13 @@ class RedisRunLog(RunLog):
                 ms(self._lease_s),
                 ms(ABANDONED_S + self._bounds.ttl_s),
                 new.chat or "",
+                asked,
             ],
         )
         run_id = reply[0].decode()
         if run_id == new.run_id:
-            self._writer.adopt(run_id, new.key or "", attempt=1, next_seq=1)
-        elif Query.model_validate_json(reply[1]) != new.query:
+            self._writer.adopt(run_id, new.query, key=new.key or "", attempt=1, next_seq=1)
+        elif reply[2].decode() != asked and (reply[2] or Query.model_validate_json(reply[1]) != new.query):
             raise KeyReused("This idempotency key was used for another question: send a new key.")
         return StartedRun(run_id, replayed=run_id != new.run_id)
 
@@ -192,7 +199,8 @@ class RedisRunLog(RunLog):
             with suppress(UnknownRun):
                 fields = await self._fields(run_id)
                 run = _run_of(run_id, fields)
-                self._writer.adopt(run_id, fields["key"].decode(), attempt=run.attempt, next_seq=run.last_seq + 1)
+                key = fields["key"].decode()
+                self._writer.adopt(run_id, run.query, key=key, attempt=run.attempt, next_seq=run.last_seq + 1)
                 claims.append(Claim(run, _cancelled_by(fields["cancel"])))
         return claims
 

@@ -11,18 +11,18 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
 
 CREATE = f"""
--- KEYS run live key chat | ARGV run_prefix run_id caller query created_at key lease_ms keep_ms has_chat
+-- KEYS run live key chat | ARGV run_prefix run_id caller query created_at key lease_ms keep_ms has_chat asked
 {_NOW}
 if ARGV[6] ~= '' then
   local earlier = redis.call('GET', KEYS[3])
   if earlier and earlier ~= ARGV[2] then
-    local query = redis.call('HGET', ARGV[1] .. earlier, 'query')
-    if query then return {{earlier, query}} end
+    local kept = redis.call('HMGET', ARGV[1] .. earlier, 'query', 'asked')
+    if kept[1] then return {{earlier, kept[1], kept[2] or ''}} end
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSET', KEYS[1], 'caller', ARGV[3], 'query', ARGV[4], 'created_at', ARGV[5], 'key', ARGV[6],
-    'status', 'running', 'attempt', 1, 'last', 0, 'size', 0, 'seen', now)
+    'asked', ARGV[10], 'status', 'running', 'attempt', 1, 'last', 0, 'size', 0, 'seen', now)
   redis.call('PEXPIRE', KEYS[1], ARGV[8])
   redis.call('ZADD', KEYS[2], now + ARGV[7], ARGV[2])
   if ARGV[6] ~= '' then redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[8]) end
@@ -32,17 +32,17 @@ return {{ARGV[2]}}
 """
 
 APPEND = """
--- KEYS run log live key? | ARGV run_id attempt status ended_at max_entries max_bytes keep_ms first (at data)...
+-- KEYS run log live key? | ARGV run_id attempt status ended_at max_entries max_bytes keep_ms first outline (at data)...
 local run = redis.call('HMGET', KEYS[1], 'attempt', 'last', 'status', 'size')
 if not run[1] then return 'unknown' end
 if run[1] ~= ARGV[2] then return 'superseded' end
 local last, size, first = tonumber(run[2]), tonumber(run[4]), tonumber(ARGV[8])
-local newest = first + (#ARGV - 8) / 2 - 1
+local newest = first + (#ARGV - 9) / 2 - 1
 if newest <= last then return 'ok' end
 if run[3] ~= 'running' then return 'ended' end
 if first > last + 1 then return 'hole' end
 for seq = last + 1, newest do
-  local at = 9 + (seq - first) * 2
+  local at = 10 + (seq - first) * 2
   redis.call('XADD', KEYS[2], '0-' .. seq, 'a', ARGV[at], 'd', ARGV[at + 1])
   size = size + #ARGV[at + 1]
 end
@@ -57,7 +57,7 @@ if count > max_entries or size > max_bytes then
 end
 redis.call('HSET', KEYS[1], 'last', newest, 'size', size, 'status', ARGV[3])
 if ARGV[3] ~= 'running' then
-  redis.call('HSET', KEYS[1], 'ended_at', ARGV[4])
+  redis.call('HSET', KEYS[1], 'ended_at', ARGV[4], 'query', ARGV[9])
   redis.call('ZREM', KEYS[3], ARGV[1])
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[7])

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
-from rag_graph.errors import LogUnavailable, UnknownRun
+from rag_graph.errors import LogUnavailable, RunExpired
 from rag_graph.runs.log import BATCH_ENTRIES, Entry
 from rag_graph.runs.redis.connection import RETRY_S, Connection, jitter, ms, unavailable
 from rag_graph.runs.redis.tail import Tail
@@ -18,6 +18,7 @@ from rag_graph.tasks import stop
 BLOCK_MS = 2_000
 BELL_S = 60.0
 FORGOTTEN_CHECK_S = 5.0
+LOST = "The store of the runs has lost this run before its end: ask again."
 
 
 class Pump:
@@ -107,7 +108,7 @@ class Pump:
         """Nothing has come for a while: let readers go whose run does not exist any more."""
         for run_id, tail in tails.items():
             if not await self._connection.redis.execute_command("EXISTS", self._connection.key("run", run_id)):
-                tail.fail(UnknownRun("This run has expired: ask again."))
+                tail.fail(RunExpired(LOST))
 
 
 def entry_of(item: tuple[bytes, Mapping[bytes, bytes]]) -> Entry:

@@ -11,7 +11,8 @@ from typing import Any
 
 from rag_graph.errors import LogUnavailable, UnknownRun
 from rag_graph.events import Event
-from rag_graph.runs.log import Bounds, Entry, RunEnded, Superseded, status_of
+from rag_graph.query import Query
+from rag_graph.runs.log import Bounds, Entry, RunEnded, Superseded, outline_of, status_of
 from rag_graph.runs.redis import lua
 from rag_graph.runs.redis.connection import SHA, Connection, ms
 from rag_graph.tasks import stop
@@ -25,10 +26,14 @@ ABANDONED_S = 3_600.0
 
 @dataclass(slots=True, eq=False)
 class RunWriter:
-    """What was appended to one run and Redis has not taken yet. `key` is the hashed idempotency key, or empty."""
+    """What was appended to one run and Redis has not taken yet.
+
+    `key` is the hashed idempotency key, or empty; `outline` is kept of the query when the run has ended, as JSON.
+    """
 
     run_id: str
     key: str
+    outline: str
     attempt: int
     next_seq: int
     pending: list[Entry] = field(default_factory=list)
@@ -80,9 +85,10 @@ class Writer:
     def get(self, run_id: str) -> RunWriter | None:
         return self._runs.get(run_id)
 
-    def adopt(self, run_id: str, key: str, *, attempt: int, next_seq: int) -> None:
+    def adopt(self, run_id: str, query: Query, *, key: str, attempt: int, next_seq: int) -> None:
         """Write to this run from now on."""
-        self._runs[run_id] = RunWriter(run_id, key, attempt=attempt, next_seq=next_seq)
+        outline = outline_of(query).model_dump_json()
+        self._runs[run_id] = RunWriter(run_id, key, outline, attempt=attempt, next_seq=next_seq)
 
     async def append(self, run: RunWriter, event: Event, *, attempt: int) -> Entry:
         while len(run.pending) >= MAX_PENDING and run.broken is None:
@@ -148,6 +154,7 @@ class Writer:
                     self._bounds.max_bytes,
                     ms(keep_s),
                     batch[0].seq,
+                    run.outline,
                     *(part for entry in batch for part in (repr(entry.at), entry.data)),
                 ]
                 pipe.evalsha(SHA[lua.APPEND], len(keys), *keys, *args)

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 from anyio import fail_after, to_thread
+from langchain_core.messages import HumanMessage
 
 from rag_graph.errors import ModelUnavailable
+from rag_graph.models.local.chat import local_chat_model
 from rag_graph.models.local.server import LocalServer
+from rag_graph.models.replies import Replier
 
 pytestmark = [
     pytest.mark.anyio,
@@ -155,3 +158,18 @@ async def test_one_who_gives_up_waiting_does_not_spoil_it_for_the_others(server:
     impatient.cancel()
     with fail_after(60):
         assert (await patient).startswith("http://127.0.0.1:")
+
+
+async def test_a_child_that_hangs_is_ended_while_somebody_waits_for_it(gguf: Path) -> None:
+    server = LocalServer(gguf, hung_after_s=2)
+    model = local_chat_model(server, max_tokens=8)
+    await server.url()
+    hung = server.pid
+    assert hung is not None
+    os.kill(hung, signal.SIGSTOP)
+    with fail_after(90):
+        assert await Replier(model).reply([HumanMessage("Say hello.")])
+    assert server.pid not in (None, hung)
+    assert await to_thread.run_sync(_gone, hung)
+    await model.aclose()
+    await server.aclose()

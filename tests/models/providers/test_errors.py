@@ -18,7 +18,7 @@ from rag_graph.errors import (
     ModelUnavailable,
 )
 from rag_graph.models.providers.errors import translate
-from rag_graph.models.providers.openai.client import http
+from rag_graph.models.providers.openai.bounds import http
 
 REQUEST = http.Request("POST", "http://model/v1/chat/completions")
 

@@ -6,11 +6,11 @@ This leans on hooks of two libraries; where one is missing, the plain client ser
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import aclosing, suppress
-from importlib import import_module
 from typing import Any, Final, cast
 
 import openai
 
+from rag_graph.models.providers.openai.bounds import AS_IT_IS, STREAMED, BoundedStream, bound, http
 from rag_graph.models.providers.openai.chunks import ChunkReader
 from rag_graph.models.providers.openai.sse import EventReader, has_finished
 
@@ -19,9 +19,6 @@ DRAIN_S: Final = 1.0
 
 DictChunks = AsyncGenerator[tuple[dict[str, Any], str | None], None]
 """Chunks, and of those that hold nothing but text, the text."""
-
-http: Any = import_module(openai.DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
-"""The HTTP library that the SDK was built on: httpx, or since its version 3 httpx2."""
 
 
 def aiohttp_or(default: Any, offered: Any) -> Any:
@@ -33,9 +30,13 @@ _AnyClient: Any = aiohttp_or(openai.DefaultAsyncHttpxClient, getattr(openai, "De
 
 
 class LoopClient(_AnyClient):  # type: ignore[misc]  # the SDK chooses its HTTP library at import
-    """An HTTP client for each event loop that asks, as its sockets belong to one: `asyncio.run` may come twice."""
+    """An HTTP client for each event loop that asks, as its sockets belong to one: `asyncio.run` may come twice.
+
+    What its answers may have is bounded.
+    """
 
     def __init__(self, **options: Any) -> None:
+        options |= {"headers": AS_IT_IS, "event_hooks": {"response": [bound]}}
         super().__init__(**options)
         self._options = options
         self._by_loop: dict[asyncio.AbstractEventLoop, Any] = {}
@@ -45,6 +46,7 @@ class LoopClient(_AnyClient):  # type: ignore[misc]  # the SDK chooses its HTTP 
         if loop not in self._by_loop:
             await self._close(loop for loop in self._by_loop if loop.is_closed())
             self._by_loop[loop] = _AnyClient(**self._options)
+        request.extensions[STREAMED] = options.get("stream", False)
         return await self._by_loop[loop].send(request, **options)
 
     async def aclose(self) -> None:
@@ -112,9 +114,11 @@ class DictStream(openai.AsyncStream[object]):
             raise openai.APIConnectionError(message=CUT_SHORT, request=self.response.request)
 
     def _bytes(self) -> AsyncIterable[bytes]:
-        """The body; where nothing is to be decoded, without the layers of the HTTP library."""
-        is_encoded = "content-encoding" in self.response.headers
-        return self.response.aiter_bytes() if is_encoded else cast("AsyncIterable[bytes]", self.response.stream)
+        """The body; where nothing is to be unpacked, without the layers of the HTTP library and our own."""
+        stream: Any = self.response.stream
+        if isinstance(stream, BoundedStream):
+            return cast("AsyncIterable[bytes]", stream.plain or stream)
+        return self.response.aiter_bytes()
 
     def _raise_if_error(self, chunk: dict[str, Any]) -> None:
         error = chunk.get("error")

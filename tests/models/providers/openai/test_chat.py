@@ -12,7 +12,8 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 
 from rag_graph.models.providers.openai import ReasoningChatOpenAI, open_chat_model
-from rag_graph.models.providers.openai.client import DictStream, LoopClient, aiohttp_or, http
+from rag_graph.models.providers.openai.bounds import http
+from rag_graph.models.providers.openai.client import DictStream, LoopClient, aiohttp_or
 from tests.upstream import Spelling, Upstream
 
 

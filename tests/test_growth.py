@@ -1,0 +1,207 @@
+"""Whatever is given to be read, four times as much of it takes about four times as long.
+
+Processor time of this process is compared within one run, for n and 4n, the best of several: no clock on the wall and
+no limit in seconds, so a slow or busy machine changes nothing. What is quadratic takes sixteen times as long.
+"""
+
+import functools
+import gc
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from rag_graph.claims.markers import MarkerScanner
+from rag_graph.claims.parser import ClaimParser
+from rag_graph.claims.statements import take_apart
+from rag_graph.documents import Passage
+from rag_graph.events import NumberedPassage
+from rag_graph.index.chunking import chunk
+from rag_graph.models.providers.openai.chunks import ChunkReader
+from rag_graph.models.providers.openai.sse import EventReader
+from rag_graph.models.thinking import ThinkingFilter
+from rag_graph.research.plan import read_plan
+from rag_graph.retrieval.entities import analyse
+from rag_graph.retrieval.quotes import best_quotes
+from rag_graph.text.sentences import SentenceStream, sentences
+from rag_graph.text.terms import terms
+
+LEAST_S = 0.01
+"""The smaller input takes at least this long, so that the clock's grain and the caches of the machine do not count."""
+MOST = 8.0
+"""Between 4, which is linear, and 16, which is quadratic."""
+TRIES = 5
+"""The growth is judged by the best of so many; for what is quadratic none is good."""
+SMALLEST = 8_192
+LARGEST = 1 << 20
+"""In characters."""
+
+UNITS: Mapping[str, str] = {
+    "letters": "a",
+    "blanks": " ",
+    "newlines": "\n",
+    "blank lines": " \n",
+    "stops": ".",
+    "stops and blanks": ". ",
+    "initials": "A. ",
+    "words": "Word and ",
+    "brackets": "[",
+    "open markers": "[1, ",
+    "markers": "[1]",
+    "lenses": "【1†",
+    "parentheses": "(",
+    "link targets": "](",
+    "backticks": "`",
+    "backticks and letters": "`a",
+    "fences": "```\n",
+    "tildes": "~~~\n",
+    "quotation marks": "\"'",
+    "list marks": "- ",
+    "headings": "# a\n",
+    "rows": "| a |\n",
+    "rules": "---\n",
+    "quoted lines": "> ",
+    "digits": "1",
+    "numbers": "1,000 ",
+    "grouped digits": "1,000.",
+    "ordinals": "1. ",
+    "names": "Anna ",
+    "joined names": "A-",
+    "combining accents": "e\u0301",
+    "chinese": "中",
+    "chinese stops": "中。",
+    "apostrophes": "a'",
+    "negations": "n't ",
+    "addresses": "http://",
+    "tags": "<",
+    "opening tags": "<think>",
+    "closing tags": "</think>",
+    "tags at line starts": "\n</think",
+    "pairs of tags": "<think></think>",
+    "braces": "{",
+    "objects": '{"a":',
+}
+
+
+class Empty:
+    """A corpus in which every phrase leads somewhere and nothing is a title."""
+
+    size = 1_000
+
+    def frequencies(self, phrases: Any) -> list[int]:
+        return [2] * len(phrases)
+
+    def titled(self, names: Any) -> dict[str, list[int]]:
+        return {name: [] for name in names}
+
+
+def in_pieces(text: str, size: int) -> Iterator[str]:
+    return (text[at : at + size] for at in range(0, len(text), size))
+
+
+def scan_markers(text: str) -> None:
+    scanner = MarkerScanner({1, 2})
+    for piece in in_pieces(text, 7):
+        scanner.feed(piece)
+    scanner.finish()
+
+
+def parse_claims(text: str) -> None:
+    parser = ClaimParser({1, 2})
+    for piece in in_pieces(text, 7):
+        parser.feed(piece)
+    parser.finish()
+
+
+def stream_sentences(text: str) -> None:
+    stream = SentenceStream()
+    for piece in in_pieces(text, 7):
+        stream.feed(piece)
+    stream.finish()
+
+
+def filter_thinking(text: str) -> None:
+    for size in (7, len(text)):
+        reader = ThinkingFilter()
+        for piece in in_pieces(text, size):
+            list(reader.read_text(piece))
+        list(reader.end())
+
+
+def read_events(text: str) -> None:
+    wire = b'data: {"choices":[{"delta":{"content":"' + text.encode() + b'"}}]}\n\n'
+    for unit in (wire, text.encode()):
+        try:
+            sse, reader = EventReader(), ChunkReader()
+            for at in range(0, len(unit), 64):
+                list(reader.read(sse.feed(unit[at : at + 64])))
+            list(reader.read(sse.end()))
+        except ValueError:
+            pass  # broken or too large, which is what is to be found out
+
+
+def passage(text: str) -> Passage:
+    return Passage(1, "d", "d.md", "Title", 0, len(text), text)
+
+
+def cited(text: str) -> NumberedPassage:
+    return NumberedPassage(
+        number=1, document="d", title="Title", uri="d.md", start=0, end=len(text), content=text, score=1.0
+    )
+
+
+PARSERS: Mapping[str, Callable[[str], object]] = {
+    "markers": scan_markers,
+    "claims": parse_claims,
+    "claims at once": lambda text: (parser := ClaimParser({1})).feed(text) + parser.finish(),
+    "sentences": sentences,
+    "sentences in pieces": stream_sentences,
+    "thinking": filter_thinking,
+    "terms": terms,
+    "chunks": lambda text: list(chunk(text)),
+    "entities": lambda text: analyse(passage(text), Empty(), weights={"word": 1.0}),
+    "statements": take_apart,
+    "quotes": lambda text: best_quotes("Who built the tower?", [cited(text)]),
+    "plans": lambda text: read_plan(text, "Who built the tower?"),
+    "events of a service": read_events,
+}
+
+
+CACHES: Any = [
+    found
+    for found in gc.get_objects()
+    if isinstance(found, functools._lru_cache_wrapper) and found.__module__.startswith("rag_graph.")
+]
+
+
+def took_s(parse: Callable[[str], object], text: str) -> float:
+    for cache in CACHES:
+        cache.cache_clear()
+    began = time.process_time()
+    parse(text)
+    return time.process_time() - began
+
+
+def large_enough(parse: Callable[[str], object], unit: str) -> int:
+    """How often the unit is to be repeated so that reading it takes a while.
+
+    Several parsers cut a stretch without an end after 4,000 characters: up to there their work may grow faster.
+    """
+    count = SMALLEST // len(unit)
+    while took_s(parse, unit * count) < LEAST_S and count * len(unit) < LARGEST:
+        count *= 2
+    return count
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
+@pytest.mark.parametrize("parse", PARSERS.values(), ids=PARSERS)
+def test_work_grows_as_the_text_does(parse: Callable[[str], object], unit: str) -> None:
+    count = large_enough(parse, unit)
+    growths = []
+    for _ in range(TRIES):
+        small, large = took_s(parse, unit * count), took_s(parse, unit * count * 4)
+        growths.append(large / max(small, 1e-9))
+        if large < LEAST_S or growths[-1] < MOST:
+            return
+    pytest.fail(f"four times as much took {min(growths):.1f} times as long at least")
