@@ -156,10 +156,10 @@ def _lenient_values(rest: str) -> Iterator[Any]:
     while rest:
         try:
             value, end = _DECODER.raw_decode(rest)
-        except ValueError:
+        except (ValueError, RecursionError) as exc:  # the latter of data nested thousands deep
             if has_value:
                 return
-            raise
+            raise ValueError("data that begin as JSON and are none") from exc
         has_value = True
         yield value
         rest = rest[end:].lstrip().removeprefix("data:").lstrip()
