@@ -1,0 +1,80 @@
+"""A question as it is searched by words: how much each of them counts, and what a mistyped one is taken for."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from math import log
+from typing import Protocol
+
+from rag_graph.text.languages import language_of
+from rag_graph.text.spelling import near_spellings
+from rag_graph.text.terms import STOP_TERMS, fold, stem, stems, terms, words
+
+STOP_WEIGHT = 0.2
+GUESS_WEIGHT = 0.7
+_MOST_GUESSED = 3
+"""So many unknown words of a question are looked for under other spellings."""
+_GUESSES = 2
+
+
+class Frequencies(Protocol):
+    """What a question is read against: how rare its words are."""
+
+    @property
+    def size(self) -> int: ...
+    def frequencies(self, phrases: Sequence[Sequence[str]]) -> list[int]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class AskedWord:
+    """A word of a question, its terms, and those that it may stand for where no passage has it."""
+
+    text: str
+    terms: tuple[str, ...]
+    guesses: tuple[str, ...] = ()
+
+    def is_in(self, covered: Set[str]) -> bool:
+        return covered.issuperset(self.terms) or not covered.isdisjoint(self.guesses)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedWords:
+    """The words of a question; the query that they make, as weights by term; and how much each term says."""
+
+    words: tuple[AskedWord, ...]
+    query: Mapping[str, float]
+    rarities: Mapping[str, float]
+
+
+def read_question(question: str, corpus: Frequencies) -> AskedWords:
+    """Read a question against what there is to be found."""
+    found = list(dict.fromkeys(match[0] for match in words(question)))
+    counts = Counter(terms(question))
+    known = dict(zip(counts, corpus.frequencies([(term,) for term in counts]), strict=True))
+    unknown = [word for word in found if not any(known[term] for term in stems(word))]
+    guesses = {word: _guesses(word, corpus) for word in unknown[:_MOST_GUESSED]}
+    stop = _stop_terms(found)
+    has_content = not counts.keys() <= stop
+    query = {term: count * (STOP_WEIGHT if has_content and term in stop else 1.0) for term, count in counts.items()}
+    for its in guesses.values():
+        query |= dict.fromkeys(its, GUESS_WEIGHT)
+        known |= its
+    return AskedWords(
+        words=tuple(AskedWord(word, stems(word), tuple(guesses.get(word, ()))) for word in found),
+        query=query,
+        rarities={term: log((corpus.size + 1) / (count + 0.5)) for term, count in known.items()},
+    )
+
+
+def _stop_terms(found: Sequence[str]) -> frozenset[str]:
+    language = language_of(fold(word) for word in found)
+    if language is None:
+        return STOP_TERMS
+    return STOP_TERMS | {term for word in language.function_words for term in stems(word)}
+
+
+def _guesses(word: str, corpus: Frequencies) -> dict[str, int]:
+    """The terms that are spelt nearly like a word and stand in the most passages."""
+    near = list(dict.fromkeys(stem(spelling) for spelling in near_spellings(fold(word))))
+    counts = dict(zip(near, corpus.frequencies([(term,) for term in near]), strict=True))
+    return {term: counts[term] for term in sorted(near, key=lambda term: -counts[term])[:_GUESSES] if counts[term]}
