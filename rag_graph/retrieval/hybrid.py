@@ -90,7 +90,7 @@ class HybridRetriever:
         weights = np.array([*bridges.values()], dtype=np.float32)
         vectors = embed([*bridges]) * weights[:, None]
         with self.store.snapshot(filters) as view:
-            search.rankings.append((self.stages.dense_bridge, view.nearest(vectors, limit=_POOL)))
+            search.rankings.append((self.stages.dense_bridge * search.need, view.nearest(vectors, limit=_POOL)))
             return search.hits(view, top_k)
 
 
@@ -141,6 +141,7 @@ class _Search:
     rankings: list[tuple[float, Ranking]] = field(default_factory=list)
     first: Ranking = field(default_factory=Ranking.empty)
     read: dict[int, Passage] = field(default_factory=dict)
+    need: float = 1.0
 
     def begin(self, view: Snapshot, asked: Vectors | None) -> dict[str, float]:
         """Search by the question and along the bridges by words; give the texts to search by vectors, with weights."""
@@ -155,15 +156,21 @@ class _Search:
         self.first = fuse(self.rankings, size=view.size)
         if not (stages.lexical_bridge or stages.dense_bridge or stages.links):
             return {}
+        self.need = self._need(view, words)
+        if not self.need:
+            return {}
         bridges, links = self._leads(view, words)
-        self.rankings.append((stages.links, links))
+        self.rankings.append((stages.links * self.need, links))
         if stages.lexical_bridge:
             found = view.matching([bridge.query(words) for bridge in bridges], limit=_POOL)
-            self.rankings.append((stages.lexical_bridge, found))
+            self.rankings.append((stages.lexical_bridge * self.need, found))
         if not stages.dense_bridge:
             return {}
         best = nlargest(stages.dense_bridges, bridges, key=attrgetter("promise"))
         return {bridge.text: bridge.weight for bridge in reversed(best)}  # of equal texts the most promising stays
+
+    def _need(self, view: Snapshot, words: AskedWords) -> float:
+        return 1.0
 
     def _leads(self, view: Snapshot, words: AskedWords) -> tuple[list[_Bridge], Ranking]:
         """The bridges from the best passages, and the documents that those name."""

@@ -51,9 +51,9 @@ def read_question(question: str, corpus: Frequencies) -> AskedWords:
     found = list(dict.fromkeys(match[0] for match in words(question)))
     counts = Counter(terms(question))
     known = dict(zip(counts, corpus.frequencies([(term,) for term in counts]), strict=True))
-    unknown = [word for word in found if not any(known[term] for term in stems(word))]
-    guesses = {word: _guesses(word, corpus) for word in unknown[:_MOST_GUESSED]}
     stop = _stop_terms(found)
+    unknown = [word for word in found if not any(known[term] or term in stop for term in stems(word))]
+    guesses = {word: _guesses(word, corpus) for word in unknown[:_MOST_GUESSED]}
     has_content = not counts.keys() <= stop
     query = {term: count * (STOP_WEIGHT if has_content and term in stop else 1.0) for term, count in counts.items()}
     for its in guesses.values():
