@@ -123,10 +123,15 @@ def analyse(passage: Passage, corpus: Corpus, *, weights: Mapping[str, float]) -
     wanted = list(dict.fromkeys([phrase.terms for phrase in phrases] + [titles[name].terms for name in titled]))
     counts = dict(zip(wanted, corpus.frequencies(wanted), strict=True))
     return PassageAnalysis(
-        covered=frozenset(term for word in (*parsed.words, *title) for term in word.terms),
+        covered=covered_terms(passage),
         entities=_entities(phrases, counts, corpus.size, _focus(parsed, weights)),
         mentions=[TitleMention(name, tuple(ids), counts[titles[name].terms]) for name, ids in titled.items()],
     )
+
+
+def covered_terms(passage: Passage) -> frozenset[str]:
+    """The terms of a passage and its title."""
+    return frozenset(term for word in (*_parse(passage.content).words, *_words(passage.title)) for term in word.terms)
 
 
 def names_something(question: str, corpus: Corpus) -> bool:

@@ -14,7 +14,7 @@ from rag_graph.documents import Hit, Passage
 from rag_graph.index import Index, Ranking, Snapshot
 from rag_graph.models.embeddings import Vectors, known_share
 from rag_graph.query import Filters
-from rag_graph.retrieval.entities import Entity, TitleMention, analyse
+from rag_graph.retrieval.entities import Entity, TitleMention, analyse, covered_terms, names_something
 from rag_graph.retrieval.fusion import distinction, fuse, with_quotas
 from rag_graph.retrieval.question import AskedWord, AskedWords, read_question
 
@@ -23,6 +23,7 @@ _POOL = 200
 _SPARE = 10
 """How many more than are asked for take part in the quotas."""
 _LEAST_DENSE, _MOST_DENSE = 0.3, 0.8
+_COVERED_FROM, _COVERED_UNTIL = 0.1, 0.25
 _LEAST_COPIED_CHARS = 40
 _SEED_TEMPERATURE = 3.0
 """A seed counts by a factor e less for each so many points of fused score that it is behind the best one."""
@@ -61,7 +62,7 @@ class Stages:
 
 
 FAST = Stages()
-DEEP = Stages(dense_bridge=0.8, seeds=5, quotas=((2, 5), (4, 10)))
+DEEP = Stages(dense_bridge=0.8, seeds=5, quotas=((1, 1), (2, 5), (4, 10)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class HybridRetriever:
         weights = np.array([*bridges.values()], dtype=np.float32)
         vectors = embed([*bridges]) * weights[:, None]
         with self.store.snapshot(filters) as view:
-            search.rankings.append((self.stages.dense_bridge * search.need, view.nearest(vectors, limit=_POOL)))
+            search.rankings.append((self.stages.dense_bridge * search.trust, view.nearest(vectors, limit=_POOL)))
             return search.hits(view, top_k)
 
 
@@ -120,10 +121,11 @@ class _Bridge:
     def promise(self) -> float:
         return self.weight * self.entity.worth
 
-    def query(self, asked: AskedWords) -> Mapping[str, float]:
-        weights = {term: asked.query[term] for word in self.residual for term in (*word.terms, *word.guesses)}
-        weights |= {term: weights.get(term, 0.0) + count for term, count in Counter(self.entity.terms).items()}
-        return {term: weight * self.weight for term, weight in weights.items()}
+    @property
+    def query(self) -> Mapping[str, float]:
+        # Small words count in full here: beside a name they say what is asked of it ("who", "when", "where").
+        open_terms = (term for word in self.residual for term in (*word.terms, *word.guesses))
+        return {term: count * self.weight for term, count in Counter([*open_terms, *self.entity.terms]).items()}
 
     @property
     def text(self) -> str:
@@ -141,36 +143,42 @@ class _Search:
     rankings: list[tuple[float, Ranking]] = field(default_factory=list)
     first: Ranking = field(default_factory=Ranking.empty)
     read: dict[int, Passage] = field(default_factory=dict)
-    need: float = 1.0
+    trust: float = 1.0
 
     def begin(self, view: Snapshot, asked: Vectors | None) -> dict[str, float]:
         """Search by the question and along the bridges by words; give the texts to search by vectors, with weights."""
         stages, words = self.stages, read_question(self.question, view)
         near = Ranking.empty() if asked is None else view.nearest(asked, limit=_POOL)
         matching = view.matching([words.query], limit=_POOL) if stages.lexical else Ranking.empty()
-        dense = stages.dense
-        if dense and stages.lexical:
-            ahead = distinction(near, size=view.size) - distinction(matching, size=view.size)
-            dense = min(max(dense + stages.balance * ahead, _LEAST_DENSE), _MOST_DENSE) * self.known_share
+        dense = self._dense_weight(view, words, near, matching)
+        self.trust = min(1.0, dense / stages.dense) if stages.dense else 0.0
         self.rankings += [(dense, near), (stages.lexical and 1 - dense, matching)]
         self.first = fuse(self.rankings, size=view.size)
         if not (stages.lexical_bridge or stages.dense_bridge or stages.links):
             return {}
-        self.need = self._need(view, words)
-        if not self.need:
+        if not names_something(self.question, view):
             return {}
         bridges, links = self._leads(view, words)
-        self.rankings.append((stages.links * self.need, links))
+        self.rankings.append((stages.links, links))
         if stages.lexical_bridge:
-            found = view.matching([bridge.query(words) for bridge in bridges], limit=_POOL)
-            self.rankings.append((stages.lexical_bridge * self.need, found))
+            found = view.matching([bridge.query for bridge in bridges], limit=_POOL)
+            self.rankings.append((stages.lexical_bridge, found))
         if not stages.dense_bridge:
             return {}
         best = nlargest(stages.dense_bridges, bridges, key=attrgetter("promise"))
         return {bridge.text: bridge.weight for bridge in reversed(best)}  # of equal texts the most promising stays
 
-    def _need(self, view: Snapshot, words: AskedWords) -> float:
-        return 1.0
+    def _dense_weight(self, view: Snapshot, words: AskedWords, near: Ranking, matching: Ranking) -> float:
+        """How much the vectors are trusted, from 0 to 1; the words have the rest."""
+        stages = self.stages
+        if not stages.dense or not stages.lexical:
+            return stages.dense
+        ahead = distinction(near, size=view.size) - distinction(matching, size=view.size)
+        lexical = 1 - min(max(stages.dense + stages.balance * ahead, _LEAST_DENSE), _MOST_DENSE)
+        for passage in self._passages(view, matching.ids[:1].tolist()):
+            covered = 1 - words.open_share(covered_terms(passage))
+            lexical *= _ramp(covered, _COVERED_FROM, _COVERED_UNTIL)
+        return (1 - lexical) * self.known_share
 
     def _leads(self, view: Snapshot, words: AskedWords) -> tuple[list[_Bridge], Ranking]:
         """The bridges from the best passages, and the documents that those name."""
@@ -205,6 +213,11 @@ class _Search:
         if unread := [number for number in ids if number not in self.read]:
             self.read |= {passage.id: passage for passage in view.passages(unread)}
         return [self.read[number] for number in ids if number in self.read]
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    """0 up to `low`, 1 from `high` on, and evenly between."""
+    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 def _distinct(passages: Sequence[Passage]) -> list[Passage]:

@@ -45,6 +45,15 @@ class AskedWords:
     query: Mapping[str, float]
     rarities: Mapping[str, float]
 
+    def open_share(self, covered: Set[str]) -> float:
+        """How much of the question is not among these terms, from 0 to 1: rare words are more of it."""
+        weights = {word: self._weight(word) for word in self.words}
+        left = sum(weight for word, weight in weights.items() if not word.is_in(covered))
+        return left / (sum(weights.values()) or 1)
+
+    def _weight(self, word: AskedWord) -> float:
+        return sum(self.query[term] * self.rarities[term] for term in word.terms)
+
 
 def read_question(question: str, corpus: Frequencies) -> AskedWords:
     """Read a question against what there is to be found."""

@@ -29,9 +29,7 @@ _MARKS = (
 )
 """What stands on or in the letters of a word and is none itself, and all of the Indian scripts, half of which is."""
 _LETTERS = rf"[^\W_{_UNSPACED}]"
-_WORD = re.compile(
-    rf"[{_UNSPACED}]+|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*)*(?:['’][^\W\d_{_UNSPACED}]{{1,2}}\b)?"
-)
+_WORD = re.compile(rf"[{_UNSPACED}]+|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*)*(?:['’][^\W\d_{_UNSPACED}]{{1,2}}\b)?")
 _UNSPACED_RUN = re.compile(rf"[{_UNSPACED}]")
 _PARENTHESIS = re.compile(r"\s*\([^()]*\)\s*$")
 _COMPOUND = re.compile(r"(?<!\w)[^\W_]+(?:[-‐‑._][^\W_]+)+|(?<!\w)[A-Za-z](?:\+\+|#)(?!\w)", re.ASCII)

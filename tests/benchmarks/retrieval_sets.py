@@ -1,4 +1,4 @@
-"""Whether each tier is at least as good as its best part, on many kinds of text: `python -m tests.benchmarks.retrieval_sets`.
+"""Whether each tier is as good as its best part, whatever the text: `python -m tests.benchmarks.retrieval_sets`.
 
 The sets of `tests.benchmarks.public_sets` are made and indexed in the folder given by `--keep` (else anew, which takes
 an hour). Every other question served to choose weights; the others are reported. Columns are nDCG@10 / recall@10 in per
@@ -54,7 +54,9 @@ def main() -> None:
 
 
 def _measure(index: EmbeddedIndex, questions: Sequence[Question]) -> list[str]:
-    scores = {stage: [_score(HybridRetriever(index, its), asked) for asked in questions] for stage, its in STAGES.items()}
+    scores = {
+        stage: [_score(HybridRetriever(index, its), asked) for asked in questions] for stage, its in STAGES.items()
+    }
     ndcg = {stage: 100 * np.array([score.ndcg for score in its]) for stage, its in scores.items()}
     best = max(("BM25F", "vectors"), key=lambda stage: float(ndcg[stage].mean()))
     cells = [

@@ -27,7 +27,9 @@ def test_small_words_count_where_there_is_nothing_else() -> None:
     assert read_question("who is who", Held(who=3)).query == {"who": 2.0, "is": 1.0}
 
 
-@pytest.mark.parametrize("question", ["Wo ist der Motor von dem Auto und wie alt ist es?", "Où est le moteur de la voiture ?"])
+@pytest.mark.parametrize(
+    "question", ["Wo ist der Motor von dem Auto und wie alt ist es?", "Où est le moteur de la voiture ?"]
+)
 def test_the_small_words_of_the_question_s_own_language_count_little(question: str) -> None:
     query = read_question(question, Held()).query
     assert {term for term, weight in query.items() if weight >= 1} <= {"wo", "motor", "auto", "alt", "moteur", "voitur"}
