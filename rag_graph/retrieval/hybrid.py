@@ -24,6 +24,9 @@ _SPARE = 10
 """How many more than are asked for take part in the quotas."""
 _LEAST_DENSE, _MOST_DENSE = 0.3, 0.8
 _COVERED_FROM, _COVERED_UNTIL = 0.1, 0.25
+"""A passage that holds no more of a question than small words is no find, however far it stands out: up to the first
+share words are not trusted, from the second on fully. Questions in other words than the text's had 0.02 to 0.19 of them
+in the best passage, those of six public sets 0.15 and more in 98 of 100."""
 _LEAST_COPIED_CHARS = 40
 _SEED_TEMPERATURE = 3.0
 """A seed counts by a factor e less for each so many points of fused score that it is behind the best one."""
@@ -42,7 +45,8 @@ class Stages:
     balance: float = 0.2
     """So much weight goes from words to vectors for each standard deviation by which the best passage of these stands
     out more than the best of those, or back. The part that knows an answer sets it apart from all else: so code is
-    searched by vectors, and what names a setting by words."""
+    searched by vectors, and a manual by words. No weight that is the same for all is within five points of the better
+    part on both."""
     lexical_bridge: float = 1.0
     dense_bridge: float = 0.0
     links: float = 0.4
@@ -57,7 +61,8 @@ class Stages:
     quotas: tuple[tuple[int, int], ...] = ((1, 1),)
     """(count, within): so many of the first hop's best stay in so many first places.
 
-    They are for questions that one hop answers, from which a bridge only leads away.
+    They are for questions that one hop answers, from which a bridge only leads away. The first place alone is worth 1
+    to 3 points of nDCG@10 there to the deep tier, and costs two-hop questions none on average.
     """
 
 
@@ -144,6 +149,7 @@ class _Search:
     first: Ranking = field(default_factory=Ranking.empty)
     read: dict[int, Passage] = field(default_factory=dict)
     trust: float = 1.0
+    """How much the embedder's bridges count: as much less as its answer to the question itself does."""
 
     def begin(self, view: Snapshot, asked: Vectors | None) -> dict[str, float]:
         """Search by the question and along the bridges by words; give the texts to search by vectors, with weights."""
@@ -156,6 +162,8 @@ class _Search:
         self.first = fuse(self.rankings, size=view.size)
         if not (stages.lexical_bridge or stages.dense_bridge or stages.links):
             return {}
+        # Where nothing is named there is nowhere to go on to: bridges from what the words of such a question brought
+        # up cost code search six points (nDCG@10), and two-hop questions without a name gained none.
         if not names_something(self.question, view):
             return {}
         bridges, links = self._leads(view, words)
@@ -174,7 +182,8 @@ class _Search:
         if not stages.dense or not stages.lexical:
             return stages.dense
         ahead = distinction(near, size=view.size) - distinction(matching, size=view.size)
-        lexical = 1 - min(max(stages.dense + stages.balance * ahead, _LEAST_DENSE), _MOST_DENSE)
+        dense = stages.dense / (stages.dense + stages.lexical) + stages.balance * ahead
+        lexical = 1 - min(max(dense, _LEAST_DENSE), _MOST_DENSE)
         for passage in self._passages(view, matching.ids[:1].tolist()):
             covered = 1 - words.open_share(covered_terms(passage))
             lexical *= _ramp(covered, _COVERED_FROM, _COVERED_UNTIL)

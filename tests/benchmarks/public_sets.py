@@ -1,7 +1,7 @@
 """Public sets for retrieval, of many kinds and languages, made from the repositories that publish them.
 
-Each is a folder in BEIR layout. Repositories are read as bare clones, `SOURCES/OWNER+NAME/repo`, which are made with git
-where they are not there yet. Nothing of the data is part of this project; the licences are those of its authors.
+Each is a folder in BEIR layout. Repositories are read as bare clones, `SOURCES/OWNER+NAME/repo`; git makes those that
+are not there yet. Nothing of the data is part of this project; the licences are those of its authors.
 """
 
 import csv
