@@ -189,7 +189,7 @@ def test_a_mistyped_name_is_found_all_the_same(library: EmbeddedIndex) -> None:
 
 
 def test_small_words_do_not_outweigh_the_one_that_is_asked_about(tmp_path: Path) -> None:
-    texts = {"What is shown": "What is shown is what was asked.", "What to measure": "What is measured is what is used."}
+    texts = {"What is shown": "What is shown is what was asked.", "What to measure": "What is measured is used."}
     others = {f"What is {n}": f"What is it that number {n} is for? It is what it is." for n in range(20)}
     library = write(tmp_path, {**others, **texts, "Hops": "A second search is called bridging by those who make it."})
     assert found(library, "What is bridging?", top_k=1) == ["Hops"]
