@@ -45,7 +45,7 @@ class Stages:
     balance: float = 0.2
     """So much weight goes from words to vectors for each standard deviation by which the best passage of these stands
     out more than the best of those, or back. The part that knows an answer sets it apart from all else: so code is
-    searched by vectors, and a manual by words. No weight that is the same for all is within five points of the better
+    searched by vectors, and a manual by words. No weight that is the same for all is within three points of the better
     part on both."""
     lexical_bridge: float = 1.0
     dense_bridge: float = 0.0

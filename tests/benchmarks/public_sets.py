@@ -161,7 +161,9 @@ def live_qa(sources: Sources) -> PublicSet:
 
 def covid_faq(sources: Sources) -> PublicSet:
     """Questions of official pages on an epidemic, over their answers alone."""
-    repository, documents, questions = "JHU-COVID-QA/scraping-qas", {}, []
+    repository = "JHU-COVID-QA/scraping-qas"
+    documents: dict[str, str] = {}
+    questions: list[tuple[str, frozenset[str]]] = []
     for path in sources.files(repository, "data/scraping/schema_v0.3"):
         lines = sources.text(repository, path).split("\n") if path.endswith(".jsonl") else []
         for entry in map(json.loads, filter(None, lines)):
@@ -175,7 +177,8 @@ def covid_faq(sources: Sources) -> PublicSet:
 def finance(sources: Sources) -> PublicSet:
     """Questions of analysts, over pages of annual reports (FinanceBench)."""
     lines = sources.text("patronus-ai/financebench", "data/financebench_open_source.jsonl").splitlines()
-    documents, questions = {}, []
+    documents: dict[str, tuple[str, str]] = {}
+    questions: list[tuple[str, frozenset[str]]] = []
     for entry in map(json.loads, lines):
         pages = {f"{page['doc_name']}-{page['evidence_page_num']}": page for page in entry["evidence"]}
         documents |= {name: (page["doc_name"], page["evidence_text_full_page"]) for name, page in pages.items()}
