@@ -9,6 +9,7 @@ import pytest
 from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.index.embedded.index import EmbeddedSnapshot
 from rag_graph.models.embeddings import Vectors
+from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.query import Filters
 from rag_graph.retrieval import DEEP, FAST, DeepRetriever, FastRetriever, HybridRetriever, Stages
 from tests.index.hashing import HashEmbedder
@@ -248,3 +249,30 @@ def test_an_embedder_that_cannot_read_the_question_has_no_say(library: EmbeddedI
     assert search(Reading(0.0), both) == search(HashEmbedder(), words_alone)
     assert search(Reading(1.0), both) == search(HashEmbedder(), both)
     assert search(Reading(1.0), both) != search(Reading(0.0), both)
+
+
+NOTES = {
+    "animals": "Dogs may not enter the laboratory.",
+    "display": "Release 3.9 adds a dark mode to the settings.",
+    "outage": "Service is restored within four hours of a failure.",
+    "get": "The function get returns what you get when you ask for a user.",
+    "list": "How do I list what there is? The function list is there for it.",
+    "bring": "Plants are watered by those who bring them.",
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "note"),
+    [
+        ("Can I take my puppy to the lab?", "animals"),
+        ("Is there a night theme?", "display"),
+        ("How fast must we be back when everything breaks down?", "outage"),
+    ],
+)
+def test_a_question_in_other_words_is_found_by_its_meaning(tmp_path: Path, question: str, note: str) -> None:
+    (tmp_path / "notes").mkdir()
+    for name, text in NOTES.items():
+        (tmp_path / "notes" / f"{name}.txt").write_text(text)
+    with closing(EmbeddedIndex(tmp_path / "index", LocalEmbedder())) as library:
+        index_paths(library, [tmp_path / "notes"])
+        assert found(library, question, top_k=1) == [note]
