@@ -20,7 +20,7 @@ from rag_graph.index.lexical import Averages, LexicalScorer, Mask, Postings, idf
 from rag_graph.query import Filters
 from rag_graph.text.terms import Keys, keys, terms
 
-FORMAT = "1"
+FORMAT = "2"
 SEGMENT_PASSAGES = 20_000
 """A segment is written when it has this many, so that memory stays flat. FAISS keeps the vectors of so many exactly
 (`vectors.FLAT_UP_TO`), so that merging segments of a first build loses nothing."""
@@ -185,9 +185,12 @@ class SegmentedSearch(Generic[S]):
         numbers = keys(words)
         counts = [0] * len(phrases)
         for scorer in self._scorers(numbers):
-            rows = dict(zip(words, scorer.postings.rows(numbers).tolist(), strict=True))
+            found = zip(words, scorer.postings.rows(numbers).tolist(), strict=True)
+            # Of the spellings that a mistyped word may have, hundreds, an index has one or two.
+            rows = {term: row for term, row in found if row >= 0}
             for column, phrase in enumerate(phrases):
-                counts[column] += together(scorer.postings, {rows[term] for term in phrase})
+                if all(term in rows for term in phrase):
+                    counts[column] += together(scorer.postings, {rows[term] for term in phrase})
         return counts
 
     def _scorers(self, numbers: Keys) -> list[LexicalScorer]:  # noqa: ARG002 - what reads postings when asked does

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -39,6 +39,19 @@ class Embedder(Protocol):
         """Vectors of questions, at least one, shape (len(texts), dims)."""
 
 
+@runtime_checkable
+class Vocabulary(Protocol):
+    """What an `Embedder` may be besides: one that can say how much of a text it can read."""
+
+    def known_share(self, text: str) -> float:
+        """The share of a text that its vocabulary has, from 0 to 1."""
+
+
+def known_share(embedder: Embedder, text: str) -> float:
+    """How much of a text an embedder can read; all of it where it cannot say."""
+    return embedder.known_share(text) if isinstance(embedder, Vocabulary) else 1.0
+
+
 class RememberingEmbedder:
     """An `Embedder` that remembers the vectors of the last queries: the deep search asks what the fast one did."""
 
@@ -55,6 +68,9 @@ class RememberingEmbedder:
     @property
     def dims(self) -> int:
         return self._embedder.dims
+
+    def known_share(self, text: str) -> float:
+        return known_share(self._embedder, text)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         return self._embedder.embed(texts)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import combinations, islice
 from math import log
 from typing import NamedTuple, Protocol
 
@@ -123,10 +123,26 @@ def analyse(passage: Passage, corpus: Corpus, *, weights: Mapping[str, float]) -
     wanted = list(dict.fromkeys([phrase.terms for phrase in phrases] + [titles[name].terms for name in titled]))
     counts = dict(zip(wanted, corpus.frequencies(wanted), strict=True))
     return PassageAnalysis(
-        covered=frozenset(term for word in (*parsed.words, *title) for term in word.terms),
+        covered=covered_terms(passage),
         entities=_entities(phrases, counts, corpus.size, _focus(parsed, weights)),
         mentions=[TitleMention(name, tuple(ids), counts[titles[name].terms]) for name, ids in titled.items()],
     )
+
+
+def covered_terms(passage: Passage) -> frozenset[str]:
+    """The terms of a passage and its title."""
+    return frozenset(term for word in (*_parse(passage.content).words, *_words(passage.title)) for term in word.terms)
+
+
+def names_something(question: str, corpus: Corpus) -> bool:
+    """Whether a question speaks of something by its name: one in capitals or a year, or a title of several words."""
+    parsed = _parse(question)
+    if parsed.names:
+        return True
+    folded = [fold(word.text) for word in parsed.words]
+    spans = combinations(range(len(folded) + 1), 2)
+    phrases = {" ".join(folded[first:last]) for first, last in spans if 1 < last - first <= _MAX_TITLE_WORDS}
+    return bool(corpus.titled(list(phrases)))
 
 
 @lru_cache(_REMEMBERED_TEXTS)

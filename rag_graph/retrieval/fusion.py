@@ -46,6 +46,11 @@ def standardised(ranking: Ranking, *, size: int) -> tuple[NDArray[np.float32], n
     return np.maximum((ranking.scores - mean) / spread, _FLOOR), max(_FLOOR, others)
 
 
+def distinction(ranking: Ranking, *, size: int) -> float:
+    """How far the best passage stands out from the best hundred, in standard deviations; 0 if there is none."""
+    return float(standardised(ranking, size=size)[0][0]) if len(ranking) else 0.0
+
+
 def with_quotas(order: Sequence[int], keep: Sequence[int], quotas: Sequence[tuple[int, int]]) -> list[int]:
     """Move passages up until, for each quota (count, within), the first `count` of `keep` are in the first `within`."""
     result = list(order)

@@ -5,7 +5,7 @@ hold. So pairs are scored, not sentences: of 100 such questions the best pair he
 sentence alone, chosen by an embedder, held it to 20 (of the 64 that the passages could answer).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
@@ -18,7 +18,9 @@ from rag_graph.models.embeddings import Embedder
 from rag_graph.text.sentences import sentences
 from rag_graph.text.terms import STOP_TERMS, stems, words
 
-LEAST_WORDS = 4
+LEAST_WORDS = 2
+"""An answer may be "In Graz."; one so short has to say something that the question does not."""
+_AFTER_THE_MARK = "\"'”’»)*_` \n"
 LONGEST_QUOTE_CHARS = 600
 
 Scores = NDArray[np.float32]
@@ -96,8 +98,8 @@ class QuoteChoice:
         weights: Weights = DEFAULT_WEIGHTS,
     ) -> None:
         self._weights = weights
-        self._found = [candidate for passage in passages for candidate in _candidates(passage)]
         self._asked = sorted(content_terms(question))
+        self._found = [candidate for passage in passages for candidate in _candidates(passage, self._asked)]
         self._numbers = np.array([candidate.quote.passage.number for candidate in self._found])
         self._closeness = np.zeros(len(self._found), dtype=np.float32)
         if embedder is not None and self._found:
@@ -186,11 +188,11 @@ class QuoteChoice:
         return Quote(quote.passage, quote.start, quote.end, round(max(0.0, min(1.0, score / best)), 4))
 
 
-def _candidates(passage: NumberedPassage) -> Iterable[_Candidate]:
+def _candidates(passage: NumberedPassage, asked: Container[str]) -> Iterable[_Candidate]:
     title_terms = _terms(passage.title)
     for sentence in sentences(passage.content):
         quote = Quote(passage, sentence.start, sentence.end)
-        if sentence.kind != "heading" and _states_something(quote.quote):
+        if sentence.kind != "heading" and _states_something(quote.quote, asked):
             terms, names = _terms(quote.quote), _terms(quote.quote, _is_name)
             yield _Candidate(quote, terms | title_terms, (names | title_terms) - STOP_TERMS)
 
@@ -209,9 +211,11 @@ def _terms(text: str, counts: Callable[[str], bool] = bool) -> frozenset[str]:
     return frozenset(term for match in words(text) if counts(match[0]) for term in stems(match[0]))
 
 
-def _states_something(sentence: str) -> bool:
-    return (
-        len(sentence.split()) >= LEAST_WORDS
-        and len(sentence) <= LONGEST_QUOTE_CHARS
-        and not sentence.rstrip("\"'”’»)").endswith("?")
-    )
+def _states_something(sentence: str, asked: Container[str]) -> bool:
+    """Not a question, and no mere label: in scripts without spaces, pairs of characters are counted as words."""
+    if len(sentence) > LONGEST_QUOTE_CHARS or sentence.rstrip(_AFTER_THE_MARK).endswith(("?", "？", "؟")):
+        return False
+    found = [term for match in words(sentence) for term in stems(match[0])]
+    if len(found) == LEAST_WORDS:
+        return any(term not in asked and term not in STOP_TERMS for term in found)
+    return len(found) > LEAST_WORDS

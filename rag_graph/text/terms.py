@@ -19,35 +19,80 @@ MAX_TERM_CHARS = 64
 KEPT_WORDS = 20_000
 """The common words of a language, whose terms are kept: ten times as many cost 20 MB and index no faster."""
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
-_WORD = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+(?:['’][^\W\d_{_CJK}]{{1,2}}\b)?")
-_CJK_RUN = re.compile(rf"[{_CJK}]")
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai and Lao, Burmese, Khmer
+    "\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_MARKS = (
+    "\u00ad\u200c\u200d"  # a soft hyphen and joiners, which nobody sees
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff"
+)
+"""What stands on or in the letters of a word and is none itself, and all of the Indian scripts, half of which is."""
+_LETTERS = rf"[^\W_{_UNSPACED}]"
+_WORD = re.compile(rf"[{_UNSPACED}]+|{_LETTERS}+(?:[{_MARKS}]+{_LETTERS}*)*(?:['’][^\W\d_{_UNSPACED}]{{1,2}}\b)?")
+_UNSPACED_RUN = re.compile(rf"[{_UNSPACED}]")
 _PARENTHESIS = re.compile(r"\s*\([^()]*\)\s*$")
+_COMPOUND = re.compile(r"(?<!\w)[^\W_]+(?:[-‐‑._][^\W_]+)+|(?<!\w)[A-Za-z](?:\+\+|#)(?!\w)", re.ASCII)
+"""What is one name to people, though its words are told apart: `add_middleware`, `SKU-8847`, `v1.2.3`, `C++`."""
+_AROUND = ".,;:!?()[]{}\"'“”’…"
+_PARTED = re.compile("[-._]")
+_SUBWORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_LEAST_SUBWORDS = 3
+"""`getUserByName` and `HttpRequestHandler` are made of words; "McDonald" and "YouTube" are names."""
+
+_STEMMERS = {
+    range(0x0370, 0x0400): "greek",
+    range(0x0400, 0x0530): "russian",
+    range(0x0530, 0x0590): "armenian",
+    range(0x0600, 0x0700): "arabic",
+    range(0x0900, 0x0980): "hindi",
+    range(0x0B80, 0x0C00): "tamil",
+}
+"""By script, so that a word has one stem wherever it stands; all of the Latin script goes by the rules of English."""
+_UNDECOMPOSED = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "\u00ad": "", "\u200c": "", "\u200d": "", "ـ": ""}
+)
+
+_HYPHENS = str.maketrans("‐‑", "--")
 
 _thread = local()
 
 
 def words(text: str) -> Iterator[re.Match[str]]:
-    """The words of a text where they stand; a run of Chinese, Japanese or Korean script counts as one."""
+    """The words of a text where they stand; a run of a script that is written without spaces counts as one."""
     return _WORD.finditer(text)
 
 
 @lru_cache(maxsize=KEPT_WORDS)
 def stems(word: str) -> tuple[str, ...]:
-    """The terms of one word: itself without case, accents and ending, or two-character windows of CJK script."""
+    """The terms of one word: itself without case, accents and ending, or windows of two characters where no spaces are.
+
+    A name in code that is made of several words has those, too.
+    """
     folded = fold(word)
-    if _CJK_RUN.match(folded):
+    if _UNSPACED_RUN.match(folded):
         return tuple(folded[i : i + 2] for i in range(max(1, len(folded) - 1)))
-    term = stem(re.split("['’]", folded, maxsplit=1)[0])
-    return (term[:MAX_TERM_CHARS],) if term else ()
+    term = stem(re.split("['’]", folded, maxsplit=1)[0])[:MAX_TERM_CHARS]
+    if word.islower() or word.istitle() or word.isupper() or not word.isascii():
+        return (term,) if term else ()
+    parts = [part for part in _SUBWORDS.findall(word) if len(part) > 1]
+    if len(parts) < (_LEAST_SUBWORDS if word[0].isupper() else _LEAST_SUBWORDS - 1):
+        return (term,)
+    return (term, *(stem(part.lower()) for part in parts))
 
 
 def stem(word: str) -> str:
     """A word in small letters without its ending. Index and checks share this: words that meet in one meet in all."""
-    if not hasattr(_thread, "stemmer"):
-        # One per thread, for it keeps state between calls. Its own cache would keep each word a second time.
-        _thread.stemmer = Stemmer.Stemmer("english", 0)
-    stemmed: str = _thread.stemmer.stemWord(word)
+    language = "english"
+    if not word.isascii():
+        code = ord(word[0])
+        language = next((its for script, its in _STEMMERS.items() if code in script), language)
+    if not hasattr(_thread, "stemmers"):
+        # One per thread, for they keep state between calls. Their own cache would keep each word a second time.
+        _thread.stemmers = {}
+    if language not in _thread.stemmers:
+        _thread.stemmers[language] = Stemmer.Stemmer(language, 0)
+    stemmed: str = _thread.stemmers[language].stemWord(word)
     return stemmed
 
 
@@ -58,8 +103,26 @@ def root(word: str) -> str:
 
 
 def terms(text: str) -> list[str]:
-    """The terms of a text, in order, repeats included."""
-    return [stem for match in words(text) for stem in stems(match[0])]
+    """The terms of a text, repeats included: those of its words in order, then names that are made of several."""
+    return [*(stem for match in words(text) for stem in stems(match[0])), *compounds(text)]
+
+
+def compounds(text: str) -> list[str]:
+    """The names in a text that are more than their words: with digits or `_` as they stand, "e-mail" as "email"."""
+    found = []
+    # Most words have no mark inside; to leave them out first is four times as fast as to let the pattern look at all.
+    marked = [token for token in text.split() if not token.strip(_AROUND).isalpha()]
+    for match in _COMPOUND.finditer(" ".join(marked)):
+        whole = match[0].lower().translate(_HYPHENS)
+        parts = _PARTED.split(whole)
+        if not all(map(str.isalpha, parts)):
+            found.append(whole[:MAX_TERM_CHARS])
+        elif "_" in whole:
+            # What stands before a full stop is what it belongs to, or the end of a sentence.
+            found += (name[:MAX_TERM_CHARS] for name in whole.split(".") if "_" in name)
+        elif len(parts) == 2 and "-" in whole:  # noqa: PLR2004
+            found.append(stem("".join(parts))[:MAX_TERM_CHARS])
+    return found
 
 
 def key(term: str) -> int:
@@ -94,7 +157,7 @@ def fold(word: str) -> str:
     """A word without its case and accents."""
     if word.isascii():
         return word.lower()
-    decomposed = unicodedata.normalize("NFKD", word.casefold())
+    decomposed = unicodedata.normalize("NFKD", word.casefold().translate(_UNDECOMPOSED))
     return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
 
 

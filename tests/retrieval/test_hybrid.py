@@ -9,6 +9,7 @@ import pytest
 from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.index.embedded.index import EmbeddedSnapshot
 from rag_graph.models.embeddings import Vectors
+from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.query import Filters
 from rag_graph.retrieval import DEEP, FAST, DeepRetriever, FastRetriever, HybridRetriever, Stages
 from tests.index.hashing import HashEmbedder
@@ -159,3 +160,119 @@ def test_an_empty_library_has_no_hits(tmp_path: Path) -> None:
     index = EmbeddedIndex(tmp_path / "index", HashEmbedder())
     index_paths(index, [tmp_path / "docs"])
     assert DeepRetriever(index).search("anything", top_k=3) == []
+
+
+class Reading(HashEmbedder):
+    """Knows of every text the same share."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self._share = share
+
+    def known_share(self, text: str) -> float:  # noqa: ARG002 - contract
+        return self._share
+
+
+def write(folder: Path, texts: dict[str, str]) -> EmbeddedIndex:
+    lines = [{"_id": title, "title": title, "text": text} for title, text in texts.items()]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    written = EmbeddedIndex(folder / "index", HashEmbedder())
+    index_paths(written, [folder / "corpus.jsonl"])
+    return written
+
+
+def found(library: EmbeddedIndex, question: str, top_k: int = 3) -> list[str]:
+    return [hit.passage.title for hit in FastRetriever(library).search(question, top_k=top_k)]
+
+
+def test_a_mistyped_name_is_found_all_the_same(library: EmbeddedIndex) -> None:
+    assert found(library, "Which pianter was Ada Brwon?", top_k=1) == ["Ada Brown"]
+
+
+def test_small_words_do_not_outweigh_the_one_that_is_asked_about(tmp_path: Path) -> None:
+    texts = {"What is shown": "What is shown is what was asked.", "What to measure": "What is measured is used."}
+    others = {f"What is {n}": f"What is it that number {n} is for? It is what it is." for n in range(20)}
+    library = write(tmp_path, {**others, **texts, "Hops": "A second search is called bridging by those who make it."})
+    assert found(library, "What is bridging?", top_k=1) == ["Hops"]
+    library.close()
+
+
+def test_copies_of_a_passage_take_one_place(tmp_path: Path) -> None:
+    bonus = "The quarterly bonus is paid in the first week of the following quarter."
+    copies = {f"Version {n}": bonus.replace(" is ", " \n is ") if n == 2 else bonus for n in range(5)}
+    answers = {f"Is the bonus taxed in {year}?": "Yes." for year in (2019, 2020)}
+    library = write(tmp_path, {**copies, **answers, "Tax": "The bonus is taxed."})
+    titles = found(library, "When is the quarterly bonus paid and taxed?", top_k=8)
+    assert sum(title.startswith("Version") for title in titles) == 1
+    assert {"Tax", *answers} <= set(titles)
+    library.close()
+
+
+@pytest.mark.parametrize("stages", [FAST, DEEP])
+def test_a_question_that_names_nothing_is_not_bridged(library: EmbeddedIndex, stages: Stages) -> None:
+    question = "who was the first chair of a body that has clouds?"
+    plain = replace(stages, lexical_bridge=0, dense_bridge=0, links=0)
+    assert HybridRetriever(library, stages).search(question, top_k=10) == HybridRetriever(library, plain).search(
+        question, top_k=10
+    )
+
+
+@pytest.mark.parametrize("question", [QUESTION, "who chaired the society of quiet clouds first?"])
+def test_a_question_that_names_something_is_bridged(library: EmbeddedIndex, question: str) -> None:
+    plain = replace(FAST, lexical_bridge=0, links=0)
+    bridged, direct = (
+        {hit.passage.title: hit.score for hit in HybridRetriever(library, stages).search(question, top_k=10)}
+        for stages in (FAST, plain)
+    )
+    assert bridged["Ada Brown"] > direct.get("Ada Brown", 0)
+
+
+@pytest.mark.parametrize("stages", [FAST, DEEP])
+def test_what_one_hop_found_best_stays_first(library: EmbeddedIndex, stages: Stages) -> None:
+    [first] = HybridRetriever(library, replace(stages, lexical_bridge=0, dense_bridge=0, links=0)).search(
+        QUESTION, top_k=1
+    )
+    [bridged] = HybridRetriever(library, stages).search(QUESTION, top_k=1)
+    assert bridged.passage == first.passage
+
+
+def test_an_embedder_that_cannot_read_the_question_has_no_say(library: EmbeddedIndex) -> None:
+    words_alone = Stages(dense=0, lexical=1, lexical_bridge=0, links=0, quotas=())
+    both = replace(words_alone, dense=0.6, lexical=0.4)
+
+    def search(embedder: HashEmbedder, stages: Stages) -> list[tuple[str, float]]:
+        store = EmbeddedIndex(library.directory, embedder)
+        hits = HybridRetriever(store, stages).search("Who was Ada Brown?", top_k=2)
+        store.close()
+        return [(hit.passage.title, round(hit.score, 3)) for hit in hits]
+
+    assert search(Reading(0.0), both) == search(HashEmbedder(), words_alone)
+    assert search(Reading(1.0), both) == search(HashEmbedder(), both)
+    assert search(Reading(1.0), both) != search(Reading(0.0), both)
+
+
+NOTES = {
+    "animals": "Dogs may not enter the laboratory.",
+    "display": "Release 3.9 adds a dark mode to the settings.",
+    "outage": "Service is restored within four hours of a failure.",
+    "get": "The function get returns what you get when you ask for a user.",
+    "list": "How do I list what there is? The function list is there for it.",
+    "bring": "Plants are watered by those who bring them.",
+}
+
+
+@pytest.mark.parametrize(
+    ("question", "note"),
+    [
+        ("Can I take my puppy to the lab?", "animals"),
+        ("Is there a night theme?", "display"),
+        ("How fast must we be back when everything breaks down?", "outage"),
+    ],
+)
+def test_a_question_in_other_words_is_found_by_its_meaning(tmp_path: Path, question: str, note: str) -> None:
+    (tmp_path / "notes").mkdir()
+    for name, text in NOTES.items():
+        (tmp_path / "notes" / f"{name}.txt").write_text(text)
+    with closing(EmbeddedIndex(tmp_path / "index", LocalEmbedder())) as library:
+        index_paths(library, [tmp_path / "notes"])
+        assert found(library, question, top_k=1) == [note]

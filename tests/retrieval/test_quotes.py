@@ -1,6 +1,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
+
 from rag_graph.events import NumberedPassage
 from rag_graph.models.embeddings import Vectors
 from rag_graph.models.local.embedder import LocalEmbedder
@@ -104,3 +106,20 @@ def test_few_sentences_are_embedded() -> None:
     content = " ".join(f"The tower number {number} is tall." for number in range(100))
     QuoteChoice("How tall is it?", [passage(1, "A", content)], embedder, weights=Weights(embedded=5))
     assert embedder.seen == 5
+
+
+@pytest.mark.parametrize(
+    ("question", "content", "answer"),
+    [
+        ("我每年有几天假期？", "员工每年有十五天带薪假期。公司在四楼。", "员工每年有十五天带薪假期。"),
+        (
+            "ポンプの保証期間は？",
+            "ポンプの保証期間は24か月です。工場は長野にあります。",
+            "ポンプの保証期間は24か月です。",
+        ),
+        ("Is parking free?", "Parking is free.", "Parking is free."),
+        ("Where is the office?", "**Where is the office?**\n\nIn Graz.", "In Graz."),
+    ],
+)
+def test_short_sentences_and_those_without_spaces_are_quoted(question: str, content: str, answer: str) -> None:
+    assert answer in flat(best_quotes(question, [passage(1, "Notes", content)]))

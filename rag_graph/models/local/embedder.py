@@ -25,6 +25,7 @@ BATCH: Final = 8
 """Larger ones leave the processor's cache: 37 passages per CPU-second at 8, 33 at 16."""
 
 DIMS: Final = 384
+_UNKNOWN: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,14 @@ class LocalEmbedder:
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         return self.embed(texts)
 
+    def known_share(self, text: str) -> float:
+        """The share of a text's letters that are in tokens of two and more.
+
+        Scripts that its vocabulary hardly has are read letter by letter, or not at all. Of the questions of XQuAD it
+        reads 99 % in English, 95 % in German, and 10 % or less in Russian, Arabic, Chinese, Japanese and Thai.
+        """
+        return self._model().known_share(text)
+
     def _model(self) -> "_MiniLM":
         if not self._loaded:
             with self._loading:
@@ -73,6 +82,16 @@ class _MiniLM:
             rows = by_length[start : start + BATCH]
             vectors[rows] = self._embed_batch([tokens[row] for row in rows])
         return vectors
+
+    def known_share(self, text: str) -> float:
+        clean = _encodable(text)
+        encoded = self.tokenizer.encode(clean, add_special_tokens=False)
+        letters = read = 0
+        for (start, end), token in zip(encoded.offsets, encoded.ids, strict=True):
+            if any(map(str.isalnum, clean[start:end])):
+                letters += end - start
+                read += (end - start) * (token != _UNKNOWN and end - start > 1)
+        return read / letters if letters else 1.0
 
     def _embed_batch(self, tokens: Sequence[Sequence[int]]) -> Vectors:
         shape = (len(tokens), max(map(len, tokens)))

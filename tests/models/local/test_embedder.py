@@ -41,6 +41,25 @@ def test_no_texts_give_no_rows(embedder: LocalEmbedder) -> None:
     assert embedder.embed([]).shape == (0, embedder.dims)
 
 
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("Who made the Larkspur engine in 1874?", 0.9, 1.0),
+        ("Wer baute den Motor?", 0.9, 1.0),
+        ("¿Dónde está la catedral?", 0.8, 1.0),
+        ("Кто построил эту башню?", 0.0, 0.2),
+        ("这座塔有多高？", 0.0, 0.1),
+        ("塔の高さはどれくらいですか", 0.0, 0.1),
+        ("หอคอยนี้สูงเท่าไร", 0.0, 0.1),
+        ("?!", 1.0, 1.0),
+        ("", 1.0, 1.0),
+        ("\ud800", 0.0, 1.0),
+    ],
+)
+def test_it_knows_how_much_of_a_text_it_can_read(embedder: LocalEmbedder, text: str, least: float, most: float) -> None:
+    assert least <= embedder.known_share(text) <= most
+
+
 @pytest.mark.parametrize("text", ["\ud800 lone surrogate", "\x00", "word " * 200_000, "a" * 1_000_000, "日本語"])
 def test_hostile_texts_have_a_vector_too(embedder: LocalEmbedder, text: str) -> None:
     assert np.isfinite(embedder.embed_query(text)).all()
