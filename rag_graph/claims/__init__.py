@@ -2,7 +2,7 @@
 
 from rag_graph.claims.checker import Claim, ClaimChecker, Sources, Support, Verdict
 from rag_graph.claims.rules import Coverage, RuleChecker
-from rag_graph.claims.stream import CitationStream, cite
+from rag_graph.claims.stream import CitationStream, cite, facts_of
 
 __all__ = [
     "CitationStream",
@@ -14,4 +14,5 @@ __all__ = [
     "Support",
     "Verdict",
     "cite",
+    "facts_of",
 ]

@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from rag_graph.text.languages import CONJUNCTIONS, ENGLISH, LEAD_INS, PREPOSITIONS, UNTOLD, Language, language_of
+from rag_graph.text.spelling import one_spelling
 from rag_graph.text.terms import root
 
 
@@ -47,7 +48,8 @@ BOUNDS = _table(
 )
 _UNSPACED_SCRIPTS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(
-    rf"(?P<number>(?:(?<![^\s(])[-−])?(?:(?<![\w.])|(?<=[{_UNSPACED_SCRIPTS}]))\d+(?:[.,]\d+)*)"
+    r"(?P<code>(?<![\w-])(?=[A-Z0-9-]*\d)[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+(?![\w-]))"
+    rf"|(?P<number>(?:(?<![^\s(])[-−])?(?:(?<![\w.])|(?<=[{_UNSPACED_SCRIPTS}]))\d+(?:[.,]\d+)*)"
     rf"|(?P<name>[^\W\d_](?:[\w.&]*\w)?)"
     r"|(?P<sign>[%$€£¥<>≤≥]|°[CF]?)"
     r"|(?P<break>[;:()—–|，；：（）]|,(?! ?\d))"
@@ -58,6 +60,13 @@ _COVERED_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Chinese, Japanese and Korean, whose negations are known; those of Thai, Lao, Khmer and Burmese are not."""
 _URL = re.compile(r"https?://\S+|\]\([^)\s]*\)")
 _CONTRACTION = re.compile(r"n['’]t\b", re.IGNORECASE)
+_ISO_DATE = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
+_DECADE = re.compile(r"\b(\d{3}0)['’]?s\b")
+_MINUS = re.compile(r"\b(?:minus|negative) (?=\d)", re.IGNORECASE)
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July", "August"),
+    *("September", "October", "November", "December"),
+)
 _NARROW_SPACE_IN_NUMBER = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
 _SPACE_IN_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
 _WORD = re.compile(r"[^\W\d_](?:[\w.&]*\w)?")
@@ -65,12 +74,16 @@ _WORD = re.compile(r"[^\W\d_](?:[\w.&]*\w)?")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word that carries meaning: a number has its value as stem, with the unit and the bound it stands under."""
+    """A word that carries meaning; `form` is as it is written, in small letters.
+
+    A number has its value as stem, with the unit and the bound it stands under.
+    """
 
     stem: str
     position: int
     clause: int
     case: str
+    form: str = ""
     is_name: bool = False
     is_number: bool = False
     unit: str = ""
@@ -197,8 +210,11 @@ _NEGATED_WORDS = 3
 
 def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
     """Find the words, numbers, names and negations of one sentence."""
-    text = _CONTRACTION.sub(" not", _URL.sub(" ", sentence))
-    text = _NARROW_SPACE_IN_NUMBER.sub("", text)
+    text = one_spelling(_NARROW_SPACE_IN_NUMBER.sub("", _URL.sub(" ", sentence)))
+    text = _CONTRACTION.sub(" not", text)
+    text = _ISO_DATE.sub(_written_out, text)
+    text = _DECADE.sub(r"\1 decades", text)
+    text = _MINUS.sub("-", text)
     if " " in language.groups:
         text = _SPACE_IN_NUMBER.sub("", text)
     unspaced = _UNSPACED.findall(text)
@@ -252,7 +268,9 @@ class _Reader:
 
     def take(self, token: re.Match[str]) -> None:
         self._position += 1
-        if token["number"]:
+        if token["code"]:
+            self._word(token["code"].replace("-", ""))
+        elif token["number"]:
             self._number(_value(token["number"], self._language))
         elif token["name"]:
             self._word(token["name"])
@@ -325,7 +343,8 @@ class _Reader:
             is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
             # A name just behind a name shares its preposition, as in "by Gustave Eiffel's company".
             case = self._case or (before.case if before and before.is_name else "")
-            self._add(Word(lower if is_roman else root(lower), self._position, self._clause, case, is_name=is_name))
+            stem = lower if is_roman else root(lower)
+            self._add(Word(stem, self._position, self._clause, case, form=lower, is_name=is_name))
 
     def _add(self, word: Word) -> None:
         self.words.append(word)
@@ -333,6 +352,10 @@ class _Reader:
 
 
 _ROMAN = re.compile(r"[IVX]{1,4}")
+
+
+def _written_out(date: re.Match[str]) -> str:
+    return f"{int(date[3])} {_MONTHS[int(date[2]) - 1]} {date[1]}"
 
 
 def _is_plain(value: str) -> bool:

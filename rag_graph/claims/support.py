@@ -25,6 +25,37 @@ def agrees(claim: Statement, said: Statement) -> bool:
     )
 
 
+def is_negated_alike(claim: Statement, said: Statement) -> bool:
+    """Whether a source sentence that holds most of a claim denies what the claim denies, and no more."""
+    return _agrees_in_negation(claim, said)
+
+
+def says_opposite(claim: Statement, said: Statement) -> bool:
+    """Whether the source has the opposite of a word of the claim in its place."""
+    return _has_opposite(claim, said)
+
+
+def keeps_order(claim: Statement, said: Statement) -> bool:
+    """Whether a claim is a source sentence with words left out, none of which made it say something else."""
+    theirs = iter(said.words)
+    return (
+        bool(claim.words)
+        and all(any(word.stem == other.stem for other in theirs) for word in claim.words)
+        and len(claim.stems) >= _LEAST_KEPT * len(said.stems)
+        and _holds_numbers(claim, said)
+        and _agrees_in_negation(claim, said)
+        and _agrees_in_strength(claim, said)
+        and not _has_opposite(claim, said)
+        and not _swaps_numbers(claim, said)
+        and not _swaps_subjects(claim, said)
+        and not _mixes_clauses(claim, said)
+    )
+
+
+_LEAST_KEPT = 0.3
+"""A claim of fewer of the sentence's words is often put together from its ends."""
+
+
 def _holds_numbers(claim: Statement, said: Statement) -> bool:
     """Refuse a number that the source lacks, or has of another unit ("330 feet") or bound ("over 330").
 
@@ -83,6 +114,19 @@ _OPPOSITES = (
     ("into", "out"),
     ("once", "twice thrice"),
     ("all every each", "some few several"),
+    ("many", "few"),
+    ("often frequently always", "rarely seldom never"),
+    ("daily", "weekly monthly yearly annually hourly"),
+    ("early", "late"),
+    ("full", "empty"),
+    ("public", "private"),
+    ("same", "different"),
+    ("accept", "reject"),
+    ("approve", "reject refuse deny"),
+    ("add", "remove delete"),
+    ("upper", "lower"),
+    ("cheap cheaper cheapest", "expensive dear"),
+    ("pass", "fail"),
 )
 _PAIRED = tuple(
     pair for one, other in _OPPOSITES for pair in ((_stems(one), _stems(other)), (_stems(other), _stems(one)))

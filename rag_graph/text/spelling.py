@@ -1,0 +1,29 @@
+"""One spelling for what reads the same: ligatures, widths, accents, soft hyphens, dashes, quotation marks."""
+
+import re
+import unicodedata
+
+_SAME = str.maketrans(
+    dict.fromkeys("\u00ad\u200b\u2060\ufeff", "")  # what no reader sees
+    | dict.fromkeys("\u2010\u2011\u2212\ufe63\uff0d", "-")
+    | dict.fromkeys("‘’‚‛`´", "'")
+    | dict.fromkeys("“”„‟«»", '"')
+)
+_RAISED = re.compile(r"(?<=\w)[⁰¹²³⁴-⁹]+")
+
+
+def one_spelling(text: str) -> str:
+    """The text in the spelling in which texts are compared; its characters do not stand where they stood."""
+    if text.isascii():
+        return text
+    # Else 10² would become 102.
+    raised = _RAISED.sub(lambda found: f"^{found[0]}", text)
+    return unicodedata.normalize("NFKC", raised).translate(_SAME)
+
+
+def spelled(text: str) -> tuple[str, ...]:
+    """The words of a text, its numbers with their signs, and what else would change what it says."""
+    return tuple(_SPELLED.findall(one_spelling(text).casefold()))
+
+
+_SPELLED = re.compile(r"(?:(?<![\w)])[-+±])?\d+(?:[.,:]\d+)*|[^\W\d]+|[<>≤≥=≠%$€£°]")
