@@ -17,7 +17,6 @@ LEAST_GAIN = 0.04
 _SHORT_WORDS = 6
 _LENGTH_POWER = 0.3
 """By how much a longer sentence must hold more to be picked."""
-_LEAST_OF_CLAUSE = 3
 _KEPT_CHARS = 6
 """So many characters of a stem are compared: "analysis" and "analyze" have one stem no stemmer gives them."""
 
@@ -40,11 +39,6 @@ class Line:
     words: frozenset[str]
     context: frozenset[str]
     key: frozenset[str] = frozenset()
-
-    @cached_property
-    def clauses(self) -> tuple[frozenset[str], ...]:
-        """The words of each clause that could be a claim of its own."""
-        return tuple(comparable(stems) for stems in self.said.scopes.values() if len(stems) >= _LEAST_OF_CLAUSE)
 
     @cached_property
     def all_words(self) -> frozenset[str]:

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from rag_graph.claims.bearing import Line
-from rag_graph.claims.statements import Statement, Word
+from rag_graph.claims.statements import MONTHS, Statement, Word
 from rag_graph.text.spelling import one_spelling
 from rag_graph.text.terms import fold
 
@@ -17,6 +17,8 @@ _ROUNDED = 0.03
 _ABOUT = 0.06
 _KEPT_OF_NAME = 4
 _MOST_INITIALS = 3
+_MONTHS = frozenset(month.lower() for month in MONTHS)
+"""Pages often tell dates in figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def lacking_name(claim: Statement, said: Said) -> str:
         letters = re.sub(r"[\W_]+", "", fold(name.form or name.stem))
         kept = letters[: max(_KEPT_OF_NAME, len(letters) - 3)]
         # Of initials such as "US" the words may be there.
-        if len(letters) > _MOST_INITIALS and name.stem not in said.stems and kept not in said.letters:
+        if len(letters) > _MOST_INITIALS and letters not in _MONTHS and name.stem not in said.stems and kept not in said.letters:
             return name.form
     return ""
 

@@ -14,7 +14,7 @@ from rag_graph.claims.bearing import Line, Window, comparable, lines_of, window_
 from rag_graph.claims.checker import Claim, Sources, Support, Verdict
 from rag_graph.claims.doubts import Said, has_other_unit, lacking_name, lacking_number, mixes_keys
 from rag_graph.claims.statements import Statement, language_of_text, subject_of, take_apart
-from rag_graph.claims.support import agrees, is_negated_alike, keeps_order, says_opposite
+from rag_graph.claims.support import agrees, is_negated_alike, keeps_order, moves_number, says_opposite, turns
 from rag_graph.claims.wording import without_wrapping
 from rag_graph.events import NumberedPassage
 from rag_graph.text.languages import ENGLISH, PRONOUNS, UNTOLD, Language
@@ -25,10 +25,12 @@ from rag_graph.text.terms import root
 _UNKNOWN_LANGUAGE = "The rules do not know this language, so only word for word would count."
 _NOT_FOLLOWED = "The rules cannot follow this."
 _OTHER_NUMBER = "No passage has the number {0}."
+_OTHER_NAME = "No passage speaks of “{0}”."
 _NOTHING_OF_IT = "No passage speaks of this."
 _ASKED = "It says the question again."
 _LEAST_LINES = 8
 """Fewer sentences are too short a window to say that something is nowhere."""
+_LEAST_DENIED = 2
 _MOSTLY = 0.6
 _LEAST_SPELLED = 2
 _LEAST_UNSPACED = 4
@@ -50,13 +52,19 @@ class Coverage:
     """No clause of a claim may be mostly new."""
     of_question: float = 0.5
     """How much of the question the source of a very short answer must hold."""
-    to_bear: float = 0.4
+    to_bear: float = 0.3
     """For the weaker grade: how much of a claim the sentences picked from the cited passages hold together."""
     to_bear_unmarked: float = 0.6
     """The same of a passage that the model did not cite."""
     of_copy: float = 0.75
-    """A claim and a sentence that hold so much of each other differ in few words: then the strict rules decide."""
-    next_to_none: float = 0.1
+    """A claim and a sentence that hold so much of each other differ in few words: then what differs decides."""
+    short_words: int = 6
+    """A claim of no more words is a copy as soon as most of it stands in one sentence."""
+    of_denial: float = 0.9
+    """A claim and a sentence alike to this share, one of which is negated, contradict each other."""
+    of_stranger: float = 0.4
+    """Where all passages hold less of a claim, a name that none of them has is reason to flag it."""
+    next_to_none: float = 0.05
     """Where all passages hold less of a claim, it is flagged."""
     known_words: float = 0.2
     """A claim with fewer words known to the passages is in another language, and is not judged."""
@@ -81,7 +89,7 @@ class RuleChecker:
         self._read: WeakKeyDictionary[Sources, _ReadSources] = WeakKeyDictionary()
 
     async def prepare(self, sources: Sources) -> None:
-        read = await asyncio.to_thread(_ReadSources, sources, self._coverage)
+        read = await asyncio.to_thread(_ReadSources, sources.passages, sources.question, self._coverage)
         self._read.setdefault(sources, read)
 
     async def check(self, claims: Sequence[Claim], sources: Sources) -> Sequence[Verdict]:
@@ -94,7 +102,7 @@ class RuleChecker:
             return []
         read = self._read.get(sources)
         if read is None:
-            read = self._read[sources] = _ReadSources(sources, self._coverage)
+            read = self._read[sources] = _ReadSources(sources.passages, sources.question, self._coverage)
         return [self._verdict(claim, read) for claim in claims]
 
     def _verdict(self, claim: Claim, read: "_ReadSources") -> Verdict:
@@ -166,10 +174,10 @@ class _SourceSentence:
 class _ReadSources:
     """The passages of an answer, each taken apart in its language and its words weighed."""
 
-    def __init__(self, sources: Sources, coverage: Coverage) -> None:
+    def __init__(self, passages: Sequence[NumberedPassage], question: str, coverage: Coverage) -> None:
         self._coverage = coverage
-        self.question = sources.question
-        self.passages = sources.by_number
+        self.question = question
+        self.passages = {passage.number: passage for passage in passages}
         self._languages = {number: language_of_text(passage.content) for number, passage in self.passages.items()}
         known = [language for language in self._languages.values() if language and language is not UNTOLD]
         self.language: Language = max(known, key=known.count, default=ENGLISH)
@@ -277,26 +285,28 @@ class _ReadSources:
     def absence_of(self, words: str) -> str:
         """Say what of a claim is in no passage, if it is such that there is no other way to say it."""
         claim = _take_apart(words, self._language_for(words))
-        if claim.is_unspaced or not self._is_of_fair_length(claim):
+        if claim.is_unspaced or len(claim.stems) > self._coverage.most_words:
             return ""
         if number := lacking_number(claim, self._all):
             # Small ones are often counted by the writer, as in "all four of them".
             return _OTHER_NUMBER.format(number) if len(number) > 1 else ""
         held = self.held_by(tuple(self.passages), words)
+        # In German every noun has a capital. Where most is there, a name is often only another form of one.
+        if claim.language.code != "de" and held < self._coverage.of_stranger and (name := lacking_name(claim, self._all)):
+            return _OTHER_NAME.format(name)
         is_long = sum(map(len, self._lines.values())) >= _LEAST_LINES
-        if is_long and held < self._coverage.next_to_none:
+        if is_long and len(claim.stems) >= self._coverage.least_words and held < self._coverage.next_to_none:
             return _NOTHING_OF_IT
         return ""
 
     def is_denied_by(self, number: int, words: str) -> bool:
-        """Whether a sentence says nearly these words with one turned round: negated, another number, an opposite."""
+        """Whether a sentence is these very words, denied; or the claim denies them."""
         claim = self._statement(words, number)
-        if claim is None or claim.is_unspaced or len(claim.stems) < self._coverage.least_words:
+        if claim is None or claim.is_unspaced or len(claim.stems) < _LEAST_DENIED:
             return False
         need = comparable(claim.stems)
         return any(
-            self._is_copy(need, line)
-            and (not is_negated_alike(claim, line.said) or says_opposite(claim, line.said))
+            self._is_alike(need, line.words, self._coverage.of_denial) and not is_negated_alike(claim, line.said)
             for line in self._lines[number]
         )
 
@@ -320,19 +330,22 @@ class _ReadSources:
             or (claim.negated and not any(one.negated for one in said))
             or mixes_keys(need, window.lines, [line for number in numbers for line in self._lines[number]])
             or says_opposite(claim, best.said)
+            or any(moves_number(claim, one) for one in said)
             or (
                 self._rare(need & best.words) >= _MOSTLY * self._rare(need)
                 and not claim.negated
                 and not is_negated_alike(claim, best.said)
             )
-            or any(self._is_copy(need, line) for line in window.lines)
+            or any(self._is_copy(need, line) and turns(claim, line.said) for line in window.lines)
         )
 
     def _is_copy(self, need: frozenset[str], line: Line) -> bool:
-        return any(self._is_alike(need, words) for words in (line.words, *line.clauses))
+        """Whether the claim is too near to the line to differ by chance; a short claim stands with each word."""
+        if len(need) <= self._coverage.short_words:
+            return self._rare(need & line.words) >= _MOSTLY * self._rare(need)
+        return self._is_alike(need, line.words, self._coverage.of_copy)
 
-    def _is_alike(self, need: frozenset[str], words: frozenset[str]) -> bool:
-        least = self._coverage.of_copy
+    def _is_alike(self, need: frozenset[str], words: frozenset[str], least: float) -> bool:
         shared = self._rare(need & words)
         return shared >= least * self._rare(need) and shared >= least * self._rare(words)
 

@@ -63,10 +63,11 @@ _CONTRACTION = re.compile(r"n['’]t\b", re.IGNORECASE)
 _ISO_DATE = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
 _DECADE = re.compile(r"\b(\d{3}0)['’]?s\b")
 _MINUS = re.compile(r"\b(?:minus|negative) (?=\d)", re.IGNORECASE)
-_MONTHS = (
+MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July", "August"),
     *("September", "October", "November", "December"),
 )
+_MONTH_FIRST = re.compile(rf"\b({'|'.join(MONTHS)}) (\d{{1,2}})(?:st|nd|rd|th)?\b ?,?( \d{{4}})?\b", re.IGNORECASE)
 _NARROW_SPACE_IN_NUMBER = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
 _SPACE_IN_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
 _WORD = re.compile(r"[^\W\d_](?:[\w.&]*\w)?")
@@ -213,6 +214,7 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
     text = one_spelling(_NARROW_SPACE_IN_NUMBER.sub("", _URL.sub(" ", sentence)))
     text = _CONTRACTION.sub(" not", text)
     text = _ISO_DATE.sub(_written_out, text)
+    text = _MONTH_FIRST.sub(r"\2 \1 \3", text)
     text = _DECADE.sub(r"\1 decades", text)
     text = _MINUS.sub("-", text)
     if " " in language.groups:
@@ -341,8 +343,9 @@ class _Reader:
         says_nothing = lower in language.function_words or lower in language.negations or lower in PREPOSITIONS
         if is_roman or not says_nothing:
             is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
-            # A name just behind a name shares its preposition, as in "by Gustave Eiffel's company".
-            case = self._case or (before.case if before and before.is_name else "")
+            # A name just behind a name shares its preposition, as in "by Gustave Eiffel's company"; all words do
+            # behind "by", as in "by the city council".
+            case = self._case or (before.case if before and (before.is_name or before.case == "by") else "")
             stem = lower if is_roman else root(lower)
             self._add(Word(stem, self._position, self._clause, case, form=lower, is_name=is_name))
 
@@ -355,7 +358,7 @@ _ROMAN = re.compile(r"[IVX]{1,4}")
 
 
 def _written_out(date: re.Match[str]) -> str:
-    return f"{int(date[3])} {_MONTHS[int(date[2]) - 1]} {date[1]}"
+    return f"{int(date[3])} {MONTHS[int(date[2]) - 1]} {date[1]}"
 
 
 def _is_plain(value: str) -> bool:

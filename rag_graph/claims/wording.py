@@ -68,7 +68,8 @@ def is_talk(words: str) -> bool:
 
 def without_wrapping(words: str) -> str:
     """The claim itself: without "Yes,", "According to the passage," and numbers that only point to a source."""
-    bare = _TAGS.sub(" ", _MARKS.sub("", words))
+    # Markers were blanked out, and the patterns would go over long runs of blanks again and again.
+    bare = _TAGS.sub(" ", _MARKS.sub("", " ".join(words.split())))
     while around := _AROUND.match(bare):
         if around.end() == len(bare):
             break
