@@ -164,6 +164,14 @@ class MarkerScanner:
         return self._pass(text)
 
 
+def cited_numbers(text: str, known: AbstractSet[int]) -> frozenset[int]:
+    """The known numbers that a whole text cites."""
+    scanner = MarkerScanner(known)
+    scanner.feed(text)
+    scanner.finish()
+    return frozenset(marker.number for marker in scanner.found) & known
+
+
 _SPECIAL = re.compile(r" ?[\[【(]|`+|~+|\n| \Z")
 _RUN = re.compile(r"`+|~+")
 _MIN_FENCE = 3

@@ -72,7 +72,7 @@ def keeps_order(claim: Statement, said: Statement) -> bool:
         and _agrees_in_strength(claim, said)
         and not any(
             differs(claim, said)
-            for differs in (_has_opposite, _swaps_numbers, _swaps_subjects, _moves_subject, _mixes_clauses, _beheads)
+            for differs in (*_DIFFERENCES_IN_ORDER, _beheads)
         )
     )
 
@@ -396,6 +396,15 @@ def _mixes_clauses(claim: Statement, said: Statement) -> bool:
     return False
 
 
+_DIFFERENCES_IN_ORDER = (
+    _has_opposite,
+    _moves_subject,
+    _swaps_numbers,
+    _swaps_counts,
+    _swaps_subjects,
+    _mixes_clauses,
+)
+"""What may differ though all words of the claim follow one another in the source."""
 _DIFFERENCES = (
     _has_opposite,
     _swaps_roles,

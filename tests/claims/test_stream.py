@@ -148,7 +148,7 @@ def test_a_claim_that_no_passage_holds_is_flagged() -> None:
     [
         "It is 320 metres tall [1].",
         "It was meant to be permanent [1].",
-        "Alice Moreno beat Martin Ashford in the final [2].",
+        "The stadium was painted yellow by Martin Ashford [2].",
         "The Eiffel Tower was completed in 1889 [2].",
     ],
 )
