@@ -1,5 +1,6 @@
 """Which sentences of the sources bear on a claim: the few that together hold most of its words."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def window_of(need: frozenset[str], lines: Sequence[Line], weigh: Weigh, *, most
     candidates = [line for line in lines if not need.isdisjoint(line.words)]
 
     def worth(line: Line) -> float:
-        return weigh(left & line.words) / (_SHORT_WORDS + len(line.words)) ** _LENGTH_POWER
+        return weigh(left & line.words) / math.pow(_SHORT_WORDS + len(line.words), _LENGTH_POWER)
 
     while candidates and left and len(picked) < most:
         best = max(candidates, key=worth)

@@ -95,7 +95,12 @@ def lacking_name(claim: Statement, said: Said) -> str:
         letters = re.sub(r"[\W_]+", "", fold(name.form or name.stem))
         kept = letters[: max(_KEPT_OF_NAME, len(letters) - 3)]
         # Of initials such as "US" the words may be there.
-        if len(letters) > _MOST_INITIALS and letters not in _MONTHS and name.stem not in said.stems and kept not in said.letters:
+        if (
+            len(letters) > _MOST_INITIALS
+            and letters not in _MONTHS
+            and name.stem not in said.stems
+            and kept not in said.letters
+        ):
             return name.form
     return ""
 
@@ -107,7 +112,10 @@ def has_other_unit(claim: Statement, statements: Iterable[Statement]) -> bool:
         for number in said.numbers:
             theirs.setdefault(number.stem, set()).add(number.unit)
     return any(
-        number.unit and number.stem in theirs and "" not in theirs[number.stem] and number.unit not in theirs[number.stem]
+        number.unit
+        and number.stem in theirs
+        and "" not in theirs[number.stem]
+        and number.unit not in theirs[number.stem]
         for number in claim.numbers
     )
 

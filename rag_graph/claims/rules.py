@@ -62,7 +62,7 @@ class Coverage:
     """A claim of no more words is a copy as soon as most of it stands in one sentence."""
     of_denial: float = 0.9
     """A claim and a sentence alike to this share, one of which is negated, contradict each other."""
-    of_stranger: float = 0.4
+    of_stranger: float = 0.25
     """Where all passages hold less of a claim, a name that none of them has is reason to flag it."""
     next_to_none: float = 0.05
     """Where all passages hold less of a claim, it is flagged."""
@@ -292,7 +292,11 @@ class _ReadSources:
             return _OTHER_NUMBER.format(number) if len(number) > 1 else ""
         held = self.held_by(tuple(self.passages), words)
         # In German every noun has a capital. Where most is there, a name is often only another form of one.
-        if claim.language.code != "de" and held < self._coverage.of_stranger and (name := lacking_name(claim, self._all)):
+        if (
+            claim.language.code != "de"
+            and held < self._coverage.of_stranger
+            and (name := lacking_name(claim, self._all))
+        ):
             return _OTHER_NAME.format(name)
         is_long = sum(map(len, self._lines.values())) >= _LEAST_LINES
         if is_long and len(claim.stems) >= self._coverage.least_words and held < self._coverage.next_to_none:
@@ -310,17 +314,13 @@ class _ReadSources:
             for line in self._lines[number]
         )
 
-    def _is_doubtful(
-        self, claim: Statement, need: frozenset[str], window: Window, numbers: Sequence[int]
-    ) -> bool:
+    def _is_doubtful(self, claim: Statement, need: frozenset[str], window: Window, numbers: Sequence[int]) -> bool:
         """Whether something in the picked sentences speaks against the claim, or what matters most is not in them."""
         said = [line.said for line in window.lines]
         contents = [self.passages[line.passage].content[line.start : line.end] for line in window.lines]
         above = [_around(self.passages[number]) for number in numbers]
         shown = Said.by([*said, *(_take_apart(text, ENGLISH) for text in above)], "\n".join((*contents, *above)))
-        cited = Said.by(
-            (), "\n".join((*(self.passages[number].content for number in numbers), *above, self.question))
-        )
+        cited = Said.by((), "\n".join((*(self.passages[number].content for number in numbers), *above, self.question)))
         has_names = claim.language.code != "de"  # where every noun has a capital
         best = max(window.lines, key=lambda line: self._rare(need & line.words))
         return bool(
@@ -336,7 +336,10 @@ class _ReadSources:
                 and not claim.negated
                 and not is_negated_alike(claim, best.said)
             )
-            or any(self._is_copy(need, line) and turns(claim, line.said) for line in window.lines)
+            or any(
+                self._is_copy(need, line) and self._is_alone(need, line, window) and turns(claim, line.said)
+                for line in window.lines
+            )
         )
 
     def _is_copy(self, need: frozenset[str], line: Line) -> bool:
@@ -344,6 +347,10 @@ class _ReadSources:
         if len(need) <= self._coverage.short_words:
             return self._rare(need & line.words) >= _MOSTLY * self._rare(need)
         return self._is_alike(need, line.words, self._coverage.of_copy)
+
+    def _is_alone(self, need: frozenset[str], line: Line, window: Window) -> bool:
+        """Whether no other picked line says what this one is about, as a key with its default in the next line."""
+        return not any((need - line.all_words) & other.key for other in window.lines if other is not line)
 
     def _is_alike(self, need: frozenset[str], words: frozenset[str], least: float) -> bool:
         shared = self._rare(need & words)

@@ -34,7 +34,10 @@ UNITS = _table(
     " decade decades; %: percent; °c: celsius; °f: fahrenheit; k: kelvin; usd: dollar dollars usd; eur: euro euros"
     " eur; gbp: gbp; kb: kb kilobyte kilobytes; mb: mb megabyte megabytes; gb: gb gigabyte gigabytes; tb: tb"
     " terabyte terabytes; byte: byte bytes; bit: bit bits; hz: hz hertz; khz: khz; mhz: mhz; ghz: ghz; w: watt"
-    " watts; kw: kw kilowatt kilowatts; mw: mw megawatt megawatts; am: am a.m; pm: pm p.m"
+    " watts; kw: kw kilowatt kilowatts; mw: mw megawatt megawatts; am: am a.m; pm: pm p.m; gal: gallon gallons; pint:"
+    " pint pints; oz: oz ounce ounces; yd: yard yards; acre: acre acres; ha: hectare hectares; v: volt volts; a: ampere"
+    " amperes amp amps; bar: bar bars; psi: psi; kn: knot knots; mph: mph; j: joule joules; kj: kilojoule kilojoules;"
+    " cal: calorie calories kcal; n: newton newtons; pa: pascal pascals"
 )
 SIGNS = {"%": "%", "$": "usd", "€": "eur", "£": "gbp", "¥": "jpy", "°": "°", "°c": "°c", "°f": "°f"}
 MULTIPLIERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12} | {

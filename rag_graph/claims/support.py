@@ -70,10 +70,7 @@ def keeps_order(claim: Statement, said: Statement) -> bool:
         and _holds_numbers(claim, said)
         and _agrees_in_negation(claim, said)
         and _agrees_in_strength(claim, said)
-        and not any(
-            differs(claim, said)
-            for differs in (*_DIFFERENCES_IN_ORDER, _beheads)
-        )
+        and not any(differs(claim, said) for differs in (*_DIFFERENCES_IN_ORDER, _beheads))
     )
 
 

@@ -56,7 +56,11 @@ def scores_as_json(results: Results) -> dict[str, Any]:
             for part, means in results.scores.items()
         },
         "claims": {
-            name: {"share": round(share.value, 4), "of": share.of, "interval": [round(end, 4) for end in share.interval]}
+            name: {
+                "share": round(share.value, 4),
+                "of": share.of,
+                "interval": [round(end, 4) for end in share.interval],
+            }
             for name, share in results.claims.items()
         },
     }

@@ -11,9 +11,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
+from rag_graph.claims import RuleChecker
 from rag_graph.documents import Document
 from rag_graph.errors import LibraryError
-from rag_graph.claims import RuleChecker
 from rag_graph.evaluation.claims import CLAIMS_FILE, Share, check_claims, claim_scores, load_claims
 from rag_graph.evaluation.scores import (
     Dataset,

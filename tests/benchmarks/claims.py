@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
-
-
 from rag_graph.claims import RuleChecker
 from rag_graph.evaluation.claims import Checked, LabelledClaim, check_claims, claim_scores, passage_of
 from rag_graph.text.sentences import sentences
@@ -33,8 +31,7 @@ FILES = {
     "wice-test.jsonl": "ryokamoi/wice/HEAD/data/entailment_retrieval/claim/test.jsonl",
     "begin-wow.tsv": "google/BEGIN-dataset/HEAD/wow/begin_test_wow.tsv",
     **{
-        name: f"vectara/FaithBench/HEAD/data_for_release/{name.replace('faithbench-', 'batch_')}"
-        for name in FAITHBENCH
+        name: f"vectara/FaithBench/HEAD/data_for_release/{name.replace('faithbench-', 'batch_')}" for name in FAITHBENCH
     },
     **{f"expertqa-{part}.jsonl": f"chaitanyamalaviya/ExpertQA/HEAD/data/lfqa/{part}.jsonl" for part in EXPERTQA},
 }
@@ -112,7 +109,8 @@ def begin(folder: Path) -> Iterator[LabelledClaim]:
     with (folder / "begin-wow.tsv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
             if row["begin_label"] != "Generic":
-                yield _marked(row["response"], row["knowledge"], is_supported=row["begin_label"] == "Fully attributable")
+                is_supported = row["begin_label"] == "Fully attributable"
+                yield _marked(row["response"], row["knowledge"], is_supported=is_supported)
 
 
 SETS: dict[str, Callable[[Path], Iterator[LabelledClaim]]] = {
