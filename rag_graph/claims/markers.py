@@ -197,7 +197,8 @@ _MARKER = re.compile(
 )
 _BEGUN = rf"(?:[\d ,;&^#:–-]|and|{_WHOLE_LABEL})*(?:{_beginnings((*_LABELS, 'and'))})?"
 _UNFINISHED = re.compile(
-    rf" ?(?:\[\[{_BEGUN}\]?|\[{_BEGUN}{_LINES}|【{_BEGUN}{_LINES}|\((?:{_WHOLE_LABEL}{_BEGUN}|{_beginnings(_LABELS)})?)?",
+    rf" ?(?:\[\[{_BEGUN}\]?|\[{_BEGUN}{_LINES}|【{_BEGUN}{_LINES}"
+    rf"|\((?:{_WHOLE_LABEL}{_BEGUN}|{_beginnings(_LABELS)})?)?",
     re.IGNORECASE,
 )
 _RANGE = re.compile(r"(\d+)(?: ?[-–] ?(\d+))?")

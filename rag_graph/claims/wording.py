@@ -14,7 +14,8 @@ _REFUSAL = re.compile(
     r"|\bnon (?:menziona|contien|forni|indica|specifica)\w*|\bnessuna (?:informazione|menzione)"
     r"|\bnão (?:menciona|cont[ée]m|fornece|indica|especifica)\w*|\bnenhuma (?:informação|menção)"
     r"|\b(?:niet|geen) (?:\w+ )?(?:vermeld|genoemd|informatie|bevat)"
-    r"|未提及|没有提到|没有提供|未说明|沒有提到|記載(?:が|は)?(?:ありません|ない)|記載されていません|언급(?:되지|하지) 않",
+    r"|未提及|没有提到|没有提供|未说明|沒有提到|記載(?:が|は)?(?:ありません|ない)|記載されていません"
+    r"|언급(?:되지|하지) 않",
     re.IGNORECASE,
 )
 _SPEAKER = re.compile(
