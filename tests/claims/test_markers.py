@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_graph.claims.markers import MAX_HELD_CHARS, MarkerScanner
+from rag_graph.claims.markers import MAX_HELD_CHARS, MarkerScanner, cited_numbers
 
 KNOWN = frozenset({1, 2, 3, 12})
 TEXTS = st.lists(
@@ -151,3 +151,7 @@ def _length_dropped(scanner: MarkerScanner) -> list[int]:
 def test_without_brackets_the_text_passes_unchanged(text: str) -> None:
     plain = text.replace("[", "").replace("【", "")
     assert scan(*plain) == (plain, [])
+
+
+def test_the_numbers_that_a_text_cites_are_known_whatever_a_check_says_of_them() -> None:
+    assert cited_numbers("Tall [2]. Red (Source 3). `x[1]` [99]", KNOWN) == {2, 3}
