@@ -138,9 +138,8 @@ def test_a_claim_without_a_marker_is_attributed_when_a_passage_clearly_says_it()
 
 
 def test_a_claim_that_no_passage_holds_is_flagged() -> None:
-    assert flagged("The Eiffel Tower was painted green by Martians.") == [
-        (None, "The Eiffel Tower was painted green by Martians.")
-    ]
+    answer = "It was to the harbour of Antwerp that painters sailed."
+    assert flagged(answer) == [(None, answer)]
 
 
 @pytest.mark.parametrize(
