@@ -20,6 +20,8 @@ CutBy = Literal["", "length", "filter"]
 CUT_BY_LENGTH: Final = "answer_cut_by_length"
 CUT_BY_FILTER: Final = "answer_cut_by_filter"
 """Codes of the warnings that a version of the answer is not whole."""
+Grade = Literal["quoted", "bears_on_it"]
+"""How firmly a source supports a claim: it says it in nearly the same words, or its words bear on it."""
 
 
 class Fact(BaseModel):
@@ -139,7 +141,7 @@ class AnswerFinished(Fact):
 
 
 class Citation(Fact):
-    """The words of a source that support a stretch of the answer, checked.
+    """The words of a source that support a stretch of the answer, checked; two of one stretch support it together.
 
     `document.text[source_start:source_end] == quote`, always.
     """
@@ -157,10 +159,14 @@ class Citation(Fact):
     quote: str
     attributed_by: Literal["model", "check"]
     score: float
+    grade: Grade = "quoted"
 
 
 class Unsupported(Fact):
-    """No passage supports this stretch of the answer, or its marker points to no passage (`marker` is then set)."""
+    """The passages lack or contradict what this stretch says, or its marker points to no passage (`marker` is set).
+
+    A stretch with neither this nor a citation was not checked: nothing is said of it.
+    """
 
     type: Literal["unsupported"] = "unsupported"
     version: Version

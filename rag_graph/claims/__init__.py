@@ -1,8 +1,9 @@
 """The claims of an answer: found as it streams, each checked against the words of its passages."""
 
 from rag_graph.claims.checker import Claim, ClaimChecker, Sources, Support, Verdict
+from rag_graph.claims.markers import cited_numbers
 from rag_graph.claims.rules import Coverage, RuleChecker
-from rag_graph.claims.stream import CitationStream, cite
+from rag_graph.claims.stream import CitationStream, cite, facts_of
 
 __all__ = [
     "CitationStream",
@@ -14,4 +15,6 @@ __all__ = [
     "Support",
     "Verdict",
     "cite",
+    "cited_numbers",
+    "facts_of",
 ]

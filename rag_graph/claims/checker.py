@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol
 
-from rag_graph.events import NumberedPassage
+from rag_graph.events import Grade, NumberedPassage
 from rag_graph.text.sentences import Kind
 
 State = Literal["supported", "contradicted", "unsupported", "unchecked"]
@@ -50,7 +50,9 @@ class Claim:
 class Support:
     """Words that bear a claim out: `content[start:end]` of the passage of that number; `score` is 0 to 1.
 
-    `whole_sentence` says that they bear out all of the sentence that the claim is a part of.
+    `whole_sentence` says that they bear out all of the sentence that the claim is a part of. `grade` says how firmly:
+    `quoted` where they say it in nearly the same words, `bears_on_it` where they hold its words and nothing speaks
+    against it.
     """
 
     passage: int
@@ -58,14 +60,17 @@ class Support:
     end: int
     score: float
     whole_sentence: bool = False
+    grade: Grade = "quoted"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a check makes of a claim. `reason` is a sentence for people; without one, a plain one is told.
 
-    - `supported`: each of `supports` becomes a citation; `refused` are markers whose passages do not say it.
-    - `contradicted`, `unsupported`: the claim is flagged, at each of its markers if it has any.
+    - `supported`: each of `supports` becomes a citation, and several may support the claim only together;
+      `refused` are markers whose passages do not say it.
+    - `contradicted`, `unsupported`: the claim is flagged, at each of its markers if it has any. Only for what the
+      sources deny or lack: a claim that a check could not follow is `unchecked`.
     - `unchecked`: nothing is said of the claim.
     """
 

@@ -26,8 +26,9 @@ class Marker:
 class MarkerScanner:
     """Passes a text through piece by piece and collects its markers; code, links and footnotes are left alone.
 
-    A marker is `[1]`, `[1, 2]`, `[1-3]`, `【1】` or `【1†source】`. A single space is held back with it, so that
-    dropping a marker leaves no gap. Inline code that is still open at the end of a line ends there.
+    A marker is `[1]`, `[1, 2]`, `[1-3]`, `[[1]]`, `[^1]`, `[Source 1]`, `[ID:1]`, `(Source 1)`, `【1】` or
+    `【1†source】`. A single space is held back with it, so that dropping a marker leaves no gap. Inline code that is
+    still open at the end of a line ends there.
     """
 
     def __init__(self, known: AbstractSet[int]) -> None:
@@ -76,7 +77,7 @@ class MarkerScanner:
             yield self._pass(text[at : special.start()])
             at = special.start()
             sign = text[special.end() - 1]
-            if sign in "[【 " and not self._is_verbatim():
+            if sign in "[【( " and not self._is_verbatim():
                 marker = _MARKER.match(text, at)
                 if not final and self._may_grow(text, at, marker):
                     self._held = text[at:]
@@ -153,7 +154,7 @@ class MarkerScanner:
         return not self._recent.endswith(("[", "\\")) and not _is_index(self._recent, following)
 
     def _normalise(self, marker: re.Match[str]) -> str:
-        numbers = _numbers(marker["square"] or marker["lens"])
+        numbers = _numbers(marker["double"] or marker["square"] or marker["lens"] or marker["round"])
         text = " " if marker[0].startswith(" ") and not self._known.isdisjoint(numbers) else ""
         for number in numbers:
             label = f"[{number}]" if number in self._known else ""
@@ -163,15 +164,43 @@ class MarkerScanner:
         return self._pass(text)
 
 
-_SPECIAL = re.compile(r" ?[\[【]|`+|~+|\n|\(| \Z")
+def cited_numbers(text: str, known: AbstractSet[int]) -> frozenset[int]:
+    """The known numbers that a whole text cites."""
+    scanner = MarkerScanner(known)
+    scanner.feed(text)
+    scanner.finish()
+    return frozenset(marker.number for marker in scanner.found) & known
+
+
+_SPECIAL = re.compile(r" ?[\[【(]|`+|~+|\n| \Z")
 _RUN = re.compile(r"`+|~+")
 _MIN_FENCE = 3
 _LINE_LEAD = re.compile(r"[ \t>]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+)?")
 _TARGET = re.compile(r"[^\s)]*")
-_ITEM = r"[1-9]\d{0,2}(?: ?[-–] ?[1-9]\d{0,2})?"
-_LIST = rf"{_ITEM}(?: ?[,;] ?{_ITEM})*"
-_MARKER = re.compile(rf" ?(?:\[ ?(?P<square>{_LIST}) ?\]|【 ?(?P<lens>{_LIST}) ?(?:†[^】\[\n]{{0,60}})?】)")
-_UNFINISHED = re.compile(r" ?(?:\[[\d ,;–-]*|【[\d ,;–-]*(?:†[^】\[\n]{0,60})?)?")
+_LABELS = ("sources", "documents", "docs", "passages", "references", "refs", "citations", "context", "id", "quelle")
+
+
+def _beginnings(words: tuple[str, ...]) -> str:
+    """A pattern for the beginnings of these words."""
+    return "|".join(sorted({re.escape(word[:end]) for word in words for end in range(1, len(word) + 1)}, reverse=True))
+
+
+_WHOLE_LABEL = rf"(?:{'|'.join(f'{label}?' if label.endswith('s') else label for label in _LABELS)})[ :#]{{0,2}}"
+_NUMBER = r"[1-9]\d{0,2}(?: ?[-–] ?[1-9]\d{0,2})?"
+_ITEM = rf"(?:{_WHOLE_LABEL}|[\^#])?{_NUMBER}"
+_LIST = rf"{_ITEM}(?: ?(?:[,;&]|and) ?{_ITEM})*"
+_LINES = r"(?: ?†[^】\]\[\n]{0,60})?"
+_MARKER = re.compile(
+    rf" ?(?:\[\[ ?(?P<double>{_LIST}) ?\]\]|\[ ?(?P<square>{_LIST}) ?{_LINES}\]|【 ?(?P<lens>{_LIST}) ?{_LINES}】"
+    rf"|\((?P<round>{_WHOLE_LABEL}{_NUMBER}(?: ?(?:[,;&]|and) ?{_ITEM})*)\))",
+    re.IGNORECASE,
+)
+_BEGUN = rf"(?:[\d ,;&^#:–-]|and|{_WHOLE_LABEL})*(?:{_beginnings((*_LABELS, 'and'))})?"
+_UNFINISHED = re.compile(
+    rf" ?(?:\[\[{_BEGUN}\]?|\[{_BEGUN}{_LINES}|【{_BEGUN}{_LINES}"
+    rf"|\((?:{_WHOLE_LABEL}{_BEGUN}|{_beginnings(_LABELS)})?)?",
+    re.IGNORECASE,
+)
 _RANGE = re.compile(r"(\d+)(?: ?[-–] ?(\d+))?")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_$]+\Z")
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rag_graph.claims.checker import Claim
 from rag_graph.claims.markers import Marker, MarkerScanner
+from rag_graph.claims.wording import is_talk
 from rag_graph.text.sentences import Sentence, SentenceStream
 
 SENTENCES_BEFORE = 3
@@ -97,7 +98,7 @@ class ClaimParser:
         known = [marker for marker in markers if marker.number in self._known]
         bare = _without(known, words, sentence.start)
         # Headings and rows are seldom sentences: they are claims only where the model cites something for them.
-        if sentence.kind != "code" and not _is_no_claim(words) and (known or sentence.kind == "prose"):
+        if sentence.kind != "code" and not is_talk(words) and (known or sentence.kind == "prose"):
             yield from self._parts(sentence, words, bare, known)
         self._before.append(bare)
 
@@ -147,30 +148,6 @@ class ClaimParser:
 _TURN = re.compile(r"[\[【`~(\n.!?…。！？｡।॥؟۔]")
 """What may begin a marker, code or a link, or end a sentence: every sign that the scanner or the sentences look at."""
 _NO_TEXT_BETWEEN = re.compile(r"[\s,;]*(?:and)?[\s,;]*")
-_REFUSAL = re.compile(
-    r"\b(?:do(?:es)?|did) ?n[o'’]t (?:\w+ ){0,2}(?:say|mention|contain|provide|include|specif|state|give|discuss"
-    r"|address|cover|indicate|answer|describe|explain|know)"
-    r"|\b(?:i|we) (?:cannot|can['’]t|could not|couldn['’]t|am not|was unable|am unable)\b"
-    r"|\bno (?:information|mention|answer|relevant|source|passage|details?)\b"
-    r"|\bnot (?:mentioned|specified|stated|provided|found) in\b",
-    re.IGNORECASE,
-)
-_SPEAKER = re.compile(r"\b(?:sources?|passages?|documents?|context|texts?|excerpts?|information|i|we)\b", re.IGNORECASE)
-_CHAT = re.compile(
-    r"\W*(?:here (?:is|are)|let me|sure\b|certainly|of course|i hope|hope this|in summary[,:]?$|please"
-    r"|i (?:found|will|can)"
-    r"|based on the (?:sources|passages|documents|context)[^,]*[,:]?$|thank|you can find|sources?:|references?:)",
-    re.IGNORECASE,
-)
-
-
-def _is_no_claim(words: str) -> bool:
-    """Tell questions, lead-ins, refusals and talk from claims."""
-    bare = words.rstrip(" *_\"'”’)")
-    if bare.endswith(("?", ":", "？", "：")) or _CHAT.match(words):
-        return True
-    # "The law does not mention it" may be a claim about the law; about "the sources" it is a refusal.
-    return bool(_REFUSAL.search(words) and _SPEAKER.search(words))
 
 
 def _without(markers: Sequence[Marker], words: str, offset: int) -> str:

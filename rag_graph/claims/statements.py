@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from rag_graph.text.languages import CONJUNCTIONS, ENGLISH, LEAD_INS, PREPOSITIONS, UNTOLD, Language, language_of
+from rag_graph.text.spelling import one_spelling
 from rag_graph.text.terms import root
 
 
@@ -33,7 +34,10 @@ UNITS = _table(
     " decade decades; %: percent; °c: celsius; °f: fahrenheit; k: kelvin; usd: dollar dollars usd; eur: euro euros"
     " eur; gbp: gbp; kb: kb kilobyte kilobytes; mb: mb megabyte megabytes; gb: gb gigabyte gigabytes; tb: tb"
     " terabyte terabytes; byte: byte bytes; bit: bit bits; hz: hz hertz; khz: khz; mhz: mhz; ghz: ghz; w: watt"
-    " watts; kw: kw kilowatt kilowatts; mw: mw megawatt megawatts; am: am a.m; pm: pm p.m"
+    " watts; kw: kw kilowatt kilowatts; mw: mw megawatt megawatts; am: am a.m; pm: pm p.m; gal: gallon gallons; pint:"
+    " pint pints; oz: oz ounce ounces; yd: yard yards; acre: acre acres; ha: hectare hectares; v: volt volts; a: ampere"
+    " amperes amp amps; bar: bar bars; psi: psi; kn: knot knots; mph: mph; j: joule joules; kj: kilojoule kilojoules;"
+    " cal: calorie calories kcal; n: newton newtons; pa: pascal pascals"
 )
 SIGNS = {"%": "%", "$": "usd", "€": "eur", "£": "gbp", "¥": "jpy", "°": "°", "°c": "°c", "°f": "°f"}
 MULTIPLIERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12} | {
@@ -47,7 +51,8 @@ BOUNDS = _table(
 )
 _UNSPACED_SCRIPTS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(
-    rf"(?P<number>(?:(?<![^\s(])[-−])?(?:(?<![\w.])|(?<=[{_UNSPACED_SCRIPTS}]))\d+(?:[.,]\d+)*)"
+    r"(?P<code>(?<![\w-])(?=[A-Z0-9-]*\d)[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+(?![\w-]))"
+    rf"|(?P<number>(?:(?<![^\s(])[-−])?(?:(?<![\w.])|(?<=[{_UNSPACED_SCRIPTS}]))\d+(?:[.,]\d+)*)"
     rf"|(?P<name>[^\W\d_](?:[\w.&]*\w)?)"
     r"|(?P<sign>[%$€£¥<>≤≥]|°[CF]?)"
     r"|(?P<break>[;:()—–|，；：（）]|,(?! ?\d))"
@@ -59,6 +64,14 @@ _COVERED_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _URL = re.compile(r"https?://\S+|\]\([^)\]\s]*\)")
 """A link's target ends at a bracket too, or a row of openings would be read to its end from each of them."""
 _CONTRACTION = re.compile(r"n['’]t\b", re.IGNORECASE)
+_ISO_DATE = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
+_DECADE = re.compile(r"\b(\d{3}0)['’]?s\b")
+_MINUS = re.compile(r"\b(?:minus|negative) (?=\d)", re.IGNORECASE)
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July", "August"),
+    *("September", "October", "November", "December"),
+)
+_MONTH_FIRST = re.compile(rf"\b({'|'.join(MONTHS)}) (\d{{1,2}})(?:st|nd|rd|th)?\b ?,?( \d{{4}})?\b", re.IGNORECASE)
 _NARROW_SPACE_IN_NUMBER = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
 _SPACE_IN_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
 _WORD = re.compile(r"[^\W\d_](?:[\w.&]*\w)?")
@@ -66,12 +79,16 @@ _WORD = re.compile(r"[^\W\d_](?:[\w.&]*\w)?")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word that carries meaning: a number has its value as stem, with the unit and the bound it stands under."""
+    """A word that carries meaning; `form` is as it is written, in small letters.
+
+    A number has its value as stem, with the unit and the bound it stands under.
+    """
 
     stem: str
     position: int
     clause: int
     case: str
+    form: str = ""
     is_name: bool = False
     is_number: bool = False
     unit: str = ""
@@ -198,8 +215,12 @@ _NEGATED_WORDS = 3
 
 def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
     """Find the words, numbers, names and negations of one sentence."""
-    text = _CONTRACTION.sub(" not", _URL.sub(" ", sentence))
-    text = _NARROW_SPACE_IN_NUMBER.sub("", text)
+    text = one_spelling(_NARROW_SPACE_IN_NUMBER.sub("", _URL.sub(" ", sentence)))
+    text = _CONTRACTION.sub(" not", text)
+    text = _ISO_DATE.sub(_written_out, text)
+    text = _MONTH_FIRST.sub(r"\2 \1 \3", text)
+    text = _DECADE.sub(r"\1 decades", text)
+    text = _MINUS.sub("-", text)
     if " " in language.groups:
         text = _SPACE_IN_NUMBER.sub("", text)
     unspaced = _UNSPACED.findall(text)
@@ -253,7 +274,9 @@ class _Reader:
 
     def take(self, token: re.Match[str]) -> None:
         self._position += 1
-        if token["number"]:
+        if token["code"]:
+            self._word(token["code"].replace("-", ""))
+        elif token["number"]:
             self._number(_value(token["number"], self._language))
         elif token["name"]:
             self._word(token["name"])
@@ -324,9 +347,11 @@ class _Reader:
         says_nothing = lower in language.function_words or lower in language.negations or lower in PREPOSITIONS
         if is_roman or not says_nothing:
             is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
-            # A name just behind a name shares its preposition, as in "by Gustave Eiffel's company".
-            case = self._case or (before.case if before and before.is_name else "")
-            self._add(Word(lower if is_roman else root(lower), self._position, self._clause, case, is_name=is_name))
+            # A name just behind a name shares its preposition, as in "by Gustave Eiffel's company"; all words do
+            # behind "by", as in "by the city council".
+            case = self._case or (before.case if before and (before.is_name or before.case == "by") else "")
+            stem = lower if is_roman else root(lower)
+            self._add(Word(stem, self._position, self._clause, case, form=lower, is_name=is_name))
 
     def _add(self, word: Word) -> None:
         self.words.append(word)
@@ -334,6 +359,10 @@ class _Reader:
 
 
 _ROMAN = re.compile(r"[IVX]{1,4}")
+
+
+def _written_out(date: re.Match[str]) -> str:
+    return f"{int(date[3])} {MONTHS[int(date[2]) - 1]} {date[1]}"
 
 
 def _is_plain(value: str) -> bool:

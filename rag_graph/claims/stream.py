@@ -202,6 +202,7 @@ def _citation(claim: Claim, support: Support, sources: Sources, version: Version
         quote=passage.content[support.start : support.end],
         attributed_by="model" if passage.number in claim.markers else "check",
         score=support.score,
+        grade=support.grade,
     )
 
 

@@ -25,6 +25,68 @@ def agrees(claim: Statement, said: Statement) -> bool:
     )
 
 
+def turns(claim: Statement, said: Statement) -> bool:
+    """Whether a claim in nearly a sentence's words makes something else of them.
+
+    As `agrees`, without the rule on who acts: of 136 labelled contradictions it alone sees one, and it alone
+    refuses 20 of 113 supported copies by language models.
+    """
+    return not (
+        all(name.stem in said.stems for name in claim.names)
+        and _holds_numbers(claim, said)
+        and _agrees_in_negation(claim, said)
+        and _agrees_in_strength(claim, said)
+        and not (claim.roots - said.roots) & _roots(claim.language.hedges)
+        and not any(differs(claim, said) for differs in _DIFFERENCES if differs is not _moves_subject)
+    )
+
+
+def moves_number(claim: Statement, said: Statement) -> bool:
+    """Whether a number of the claim is in this sentence as that of something else, or of nothing that it names."""
+    own = {number.stem for number in said.numbers}
+    shared = [number for number in claim.numbers if number.stem in own]
+    return bool(shared) and (
+        (claim.stems & said.stems).issubset(number.stem for number in shared) or _swaps_numbers(claim, said)
+    )
+
+
+def is_negated_alike(claim: Statement, said: Statement) -> bool:
+    """Whether a source sentence that holds most of a claim denies what the claim denies, and no more."""
+    return _agrees_in_negation(claim, said)
+
+
+def says_opposite(claim: Statement, said: Statement) -> bool:
+    """Whether the source has the opposite of a word of the claim in its place."""
+    return _has_opposite(claim, said)
+
+
+def keeps_order(claim: Statement, said: Statement) -> bool:
+    """Whether a claim is a source sentence with words left out, none of which made it say something else."""
+    theirs = iter(said.words)
+    return (
+        bool(claim.words)
+        and all(any(word.stem == other.stem for other in theirs) for word in claim.words)
+        and len(claim.stems) >= _LEAST_KEPT * len(said.stems)
+        and _holds_numbers(claim, said)
+        and _agrees_in_negation(claim, said)
+        and _agrees_in_strength(claim, said)
+        and not any(differs(claim, said) for differs in (*_DIFFERENCES_IN_ORDER, _beheads))
+    )
+
+
+def _beheads(claim: Statement, said: Statement) -> bool:
+    """Tell "removes all entries but keeps the statistics" from "removes all entries and the statistics"."""
+    return any(
+        (claim.stems & stems) - frozenset().union(*(other for at, other in said.clauses.items() if at != clause))
+        and claim.stems.isdisjoint(said.heads[clause])
+        for clause, stems in said.clauses.items()
+    )
+
+
+_LEAST_KEPT = 0.3
+"""A claim of fewer of the sentence's words is often put together from its ends."""
+
+
 def _holds_numbers(claim: Statement, said: Statement) -> bool:
     """Refuse a number that the source lacks, or has of another unit ("330 feet") or bound ("over 330").
 
@@ -83,6 +145,22 @@ _OPPOSITES = (
     ("into", "out"),
     ("once", "twice thrice"),
     ("all every each", "some few several"),
+    ("many", "few"),
+    ("often frequently always", "rarely seldom never"),
+    ("daily", "weekly monthly yearly annually hourly"),
+    ("early", "late"),
+    ("light lighter lightest", "heavy heavier heaviest"),
+    ("strong stronger strongest", "weak weaker weakest"),
+    ("easy easier easiest", "difficult harder hardest"),
+    ("full", "empty"),
+    ("public", "private"),
+    ("same", "different"),
+    ("accept", "reject"),
+    ("approve", "reject refuse deny"),
+    ("add", "remove delete"),
+    ("upper", "lower"),
+    ("cheap cheaper cheapest", "expensive dear"),
+    ("pass", "fail"),
 )
 _PAIRED = tuple(
     pair for one, other in _OPPOSITES for pair in ((_stems(one), _stems(other)), (_stems(other), _stems(one)))
@@ -315,6 +393,15 @@ def _mixes_clauses(claim: Statement, said: Statement) -> bool:
     return False
 
 
+_DIFFERENCES_IN_ORDER = (
+    _has_opposite,
+    _moves_subject,
+    _swaps_numbers,
+    _swaps_counts,
+    _swaps_subjects,
+    _mixes_clauses,
+)
+"""What may differ though all words of the claim follow one another in the source."""
 _DIFFERENCES = (
     _has_opposite,
     _swaps_roles,

@@ -32,7 +32,10 @@ def evaluate(
     limit: Annotated[int | None, typer.Option(min=1, help="Ask only the first so many questions.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the scores as one JSON document.")] = False,
 ) -> None:
-    """Measure retrieval, and answers, on a dataset. A stopped run goes on where it was."""
+    """Measure retrieval, and answers, on a dataset; and the check of claims, if it has a claims.jsonl.
+
+    A stopped run goes on where it was.
+    """
     from rich.console import Console
 
     from rag_graph.display.progress import evaluating
@@ -57,3 +60,5 @@ def evaluate(
         sys.stdout.write(json.dumps(report.scores_as_json(results), indent=2) + "\n")
     else:
         Console().print(report.scores_table(results))
+        if results.claims:
+            Console().print(report.claims_table(results))

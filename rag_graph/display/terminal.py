@@ -123,7 +123,8 @@ def _print_sources(cited: list[Source], answer: str, console: Console) -> None:
         console.print(where, soft_wrap=True)
         # A quote that is the answer's own sentence, as those of the embedded model are, says nothing twice.
         if console.file.isatty() and source.quote not in known:
-            quote = Text(f"“{inert_line(source.quote)}”", style="dim", no_wrap=True, overflow="ellipsis")
+            how = "" if source.grade == "quoted" else "bears on it: "
+            quote = Text(f"{how}“{inert_line(source.quote)}”", style="dim", no_wrap=True, overflow="ellipsis")
             console.print(Padding(quote, INDENT))
     console.file.flush()
 

@@ -10,6 +10,7 @@ from rag_graph.events import (
     Citation,
     Decided,
     Event,
+    Grade,
     RunCancelled,
     RunFailed,
     RunFinished,
@@ -78,6 +79,7 @@ class Source:
     uri: str
     line: int
     quote: str
+    grade: Grade = "quoted"
 
     @property
     def place(self) -> str:
@@ -94,6 +96,7 @@ def sources(citations: Iterable[Citation], find: FindDocument | None = None) -> 
             uri=citation.uri,
             line=_line(citation, find) if find else 0,
             quote=" ".join(citation.quote.split()),
+            grade=citation.grade,
         )
         found.setdefault((source.marker, source.place), source)
     return list(found.values())

@@ -32,6 +32,20 @@ def scores_table(results: Results) -> Table:
     return table
 
 
+def claims_table(results: Results) -> Table:
+    """The check of claims on the dataset's labelled ones, with Wilson's intervals."""
+    title = f"{results.dataset}: {results.claims['supported'].of} labelled claims"
+    table = Table(title=title, caption="in brackets: 95 % confidence intervals", title_justify="left")
+    table.add_column("")
+    table.add_column("claims", justify="right")
+    table.add_column("of", justify="right")
+    for name, share in results.claims.items():
+        low, high = share.interval
+        told = f"{share.value * 100:.1f} ({low * 100:.1f} - {high * 100:.1f})" if share.of else ""
+        table.add_row(name, told, str(share.of))
+    return table
+
+
 def scores_as_json(results: Results) -> dict[str, Any]:
     """Means by part and name; the intervals and the sizes beside them."""
     return {
@@ -42,6 +56,14 @@ def scores_as_json(results: Results) -> dict[str, Any]:
         "intervals": {
             part: {name: [round(its.low, 4), round(its.high, 4)] for name, its in means.items()}
             for part, means in results.scores.items()
+        },
+        "claims": {
+            name: {
+                "share": round(share.value, 4),
+                "of": share.of,
+                "interval": [round(end, 4) for end in share.interval],
+            }
+            for name, share in results.claims.items()
         },
     }
 

@@ -4,15 +4,17 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
+from rag_graph.claims import RuleChecker
 from rag_graph.documents import Document
 from rag_graph.errors import LibraryError
+from rag_graph.evaluation.claims import CLAIMS_FILE, Share, check_claims, claim_scores, load_claims
 from rag_graph.evaluation.scores import (
     Dataset,
     Estimate,
@@ -79,6 +81,8 @@ class Results:
     passages: int
     not_indexed: int
     scores: Mapping[Part, Mapping[str, Estimate]]
+    claims: Mapping[str, Share] = field(default_factory=dict)
+    """How the claim check fares on the dataset's labelled claims; empty where it has none."""
 
 
 async def run_evaluation(
@@ -101,6 +105,8 @@ async def run_evaluation(
     if evaluation.answers:
         await session.answer()
     results = session.results()
+    if labelled := await asyncio.to_thread(load_claims, evaluation.folder / CLAIMS_FILE):
+        results = replace(results, claims=claim_scores(await check_claims(labelled, RuleChecker())))
     session.log.forget()
     return results
 

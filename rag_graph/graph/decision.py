@@ -45,17 +45,20 @@ def bearing_on(
     *,
     new: AbstractSet[int],
     cited: AbstractSet[int],
+    shown: AbstractSet[int] = frozenset(),
     top: int,
 ) -> list[Bearing]:
     """Of the documents (best first) those that count: `new` since the draft, and near to the question or its sources.
 
     One of the `top` best counts whatever it says: a draft from so many passages would have had it. When the draft
-    cites nothing it has no answer, so whatever is new counts.
+    cites nothing it has no answer, so whatever is new counts. A page that a passage `shown` to the draft names counts
+    too, cited or not: of "whose director was born first" the draft cites one side only.
     """
     asked = content_terms(question)
     said = {passage.number: content_terms(f"{passage.title} {passage.content}") for passage in documents}
     holders = {term: sum(term in terms for terms in said.values()) for term in asked}
     rarity = {term: log(1 + len(said) / (count + 0.5)) for term, count in holders.items()}
+    before_draft = frozenset[str]().union(*(terms for number, terms in said.items() if number in cited | shown))
     in_draft = frozenset[str]().union(*(terms for number, terms in said.items() if number in cited))
 
     def why(rank: int, passage: NumberedPassage) -> str:
@@ -64,8 +67,8 @@ def bearing_on(
         if rank < top:
             return f"among the best {top} of all that was found"
         title = content_terms(passage.title)
-        if title and title <= in_draft and not title <= asked:
-            return "named by what the draft cites"
+        if title and title <= before_draft and not title <= asked:
+            return "named by what the draft cites" if title <= in_draft else "named by what the draft was given"
         fresh = (asked & said[passage.number]) - in_draft
         if sum(rarity[term] for term in fresh) > UNCOVERED * sum(rarity.values()):
             return "on words of the question that the draft’s sources lack"

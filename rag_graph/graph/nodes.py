@@ -12,6 +12,7 @@ from time import time
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StreamWriter
 
+from rag_graph.claims import cited_numbers
 from rag_graph.errors import ModelError, RetrievalFailed
 from rag_graph.events import (
     AnswerDelta,
@@ -128,9 +129,13 @@ class Nodes:
         step = self._step("decide", parts, state, writer, config)
         known = {passage.number for passage in state["fast_passages"]}
         new = tuple(sorted(p.number for p in state["documents"] if p.number not in known))
-        cited = {citation.marker for citation in state["draft_citations"]} if "draft_citations" in state else set()
+        # What the model cites counts, whether or not the check could follow the sentence.
+        cited = {citation.marker for citation in state.get("draft_citations", ())}
+        cited |= cited_numbers(state.get("draft", ""), known)
         async with step.span("Comparing the draft with what was found since"):
-            bearings = bearing_on(state["search"], state["documents"], new=set(new), cited=cited, top=parts.fast_k)
+            bearings = bearing_on(
+                state["search"], state["documents"], new=set(new), cited=cited, shown=known, top=parts.fast_k
+            )
             bearing = tuple(sorted(item.passage.number for item in bearings))
             if state["draft_failure"]:
                 verdict, checked = Verdict(refine=True, reason="the draft could not be written"), False

@@ -8,8 +8,8 @@ from math import log
 from typing import Protocol
 
 from rag_graph.text.languages import language_of
-from rag_graph.text.spelling import near_spellings
 from rag_graph.text.terms import STOP_TERMS, fold, stem, stems, terms, words
+from rag_graph.text.typos import near_spellings
 
 STOP_WEIGHT = 0.2
 """What a small word counts beside others. By words alone, nDCG@10 fell on none of seventeen sets with it, and rose most

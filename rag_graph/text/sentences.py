@@ -263,6 +263,8 @@ def _may_end_sentence(text: str, at: int, following: str) -> bool:
     """Tell whether the stop before a word that begins with `following` can end a sentence."""
     if text[at] != "." or text[at - 1 : at] == ".":
         return not following.islower() or _is_uncapitalised(text)
+    if text[at - 1 : at] == " ":
+        return True  # text that was cut into words, whose small letters tell nothing
     word = _word_before(text, at)
     known = word if word.isupper() and len(word) == 1 else word.lower()
     if known in _BEFORE_NAMES or (following.isdigit() and known in _BEFORE_NUMBERS | _BEFORE_LOWER_CASE):

@@ -1,32 +1,29 @@
-"""Words that are one slip of the hand away: a letter too many, too few, another, or two that changed places."""
+"""One spelling for what reads the same: ligatures, widths, accents, soft hyphens, dashes, quotation marks."""
 
-from collections.abc import Iterator
-from itertools import chain
+import re
+import unicodedata
 
-LEAST_CHARS = 4
-"""Shorter words have too many neighbours that are words, too."""
-MOST_CHARS = 24
-
-_ALPHABETS = (
-    "abcdefghijklmnopqrstuvwxyz",
-    "абвгдежзийклмнопрстуфхцчшщъыьэюяіїє",
-    "αβγδεζηθικλμνξοπρσςτυφχψω",
-    "ابتثجحخدذرزسشصضطظعغفقكلمنهوي",
-    "אבגדהוזחטיכלמנסעפצקרשתםןףץך",
+_SAME = str.maketrans(
+    dict.fromkeys("\u00ad\u200b\u2060\ufeff", "")  # what no reader sees
+    | dict.fromkeys("\u2010\u2011\u2212\ufe63\uff0d", "-")
+    | dict.fromkeys("‘’‚‛`´", "'")
+    | dict.fromkeys("“”„‟«»", '"')
 )
+_RAISED = re.compile(r"(?<=\w)[⁰¹²³⁴-⁹]+")
 
 
-def near_spellings(word: str) -> Iterator[str]:
-    """Those of a word in small letters, each of which keeps its first letter; none of numbers and the like.
+def one_spelling(text: str) -> str:
+    """The text in the spelling in which texts are compared; its characters do not stand where they stood."""
+    if text.isascii():
+        return text
+    # Else 10² would become 102.
+    raised = _RAISED.sub(lambda found: f"^{found[0]}", text)
+    return unicodedata.normalize("NFKC", raised).translate(_SAME)
 
-    To make them all and ask the index which it has takes a millisecond, and no index of its own.
-    """
-    alphabet = next((its for its in _ALPHABETS if set(its).issuperset(word)), "")
-    if not alphabet or not LEAST_CHARS <= len(word) <= MOST_CHARS:
-        return iter(())
-    halves = [(word[:at], word[at:]) for at in range(1, len(word) + 1)]
-    fewer = (first + rest[1:] for first, rest in halves if rest)
-    swapped = (first + rest[1] + rest[0] + rest[2:] for first, rest in halves if len(rest) > 1)
-    more = (first + letter + rest for first, rest in halves for letter in alphabet)
-    other = (first + letter + rest[1:] for first, rest in halves if rest for letter in alphabet)
-    return (near for near in chain(fewer, swapped, more, other) if near != word)
+
+def spelled(text: str) -> tuple[str, ...]:
+    """The words of a text, its numbers with their signs, and what else would change what it says."""
+    return tuple(_SPELLED.findall(one_spelling(text).casefold()))
+
+
+_SPELLED = re.compile(r"(?:(?<![\w)])[-+±])?\d+(?:[.,:]\d+)*|[^\W\d]+|[<>≤≥=≠%$€£°]")

@@ -107,7 +107,8 @@ function cut(node, offsets, { own, touched, placed }) {
 
 function chipElement({ number, proofs, flag }) {
   const found = proofs.length && proofs.every(({ attributed_by: by }) => by === "check");
-  const state = proofs.length ? (found ? "confirmed found" : "confirmed") : flag ? "doubtful" : "pending";
+  const bears = proofs.length && proofs.every(({ grade }) => grade === "bears_on_it");
+  const state = proofs.length ? `confirmed${found ? " found" : ""}${bears ? " bears" : ""}` : flag ? "doubtful" : "pending";
   const says = proofs.length ? `Source ${number}: ${proofs[0].title}` : flag ? `Source ${number}, in doubt` : `Source ${number}`;
   return glued(
     h(

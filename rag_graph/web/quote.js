@@ -74,14 +74,20 @@ export class QuoteCard {
   }
 }
 
-function quoteParts({ title, quote, attributed_by: by, marker }, more) {
+function noteOn(by, bears) {
+  if (by === "check") return `Found in the sources${bears ? ", and bears on this" : ""}: the answer did not cite it itself.`;
+  return bears ? "This bears on it: much the same words stand in the source." : "Checked: the source says this in nearly these words.";
+}
+
+function quoteParts({ title, quote, attributed_by: by, marker, grade }, more) {
+  const bears = grade === "bears_on_it";
   return [
     h("p", { class: "quote-title" }, h("span", { class: "quote-number" }, marker), title || "Untitled"),
     h("blockquote", { class: "quote-words", dir: "auto" }, quote),
     h(
       "p",
       { class: "quote-note" },
-      by === "check" ? "Found by checking the sources: the answer did not cite this itself." : "Checked: these words stand in the source.",
+      noteOn(by, bears),
       more ? ` ${more} more in this source.` : "",
     ),
   ];

@@ -75,7 +75,8 @@ export class TurnView {
     if (first) return { citation: first, more: more.length, ranges: view.rangesOf(first) };
     const flag = chip.dataset.flag ? unsupported[Number(chip.dataset.flag)] : null;
     if (flag) return { reason: flag.reason, ranges: view.rangesOf(flag) };
-    return { reason: "This citation has not been checked yet.", ranges: [] };
+    const isOpen = isRunning(this.turn.transcript);
+    return { reason: isOpen ? "This citation has not been checked yet." : "This citation was not checked.", ranges: [] };
   }
 
   #build() {

@@ -272,4 +272,4 @@ async def _where_borne_out(phrase: str, assignment: Assignment, checker: ClaimCh
         await stream.aclose()
     if any(isinstance(fact, Unsupported) for fact in facts):
         return None
-    return next((fact for fact in facts if isinstance(fact, Citation)), None)
+    return next((fact for fact in facts if isinstance(fact, Citation) and fact.grade == "quoted"), None)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from rag_graph.claims import cite
-from rag_graph.events import Citation, NumberedPassage
+from rag_graph.events import Citation, Grade, NumberedPassage
 
 Split = Literal["tuning", "held_out", "fresh"]
 """Rules were tuned on the first only. The second was written before them, the third after them."""
@@ -58,12 +58,13 @@ def load(split: Split) -> tuple[list[NumberedPassage], list[LabelledClaim]]:
     return passages, claims
 
 
-def judge(split: Split, *, marked: bool) -> Iterator[Verdict]:
-    """Check every claim of a split, with the marker of its passage or with none."""
+def judge(split: Split, *, marked: bool, grade: Grade | None = None) -> Iterator[Verdict]:
+    """Check every claim of a split, with the marker of its passage or with none; count one grade or both."""
     passages, claims = load(split)
     for claim in claims:
         answer = f"{claim.words[:-1]} [{claim.passage}]." if marked else claim.words
-        citations = [fact for fact in cite(answer, passages, question="") if isinstance(fact, Citation)]
+        facts = cite(answer, passages, question="")
+        citations = [fact for fact in facts if isinstance(fact, Citation) and grade in (None, fact.grade)]
         yield Verdict(claim, citations[0].quote if citations else None)
 
 

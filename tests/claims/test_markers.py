@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_graph.claims.markers import MAX_HELD_CHARS, MarkerScanner
+from rag_graph.claims.markers import MAX_HELD_CHARS, MarkerScanner, cited_numbers
 
 KNOWN = frozenset({1, 2, 3, 12})
 TEXTS = st.lists(
@@ -70,6 +70,16 @@ def scan(*pieces: str) -> tuple[str, list[tuple[int, str]]]:
         ("Tall [1, 1].", "Tall [1].", [1]),
         ("The tower[1] is tall.", "The tower[1] is tall.", [1]),
         ("It is 330 m[1].", "It is 330 m[1].", [1]),
+        ("Tall [[1]].", "Tall [1].", [1]),
+        ("Tall[^1].", "Tall[1].", [1]),
+        ("Tall [Source 1].", "Tall [1].", [1]),
+        ("Tall (Source 1).", "Tall [1].", [1]),
+        ("Tall (sources 1 and 2).", "Tall [1][2].", [1, 2]),
+        ("Tall [Doc 1, Doc 2].", "Tall [1][2].", [1, 2]),
+        ("Tall [ID:1].", "Tall [1].", [1]),
+        ("Tall [1†L3-L5].", "Tall [1].", [1]),
+        ("Tall (1).", "Tall (1).", []),
+        ("Tall (see the source 1).", "Tall (see the source 1).", []),
         ("Tall [99].", "Tall.", [99]),
         ("Tall [99] and [1, 99] old.", "Tall and [1] old.", [99, 1, 99]),
     ],
@@ -92,7 +102,7 @@ def test_markers_are_normalised_and_dead_ones_dropped(raw: str, shown: str, numb
         "See ![1](picture.png) there.",
         "[docs](http://example.com/a[1])",
         "[1]: http://example.com",
-        "A footnote[^1].",
+        "A footnote[^note].",
         "items[1].name, row_1[2], x[1], a[1]=3",
         "In [2019] or [0] or [1234].",
         "An escaped \\[1].",
@@ -129,7 +139,7 @@ def test_no_more_is_held_back_than_an_unfinished_marker(raw: str) -> None:
         assert held <= MAX_HELD_CHARS or not scanner.found
         assert len(scanner._held) <= MAX_HELD_CHARS
         if scanner._held:
-            assert scanner._held.lstrip(" ")[:1] in ("", "[", "【")
+            assert scanner._held.lstrip(" ")[:1] in ("", "[", "【", "(")
 
 
 def _length_dropped(scanner: MarkerScanner) -> list[int]:
@@ -141,3 +151,7 @@ def _length_dropped(scanner: MarkerScanner) -> list[int]:
 def test_without_brackets_the_text_passes_unchanged(text: str) -> None:
     plain = text.replace("[", "").replace("【", "")
     assert scan(*plain) == (plain, [])
+
+
+def test_the_numbers_that_a_text_cites_are_known_whatever_a_check_says_of_them() -> None:
+    assert cited_numbers("Tall [2]. Red (Source 3). `x[1]` [99]", KNOWN) == {2, 3}

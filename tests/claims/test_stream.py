@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
+from anyio import fail_after
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -114,9 +115,13 @@ async def test_a_citation_follows_the_text_it_is_about_at_once() -> None:
     writing = Writing()
     assert text_of(await writing.write("It was completed in 1889 [1]")) == "It was completed in 1889"
     assert text_of(await writing.write(".\n")) == " [1].\n"
-    delta, citation = await writing.write("It")
-    assert delta == AnswerDelta(version=1, delta="It")
-    assert isinstance(citation, Citation)
+    # The check runs in a thread, so the citation comes with the next word after it is done.
+    facts: Sequence[Event] = []
+    with fail_after(10):
+        while not any(isinstance(fact, Citation) for fact in facts):
+            await asyncio.sleep(0)
+            facts = await writing.write("more ")
+    assert [type(fact) for fact in facts] == [AnswerDelta, Citation]
 
 
 async def test_a_marker_is_shown_once_it_cannot_be_a_link_any_more() -> None:
@@ -133,27 +138,37 @@ def test_a_claim_without_a_marker_is_attributed_when_a_passage_clearly_says_it()
 
 
 def test_a_claim_that_no_passage_holds_is_flagged() -> None:
-    assert flagged("The Eiffel Tower was painted green by Martians.") == [
-        (None, "The Eiffel Tower was painted green by Martians.")
-    ]
+    answer = "It was to the harbour of Antwerp that painters sailed."
+    assert flagged(answer) == [(None, answer)]
 
 
 @pytest.mark.parametrize(
     "answer",
     [
         "It is 320 metres tall [1].",
-        "It is 330 feet tall [1].",
         "It was meant to be permanent [1].",
-        "The tower has 330 steps and is 1,665 metres tall [1].",
-        "Dana Whitfield beat Alice Moreno in the final [2].",
-        "塔は330メートルではない [2].",
+        "The stadium was painted yellow by Martin Ashford [2].",
         "The Eiffel Tower was completed in 1889 [2].",
     ],
 )
-def test_a_marker_whose_passage_says_something_else_is_reported(answer: str) -> None:
+def test_a_marker_whose_passage_has_no_such_thing_or_denies_it_is_reported(answer: str) -> None:
     marker = int(answer[-3])
     assert (marker, answer) in flagged(answer)
     assert not [found for found in cited(answer) if found[:2] == (marker, "model")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "It is 330 feet tall [1].",
+        "The tower has 330 steps and is 1,665 metres tall [1].",
+        "Dana Whitfield beat Alice Moreno in the final [2].",
+        "塔は330メートルではない [2].",
+    ],
+)
+def test_of_what_is_said_in_the_same_words_and_otherwise_nothing_is_said(answer: str) -> None:
+    assert cited(answer) == []
+    assert flagged(answer) == []
 
 
 def test_the_passage_that_does_say_it_is_cited_instead() -> None:

@@ -32,6 +32,12 @@ def test_a_passage_whose_title_the_cited_source_names_counts() -> None:
     assert in_words([bearing]) == "[5] “Psychological Society of Rome”, named by what the draft cites"
 
 
+def test_a_passage_that_the_draft_was_shown_the_title_of_counts_though_it_cites_another() -> None:
+    assert numbers({5}, cited={2}) == []
+    [bearing] = bearing_on(QUESTION, DOCUMENTS, new={5}, cited={2}, shown={1, 2}, top=3)
+    assert in_words([bearing]) == "[5] “Psychological Society of Rome”, named by what the draft was given"
+
+
 def test_a_title_in_the_question_itself_is_no_lead() -> None:
     asked = passage(5, "Association", "It has rooms.")
     assert numbers({5}, {1}, [JOURNAL, RIVER, HILL, LAKE, asked]) == []

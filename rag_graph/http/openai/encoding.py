@@ -209,6 +209,7 @@ def annotated(citations: Iterable[Citation], *, offset: int = 0) -> list[Chunk]:
                 "document": citation.document,
                 "source_start": citation.source_start,
                 "source_end": citation.source_end,
+                "grade": citation.grade,
             },
         }
         for citation in citations

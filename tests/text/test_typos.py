@@ -1,6 +1,6 @@
 import pytest
 
-from rag_graph.text.spelling import MOST_CHARS, near_spellings
+from rag_graph.text.typos import MOST_CHARS, near_spellings
 
 
 @pytest.mark.parametrize("typed", ["middlewaer", "middlware", "middlewware", "middlewafe", "middleware"])

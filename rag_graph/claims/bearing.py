@@ -1,0 +1,108 @@
+"""Which sentences of the sources bear on a claim: the few that together hold most of its words."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from rag_graph.claims.statements import Statement, take_apart
+from rag_graph.events import NumberedPassage
+from rag_graph.text.languages import Language
+from rag_graph.text.sentences import Sentence
+
+MOST_SENTENCES = 4
+"""More seldom add a word that is not there by chance."""
+LEAST_GAIN = 0.04
+"""A sentence that adds less than this share of a claim is not picked."""
+_SHORT_WORDS = 6
+_LENGTH_POWER = 0.3
+"""By how much a longer sentence must hold more to be picked."""
+_KEPT_CHARS = 6
+"""So many characters of a stem are compared: "analysis" and "analyze" have one stem no stemmer gives them."""
+
+Weigh = Callable[[Iterable[str]], float]
+_KEY = re.compile(r"[|*_` ]*([^|:\n]{1,40}?)[*_` ]*(?:\||:\s| [-–—] )")
+_LIST_MARK = re.compile(r"(?:^|\n)[ \t>]*(?:[-*+•–]|\d{1,3}[.)])[ \t]+\Z")
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A sentence of a passage; `context` are the words of what it stands under: title, headings, header, lead-in.
+
+    `key` are the words of a row's first cell, or of what stands before the colon: what the rest of it is about.
+    """
+
+    passage: int
+    start: int
+    end: int
+    said: Statement
+    words: frozenset[str]
+    context: frozenset[str]
+    key: frozenset[str] = frozenset()
+
+    @cached_property
+    def all_words(self) -> frozenset[str]:
+        return self.words | self.context
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The picked lines in the order of the text, and the share of the claim that they hold."""
+
+    lines: tuple[Line, ...]
+    covered: float
+
+
+def comparable(stems: Iterable[str]) -> frozenset[str]:
+    """The stems as they are compared here."""
+    return frozenset(stem if stem[:1].isdigit() else stem[:_KEPT_CHARS] for stem in stems)
+
+
+def lines_of(
+    passage: NumberedPassage, statements: Sequence[tuple[Sentence, Statement]], language: Language
+) -> Iterator[Line]:
+    """Give the lines of a passage, each with its context."""
+    above = comparable(take_apart(". ".join((*passage.heading, passage.title)), language).stems)
+    header: frozenset[str] | None = None
+    lead_in: frozenset[str] = frozenset()
+    for sentence, said in statements:
+        words = comparable(said.stems)
+        is_item = bool(_LIST_MARK.search(passage.content, max(0, sentence.start - 12), sentence.start))
+        is_row = sentence.kind == "row"
+        if not is_row:
+            header = None
+        if sentence.kind == "heading":
+            above |= words
+        context = above | (header or frozenset()) | (lead_in if is_item else frozenset())
+        keyed = _KEY.match(passage.content, sentence.start, sentence.end)
+        key = comparable(take_apart(keyed[1], language).stems) if keyed else frozenset()
+        yield Line(passage.number, sentence.start, sentence.end, said, words, context, key)
+        if is_row and header is None:
+            header = words
+        if not is_item:
+            is_opening = passage.content[sentence.start : sentence.end].rstrip(" *_").endswith((":", "："))
+            lead_in = words if is_opening else frozenset()
+
+
+def window_of(need: frozenset[str], lines: Sequence[Line], weigh: Weigh, *, most: int = MOST_SENTENCES) -> Window:
+    """Pick the lines that hold most of the words needed, one after the other."""
+    whole = weigh(need)
+    if not whole:
+        return Window((), 0.0)
+    picked: list[Line] = []
+    left = need
+    candidates = [line for line in lines if not need.isdisjoint(line.words)]
+
+    def worth(line: Line) -> float:
+        return weigh(left & line.words) / math.pow(_SHORT_WORDS + len(line.words), _LENGTH_POWER)
+
+    while candidates and left and len(picked) < most:
+        best = max(candidates, key=worth)
+        if weigh(left & best.words) < LEAST_GAIN * whole:
+            break
+        picked.append(best)
+        candidates.remove(best)
+        left -= best.all_words
+    picked.sort(key=lambda line: (line.passage, line.start))
+    return Window(tuple(picked), 1 - weigh(left) / whole)

@@ -1,0 +1,129 @@
+"""Hard doubts: what no share of common words outvotes, because it makes of the same words another claim."""
+
+import re
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from rag_graph.claims.bearing import Line
+from rag_graph.claims.statements import MONTHS, Statement, Word
+from rag_graph.text.spelling import one_spelling
+from rag_graph.text.terms import fold
+
+_COMMON_NUMBERS = frozenset(("0", "1", "2", "0.5"))
+"""Said of what a text has without saying the number: "both", "a pair", "one of them"."""
+_ROUNDED = 0.03
+"""A number with fewer digits may be so far from the source's, as in "2.3 million" for 2,314,000."""
+_ABOUT = 0.06
+_KEPT_OF_NAME = 4
+_MOST_INITIALS = 3
+_MONTHS = frozenset(month.lower() for month in MONTHS)
+"""Pages often tell dates in figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a claim may draw on: numbers and words as they are compared, and letters without anything between."""
+
+    numbers: frozenset[str]
+    stems: frozenset[str]
+    letters: str
+
+    @classmethod
+    def by(cls, statements: Iterable[Statement], text: str) -> "Said":
+        statements = tuple(statements)
+        return cls(
+            frozenset(word.stem for said in statements for word in said.numbers) | _numbers_in(text),
+            frozenset().union(*(said.stems for said in statements)),
+            re.sub(r"[\W_]+", "", fold(one_spelling(text))),
+        )
+
+
+def _numbers_in(text: str) -> frozenset[str]:
+    """All that may be read as a number: also "1, 056" of a text cut into words, and the 2011 of "2007-11"."""
+    closed = _CUT_NUMBER.sub("", text)
+    found = _NUMBER.findall(text) + (_NUMBER.findall(closed) if closed != text else [])
+    years = [span[1] + span[2] for span in _YEARS.finditer(text)]
+    return frozenset(number.replace(",", "").replace("−", "-").lstrip("0") or "0" for number in (*found, *years))
+
+
+_NUMBER = re.compile(r"(?<![\w.)])[-−]?\d+(?:,\d{3})*(?:\.\d+)?|(?<=[^\W\d])\d+")
+_CUT_NUMBER = re.compile(r"(?<=\d[.,]) (?=\d)|(?<=\d) (?=[.,] ?\d)")
+_YEARS = re.compile(r"\b(\d\d)\d\d ?[-–]+ ?(\d\d)\b")
+
+
+def lacking_number(claim: Statement, said: Said) -> str:
+    """The first number of the claim that nothing says, nor anything that it is rounded from."""
+    for number in claim.numbers:
+        if number.stem not in said.numbers and number.stem not in _COMMON_NUMBERS and not _is_rounded(number, said):
+            return number.stem
+    return ""
+
+
+def _is_rounded(number: Word, said: Said) -> bool:
+    value = _as_float(number.stem)
+    if value is None:
+        return False
+    digits = len(number.stem.strip("0.-").replace(".", ""))
+    for other in said.numbers:
+        theirs = _as_float(other)
+        if theirs is None or not theirs:
+            continue
+        has_more_digits = len(other.strip("0.-").replace(".", "")) > digits
+        off = abs(value - theirs) / abs(theirs)
+        if off <= _ROUNDED and has_more_digits and not _is_year(number):
+            return True
+        if number.bound and off <= _ABOUT and not _is_year(number):
+            return True
+    return False
+
+
+def _is_year(number: Word) -> bool:
+    return not number.unit and len(number.stem) == len("1999") and number.stem[0] in "12"
+
+
+def _as_float(number: str) -> float | None:
+    try:
+        return float(number)
+    except ValueError:
+        return None
+
+
+def lacking_name(claim: Statement, said: Said) -> str:
+    """The first name of the claim that nothing says in any form; a capital at its beginning makes no name."""
+    for name in claim.names:
+        letters = re.sub(r"[\W_]+", "", fold(name.form or name.stem))
+        kept = letters[: max(_KEPT_OF_NAME, len(letters) - 3)]
+        # Of initials such as "US" the words may be there.
+        if (
+            len(letters) > _MOST_INITIALS
+            and letters not in _MONTHS
+            and name.stem not in said.stems
+            and kept not in said.letters
+        ):
+            return name.form
+    return ""
+
+
+def has_other_unit(claim: Statement, statements: Iterable[Statement]) -> bool:
+    """Tell "330 feet" from "330 metres": the number is there, and only with other units."""
+    theirs: dict[str, set[str]] = {}
+    for said in statements:
+        for number in said.numbers:
+            theirs.setdefault(number.stem, set()).add(number.unit)
+    return any(
+        number.unit
+        and number.stem in theirs
+        and "" not in theirs[number.stem]
+        and number.unit not in theirs[number.stem]
+        for number in claim.numbers
+    )
+
+
+def mixes_keys(need: AbstractSet[str], picked: Iterable[Line], lines: Iterable[Line]) -> bool:
+    """Tell the row or key that a claim names from the one that its value stands in."""
+    others = [line for line in picked if line.key and need.isdisjoint(line.key)]
+    passages = {line.passage for line in others}
+    return bool(others) and any(
+        line.passage in passages and line.key and not need.isdisjoint(line.key) for line in lines
+    )

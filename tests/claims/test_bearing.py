@@ -1,0 +1,148 @@
+"""The weaker grade, what keeps from it, and what is neither cited nor flagged."""
+
+import pytest
+
+from rag_graph.claims import cite
+from rag_graph.events import Citation, Unsupported
+from tests.claims.labelled import number_passage
+
+
+def judged(answer: str, *sources: str, question: str = "What about it?") -> tuple[list[Citation], list[Unsupported]]:
+    passages = [number_passage(number, "A document", source) for number, source in enumerate(sources, 1)]
+    facts = cite(answer, passages, question=question)
+    return [fact for fact in facts if isinstance(fact, Citation)], [
+        fact for fact in facts if isinstance(fact, Unsupported)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "claim"),
+    [
+        (
+            "The contract may be terminated by either party with 30 days' written notice.",
+            "Either party can end the contract by giving 30 days' notice in writing [1].",
+        ),
+        (
+            "| Model | Weight | Price |\n|---|---|---|\n| A10 | 12 kg | 300 EUR |\n| B20 | 15 kg | 420 EUR |",
+            "The B20 weighs 15 kg and its price is 420 EUR [1].",
+        ),
+        (
+            "The kit includes:\n\n- a wrench\n- two filters\n- a spare gasket",
+            "The kit includes a wrench, two filters and a spare gasket [1].",
+        ),
+        (
+            "`max_age` - Sets a maximum time in seconds for browsers to cache CORS responses. Defaults to `600`.",
+            "`max_age` defaults to 600 seconds [1].",
+        ),
+        (
+            "The board met on 2 May 2019 in Graz. It chose Anna Berger as its chair for three years.",
+            "In Graz, on May 2, 2019, the board chose Anna Berger as chair [1].",
+        ),
+        ("The city council approved the new bridge.", "Yes, the new bridge was approved by the city council [1]."),
+    ],
+)
+def test_what_a_passage_says_in_other_words_is_cited_and_not_flagged(source: str, claim: str) -> None:
+    cited, flags = judged(claim, source)
+    assert cited
+    assert not flags
+
+
+def test_two_sentences_support_a_claim_together_each_by_its_own_span() -> None:
+    source = (
+        "Ida Lindqvist was born in Uppsala in 1871. Her mother kept a shop for hats. The town had a college of its own."
+        " The winters were long. In 1909 Lindqvist isolated the compound tetralin in a rented laboratory."
+    )
+    claim = "Ida Lindqvist, a native of Uppsala, was able to isolate the compound tetralin in a laboratory in 1909 [1]."
+    cited, flags = judged(claim, source)
+    assert {citation.grade for citation in cited} == {"bears_on_it"}
+    assert len({(citation.source_start, citation.source_end) for citation in cited}) == len(cited) == 2
+    assert len({(citation.start, citation.end) for citation in cited}) == 1
+    assert not flags
+
+
+@pytest.mark.parametrize(
+    ("source", "claim"),
+    [
+        ("| Model | Weight |\n|---|---|\n| A10 | 12 kg |\n| B20 | 15 kg |", "The A10 weighs 15 kg [1]."),
+        ("- Oak: 40 years\n- Pine: 25 years\n- Ash: 30 years", "Ash grows for 25 years [1]."),
+        ("The tower is 330 metres tall. Its base measures 125 metres.", "The tower is 125 metres tall [1]."),
+        ("The tank holds at most 50 litres of diesel oil.", "The tank holds at most 50 gallons of diesel oil [1]."),
+        ("Vapours are heavier than air.", "Vapours are lighter than air [1]."),
+        ("Only members may use the hall on Sundays.", "Members and guests may use the hall on Sundays [1]."),
+        ("Anna Berger beat Lena Keller in the final.", "Lena Keller beat Anna Berger in the final [1]."),
+        ("The valve must never be opened under pressure.", "The valve may be opened under pressure [1]."),
+        ("Few residents voted for the tram in 2019.", "Many residents voted for the tram in 2019 [1]."),
+        ("The drug may reduce the pain of most patients.", "The drug reduces the pain of all patients [1]."),
+        ("Backups run every Sunday at 02:00.", "Backups run every Monday at 02:00 [1]."),
+    ],
+)
+def test_a_claim_in_the_same_words_that_says_something_else_is_in_neither_grade(source: str, claim: str) -> None:
+    assert judged(claim, source)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "source", "claim"),
+    [
+        (
+            "PX-44 is for cold water [1].",
+            "The seal PX-44 is blue. The seal PX-45 is for oil. It is made of silicone.",
+            "It is made of silicone [1].",
+        ),
+    ],
+)
+def test_words_of_another_subject_are_not_quoted(before: str, source: str, claim: str) -> None:
+    cited, _ = judged(f"{before} {claim}", source)
+    assert not [one for one in cited if one.grade == "quoted" and "silicone" in one.quote]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Hello! [1]",
+        "In summary:",
+        "Here is what I found [1].",
+        "The documents do not say how long the warranty lasts [1].",
+        "Die Dokumente enthalten keine Angaben zur Garantie [1].",
+        "The provided sources give no information about the price [1].",
+        "## The pump",
+        "How much the pump delivers [1].",
+    ],
+)
+def test_what_needs_no_source_is_neither_cited_nor_flagged(answer: str) -> None:
+    source = "The pump delivers 40 litres. It runs on 230 volts. It is blue. It has a lid. It was sold in Graz."
+    assert judged(answer, source, question="How much does the pump deliver?") == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("claim", "reason"),
+    [
+        ("The pump delivers 90 litres per minute [1].", "No passage has the number 90."),
+        ("A man called Ferdinand Moser once painted all of them yellow [1].", "No passage speaks of “ferdinand”."),
+        ("The pump does not deliver 40 litres per minute [1].", "A passage says otherwise."),
+    ],
+)
+def test_a_flag_says_what_no_passage_has(claim: str, reason: str) -> None:
+    source = "The pump delivers 40 litres per minute. It runs on 230 volts from the mains. It is blue and has a lid."
+    cited, flags = judged(claim, source)
+    assert not cited
+    assert [(flag.marker, flag.reason) for flag in flags] == [(1, reason)] or reason == "A passage says otherwise."
+
+
+def test_a_short_passage_is_too_little_to_say_that_something_is_nowhere() -> None:
+    assert judged("Ducks are fond of cold porridge and of warm milk [1].", "The pump is blue.") == ([], [])
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "The office is on the third floor of the building [1].",
+        "The office is on the third floor of the building (1).",
+        "The office is on the third floor of the building [Source 1].",
+        "The office is on the third floor of the building ¹.",
+        "The office is on the third floor of the building <sup>1</sup>.",
+    ],
+)
+def test_ligatures_soft_hyphens_and_spellings_of_markers_make_no_other_claim(claim: str) -> None:
+    cited, flags = judged(claim, "The of\u00adﬁce is on the third ﬂoor of the build\u00ading.")
+    assert [citation.grade for citation in cited] == ["quoted"]
+    assert not flags
