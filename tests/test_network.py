@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ANSWER, Serve
+from tests.servers import ANSWER, Serve, spawn, towers, upstream
+
+__all__ = ["spawn", "towers", "upstream"]
 
 GUARD = """
 import sys

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from hypothesis import strategies as st
@@ -68,7 +69,7 @@ def requests(draw: st.DrawFn) -> Request:
             st.one_of(st.text(min_size=1, max_size=40), st.sampled_from(("..%2f..%2fetc", "%00", "%ff", "a" * 3000)))
         )
         method = draw(st.sampled_from(("GET", "POST", "DELETE", "HEAD")))
-        return method, draw(st.sampled_from(PATHS)).format(name), b"", headers
+        return method, draw(st.sampled_from(PATHS)).format(name if "%" in name else quote(name)), b"", headers
     path = draw(st.sampled_from(sorted(BODIES)))
     body = draw(
         st.one_of(spoilt_json(BODIES[path]), spoilt_json(BODIES[path]).flatmap(lambda valid: spoilt_bytes([valid])))

@@ -6,11 +6,14 @@ As much as wanted, never the same, and counted:
 """
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.fuzz import replies, routes
+from rag_graph.index.loader import Limits, Loader
+from tests.fuzz import files, replies, routes
 from tests.servers import Serve, Server
 from tests.upstream import Upstream
 
@@ -43,3 +46,16 @@ def test_no_reply_of_a_model_leaves_a_run_without_an_end(
     spawned: Server, upstream: Upstream, reply: tuple[bytes, int]
 ) -> None:
     replies.answer(spawned.http, upstream, reply)
+
+
+@pytest.fixture
+def loader() -> Iterator[Loader]:
+    loader = Loader(Limits(seconds=30))
+    yield loader
+    loader.close()
+
+
+@BOUNDED
+@given(file=files.files())
+def test_no_document_costs_more_than_itself(loader: Loader, tmp_path: Path, file: files.File) -> None:
+    files.read(loader, tmp_path, file)

@@ -1,0 +1,3 @@
+from tests.servers import spawn, towers, upstream
+
+__all__ = ["spawn", "towers", "upstream"]
