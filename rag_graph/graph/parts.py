@@ -47,6 +47,8 @@ class Parts:
     """How many passages the draft is written from."""
     narrates: bool = True
     """Whether the pipeline thinks aloud where no model does."""
+    warming: tuple[Callable[[], object], ...] = ()
+    """Called at the start, each in a thread: what the first question would otherwise wait for."""
     closing: tuple[Callable[[], object], ...] = ()
     """Called at the end, for what else is to be let go."""
 

@@ -1,0 +1,285 @@
+"""How the answers without a language model fare on questions that people look up, answerable and not.
+
+    python -m tests.benchmarks.lookups DATA CACHE [--weights FILE.onnx] [--limit N] [--fit]
+
+DATA holds `xquad.en.json` (github google-deepmind/xquad, CC BY-SA 4.0), `qed-dev.jsonlines` (github
+google-research-datasets/QED, CC BY-SA 3.0; the second half: the first is trained on) and a folder `hotpotqa` in BEIR
+layout, whose passages only fill the library. CACHE keeps the library and what was retrieved. Each question is asked
+twice: over all passages, and with those of its article taken away, where no answer is right.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rag_graph.documents import Hit
+from rag_graph.evaluation.scores import estimate
+from rag_graph.events import NumberedPassage
+from rag_graph.index import EmbeddedIndex, index_paths
+from rag_graph.models.embeddings import RememberingEmbedder
+from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.models.local.reader import WEIGHTS, LocalReader
+from rag_graph.research import numbered
+from rag_graph.retrieval import FastRetriever
+from rag_graph.writing.reading import read_answers
+from tests.training.questions import QED, QED_TRAINED
+
+TOP_K = 3
+SEED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """A question, its right answers, the article that holds them, and its half: dev (to choose by) or test."""
+
+    id: str
+    source: str
+    text: str
+    answers: tuple[str, ...]
+    article: str
+    half: str
+
+
+def read_lookups(data: Path) -> tuple[list[dict[str, str]], list[LookUp]]:
+    """The documents of the library, and the questions, halved by article."""
+    documents, asked = [], []
+    for article in json.loads((data / "xquad.en.json").read_text())["data"]:
+        title = article["title"].replace("_", " ")
+        for number, paragraph in enumerate(article["paragraphs"]):
+            documents.append({"_id": f"xquad {title} {number}", "title": title, "text": paragraph["context"]})
+            for question in paragraph["qas"]:
+                answers = tuple(sorted({answer["text"] for answer in question["answers"]}))
+                asked.append((question["id"], "xquad", question["question"], answers, title))
+    for line in (data / QED).read_text().splitlines()[QED_TRAINED:]:
+        read = json.loads(line)
+        answers = tuple(
+            sorted(
+                {plain(part["string"]) for whole in read["original_nq_answers"] if len(whole) == 1 for part in whole}
+            )
+        )
+        text = plain(read["paragraph_text"])
+        if answers and len(text) >= 80:
+            documents.append({"_id": f"nq {len(documents)}", "title": read["title_text"], "text": text})
+            asked.append((str(read["example_id"]), "nq", read["question_text"], answers, read["title_text"]))
+    for line in (data / "hotpotqa/corpus.jsonl").read_text().splitlines():
+        documents.append(json.loads(line))
+    unique = {document["text"]: document for document in reversed(documents)}
+    articles = sorted({article for *_, article in asked})
+    random.Random(SEED).shuffle(articles)  # noqa: S311 - nothing is kept secret
+    dev = set(articles[: len(articles) // 2])
+    found = [LookUp(*given, half="dev" if given[-1] in dev else "test") for given in asked]
+    random.Random(SEED).shuffle(found)  # noqa: S311 - so that any first part is of all sorts
+    return list(unique.values()), found
+
+
+def plain(text: str) -> str:
+    """Text as it was before the Penn Treebank's tokenisation."""
+    for pattern, by in (
+        (r"\s+([,.;:!?%)\]])", r"\1"),
+        (r"([(\[])\s+", r"\1"),
+        (r"\s+('s|'re|'ve|n't|')(?=\s|$)", r"\1"),
+        (r"`` ", '"'),
+        (r" ''", '"'),
+        (r" -- ", " – "),
+        (r"(?<=\w) - (?=\w)", "-"),
+        (r"\$ (?=\d)", "$"),
+        (r"(\d) (st|nd|rd|th)\b", r"\1\2"),
+        (r"\s+", " "),
+    ):
+        text = re.sub(pattern, by, text)
+    return text.strip()
+
+
+def is_right(given: str, answers: Sequence[str]) -> bool:
+    """Whether an answer holds a right one, is most of one, or shares half its words with one."""
+    said = _norm(given)
+    for answer in answers:
+        gold = _norm(answer)
+        shared = sum(min(said.count(word), gold.count(word)) for word in set(said))
+        f1 = 2 * shared / (len(said) + len(gold)) if said and gold else 0.0
+        inside = bool(said) and f" {' '.join(said)} " in f" {' '.join(gold)} "
+        if f" {' '.join(gold)} " in f" {' '.join(said)} " or f1 >= 0.5 or (inside and f1 >= 0.4):
+            return True
+    return False
+
+
+def _norm(text: str) -> list[str]:
+    return re.sub(r"\b(?:a|an|the)\b", " ", re.sub(r"[^\w\s]|_", " ", text.lower())).split()
+
+
+def retrieve(data: Path, cache: Path, limit: int) -> list[dict[str, Any]]:
+    """What the product's first search finds for each question, with and without its article; kept in the cache."""
+    kept = cache / f"retrieved-{limit}.json"
+    if kept.exists():
+        found: list[dict[str, Any]] = json.loads(kept.read_text())
+        return found
+    cache.mkdir(parents=True, exist_ok=True)
+    documents, asked = read_lookups(data)
+    corpus = cache / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps(document) + "\n" for document in documents))
+    index = EmbeddedIndex(cache / "index", RememberingEmbedder(LocalEmbedder()))
+    index_paths(index, [corpus])
+    retriever = FastRetriever(index)
+    chosen = [item for half in ("dev", "test") for item in [it for it in asked if it.half == half][:limit]]
+
+    async def search() -> list[dict[str, Any]]:
+        found = []
+        for item in chosen:
+            hits = await retriever.retrieve(item.text, top_k=40)
+            without = [hit for hit in hits if hit.passage.title != item.article and not _holds(hit, item.answers)]
+            found.append(
+                asdict(item)
+                | {
+                    "with": [passage.model_dump() for passage in numbered(hits[:TOP_K])],
+                    "without": [passage.model_dump() for passage in numbered(without[:TOP_K])],
+                }
+            )
+        return found
+
+    found = asyncio.run(search())
+    index.close()
+    kept.write_text(json.dumps(found))
+    return found
+
+
+def _holds(hit: Hit, answers: Sequence[str]) -> bool:
+    said = f" {' '.join(_norm(hit.passage.content))} "
+    return any(f" {' '.join(_norm(answer))} " in said for answer in answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one question over one set of passages."""
+
+    half: str
+    source: str
+    text: str
+    golds: tuple[str, ...]
+    answerable: bool
+    held: bool
+    """Whether a passage that was found holds a right answer."""
+    right: bool
+    quoted: bool
+    """Whether the sentence of the answer holds a right one."""
+    given: str
+    sentence: str
+    signs: tuple[float, ...]
+    confidence: float
+    cpu_ms: float
+
+
+def read_all(found: Sequence[dict[str, Any]], reader: LocalReader) -> Iterator[Outcome]:
+    for item in found:
+        for place in ("with", "without"):
+            passages = [NumberedPassage(**passage) for passage in item[place]]
+            if not passages:
+                continue
+            began = time.thread_time()
+            answers = read_answers(item["text"], passages, reader)
+            cpu_ms = (time.thread_time() - began) * 1000
+            best = answers[0] if answers else None
+            golds = tuple(item["answers"]) if place == "with" else ()
+            sentence = best.passage.content[best.sentence.start : best.sentence.end] if best else ""
+            yield Outcome(
+                item["half"],
+                item["source"],
+                item["text"],
+                golds,
+                place == "with",
+                any(is_right_part(passage.content, golds) for passage in passages),
+                bool(best and is_right(best.text, golds)),
+                bool(best and is_right_part(sentence, golds)),
+                best.text if best else "",
+                sentence,
+                best.signs.values if best else (),
+                best.confidence if best else 0.0,
+                cpu_ms,
+            )
+
+
+def is_right_part(text: str, golds: Sequence[str]) -> bool:
+    said = f" {' '.join(_norm(text))} "
+    return any(f" {' '.join(_norm(gold))} " in said for gold in golds)
+
+
+def fit(outcomes: Sequence[Outcome], steps: int = 4000, rate: float = 0.3, ridge: float = 1e-3) -> list[float]:
+    """Logistic regression of "the answer is right" on its signs, by gradient descent."""
+    signs = np.array([outcome.signs for outcome in outcomes if outcome.signs])
+    right = np.array([outcome.right for outcome in outcomes if outcome.signs], dtype=float)
+    weights = np.zeros(signs.shape[1])
+    for _ in range(steps):
+        said = 1 / (1 + np.exp(-signs @ weights))
+        weights -= rate * (signs.T @ (said - right) / len(right) + ridge * np.r_[0, weights[1:]])
+    return [round(float(weight), 2) for weight in weights]
+
+
+def report(outcomes: Sequence[Outcome]) -> None:
+    answerable = [outcome for outcome in outcomes if outcome.answerable]
+    unanswerable = [outcome for outcome in outcomes if not outcome.answerable]
+    held = [outcome for outcome in answerable if outcome.held]
+    print(f"{len(answerable)} answerable, {len(unanswerable)} not; passage among the top {TOP_K}: {len(held)}")
+    for name, values in {
+        "right": [outcome.right for outcome in answerable],
+        "quote holds it, where found": [outcome.quoted for outcome in held],
+    }.items():
+        show(name, values)
+    print(f"CPU ms: median {np.median([outcome.cpu_ms for outcome in outcomes]):.0f}")
+    print("confidence >  answerable shown: share, right | unanswerable shown | answerable refused below")
+    for least in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9):
+        shown = [outcome for outcome in answerable if outcome.confidence >= least]
+        wrong = [outcome for outcome in unanswerable if outcome.confidence >= least]
+        right = estimate([float(outcome.right) for outcome in shown])
+        print(
+            f"  {least:.2f}  {len(shown) / len(answerable):.3f}  {right.mean:.3f} [{right.low:.3f} {right.high:.3f}]"
+            f" | {len(wrong) / max(1, len(unanswerable)):.3f} | {1 - len(shown) / len(answerable):.3f}"
+        )
+
+
+def show(name: str, values: Sequence[bool]) -> None:
+    found = estimate([float(value) for value in values])
+    print(f"{name}: {found.mean:.3f} [{found.low:.3f} {found.high:.3f}] n={len(values)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--limit", type=int, default=400, help="questions of each half")
+    parser.add_argument("--fit", action="store_true", help="fit the weights of the signs on dev, and print them")
+    parser.add_argument("--errors", type=int, default=0, help="print so many confident errors of dev")
+    given = parser.parse_args()
+    found = retrieve(given.data, given.cache, given.limit)
+    outcomes = list(read_all(found, LocalReader(given.weights)))
+    by_half = defaultdict(list)
+    for outcome in outcomes:
+        by_half[outcome.half].append(outcome)
+    (given.cache / f"outcomes-{given.weights.stem}.json").write_text(
+        json.dumps([asdict(outcome) for outcome in outcomes])
+    )
+    if given.fit:
+        print("weights:", fit(by_half["dev"]))
+    for half in ("dev", "test"):
+        for source in ("xquad", "nq", ""):
+            print(f"\n== {half} {source}")
+            report([outcome for outcome in by_half[half] if source in outcome.source])
+    for outcome in sorted(by_half["dev"], key=lambda it: -it.confidence):
+        if given.errors and not outcome.right:
+            given.errors -= 1
+            print(
+                f"{outcome.confidence:.2f} {outcome.answerable} {outcome.text!r} -> {outcome.given!r}, not {outcome.golds}; {outcome.sentence!r}"
+            )
+
+
+if __name__ == "__main__":
+    main()
