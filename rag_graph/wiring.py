@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
@@ -27,12 +27,9 @@ from rag_graph.graph.parts import Parts
 from rag_graph.graph.stream import stream_events
 from rag_graph.index import EmbeddedIndex, Index
 from rag_graph.models.embeddings import Embedder, RememberingEmbedder
-from rag_graph.models.local.chat import local_chat_model
 from rag_graph.models.local.child import CONTEXT_TOKENS
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.models.local.reader import LocalReader
-from rag_graph.models.local.server import LocalServer
-from rag_graph.models.replies import Replier
 from rag_graph.models.roles import OpenedModels, endpoint_of, is_chat_set, open_chat_models, open_embedder
 from rag_graph.query import Mode, Query
 from rag_graph.research import BUDGETS, BridgedResearch, PlannedResearch, Researcher
@@ -55,6 +52,9 @@ from rag_graph.writing.condensing import Condenser, PrecedingQuestion, PromptedC
 from rag_graph.writing.contract import Writer  # noqa: TC001 - so is every contract here
 from rag_graph.writing.prompted import PromptedWriter
 from rag_graph.writing.quoting import QuotingWriter
+
+if TYPE_CHECKING:
+    from rag_graph.models.replies import Replier
 
 WAITING_SEARCHES: Final = 32
 """Searches at once where another machine embeds: there they mostly wait."""
@@ -151,8 +151,8 @@ async def open_worker(answerer: Answerer, settings: Settings) -> AsyncIterator[R
 def default_parts(
     settings: Settings,
     *,
-    chat_model: BaseChatModel | Replier | None = None,
-    reasoning_model: BaseChatModel | Replier | None = None,
+    chat_model: "BaseChatModel | Replier | None" = None,
+    reasoning_model: "BaseChatModel | Replier | None" = None,
     retriever: AnyRetriever | None = None,
     deep_retriever: AnyRetriever | None = None,
     checker: ClaimChecker | None = None,
@@ -279,6 +279,11 @@ def open_models(settings: Settings) -> OpenedModels | None:
         raise SettingsError(f"RAG_LOCAL_GGUF: there is no file {settings.local_gguf}; correct or unset it.")
     if find_spec("xllamacpp") is None:  # found, not imported: only the child process is to load it
         raise SettingsError("RAG_LOCAL_GGUF needs more packages: pip install 'rag-graph[gguf]'.")
+    # They take a second to import, and only a chat model needs them.
+    from rag_graph.models.local.chat import local_chat_model  # noqa: PLC0415
+    from rag_graph.models.local.server import LocalServer  # noqa: PLC0415
+    from rag_graph.models.replies import Replier  # noqa: PLC0415
+
     server = LocalServer(settings.local_gguf)
     model = Replier(local_chat_model(server))
     return OpenedModels(chat=model, reasoning=model, server=server)
@@ -307,8 +312,10 @@ def check_extras(settings: Settings) -> None:
 
 
 def _own_models(
-    settings: Settings, chat: BaseChatModel | Replier, reasoning: BaseChatModel | Replier | None
+    settings: Settings, chat: "BaseChatModel | Replier", reasoning: "BaseChatModel | Replier | None"
 ) -> OpenedModels:
+    from rag_graph.models.replies import Replier  # noqa: PLC0415 - takes a second, and only a chat model needs it
+
     def replying(model: BaseChatModel | Replier) -> Replier:
         if isinstance(model, Replier):
             return model

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from rag_graph.errors import SettingsError
 from rag_graph.index import EmbeddedIndex
 from rag_graph.index.postgres import PostgresIndex
 from rag_graph.models.embeddings import LangChainEmbedder

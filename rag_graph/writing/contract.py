@@ -18,7 +18,7 @@ from rag_graph.events import (
     Usage,
     Version,
 )
-from rag_graph.models.replies import TokensUsed
+from rag_graph.models.pieces import TokensUsed
 from rag_graph.query import Turn
 
 

@@ -12,10 +12,10 @@ from typing import Final
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.events import AnswerDelta, Citation, Emit, NumberedPassage, Version
+from rag_graph.events import AnswerDelta, Citation, Emit, Version
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import Reader
-from rag_graph.retrieval.quotes import LONGEST_QUOTE_CHARS, Quote, QuoteChoice
+from rag_graph.retrieval.quotes import LONGEST_QUOTE_CHARS, Quote, QuoteChoice, Weights
 from rag_graph.text.languages import PRONOUNS
 from rag_graph.text.sentences import Sentence, sentences
 from rag_graph.writing.contract import Assignment, Verdict
@@ -31,6 +31,9 @@ BEARS: Final = 0.38
 """From this score on a pair of sentences is shown as what the documents say on a question that no short span answers.
 
 Of 13 questions that a library of 62 documents answers 11 had at least 0.44, of 12 others 11 at most 0.32."""
+
+FEWER_EMBEDDED: Final = Weights(embedded=16)
+"""The reader of the answer waits for this, and half as many sentences take half the time."""
 
 MOST_ITEMS: Final = 6
 NO_ANSWER: Final = "The documents do not hold an answer to this question."
@@ -71,7 +74,8 @@ class QuotingWriter:
         elif finding.bearing:
             await page.says(finding.bearing)
         else:
-            await page.nothing(finding.nearest)
+            await page.nothing()
+            await page.nearest(await asyncio.to_thread(self._nearest, assignment))
 
     async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:  # noqa: ARG002 - contract
         """Refine when the draft had no sure answer and the new passages hold one.
@@ -90,29 +94,29 @@ class QuotingWriter:
         return Verdict(refine=False, reason="what was found since holds no sure answer either")
 
     def _find(self, assignment: Assignment) -> "_Finding":
-        question, passages = assignment.question, assignment.passages
-        choice = QuoteChoice(question, passages, self.embedder)
-        nearest = choice.best()
+        question = assignment.question
         if _ASKS_YES_OR_NO.match(question) or not _ASKS_FOR_A_SPAN.search(question):
-            bears = bool(nearest) and nearest[0].score >= BEARS
-            return _Finding(bearing=nearest if bears else (), nearest=nearest)
-        answers = read_answers(question, passages, self.reader)
+            nearest = self._nearest(assignment)
+            return _Finding(bearing=nearest if nearest and nearest[0].score >= BEARS else ())
+        answers = read_answers(question, assignment.passages, self.reader)
         sure = [answer for answer in answers if answer.confidence >= SURE]
         if sure:
             several = bool(_ASKS_FOR_SEVERAL.search(question))
-            return _Finding(sure=tuple(_together(sure)[:MOST_ITEMS] if several else sure[:1]), nearest=nearest)
-        possible = [answer for answer in answers if answer.confidence >= POSSIBLE]
-        return _Finding(possible=tuple(possible[:2]), nearest=nearest)
+            return _Finding(sure=tuple(_together(sure)[:MOST_ITEMS] if several else sure[:1]))
+        return _Finding(possible=tuple([answer for answer in answers if answer.confidence >= POSSIBLE][:2]))
+
+    def _nearest(self, assignment: Assignment) -> tuple[Quote, ...]:
+        """The pair of sentences that is nearest to the question; blocks while embedding."""
+        return QuoteChoice(assignment.question, assignment.passages, self.embedder, weights=FEWER_EMBEDDED).best()
 
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """What answers, surely or possibly; what bears on the question; and what is nearest to it in any case."""
+    """What answers, surely or possibly, or bears on a question that no short span answers; else nothing does."""
 
     sure: tuple[Answer, ...] = ()
     possible: tuple[Answer, ...] = ()
     bearing: tuple[Quote, ...] = ()
-    nearest: tuple[Quote, ...] = ()
 
 
 def _together(answers: Sequence[Answer]) -> list[Answer]:
@@ -157,9 +161,8 @@ class _Page:
         await self._write(f"{named}{_READ_FROM}[{marker}]:")
         at = 0
         for answer, name in zip(answers, names, strict=True):
-            quote = Quote(answer.passage, answer.start, answer.end, answer.confidence)
             end = at + len(name) if len(answers) > 1 else self._length - 1
-            await self._emit(self._citation(quote, at, end))
+            await self._emit(self._citation(_quote_of(answer), at, end))
             at += len(name) + len(", " if answer is not answers[-2:][0] else " and ")
         await self._quotes(dict.fromkeys(map(_quote_of, answers)))
 
@@ -171,12 +174,14 @@ class _Page:
         await self._write(_SAYS)
         await self._quotes(quotes)
 
-    async def nothing(self, nearest: Sequence[Quote]) -> None:
-        """No citations: what is nearest supports nothing."""
+    async def nothing(self) -> None:
         await self._write(NO_ANSWER)
-        if nearest:
+
+    async def nearest(self, quotes: Sequence[Quote]) -> None:
+        """No citations: what is nearest supports nothing."""
+        if quotes:
             await self._write(" Nearest to it:")
-        for quote in nearest:
+        for quote in quotes:
             await self._write(f"\n\n> “{_shown(quote)}” ({quote.passage.title})")
 
     async def _quotes(self, quotes: Sequence[Quote] | dict[Quote, None]) -> None:

@@ -90,7 +90,7 @@ def _about(passage: NumberedPassage) -> str:
 
 
 def sentence_of(content: str, start: int, end: int) -> Sentence:
-    """The sentence, row or line that holds a span; all of them from the first to the last if it reaches over several."""
+    """The sentence, row or line that holds a span; where it reaches over several, from the first to the last."""
     held = [item for item in sentences(content) if item.start < end and start < item.end]
     if not held:
         return Sentence(start, end)

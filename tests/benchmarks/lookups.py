@@ -8,6 +8,7 @@ layout, whose passages only fill the library. CACHE keeps the library and what w
 twice: over all passages, and with those of its article taken away, where no answer is right.
 """
 
+# ruff: noqa: T201 - a benchmark prints
 import argparse
 import asyncio
 import json
@@ -28,7 +29,7 @@ from rag_graph.events import NumberedPassage
 from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.models.embeddings import RememberingEmbedder
 from rag_graph.models.local.embedder import LocalEmbedder
-from rag_graph.models.local.reader import WEIGHTS, LocalReader
+from rag_graph.models.local.reader import MOST_WINDOWS, WEIGHTS, LocalReader
 from rag_graph.research import numbered
 from rag_graph.retrieval import FastRetriever
 from rag_graph.writing.reading import read_answers
@@ -71,8 +72,7 @@ def read_lookups(data: Path) -> tuple[list[dict[str, str]], list[LookUp]]:
         if answers and len(text) >= 80:
             documents.append({"_id": f"nq {len(documents)}", "title": read["title_text"], "text": text})
             asked.append((str(read["example_id"]), "nq", read["question_text"], answers, read["title_text"]))
-    for line in (data / "hotpotqa/corpus.jsonl").read_text().splitlines():
-        documents.append(json.loads(line))
+    documents.extend(json.loads(line) for line in (data / "hotpotqa/corpus.jsonl").read_text().splitlines())
     unique = {document["text"]: document for document in reversed(documents)}
     articles = sorted({article for *_, article in asked})
     random.Random(SEED).shuffle(articles)  # noqa: S311 - nothing is kept secret
@@ -258,9 +258,10 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=400, help="questions of each half")
     parser.add_argument("--fit", action="store_true", help="fit the weights of the signs on dev, and print them")
     parser.add_argument("--errors", type=int, default=0, help="print so many confident errors of dev")
+    parser.add_argument("--windows", type=int, default=MOST_WINDOWS, help="windows read of each question's passages")
     given = parser.parse_args()
     found = retrieve(given.data, given.cache, given.limit)
-    outcomes = list(read_all(found, LocalReader(given.weights)))
+    outcomes = list(read_all(found, LocalReader(given.weights, given.windows)))
     by_half = defaultdict(list)
     for outcome in outcomes:
         by_half[outcome.half].append(outcome)
@@ -276,9 +277,8 @@ def main() -> None:
     for outcome in sorted(by_half["dev"], key=lambda it: -it.confidence):
         if given.errors and not outcome.right:
             given.errors -= 1
-            print(
-                f"{outcome.confidence:.2f} {outcome.answerable} {outcome.text!r} -> {outcome.given!r}, not {outcome.golds}; {outcome.sentence!r}"
-            )
+            print(f"{outcome.confidence:.2f} {outcome.source} {outcome.text!r} -> {outcome.given!r}")
+            print(f"    right: {outcome.golds or 'no answer'}; quoted: {outcome.sentence!r}")
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def _find_neighbours(questions: Sequence[Question]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One window as the model sees it: token ids, where the passage's part begins, and the answer's first and last token.
+    """One window as the model sees it: tokens, where the passage's part begins, the answer's first and last token.
 
     Both are 0, the place of [CLS], where the window does not answer.
     """

@@ -7,6 +7,7 @@ One learning-rate cycle over the seconds given, in two processes that share the 
 this file says where data and base come from. A snapshot every few minutes can be exported or gone on from.
 """
 
+# ruff: noqa: T201 - a long work tells how far it is
 import argparse
 import queue
 import random

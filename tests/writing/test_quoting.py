@@ -63,7 +63,7 @@ async def test_the_answer_is_named_and_its_sentence_quoted(writer: QuotingWriter
     assert answer.content == "1889 — read from [1]:\n\n> “The iron tower was finished in 1889.” [1]"
     named, quoted = answer.citations
     assert answer.content[named.start : named.end] == "1889 — read from [1]"
-    assert (named.quote, quoted.quote) == ("1889", "The iron tower was finished in 1889.")
+    assert named.quote == quoted.quote == "The iron tower was finished in 1889."
     assert short_answer(answer.content) == "1889"
 
 

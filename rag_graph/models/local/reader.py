@@ -4,6 +4,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ TITLE_TOKENS: Final = 16
 ANSWER_TOKENS: Final = 26
 """The longest answer that it was trained to give."""
 
+MOST_WINDOWS: Final = 5
 BATCH: Final = 8
 SPANS_OF_A_WINDOW: Final = 6
 _EDGES = " \t\n.,;:*_`\"'“”‘’|"
@@ -51,11 +53,12 @@ class LocalReader:
     """`Reader` on this machine's CPU; threads may share one."""
 
     weights: Path = WEIGHTS
+    most_windows: int = MOST_WINDOWS
     _loading: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _loaded: list["InferenceSession"] = field(default_factory=list, repr=False)
 
     def read(self, question: str, passages: Sequence[ReadablePassage]) -> list[Span]:
-        windows = list(_windows(tokenizer(), question, passages))
+        windows = _promising(list(_windows(tokenizer(), question, passages)), self.most_windows)
         found = [
             span
             for window, logits in zip(windows, self._logits(windows), strict=True)
@@ -103,6 +106,18 @@ def _windows(tokens: "Tokenizer", question: str, passages: Sequence[ReadablePass
         for at in range(0, max(1, len(content.ids) - OVERLAP_TOKENS), room - OVERLAP_TOKENS):
             ids = [CLS, *asked, SEP, *title, *content.ids[at : at + room], SEP]
             yield _Window(ids, 2 + len(asked), first, number, content.offsets[at : at + room])
+
+
+def _promising(windows: Sequence[_Window], most: int) -> list[_Window]:
+    """Those that hold most of the question's tokens, which weigh the more the fewer windows hold them."""
+    if len(windows) <= most:
+        return list(windows)
+    held = [frozenset(window.ids[window.question :]) for window in windows]
+    asked = frozenset(windows[0].ids[1 : windows[0].question - 1])
+    weight = {token: log(1 + len(held) / (1 + sum(token in its for its in held))) for token in asked}
+    promise = [sum(weight[token] for token in asked & its) for its in held]
+    best = sorted(range(len(windows)), key=lambda row: -promise[row])[:most]
+    return [windows[row] for row in sorted(best)]
 
 
 def _spans(window: _Window, logits: Logits, content: str) -> Iterator[Span]:

@@ -1,4 +1,4 @@
-"""The server of a language model out of a GGUF file: a child process, started when first needed, restarted when it dies."""
+"""What serves a language model out of a GGUF file: a child process, started when needed, restarted when it dies."""
 
 import asyncio
 import http.client
