@@ -98,7 +98,7 @@ class QuotingWriter:
         if _ASKS_YES_OR_NO.match(question) or not _ASKS_FOR_A_SPAN.search(question):
             nearest = self._nearest(assignment)
             return _Finding(bearing=nearest if nearest and nearest[0].score >= BEARS else ())
-        answers = read_answers(question, assignment.passages, self.reader)
+        answers = read_answers(question, assignment.passages, self.reader, self.embedder)
         sure = [answer for answer in answers if answer.confidence >= SURE]
         if sure:
             several = bool(_ASKS_FOR_SEVERAL.search(question))

@@ -173,19 +173,23 @@ class Outcome:
     """Whether the sentence of the answer holds a right one."""
     given: str
     sentence: str
-    signs: tuple[float, ...]
     confidence: float
+    candidates: tuple[tuple[tuple[float, ...], bool], ...]
+    """The signs of the likeliest answers, and whether each is right."""
     cpu_ms: float
 
 
 def read_all(found: Sequence[dict[str, Any]], reader: LocalReader) -> Iterator[Outcome]:
+    embedder = RememberingEmbedder(LocalEmbedder())
+    embedder.embed_query("warm")
+    reader.load()
     for item in found:
         for place in ("with", "without"):
             passages = [NumberedPassage(**passage) for passage in item[place]]
             if not passages:
                 continue
             began = time.thread_time()
-            answers = read_answers(item["text"], passages, reader)
+            answers = read_answers(item["text"], passages, reader, embedder)
             cpu_ms = (time.thread_time() - began) * 1000
             best = answers[0] if answers else None
             golds = tuple(item["answers"]) if place == "with" else ()
@@ -201,8 +205,8 @@ def read_all(found: Sequence[dict[str, Any]], reader: LocalReader) -> Iterator[O
                 bool(best and is_right_part(sentence, golds)),
                 best.text if best else "",
                 sentence,
-                best.signs.values if best else (),
                 best.confidence if best else 0.0,
+                tuple((answer.signs.values, is_right(answer.text, golds)) for answer in answers),
                 cpu_ms,
             )
 
@@ -212,10 +216,11 @@ def is_right_part(text: str, golds: Sequence[str]) -> bool:
     return any(f" {' '.join(_norm(gold))} " in said for gold in golds)
 
 
-def fit(outcomes: Sequence[Outcome], steps: int = 4000, rate: float = 0.3, ridge: float = 1e-3) -> list[float]:
+def fit(outcomes: Sequence[Outcome], steps: int = 6000, rate: float = 0.5, ridge: float = 2e-3) -> list[float]:
     """Logistic regression of "the answer is right" on its signs, by gradient descent."""
-    signs = np.array([outcome.signs for outcome in outcomes if outcome.signs])
-    right = np.array([outcome.right for outcome in outcomes if outcome.signs], dtype=float)
+    pairs = [candidate for outcome in outcomes for candidate in outcome.candidates]
+    signs = np.array([signs for signs, _ in pairs])
+    right = np.array([right for _, right in pairs], dtype=float)
     weights = np.zeros(signs.shape[1])
     for _ in range(steps):
         said = 1 / (1 + np.exp(-signs @ weights))
@@ -255,12 +260,16 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--limit", type=int, default=400, help="questions of each half")
+    parser.add_argument("--limit", type=int, default=300, help="questions of each half")
+    parser.add_argument("--most", type=int, default=0, help="of the questions of each half, read these first ones only")
     parser.add_argument("--fit", action="store_true", help="fit the weights of the signs on dev, and print them")
     parser.add_argument("--errors", type=int, default=0, help="print so many confident errors of dev")
     parser.add_argument("--windows", type=int, default=MOST_WINDOWS, help="windows read of each question's passages")
     given = parser.parse_args()
     found = retrieve(given.data, given.cache, given.limit)
+    if given.most:
+        halves = ([item for item in found if item["half"] == half] for half in ("dev", "test"))
+        found = [item for half in halves for item in half[: given.most]]
     outcomes = list(read_all(found, LocalReader(given.weights, given.windows)))
     by_half = defaultdict(list)
     for outcome in outcomes:
