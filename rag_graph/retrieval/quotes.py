@@ -5,6 +5,7 @@ hold. So pairs are scored, not sentences: of 100 such questions the best pair he
 sentence alone, chosen by an embedder, held it to 20 (of the 64 that the passages could answer).
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,11 @@ from rag_graph.models.embeddings import Embedder
 from rag_graph.text.sentences import sentences
 from rag_graph.text.terms import STOP_TERMS, stems, words
 
-LEAST_WORDS = 4
+LEAST_WORDS = 3
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
+"""Signs of scripts without spaces, in which two make about one word."""
+
+_CLOSING = " \"'”’»)*_"
 LONGEST_QUOTE_CHARS = 600
 
 Scores = NDArray[np.float32]
@@ -188,11 +193,16 @@ class QuoteChoice:
 
 def _candidates(passage: NumberedPassage) -> Iterable[_Candidate]:
     title_terms = _terms(passage.title)
+    asked = frozenset[str]()  # by a question that the passage itself puts: what follows is about its words
     for sentence in sentences(passage.content):
         quote = Quote(passage, sentence.start, sentence.end)
-        if sentence.kind != "heading" and _states_something(quote.quote):
+        if quote.quote.rstrip(_CLOSING).endswith(("?", "？")):
+            asked = _terms(quote.quote)
+        elif sentence.kind == "heading":
+            asked = frozenset()
+        elif _states_something(quote.quote, asked):
             terms, names = _terms(quote.quote), _terms(quote.quote, _is_name)
-            yield _Candidate(quote, terms | title_terms, (names | title_terms) - STOP_TERMS)
+            yield _Candidate(quote, terms | title_terms | asked, (names | title_terms) - STOP_TERMS)
 
 
 def _is_name(word: str) -> bool:
@@ -209,9 +219,9 @@ def _terms(text: str, counts: Callable[[str], bool] = bool) -> frozenset[str]:
     return frozenset(term for match in words(text) if counts(match[0]) for term in stems(match[0]))
 
 
-def _states_something(sentence: str) -> bool:
-    return (
-        len(sentence.split()) >= LEAST_WORDS
-        and len(sentence) <= LONGEST_QUOTE_CHARS
-        and not sentence.rstrip("\"'”’»)").endswith("?")
-    )
+def _states_something(sentence: str, asked: frozenset[str]) -> bool:
+    """A sentence does; so does a scrap that answers the question before it, with more than that one's words."""
+    if len(sentence) > LONGEST_QUOTE_CHARS:
+        return False
+    counts = (len(_UNSPACED.findall(match[0])) // 2 or 1 for match in words(sentence))
+    return sum(counts) >= LEAST_WORDS or bool(asked and content_terms(sentence) - asked)

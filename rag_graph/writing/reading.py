@@ -24,7 +24,11 @@ LIKELIEST: Final = 4
 LEAST_RIVAL: Final = -6.0
 """A second answer that the reader likes less than this is none."""
 
-MOST_WITHOUT_ITS_NUMBER: Final = 0.4
+MOST_OF_ANOTHER: Final = 0.4
+"""So sure at most of an answer from a passage about something else: it may be possible, and is never given as sure."""
+
+_DIGIT: Final = re.compile(r"\d")
+_AROUND: Final = "?!.,;:()[]{}\"'“”‘’«»`*"
 
 WEIGHTS: Final = (-4.0, 4.0, 1.0, 0.5, 1.0, 0.3, 1.0, -0.5, -0.3, 1.0, -0.5, -1.0, 0.0)
 """"The answer is right", by logistic regression on its signs, on the development half of look-ups."""
@@ -100,7 +104,10 @@ def read_answers(
     for span, sentence, close in zip(likeliest, held, closeness.tolist(), strict=True):
         passage = passages[span.passage]
         signs = _signs(span, spans, passage, sentence, asked, close)
-        found.append(Answer(passage, span.start, span.end, sentence, signs, asked.confidence(signs, passage)))
+        sure = 1 / (1 + exp(-sum(weight * sign for weight, sign in zip(WEIGHTS, signs.values, strict=True))))
+        if asked.is_of_another(passage, passages):
+            sure = min(sure, MOST_OF_ANOTHER)
+        found.append(Answer(passage, span.start, span.end, sentence, signs, sure))
     return sorted(found, key=lambda answer: -answer.confidence)
 
 
@@ -120,23 +127,39 @@ def sentence_of(content: str, start: int, end: int) -> Sentence:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The words of a question: all that say something, and of these the names and the numbers."""
+    """The words of a question: all that say something, of these the names, and whatever holds a digit as it stands."""
 
     terms: frozenset[str]
     names: frozenset[str]
-    numbers: frozenset[str]
+    numbers: tuple[str, ...]
 
     @classmethod
     def of(cls, question: str) -> "_Asked":
-        found = [(place, match[0]) for place, match in enumerate(words(question))]
-        numbers = [word for _, word in found if any(char.isdigit() for char in word)]
-        names = [word for place, word in found if place and word[0].isupper()]
-        return cls(content_terms(question), content_terms(" ".join(names)), content_terms(" ".join(numbers)))
+        found = [match[0] for match in words(question)]
+        names = [word for place, word in enumerate(found) if (place and word[0].isupper()) or _DIGIT.search(word)]
+        numbers = [word.strip(_AROUND) for word in question.split() if _DIGIT.search(word)]
+        return cls(content_terms(question), content_terms(" ".join(names)), tuple(map(_even, numbers)))
 
-    def confidence(self, signs: Signs, passage: NumberedPassage) -> float:
-        """How likely an answer is right, from 0 to 1; a passage that lacks a number of the question is of another."""
-        sure = 1 / (1 + exp(-sum(weight * sign for weight, sign in zip(WEIGHTS, signs.values, strict=True))))
-        return min(sure, MOST_WITHOUT_ITS_NUMBER) if self.numbers - _terms_of(passage) else sure
+    def is_of_another(self, passage: NumberedPassage, passages: Sequence[NumberedPassage]) -> bool:
+        """Whether a passage is about something else than was asked for, and only much like it.
+
+        It lacks a number of the question, or a name of it where another passage has them all.
+        """
+        said = _even(f"{_about(passage)}\n{passage.content}")
+        if any(not _stands_in(number, said) for number in self.numbers):
+            return True
+        lacking = self.names - _terms_of(passage)
+        return bool(lacking) and any(self.names <= _terms_of(other) for other in passages)
+
+
+def _even(text: str) -> str:
+    """Without case, and without the signs that part thousands."""
+    return re.sub(r"(?<=\d)[,\u2009\u202f](?=\d{3}\b)", "", text.casefold())
+
+
+def _stands_in(number: str, text: str) -> bool:
+    """Whether a number or identifier stands there whole: "3.1" is no part of "3.10", "X-1" none of "X-1-B"."""
+    return re.search(rf"(?<!\w)(?<!\d[.-]){re.escape(number)}(?!\w|[.-]\w)", text) is not None
 
 
 def _terms_of(passage: NumberedPassage) -> frozenset[str]:
@@ -152,7 +175,7 @@ def _signs(
     whole = _terms_of(passage)
     sentence = content_terms(f"{_about(passage)} {passage.content[held.start : held.end]}")
     share = len(asked.terms) or 1
-    named = asked.names | asked.numbers
+    named = asked.names
     return Signs(
         margin=max(-12.0, min(15.0, span.margin)) / 10,
         lead=max(-6.0, min(10.0, span.margin - max(LEAST_RIVAL, *rivals, LEAST_RIVAL))) / 10,

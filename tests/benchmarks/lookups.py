@@ -270,7 +270,7 @@ def main() -> None:
     if given.most:
         halves = ([item for item in found if item["half"] == half] for half in ("dev", "test"))
         found = [item for half in halves for item in half[: given.most]]
-    outcomes = list(read_all(found, LocalReader(given.weights, given.windows)))
+    outcomes = list(read_all(found, LocalReader(given.weights, sha256="", most_windows=given.windows)))
     by_half = defaultdict(list)
     for outcome in outcomes:
         by_half[outcome.half].append(outcome)

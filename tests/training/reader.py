@@ -22,24 +22,15 @@ import numpy as np
 import torch
 import torch.multiprocessing as mp
 from safetensors.torch import load_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import BertConfig, BertForQuestionAnswering
 
-import rag_graph
+from rag_graph.models.local.tokens import tokenizer
 from tests.training.questions import Example, Examples, Question, read_questions
 
-VOCABULARY = Path(rag_graph.__file__).parent / "models/local/data/vocab.txt"
 BATCH, PEAK, WARM, FLOOR, DROPOUT = 16, 1e-4, 0.06, 0.02, 0.05
 WORKERS = 2
 SNAPSHOT_S = 240
 SEED = 20261126
-
-
-def make_tokenizer() -> Tokenizer:
-    tokenizer = Tokenizer(models.WordPiece.from_file(str(VOCABULARY), unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    return tokenizer
 
 
 def make_model(base: Path | None) -> Any:
@@ -109,7 +100,7 @@ def work(share: Share, model: Any, questions: Sequence[Question], done: Any) -> 
 def _batches(share: Share, questions: Sequence[Question]) -> Iterator[list[Example]]:
     """Examples of like length together, so that little is padding."""
     shuffled = list(range(len(questions)))
-    examples = Examples(questions, make_tokenizer(), SEED + share.start * WORKERS + share.rank)
+    examples = Examples(questions, tokenizer(), SEED + share.start * WORKERS + share.rank)
     shuffling = random.Random(SEED + share.rank)  # noqa: S311 - nothing is kept secret
     at = share.start
     drawn: list[Example] = []

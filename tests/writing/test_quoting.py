@@ -101,6 +101,28 @@ async def test_a_cell_of_a_table_is_shown_with_its_row(writer: QuotingWriter, pa
     assert "> “name: max_flow; default: 40 litres; meaning: the greatest flow” [1]" in answer.content
 
 
+@pytest.mark.parametrize(
+    ("question", "own", "other"),
+    [
+        ("What is VK-208-A made of?", "The seal VK-208-A is made of cork.", "The seal VK-208-D is made of felt."),
+        ("What does release 4.2 add?", "Release 4.2 adds a calendar.", "Release 4.20 adds a clock."),
+        ("In which town is the depot Ried?", "The depot Ried is in Linz.", "The depot Haag is in Bonn."),
+        (
+            "Who chaired the meeting of 12 May?",
+            "On 12 May Ada Rowe chaired the meeting.",
+            "On 21 May Bo Lind chaired the meeting.",
+        ),
+    ],
+)
+async def test_an_answer_about_something_alike_is_never_sure(
+    writer: QuotingWriter, page: Page, question: str, own: str, other: str
+) -> None:
+    alone = await written(writer, page, asked(question, passage(1, "Notes", other)))
+    assert " — read from [" not in alone.content
+    both = await written(writer, Page(), asked(question, passage(1, "Notes", other), passage(2, "Notes", own)))
+    assert " — read from [1]" not in both.content
+
+
 async def test_no_passage_is_no_answer(writer: QuotingWriter, page: Page) -> None:
     answer = await written(writer, page, asked("Why?"))
     assert answer.content == NO_ANSWER

@@ -53,6 +53,8 @@ class LocalReader:
     """`Reader` on this machine's CPU; threads may share one."""
 
     weights: Path = WEIGHTS
+    sha256: str = WEIGHTS_SHA256
+    """Of the weights; empty for those that are only tried."""
     most_windows: int = MOST_WINDOWS
     _loading: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _loaded: list["InferenceSession"] = field(default_factory=list, repr=False)
@@ -92,7 +94,7 @@ class LocalReader:
         if not self._loaded:
             with self._loading:
                 if not self._loaded:
-                    self._loaded.append(_load(self.weights))
+                    self._loaded.append(_load(self.weights, self.sha256))
         return self._loaded[0]
 
 
@@ -165,7 +167,7 @@ def _distinct(spans: Sequence[Span]) -> list[Span]:
     return kept
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, sha256: str) -> Any:
     try:
         import onnxruntime  # noqa: PLC0415 - of the `local` extra
     except ImportError as exc:
@@ -175,7 +177,7 @@ def _load(path: Path) -> Any:
         ) from exc
 
     weights = path.read_bytes()
-    if path == WEIGHTS and hashlib.sha256(weights).hexdigest() != WEIGHTS_SHA256:
+    if sha256 and hashlib.sha256(weights).hexdigest() != sha256:
         raise SettingsError("The weights of the embedded reader are damaged: install rag-graph again.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
