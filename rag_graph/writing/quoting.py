@@ -6,7 +6,7 @@ to be was chosen on development data; what came of it on other data stands in th
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,10 +22,12 @@ from rag_graph.writing.contract import Assignment, Verdict
 from rag_graph.writing.reading import Answer, read_answers
 
 SURE: Final = 0.6
-"""From this confidence on an answer is given."""
+"""From this confidence on an answer is given: of those on the development half of look-ups 92 % were right."""
 
-POSSIBLE: Final = 0.2
-"""From this confidence on it is shown as possible; below, the documents are said not to hold an answer."""
+POSSIBLE: Final = 0.19
+"""From this confidence on it is shown as possible; below, the documents are said not to hold an answer.
+
+On the development half that was said of 85 % of the questions without an answer and 9 % of those with one."""
 
 BEARS: Final = 0.38
 """From this score on a pair of sentences is shown as what the documents say on a question that no short span answers.
@@ -39,7 +41,7 @@ MOST_ITEMS: Final = 6
 NO_ANSWER: Final = "The documents do not hold an answer to this question."
 _READ_FROM: Final = " — read from "
 _POSSIBLE: Final = "Perhaps "
-_NOT_SURE: Final = " — the documents do not plainly say so:"
+_NOT_SURE: Final = " — not certain; judge by what they say:"
 _SAYS: Final = "What the documents say on this:"
 
 _ASKS_FOR_A_SPAN = re.compile(
@@ -164,11 +166,11 @@ class _Page:
             end = at + len(name) if len(answers) > 1 else self._length - 1
             await self._emit(self._citation(_quote_of(answer), at, end))
             at += len(name) + len(", " if answer is not answers[-2:][0] else " and ")
-        await self._quotes(dict.fromkeys(map(_quote_of, answers)))
+        await self._quotes(_distinct(map(_quote_of, answers)))
 
     async def possibly(self, answers: Sequence[Answer]) -> None:
         await self._write(f"{_POSSIBLE}{answers[0].text}{_NOT_SURE}")
-        await self._quotes(dict.fromkeys(map(_quote_of, answers)))
+        await self._quotes(_distinct(map(_quote_of, answers)))
 
     async def says(self, quotes: Sequence[Quote]) -> None:
         await self._write(_SAYS)
@@ -184,7 +186,7 @@ class _Page:
         for quote in quotes:
             await self._write(f"\n\n> “{_shown(quote)}” ({quote.passage.title})")
 
-    async def _quotes(self, quotes: Sequence[Quote] | dict[Quote, None]) -> None:
+    async def _quotes(self, quotes: Iterable[Quote]) -> None:
         for quote in quotes:
             start = self._length + 2
             await self._write(f"\n\n> “{_shown(quote)}” [{quote.passage.number}]")
@@ -210,6 +212,13 @@ class _Page:
             attributed_by="check",
             score=round(quote.score, 4),
         )
+
+
+def _distinct(quotes: Iterable[Quote]) -> Iterable[Quote]:
+    found: dict[tuple[int, int, int], Quote] = {}
+    for quote in quotes:
+        found.setdefault((quote.passage.number, quote.start, quote.end), quote)
+    return found.values()
 
 
 def _quote_of(answer: Answer) -> Quote:

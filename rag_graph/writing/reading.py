@@ -30,7 +30,7 @@ MOST_OF_ANOTHER: Final = 0.4
 _DIGIT: Final = re.compile(r"\d")
 _AROUND: Final = "?!.,;:()[]{}\"'“”‘’«»`*"
 
-WEIGHTS: Final = (-4.0, 4.0, 1.0, 0.5, 1.0, 0.3, 1.0, -0.5, -0.3, 1.0, -0.5, -1.0, 0.0)
+WEIGHTS: Final = (-3.59, 1.59, 1.72, 0.98, 0.75, 0.81, 0.52, 1.46, -1.23, -0.28, 0.57)
 """"The answer is right", by logistic regression on its signs, on the development half of look-ups."""
 
 
@@ -46,14 +46,10 @@ class Signs:
     """Whether another passage gives the same answer."""
     covered: float
     """The share of the question's words that the passage and its title hold."""
-    whole: float
-    """Whether they hold them all."""
     near: float
     """The share that the answer's own sentence and the title hold."""
-    lacking: float
-    """How many names and numbers of the question passage and title lack: none, one, two or more."""
     apart: float
-    """Whether a name or number of the question stands in the passage, but not in the answer's sentence or the title."""
+    """Whether a name of the question stands in the passage, but not in the answer's sentence or the title."""
     close: float
     """How near the sentence is to the question by meaning."""
     rank: float
@@ -82,7 +78,8 @@ class Answer:
 
     @property
     def text(self) -> str:
-        return " ".join(self.passage.content[self.start : self.end].split())
+        """As it is named: in one line, without Markdown's marks of code and emphasis."""
+        return " ".join(re.sub(r"`|\*\*", "", self.passage.content[self.start : self.end]).split())
 
 
 def read_answers(
@@ -105,7 +102,7 @@ def read_answers(
         passage = passages[span.passage]
         signs = _signs(span, spans, passage, sentence, asked, close)
         sure = 1 / (1 + exp(-sum(weight * sign for weight, sign in zip(WEIGHTS, signs.values, strict=True))))
-        if asked.is_of_another(passage, passages):
+        if asked.is_of_another(passage):
             sure = min(sure, MOST_OF_ANOTHER)
         found.append(Answer(passage, span.start, span.end, sentence, signs, sure))
     return sorted(found, key=lambda answer: -answer.confidence)
@@ -140,16 +137,13 @@ class _Asked:
         numbers = [word.strip(_AROUND) for word in question.split() if _DIGIT.search(word)]
         return cls(content_terms(question), content_terms(" ".join(names)), tuple(map(_even, numbers)))
 
-    def is_of_another(self, passage: NumberedPassage, passages: Sequence[NumberedPassage]) -> bool:
-        """Whether a passage is about something else than was asked for, and only much like it.
+    def is_of_another(self, passage: NumberedPassage) -> bool:
+        """Whether a passage lacks a name or a number of the question: it is of something else, and only much like it.
 
-        It lacks a number of the question, or a name of it where another passage has them all.
+        Of such passages 12 % of the answers were right on the development half, of all 34 %.
         """
         said = _even(f"{_about(passage)}\n{passage.content}")
-        if any(not _stands_in(number, said) for number in self.numbers):
-            return True
-        lacking = self.names - _terms_of(passage)
-        return bool(lacking) and any(self.names <= _terms_of(other) for other in passages)
+        return bool(self.names - _terms_of(passage)) or any(not _stands_in(number, said) for number in self.numbers)
 
 
 def _even(text: str) -> str:
@@ -175,16 +169,13 @@ def _signs(
     whole = _terms_of(passage)
     sentence = content_terms(f"{_about(passage)} {passage.content[held.start : held.end]}")
     share = len(asked.terms) or 1
-    named = asked.names
     return Signs(
         margin=max(-12.0, min(15.0, span.margin)) / 10,
         lead=max(-6.0, min(10.0, span.margin - max(LEAST_RIVAL, *rivals, LEAST_RIVAL))) / 10,
         agrees=float(any(other.margin > 0 for other in others)),
         covered=len(asked.terms & whole) / share,
-        whole=float(asked.terms <= whole),
         near=len(asked.terms & sentence) / share,
-        lacking=min(2, len(named - whole)) / 2,
-        apart=float(bool((named & whole) - sentence)),
+        apart=float(bool((asked.names & whole) - sentence)),
         close=close,
         rank=min(2, span.passage) / 2,
         repeats=float(content_terms(span.text) <= asked.terms),

@@ -33,6 +33,8 @@ BATCH: Final = 8
 SPANS_OF_A_WINDOW: Final = 6
 _EDGES = " \t\n.,;:*_`\"'“”‘’|"
 _BRACKETS = {"(": ")", "[": "]"}
+_NEAR_CHARS = 3
+"""So far behind a span its bracket may close: after the marks of code and emphasis."""
 
 Logits = NDArray[np.float32]
 
@@ -152,10 +154,12 @@ def _whole_words(content: str, start: int, end: int) -> tuple[int, int]:
     while start < end and content[end - 1] in _EDGES:
         end -= 1
     for opening, closing in _BRACKETS.items():
-        if content[start:end].count(opening) < content[start:end].count(closing) and content[end - 1] == closing:
+        inside = content[start:end]
+        if inside.count(opening) < inside.count(closing) and inside.endswith(closing):
             end -= 1
-        if content[start:end].count(opening) > content[start:end].count(closing) and content[start] == opening:
-            start += 1
+        elif inside.count(opening) > inside.count(closing):
+            after = content.find(closing, end, end + _NEAR_CHARS)
+            start, end = (start, after + 1) if after >= 0 else (start + inside.startswith(opening), end)
     return start, end
 
 
