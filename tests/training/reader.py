@@ -181,7 +181,10 @@ def train(data: Path, base: Path, state: Path, seconds: float) -> None:
 
 def export(snapshot: Path, out: Path) -> None:
     """The weights of a snapshot as int8 ONNX: logits of shape (batch, tokens, 2)."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415 - training does without
+    from onnxruntime.quantization import (  # type: ignore[import-untyped]  # noqa: PLC0415 - training does without
+        QuantType,
+        quantize_dynamic,
+    )
 
     model = make_model(None)
     model.load_state_dict(torch.load(snapshot, weights_only=True)["model"])
