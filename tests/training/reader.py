@@ -193,8 +193,12 @@ def export(snapshot: Path, out: Path) -> None:
     inputs = ["input_ids", "attention_mask", "token_type_ids"]
 
     class Stacked(torch.nn.Module):  # type: ignore[misc]  # torch is untyped here
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model  # as a part of it, or its weights would be constants that need gradients
+
         def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Any:
-            read = model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+            read = self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
             return torch.stack([read.start_logits, read.end_logits], -1)
 
     ones = torch.ones(2, 16, dtype=torch.long)

@@ -61,7 +61,7 @@ READER = LocalReader()
 
 async def test_the_readmes_question_is_answered_as_it_says(guide: EmbeddedIndex) -> None:
     said = await ask(guide, "Which retrieval system first implemented BM25?")
-    assert short_answer(said) == "Okapi"
+    assert short_answer(said).startswith("Okapi")
 
 
 async def test_what_is_given_as_sure_is_right_and_what_cannot_be_answered_is_refused(guide: EmbeddedIndex) -> None:
