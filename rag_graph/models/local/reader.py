@@ -159,7 +159,7 @@ def _whole_words(content: str, start: int, end: int) -> tuple[int, int]:
         start -= 1
     while end < len(content) and content[end].isalnum() and content[end - 1].isalnum():
         end += 1
-    while start < end and content[start] in _EDGES:
+    while start < end and (content[start] in _EDGES or content.startswith("- ", start)):  # the mark of a list
         start += 1
     while start < end and content[end - 1] in _EDGES:
         end -= 1
