@@ -260,6 +260,13 @@ def test_a_conversation_can_come_over_a_pipe(scripted: dict[str, str]) -> None:
     assert done.stdout == f"{ANSWER}\n\nSources\n[1] Eiffel Tower  documents/eiffel.md:3\n"
 
 
+def test_ask_answers_from_the_sample_without_a_model(tmp_path: Path) -> None:
+    done = run("ask", "--sample", "When was LangGraph released?", settings={"RAG_DATA_DIR": str(tmp_path)})
+    assert done.returncode == 0
+    assert done.stdout.startswith("January 2024 — read from [1]:")
+    assert "sample/history.md" in done.stdout
+
+
 def test_ctrl_c_takes_a_model_of_ones_own_along(towers: Path) -> None:
     settings = {"RAG_DATA_DIR": str(towers), "RAG_LOCAL_GGUF": str(small_gguf())}
     with Terminal("ask", QUESTION, settings=settings) as terminal:

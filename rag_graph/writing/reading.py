@@ -18,8 +18,8 @@ from rag_graph.retrieval.quotes import content_terms
 from rag_graph.text.sentences import Sentence, sentences
 from rag_graph.text.terms import words
 
-LIKELIEST: Final = 4
-"""So many spans are weighed, those with the greatest margins."""
+LIKELIEST: Final = 2
+"""So many spans are weighed, those with the greatest margins: embedding their sentences takes time."""
 
 LEAST_RIVAL: Final = -6.0
 """A second answer that the reader likes less than this is none."""
