@@ -1,6 +1,6 @@
 """Streaming RAG on LangGraph: a draft at once, deep retrieval meanwhile, a refinement when it changes the answer.
 
-The public names are imported when they are first used: the embedded model's child process needs none of them.
+The public names are imported when they are first used: the child process of a local model needs none of them.
 """
 
 from importlib import import_module

@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     embedding: ModelSettings = Field(default=ModelSettings(), description="The model that makes vectors.")
     uploads: bool = Field(default=False, description="Whether documents may be added over HTTP and on the page.")
     local_gguf: Path | None = Field(
-        default=None, description="A GGUF file to run as the embedded model, in place of the built-in one."
+        default=None, description="A GGUF file to run as the chat model, where no other is set."
     )
     thinking: Literal["full", "summary", "off"] = Field(
         default="full",

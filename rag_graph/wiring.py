@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from typing import Final
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
@@ -26,11 +27,9 @@ from rag_graph.graph.parts import Parts
 from rag_graph.graph.stream import stream_events
 from rag_graph.index import EmbeddedIndex, Index
 from rag_graph.models.embeddings import Embedder, RememberingEmbedder
-from rag_graph.models.local.chat import local_chat_model
+from rag_graph.models.local.child import CONTEXT_TOKENS
 from rag_graph.models.local.embedder import LocalEmbedder
-from rag_graph.models.local.server import LocalServer
-from rag_graph.models.local.weights import embedded_gguf
-from rag_graph.models.replies import Replier
+from rag_graph.models.local.reader import LocalReader
 from rag_graph.models.roles import OpenedModels, endpoint_of, is_chat_set, open_chat_models, open_embedder
 from rag_graph.query import Mode, Query
 from rag_graph.research import BUDGETS, BridgedResearch, PlannedResearch, Researcher
@@ -52,7 +51,10 @@ from rag_graph.settings import OPENAI_URL, ReasoningSettings, Settings
 from rag_graph.writing.condensing import Condenser, PrecedingQuestion, PromptedCondenser
 from rag_graph.writing.contract import Writer  # noqa: TC001 - so is every contract here
 from rag_graph.writing.prompted import PromptedWriter
-from rag_graph.writing.quoting import LONGEST_PHRASE_TOKENS, PHRASE_ENDS, QuotingWriter
+from rag_graph.writing.quoting import QuotingWriter
+
+if TYPE_CHECKING:
+    from rag_graph.models.replies import Replier
 
 WAITING_SEARCHES: Final = 32
 """Searches at once where another machine embeds: there they mostly wait."""
@@ -149,8 +151,8 @@ async def open_worker(answerer: Answerer, settings: Settings) -> AsyncIterator[R
 def default_parts(
     settings: Settings,
     *,
-    chat_model: BaseChatModel | Replier | None = None,
-    reasoning_model: BaseChatModel | Replier | None = None,
+    chat_model: "BaseChatModel | Replier | None" = None,
+    reasoning_model: "BaseChatModel | Replier | None" = None,
     retriever: AnyRetriever | None = None,
     deep_retriever: AnyRetriever | None = None,
     checker: ClaimChecker | None = None,
@@ -184,21 +186,27 @@ def default_parts(
     refiners: Mapping[Mode, Writer] = {}
     condenser: Condenser
     research: Researcher
-    if models.server is not None:  # the embedded model is too small to plan, to rewrite a question or to write freely
-        drafter = QuotingWriter(embedder, models.chat, checker)
+    warming: tuple[Callable[[], object], ...] = ()
+    if models is None:
+        reader = LocalReader()
+        drafter = QuotingWriter(embedder, reader)
         condenser = PrecedingQuestion()
         research = BridgedResearch(deep, budget=BUDGETS[settings.depth])
+        warming = (reader.load,)
     else:
         shows_thinking = settings.thinking == "full"
-        drafter = PromptedWriter(models.chat, settings.chat.context_tokens, shows_thinking, checker)
-        thinker = PromptedWriter(models.reasoning, settings.reasoning.context_tokens, shows_thinking, checker)
+        chat_tokens, reasoning_tokens = settings.chat.context_tokens, settings.reasoning.context_tokens
+        if models.server is not None:
+            chat_tokens = reasoning_tokens = min(chat_tokens, CONTEXT_TOKENS)
+        drafter = PromptedWriter(models.chat, chat_tokens, shows_thinking, checker)
+        thinker = PromptedWriter(models.reasoning, reasoning_tokens, shows_thinking, checker)
         is_other = models.reasoning.model is not models.chat.model or settings.reasoning != ReasoningSettings()
         refiners = {"deep": thinker} if is_other else {}
-        condenser = PromptedCondenser(models.chat, settings.chat.context_tokens)
+        condenser = PromptedCondenser(models.chat, chat_tokens)
         research = PlannedResearch(
             deep,
             model=models.reasoning,
-            context_tokens=settings.reasoning.context_tokens,
+            context_tokens=reasoning_tokens,
             budget=BUDGETS[settings.depth],
             shows_thinking=shows_thinking,
         )
@@ -213,6 +221,7 @@ def default_parts(
         documents=fast if isinstance(fast, VectorStoreRetriever) else None,
         models=models,
         narrates=settings.thinking != "off",
+        warming=warming,
         closing=closing,
     )
 
@@ -260,12 +269,23 @@ def choose_index(settings: Settings, embedder: Embedder) -> Index:
     return PostgresIndex(url, embedder)
 
 
-def open_models(settings: Settings) -> OpenedModels:
-    """The models that are set, or the embedded one. Raises SettingsError."""
+def open_models(settings: Settings) -> OpenedModels | None:
+    """The models that are set; None for none, where the reader answers. Raises SettingsError."""
     if is_chat_set(settings):
         return open_chat_models(settings)
-    server = LocalServer(partial(embedded_gguf, settings.local_gguf))
-    model = Replier(local_chat_model(server, raw=True, max_tokens=LONGEST_PHRASE_TOKENS, stop=PHRASE_ENDS))
+    if settings.local_gguf is None:
+        return None
+    if not settings.local_gguf.is_file():
+        raise SettingsError(f"RAG_LOCAL_GGUF: there is no file {settings.local_gguf}; correct or unset it.")
+    if find_spec("xllamacpp") is None:  # found, not imported: only the child process is to load it
+        raise SettingsError("RAG_LOCAL_GGUF needs more packages: pip install 'rag-graph[gguf]'.")
+    # They take a second to import, and only a chat model needs them.
+    from rag_graph.models.local.chat import local_chat_model  # noqa: PLC0415
+    from rag_graph.models.local.server import LocalServer  # noqa: PLC0415
+    from rag_graph.models.replies import Replier  # noqa: PLC0415
+
+    server = LocalServer(settings.local_gguf)
+    model = Replier(local_chat_model(server))
     return OpenedModels(chat=model, reasoning=model, server=server)
 
 
@@ -292,8 +312,10 @@ def check_extras(settings: Settings) -> None:
 
 
 def _own_models(
-    settings: Settings, chat: BaseChatModel | Replier, reasoning: BaseChatModel | Replier | None
+    settings: Settings, chat: "BaseChatModel | Replier", reasoning: "BaseChatModel | Replier | None"
 ) -> OpenedModels:
+    from rag_graph.models.replies import Replier  # noqa: PLC0415 - takes a second, and only a chat model needs it
+
     def replying(model: BaseChatModel | Replier) -> Replier:
         if isinstance(model, Replier):
             return model
@@ -357,11 +379,12 @@ async def _warm(parts: Parts) -> None:
         _open_index(index)
         index.embedder.embed_query("warm")
 
-    warming: list[Callable[[], Awaitable[None]]] = [parts.models.warm] if parts.models else []
+    warming: list[Callable[[], Awaitable[object]]] = [parts.models.warm] if parts.models else []
+    warming += [partial(asyncio.to_thread, load) for load in parts.warming]
     if parts.index is not None:
         warming.append(partial(asyncio.to_thread, search_once, parts.index))
 
-    async def quietly(warm: Callable[[], Awaitable[None]]) -> None:
+    async def quietly(warm: Callable[[], Awaitable[object]]) -> None:
         try:
             await warm()
         except RagGraphError as exc:

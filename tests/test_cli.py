@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from rag_graph.result import RunResult
+from tests.gguf import small_gguf
 from tests.servers import ANSWER, QUESTION, free_port, more_towers, towers, until, upstream
 from tests.terminals import COMMAND, Terminal, environment, run
 from tests.upstream import WITHIN_S, Script, Upstream, refused_url, tokens
@@ -311,8 +312,16 @@ def test_a_conversation_can_come_over_a_pipe(scripted: dict[str, str]) -> None:
     assert done.stdout == f"{ANSWER}\n\nSources\n[1] Eiffel Tower  documents/eiffel.md:3\n"
 
 
-def test_ctrl_c_takes_the_embedded_model_along(towers: Path) -> None:
-    with Terminal("ask", QUESTION, settings={"RAG_DATA_DIR": str(towers)}) as terminal:
+def test_ask_answers_from_the_sample_without_a_model(tmp_path: Path) -> None:
+    done = run("ask", "--sample", "When was LangGraph released?", settings={"RAG_DATA_DIR": str(tmp_path)})
+    assert done.returncode == 0
+    assert done.stdout.startswith("January 2024 — read from [1]:")
+    assert "sample/history.md" in done.stdout
+
+
+def test_ctrl_c_takes_a_model_of_ones_own_along(towers: Path) -> None:
+    settings = {"RAG_DATA_DIR": str(towers), "RAG_LOCAL_GGUF": str(small_gguf())}
+    with Terminal("ask", QUESTION, settings=settings) as terminal:
         terminal.wait_for("Searching")
         until(lambda: bool(children(terminal.process.pid)))
         model = children(terminal.process.pid)
@@ -328,14 +337,13 @@ def test_serve_answers_from_the_sample_and_leaves_nothing_behind(tmp_path: Path)
         answer = http.post("/query", json={"question": "What is a run?"}, headers={"accept": "application/json"})
         result = RunResult.model_validate(answer.json())
         assert (result.status, bool(result.citations)) == ("finished", True)
-        [model] = children(server.pid)
+        assert not children(server.pid)
         server.terminate()
         assert server.wait(WITHIN_S) == -signal.SIGTERM
-    gone([model])
 
 
 def test_the_model_of_a_killed_server_leaves_by_itself(towers: Path) -> None:
-    with serving(RAG_DATA_DIR=str(towers)) as (server, _):
+    with serving(RAG_DATA_DIR=str(towers), RAG_LOCAL_GGUF=str(small_gguf())) as (server, _):
         until(lambda: bool(children(server.pid)))
         model = children(server.pid)
         server.kill()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from rag_graph.errors import SettingsError
 from rag_graph.index import EmbeddedIndex
 from rag_graph.index.postgres import PostgresIndex
 from rag_graph.models.embeddings import LangChainEmbedder
@@ -35,9 +36,22 @@ async def test_without_settings_the_embedded_models_work() -> None:
     parts = default_parts(settings())
     assert isinstance(choose_embedder(settings()), LocalEmbedder)
     assert isinstance(parts.drafter, QuotingWriter)
+    assert parts.models is None
+
+
+async def test_a_gguf_file_is_a_chat_model_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "mine.gguf"
+    path.touch()
+    parts = default_parts(settings(local_gguf=path))
+    assert isinstance(parts.drafter, PromptedWriter)
     assert parts.models is not None
     assert parts.models.chat_name == "embedded"
     await parts.models.aclose()
+
+
+def test_a_gguf_file_that_is_not_there_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"RAG_LOCAL_GGUF.*none\.gguf"):
+        default_parts(settings(local_gguf=tmp_path / "none.gguf"))
 
 
 async def test_more_searches_run_at_once_where_another_machine_embeds() -> None:
@@ -50,6 +64,7 @@ async def test_an_openai_key_alone_brings_openai_for_chat_and_embeddings() -> No
     given = settings(OPENAI_API_KEY="sk-test")
     embedder = choose_embedder(given)
     models = open_models(given)
+    assert models is not None
     assert isinstance(embedder, LangChainEmbedder)
     assert embedder.name == OPENAI_EMBEDDING_MODEL
     assert isinstance(default_parts(given).drafter, PromptedWriter)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rag_graph.cli.contract import FAILED, keep_logs_from_the_answer
+from rag_graph.cli.index import index_sample
 
 if TYPE_CHECKING:
     from rag_graph.query import Query
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 def ask(
     question: Annotated[str, typer.Argument(help="What you want to know; - reads it from stdin.")],
     deep: Annotated[bool, typer.Option(help="Think harder: more searches, the reasoning model.")] = False,
+    sample: Annotated[bool, typer.Option(help="Index the sample documents first.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write the whole run as one JSON document.")] = False,
 ) -> None:
     """Ask a question; the answer is shown as it comes, and replaced when the evidence changes it."""
@@ -35,6 +37,8 @@ def ask(
         query = Query(question=asked, mode="deep" if deep else "fast")
     except ValidationError as exc:
         raise InvalidRequest(f"The question is not one: {exc.errors()[0]['msg']}.") from None
+    if sample:
+        index_sample(settings)
     transcript = asyncio.run(_ask(settings, query, as_json=as_json))
     if isinstance(transcript.terminal, RunFailed):
         raise typer.Exit(FAILED)

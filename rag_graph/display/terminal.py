@@ -121,7 +121,7 @@ def _print_sources(cited: list[Source], answer: str, console: Console) -> None:
             (f"[{source.marker}] ", "bold"), f"{inert_line(source.title)}  ", (inert_line(source.place), "cyan")
         )
         console.print(where, soft_wrap=True)
-        # A quote that is the answer's own sentence, as those of the embedded model are, says nothing twice.
+        # A quote that is the answer's own sentence, as without a language model, says nothing twice.
         if console.file.isatty() and source.quote not in known:
             how = "" if source.grade == "quoted" else "bears on it: "
             quote = Text(f"{how}“{inert_line(source.quote)}”", style="dim", no_wrap=True, overflow="ellipsis")

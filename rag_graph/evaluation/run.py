@@ -14,6 +14,7 @@ from typing import Literal
 from rag_graph.claims import RuleChecker
 from rag_graph.documents import Document
 from rag_graph.errors import LibraryError
+from rag_graph.evaluation.abstention import Judged, abstention
 from rag_graph.evaluation.claims import CLAIMS_FILE, Share, check_claims, claim_scores, load_claims
 from rag_graph.evaluation.scores import (
     Dataset,
@@ -39,6 +40,9 @@ from rag_graph.writing.quoting import short_answer
 Tier = Literal["fast", "deep"]
 Part = Literal["fast", "deep", "answers"]
 
+LEAST_F1 = 0.5
+"""An answer is right when it holds a right one, or shares so much with one."""
+
 _RETRIEVERS = {"fast": FastRetriever, "deep": DeepRetriever}
 
 
@@ -60,7 +64,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRecord:
-    """How the answer to one question fared. `precision` is None when it cites nothing."""
+    """How the answer to one question fared. `precision` is None when it cites nothing.
+
+    So is `confidence`, which else is the highest score of its citations: an answer that cites nothing withholds one.
+    """
 
     question: str
     f1: float
@@ -70,6 +77,9 @@ class AnswerRecord:
     refined: bool
     failed: bool
     ms: float
+    answerable: bool
+    right: bool
+    confidence: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +192,11 @@ class _Session:
         return cls(
             evaluation,
             own,
-            Dataset(dataset.name, dataset.corpus, dataset.questions[: evaluation.limit]),
+            replace(
+                dataset,
+                questions=dataset.questions[: evaluation.limit],
+                unanswerable=dataset.unanswerable[: evaluation.limit],
+            ),
             index,
             _ScoreLog.open(home / f"scores-{_fingerprint(settings, evaluation, dataset, corpora)}.jsonl"),
             len(report.failures),
@@ -199,7 +213,8 @@ class _Session:
 
     async def answer(self) -> None:
         known = self.log.answers
-        questions = [question for question in self.dataset.questions if question.answers]
+        answered = [question for question in self.dataset.questions if question.answers]
+        questions = [*answered, *self.dataset.unanswerable]
         async with open_answerer(self.settings) as answerer:
             if answerer.parts.models is not None:
                 await answerer.parts.models.warm()
@@ -225,7 +240,8 @@ class _Session:
             tier: summarise([self.log.retrieval[tier][name] for name in ids]) for tier in self.evaluation.tiers
         }
         if self.evaluation.answers:
-            scores["answers"] = _summary([self.log.answers[name] for name in ids if name in self.log.answers])
+            asked = [*ids, *(question.id for question in self.dataset.unanswerable)]
+            scores["answers"] = _summary([self.log.answers[name] for name in asked if name in self.log.answers])
         return Results(self.dataset.name, len(ids), self.index.counts()[1], self.not_indexed, scores)
 
 
@@ -241,6 +257,9 @@ def _record(question: Question, transcript: Transcript, cited: Sequence[str], ms
         refined=transcript.standing != 1,
         failed=isinstance(transcript.terminal, RunFailed),
         ms=ms,
+        answerable=bool(question.answers),
+        right=bool(short.contained or short.f1 >= LEAST_F1),
+        confidence=max((citation.score for citation in transcript.citations), default=None),
     )
 
 
@@ -250,7 +269,10 @@ def _cited(find: Callable[[str], Document | None], transcript: Transcript) -> li
     return [str(document.metadata.get("id", document.id)) for document in documents if document]
 
 
-def _summary(records: Sequence[AnswerRecord]) -> dict[str, Estimate]:
+def _summary(asked: Sequence[AnswerRecord]) -> dict[str, Estimate]:
+    """Means over what can be answered; where some cannot, also what withholding answers was worth over all."""
+    records = [record for record in asked if record.answerable]
+    judged = [Judged(record.answerable, record.right, record.confidence) for record in asked]
     columns = {
         "f1": [record.f1 for record in records],
         "exact": [record.exact for record in records],
@@ -264,6 +286,7 @@ def _summary(records: Sequence[AnswerRecord]) -> dict[str, Estimate]:
     return {name: estimate(values) for name, values in columns.items()} | {
         "p50_ms": estimate(times, percentile=50),
         "p95_ms": estimate(times, percentile=95),
+        **(abstention(judged) if len(records) < len(asked) else {}),
     }
 
 
@@ -281,7 +304,8 @@ def _fingerprint(settings: Settings, evaluation: Evaluation, dataset: Dataset, c
     ]
     states = [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
     models = [settings.chat.model_dump_json(), settings.reasoning.model_dump_json(), str(settings.local_gguf)]
-    questions = [f"{question.id} {question.text} {sorted(question.evidence)}" for question in dataset.questions]
+    asked = (*dataset.questions, *dataset.unanswerable)
+    questions = [f"{question.id} {question.text} {sorted(question.evidence)}" for question in asked]
     return _digest(version("rag-graph"), settings.depth, evaluation.mode, *states, *models, *questions)
 
 

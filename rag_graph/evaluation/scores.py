@@ -39,6 +39,8 @@ class Dataset:
     name: str
     corpus: Path
     questions: tuple[Question, ...]
+    unanswerable: tuple[Question, ...] = ()
+    """Questions that the corpus is known not to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +84,20 @@ class Estimate:
 
 
 def load_dataset(folder: Path) -> Dataset:
-    """Read a dataset; questions without evidence are left out."""
+    """Read a dataset; questions without evidence are left out, but for those with `"answerable": false`."""
     try:
         evidence = _evidence(_qrels(folder))
         lines = (folder / "queries.jsonl").read_text("utf-8").splitlines()
-        questions = [_question(json.loads(line), evidence) for line in lines if line.strip()]
+        entries = [json.loads(line) for line in lines if line.strip()]
+        questions = [_question(entry, evidence) for entry in entries]
+        unanswerable = [question for question, entry in zip(questions, entries, strict=True) if _is_open(entry)]
     except FileNotFoundError as exc:
         name = Path(exc.filename).name
         raise LibraryError(f"{str(folder)!r} has no {name}; a dataset has corpus, queries and qrels.") from exc
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise LibraryError(f"The dataset {str(folder)!r} is not in BEIR layout: {exc}.") from exc
-    return Dataset(folder.name, folder / "corpus.jsonl", tuple(q for q in questions if q.evidence))
+    answered = tuple(q for q in questions if q.evidence and q not in unanswerable)
+    return Dataset(folder.name, folder / "corpus.jsonl", answered, tuple(unanswerable))
 
 
 async def evaluate_retrieval(
@@ -188,6 +193,10 @@ def _question(entry: dict[str, object], evidence: dict[str, set[str]]) -> Questi
         evidence=frozenset(evidence.get(str(entry["_id"]), ())),
         answers=tuple(answer for answer in answers if isinstance(answer, str) and answer),
     )
+
+
+def _is_open(entry: dict[str, object]) -> bool:
+    return entry.get("answerable") is False
 
 
 def _plain(text: str) -> list[str]:

@@ -2,15 +2,18 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rag_graph.index import DocumentStore, Index
-from rag_graph.models.roles import OpenedModels
 from rag_graph.query import Mode
 from rag_graph.research import Researcher, WiderSearch
 from rag_graph.retrieval import Retriever
 from rag_graph.runs.log import RunLog
 from rag_graph.writing.condensing import Condenser, PrecedingQuestion
 from rag_graph.writing.contract import Writer
+
+if TYPE_CHECKING:  # opening chat models takes a second to import
+    from rag_graph.models.roles import OpenedModels
 
 FAST_TOP_K = 3
 """As many passages as a draft is written from: more would make the model read longer before its first word."""
@@ -39,7 +42,7 @@ class Parts:
     """What the retrievers search, if it is ours: uploads go to it, and without it no question is answered."""
     documents: DocumentStore | None = None
     """Where the documents are that citations point to, if not in `index`."""
-    models: OpenedModels | None = None
+    models: "OpenedModels | None" = None
     """The models behind the writers: warmed at the start, closed at the end, and named by the server."""
     run_log: RunLog | None = None
     """Where a server keeps its runs, in place of the log that the settings choose."""
@@ -47,6 +50,8 @@ class Parts:
     """How many passages the draft is written from."""
     narrates: bool = True
     """Whether the pipeline thinks aloud where no model does."""
+    warming: tuple[Callable[[], object], ...] = ()
+    """Called at the start, each in a thread: what the first question would otherwise wait for."""
     closing: tuple[Callable[[], object], ...] = ()
     """Called at the end, for what else is to be let go."""
 

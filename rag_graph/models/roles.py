@@ -4,15 +4,13 @@ import asyncio
 import logging
 import os
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 from langchain_core.language_models import BaseChatModel
-from langchain_openai import OpenAIEmbeddings
 from pydantic import SecretStr
 
 from rag_graph.models.embeddings import LangChainEmbedder
-from rag_graph.models.local.server import LocalServer
 from rag_graph.models.providers.errors import translate
 from rag_graph.models.providers.langchain import (
     Kind,
@@ -20,10 +18,12 @@ from rag_graph.models.providers.langchain import (
     open_provider_embeddings,
     split_provider,
 )
-from rag_graph.models.providers.openai import ReasoningChatOpenAI, open_chat_model
-from rag_graph.models.providers.openai.bounds import BoundedClient
-from rag_graph.models.replies import Replier
 from rag_graph.settings import OPENAI_URL, ChatSettings, ModelSettings, ReasoningSettings, Settings
+
+if TYPE_CHECKING:
+    from rag_graph.models.local.server import LocalServer
+    from rag_graph.models.providers.openai import ReasoningChatOpenAI
+    from rag_graph.models.replies import Replier
 
 OPENAI_CHAT_MODEL: Final = "gpt-4.1-mini"
 OPENAI_EMBEDDING_MODEL: Final = "text-embedding-3-small"
@@ -57,9 +57,9 @@ class Endpoint:
 class OpenedModels:
     """The models that answer, each with its fallback. Close them when done."""
 
-    chat: Replier
-    reasoning: Replier
-    server: LocalServer | None = None
+    chat: "Replier"
+    reasoning: "Replier"
+    server: "LocalServer | None" = None
     """Of the embedded model, where it is that one."""
 
     @property
@@ -88,8 +88,10 @@ class OpenedModels:
         if self.server is not None:
             await self.server.aclose()
 
-    def _hosted(self) -> list[ReasoningChatOpenAI]:
+    def _hosted(self) -> "list[ReasoningChatOpenAI]":
         """Those with connections of their own to close; LangChain's other classes give us no way to."""
+        from rag_graph.models.providers.openai import ReasoningChatOpenAI  # noqa: PLC0415 - as below
+
         models = (self.chat.model, self.reasoning.model, self.chat.fallback, self.reasoning.fallback)
         different = {id(model): model for model in models}
         return [model for model in different.values() if isinstance(model, ReasoningChatOpenAI)]
@@ -102,6 +104,8 @@ def is_chat_set(settings: Settings) -> bool:
 
 def open_chat_models(settings: Settings) -> OpenedModels:
     """The chat and the reasoning model that are set, with the fallback if there is one. Raises SettingsError."""
+    from rag_graph.models.replies import Replier  # noqa: PLC0415 - as below
+
     at = endpoint_of(settings, "chat")
     chat = _open(at, "RAG_CHAT")
     reasoning_at, effort = endpoint_of(settings, "reasoning"), settings.reasoning.effort
@@ -121,11 +125,12 @@ def open_replier(
     fallback: BaseChatModel | ChatSettings | str | None = None,
     stall_timeout_s: float = 30.0,
     first_token_timeout_s: float = 120.0,
-) -> Replier:
+) -> "Replier":
     """Make any chat model one that retries, falls back and tells thinking from answer.
 
     `model` is any LangChain chat model; or settings, or `provider:model`, of one. Raises SettingsError.
     """
+    from rag_graph.models.replies import Replier  # noqa: PLC0415 - as below
 
     def opened(given: BaseChatModel | ChatSettings | str, setting: str) -> BaseChatModel:
         if isinstance(given, BaseChatModel):
@@ -141,6 +146,10 @@ def open_replier(
 
 def open_embedder(settings: Settings) -> LangChainEmbedder:
     """The hosted embedding model that is set, or else OpenAI's. Raises SettingsError."""
+    from langchain_openai import OpenAIEmbeddings  # noqa: PLC0415 - as below
+
+    from rag_graph.models.providers.openai.bounds import BoundedClient  # noqa: PLC0415 - as below
+
     at = endpoint_of(settings, "embedding")
     if at.provider:
         embeddings = open_provider_embeddings(at.provider, at.model, at.api_key, setting="RAG_EMBEDDING")
@@ -217,13 +226,16 @@ def _origin(base_url: str) -> tuple[str, str, int | None]:
 
 
 def _open(at: Endpoint, setting: str, effort: str = "") -> BaseChatModel:
+    # OpenAI's packages take a second to import, and without a chat model no question needs them.
+    from rag_graph.models.providers.openai import open_chat_model  # noqa: PLC0415
+
     if at.provider:
         return open_provider_chat_model(at.provider, at.model, at.api_key, setting=setting, reasoning_effort=effort)
     model = at.model or (OPENAI_CHAT_MODEL if at.is_openai else "")
     return open_chat_model(at.base_url, at.api_key, model, reasoning_effort=effort or None)
 
 
-async def _learn_name(model: ReasoningChatOpenAI) -> None:
+async def _learn_name(model: "ReasoningChatOpenAI") -> None:
     try:
         await model.learn_name()
     except Exception as exc:  # noqa: BLE001 - as for a call of the model

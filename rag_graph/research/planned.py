@@ -2,12 +2,13 @@
 
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.errors import ModelError
 from rag_graph.events import NumberedPassage
-from rag_graph.models.replies import Content, Replier, Restarted, Thinking, TokensUsed
+from rag_graph.models.pieces import Content, Restarted, Thinking, TokensUsed
 from rag_graph.research.contract import Progress, Researcher, ResearchRequest, SearchBudget
 from rag_graph.research.plan import MOST_SEARCHES, SearchPlan, read_plan
 from rag_graph.research.search import SearchSession
@@ -15,13 +16,16 @@ from rag_graph.retrieval.base import Retriever
 from rag_graph.writing.contract import Assignment, ThinkingSpan, usage
 from rag_graph.writing.prompts import estimate_tokens, research_prompt
 
+if TYPE_CHECKING:  # its module takes a second to import, and only a chat model needs it
+    from rag_graph.models.replies import Replier
+
 
 @dataclass(frozen=True)
 class PlannedResearch(Researcher):
     """Searches by a model's plan, in rounds. Where the model gives none, it follows quotes without it."""
 
     retriever: Retriever
-    model: Replier
+    model: "Replier"
     context_tokens: int
     budget: SearchBudget
     shows_thinking: bool = True

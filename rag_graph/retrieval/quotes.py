@@ -20,7 +20,7 @@ from rag_graph.text.terms import STOP_TERMS, stems, words
 
 LEAST_WORDS = 2
 """An answer may be "In Graz."; one so short has to say something that the question does not."""
-_AFTER_THE_MARK = "\"'”’»)*_` \n"
+_CLOSING = " \"'”’»)*_`\n"
 LONGEST_QUOTE_CHARS = 600
 
 Scores = NDArray[np.float32]
@@ -190,11 +190,16 @@ class QuoteChoice:
 
 def _candidates(passage: NumberedPassage, asked: Container[str]) -> Iterable[_Candidate]:
     title_terms = _terms(passage.title)
+    put = frozenset[str]()  # by a question that the passage itself puts: what follows is about its words
     for sentence in sentences(passage.content):
         quote = Quote(passage, sentence.start, sentence.end)
-        if sentence.kind != "heading" and _states_something(quote.quote, asked):
+        if quote.quote.rstrip(_CLOSING).endswith(("?", "？", "؟")):
+            put = _terms(quote.quote)
+        elif sentence.kind == "heading":
+            put = frozenset()
+        elif _states_something(quote.quote, asked, put):
             terms, names = _terms(quote.quote), _terms(quote.quote, _is_name)
-            yield _Candidate(quote, terms | title_terms, (names | title_terms) - STOP_TERMS)
+            yield _Candidate(quote, terms | title_terms | put, (names | title_terms) - STOP_TERMS)
 
 
 def _is_name(word: str) -> bool:
@@ -211,11 +216,16 @@ def _terms(text: str, counts: Callable[[str], bool] = bool) -> frozenset[str]:
     return frozenset(term for match in words(text) if counts(match[0]) for term in stems(match[0]))
 
 
-def _states_something(sentence: str, asked: Container[str]) -> bool:
-    """Not a question, and no mere label: in scripts without spaces, pairs of characters are counted as words."""
-    if len(sentence) > LONGEST_QUOTE_CHARS or sentence.rstrip(_AFTER_THE_MARK).endswith(("?", "？", "؟")):
+def _states_something(sentence: str, asked: Container[str], put: frozenset[str]) -> bool:
+    """A sentence does; so does a scrap that answers the question before it, with more than that one's words.
+
+    In scripts without spaces, pairs of characters are counted as words.
+    """
+    if len(sentence) > LONGEST_QUOTE_CHARS:
         return False
     found = [term for match in words(sentence) for term in stems(match[0])]
-    if len(found) == LEAST_WORDS:
-        return any(term not in asked and term not in STOP_TERMS for term in found)
-    return len(found) > LEAST_WORDS
+    if len(found) > LEAST_WORDS:
+        return True
+    if put:
+        return bool(content_terms(sentence) - put)
+    return len(found) == LEAST_WORDS and any(term not in asked and term not in STOP_TERMS for term in found)

@@ -42,8 +42,8 @@ class ModelCall:
     """A call of a model, and when the pieces of its reply came; seconds since the attempt began.
 
     It lasts from its step's start, or the call before, to its end, for no event says when a call begins. When the call
-    behind a reply that `replaces` another began is therefore unknown. What the pipeline itself writes into an answer
-    before it asks a model, as the quotes before the embedded model's words, counts as a piece of the reply.
+    behind a reply that `replaces` another began is therefore unknown. What a writer itself writes into an answer before
+    it asks a model counts as a piece of the reply.
     """
 
     began_s: float

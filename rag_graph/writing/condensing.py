@@ -1,14 +1,16 @@
 """Making a follow-up question one that can be searched by itself."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.events import Emit
-from rag_graph.models.replies import Replier
 from rag_graph.query import MAX_QUESTION_CHARS, Query
 from rag_graph.writing.prompts import condense_prompt
+
+if TYPE_CHECKING:  # its module takes a second to import, and only a chat model needs it
+    from rag_graph.models.replies import Replier
 
 
 class Condenser(Protocol):
@@ -21,7 +23,7 @@ class Condenser(Protocol):
 class PromptedCondenser:
     """Asks a chat model to rewrite the question."""
 
-    model: Replier
+    model: "Replier"
     context_tokens: int
 
     async def condense(self, query: Query, emit: Emit, config: RunnableConfig) -> str:

@@ -21,7 +21,7 @@ from rag_graph.events import (
     Version,
     Warned,
 )
-from rag_graph.models.replies import CutShort, TokensUsed
+from rag_graph.models.pieces import CutShort, TokensUsed
 from rag_graph.query import Turn
 from rag_graph.text.controls import in_reading_order
 

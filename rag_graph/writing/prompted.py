@@ -5,14 +5,18 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from textwrap import shorten
+from typing import TYPE_CHECKING
 
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.claims import CitationStream, ClaimChecker, RuleChecker, Sources
 from rag_graph.events import AnswerReset, Emit
-from rag_graph.models.replies import Content, CutShort, Replier, Restarted, Thinking, TokensUsed
+from rag_graph.models.pieces import Content, CutShort, Restarted, Thinking, TokensUsed
 from rag_graph.writing.contract import Assignment, ThinkingSpan, Verdict, cut_short, usage
 from rag_graph.writing.prompts import answer_prompt, review_prompt
+
+if TYPE_CHECKING:  # its module takes a second to import, and only a chat model needs it
+    from rag_graph.models.replies import Replier
 
 LONGEST_REASON_CHARS = 200
 _VERDICT = re.compile(r"\b(?P<word>KEEP|REFINE)\b[\s*`]*:?(?P<reason>[^\n]*)", re.IGNORECASE)
@@ -22,7 +26,7 @@ _VERDICT = re.compile(r"\b(?P<word>KEEP|REFINE)\b[\s*`]*:?(?P<reason>[^\n]*)", r
 class PromptedWriter:
     """Writes with a chat model. `shows_thinking` passes the model's own reasoning on; `checker` judges its claims."""
 
-    model: Replier
+    model: "Replier"
     context_tokens: int
     shows_thinking: bool = True
     checker: ClaimChecker = field(default_factory=RuleChecker)

@@ -14,9 +14,7 @@ from rag_graph.models.providers.openai import open_chat_model
 from rag_graph.models.replies import Replier
 from rag_graph.writing.contract import Assignment
 from rag_graph.writing.prompted import PromptedWriter
-from rag_graph.writing.quoting import QuotingWriter
 from tests.claims.labelled import number_passage
-from tests.index.hashing import HashEmbedder
 from tests.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
@@ -185,21 +183,6 @@ async def test_a_stream_that_is_closed_ends_its_check() -> None:
         await told.stream.aclose()
     assert told.checker.cancelled == 1
     assert told.types == ["answer_delta"]
-
-
-async def test_the_quoting_writer_asks_its_checker_about_the_phrase(upstream: Upstream) -> None:
-    events: list[Event] = []
-
-    async def emit(event: Event) -> None:
-        events.append(event)
-
-    checker = ScriptedChecker(lambda _: Verdict("supported", (IRON,)))
-    model = open_chat_model(upstream.base_url, "key", "scripted")
-    upstream.say("a metal that Eiffel liked")
-    await QuotingWriter(HashEmbedder(), Replier(model), checker=checker).write(ASSIGNMENT, emit, RunnableConfig())
-    await model.aclose()
-    assert [claim.content for batch in checker.asked for claim in batch] == ["a metal that Eiffel liked"]
-    assert "borne out by [1]" in "".join(event.delta for event in events if isinstance(event, AnswerDelta))
 
 
 async def test_the_rules_forget_the_sources_of_an_answer_that_is_written() -> None:

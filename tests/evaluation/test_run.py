@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,21 @@ async def test_answers_are_scored_against_the_right_ones_and_the_evidence(settin
     assert answers["failed"].mean == 0.0
     assert 0 < answers["f1"].mean < 0.5
     assert answers["citation_precision"].mean > 0
+
+
+@pytest.mark.anyio
+async def test_what_nothing_answers_is_asked_too_and_withholding_it_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_DATA_DIR", str(tmp_path / "data"))
+    folder = Path(shutil.copytree(DATA / "capitals", tmp_path / "capitals"))
+    with (folder / "queries.jsonl").open("a") as queries:
+        queries.write('{"_id": "q3", "text": "Who composed the opera Fidelio?", "answerable": false}\n')
+    results = await run_evaluation(Settings.load(), Evaluation(folder, tiers=(), answers=True))
+    answers = results.scores["answers"]
+    assert results.questions == 2
+    assert answers["unanswerable_refused"].mean == 1.0
+    assert "risk@20" in answers
 
 
 @pytest.mark.anyio

@@ -37,6 +37,14 @@ def test_a_dataset_has_its_questions_with_evidence_and_answers(folder: Path) -> 
     assert question.answers == ("Oslo", "Christiania")
 
 
+def test_questions_that_nothing_answers_are_kept_apart(folder: Path) -> None:
+    with (folder / "queries.jsonl").open("a") as queries:
+        queries.write('{"_id": "q3", "text": "Where is Atlantis?", "answerable": false}\n')
+    dataset = load_dataset(folder)
+    assert [question.id for question in dataset.questions] == ["q1"]
+    assert [question.id for question in dataset.unanswerable] == ["q3"]
+
+
 def test_judgements_may_be_those_of_the_test_split(folder: Path) -> None:
     (folder / "qrels").mkdir()
     (folder / "qrels.tsv").rename(folder / "qrels" / "test.tsv")

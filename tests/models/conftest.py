@@ -3,18 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from rag_graph.errors import ModelUnavailable
 from rag_graph.models.local.server import LocalServer
-from rag_graph.models.local.weights import embedded_gguf
-from tests.needed import missing
+from tests.gguf import small_gguf
 
 
 @pytest.fixture(scope="session")
 def gguf() -> Path:
-    try:
-        return embedded_gguf()
-    except ModelUnavailable as exc:
-        missing(str(exc))
+    return small_gguf()
 
 
 @pytest.fixture(scope="session")

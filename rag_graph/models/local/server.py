@@ -1,4 +1,4 @@
-"""The embedded language model's server: a child process, started when first needed, restarted when it dies."""
+"""What serves a language model out of a GGUF file: a child process, started when needed, restarted when it dies."""
 
 import asyncio
 import http.client
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ COMMAND: Final = (sys.executable, "-P", str(Path(__file__).with_name("child.py")
 
 END_TIMEOUT_S: Final = 5.0
 START_AGAIN_S: Final = 60.0
-"""After a start that failed, so that each question need not wait for another download that cannot work."""
+"""After a start that failed, so that each question need not wait for another that cannot work."""
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +51,12 @@ class LocalServer:
 
     def __init__(
         self,
-        gguf: Path | Callable[[], Path],
+        gguf: Path,
         *,
         command: tuple[str, ...] = COMMAND,
         stop_timeout_s: float = 5.0,
         hung_after_s: float = HUNG_AFTER_S,
     ) -> None:
-        """`gguf` may be a function that fetches the file when the server is first needed."""
         self._gguf = gguf
         self.api_key = secrets.token_urlsafe(32)
         self._command = command
@@ -127,7 +126,7 @@ class LocalServer:
 
     def close(self) -> None:
         self._closed = True
-        # Whoever is still fetching or starting it ends it by itself, or goes with this process.
+        # Whoever is still starting it ends it by itself, or goes with this process.
         if self._changing.acquire(timeout=self._stop_timeout_s):
             try:
                 self._stop()
@@ -135,7 +134,7 @@ class LocalServer:
                 self._changing.release()
 
     def _begin(self) -> "Future[str]":
-        """Find or start a server in a thread that nobody else needs: fetching the weights may take minutes."""
+        """Find or start a server in a thread that nobody else needs: loading a large file may take a minute."""
         with self._asking:
             if self._pending is None or self._pending.done():
                 self._pending = Future()
@@ -171,7 +170,7 @@ class LocalServer:
             raise ModelUnavailable("The embedded model has been shut down: start the server again.")
 
     def _start(self) -> _Child:
-        gguf = self._gguf if isinstance(self._gguf, Path) else self._gguf()
+        gguf = self._gguf
         process = subprocess.Popen(  # noqa: S603 - a fixed command
             [*self._command, str(gguf)],
             stdin=subprocess.PIPE,
@@ -187,7 +186,7 @@ class LocalServer:
             _end(process)
             raise ModelUnavailable(
                 f"The embedded model did not start ({exc}): check that {gguf} is a GGUF file and that "
-                "pip install 'rag-graph[local]' was run, or set RAG_CHAT_BASE_URL to another model."
+                "pip install 'rag-graph[gguf]' was run, or set RAG_CHAT_BASE_URL to another model."
             ) from exc
         finally:
             too_late.cancel()

@@ -16,22 +16,6 @@ from tests.upstream import refused_url
 
 pytestmark = pytest.mark.anyio
 
-PROMPT = """\
-Sources: The Rhine flows past Basel, Strasbourg and Cologne. It reaches the North Sea in the Netherlands.
-Question: Into which sea does the Rhine flow?
-Answer: the North Sea
-
-Sources: The tower was finished in 1889. It is 330 metres tall.
-Question: When was the tower finished?
-Answer:"""
-
-
-@pytest.fixture
-async def completing(embedded: LocalServer) -> AsyncIterator[LocalChatModel]:
-    model = local_chat_model(embedded, raw=True, max_tokens=8, stop=["\n"])
-    yield model
-    await model.aclose()
-
 
 @pytest.fixture
 async def chatting(embedded: LocalServer) -> AsyncIterator[LocalChatModel]:
@@ -40,16 +24,15 @@ async def chatting(embedded: LocalServer) -> AsyncIterator[LocalChatModel]:
     await model.aclose()
 
 
-async def test_a_raw_prompt_is_continued_token_by_token(completing: LocalChatModel) -> None:
+async def test_it_is_told_token_by_token(chatting: LocalChatModel) -> None:
     with anyio.fail_after(60):
-        pieces = [piece async for piece in Replier(completing).stream([HumanMessage(PROMPT)])]
+        pieces = [piece async for piece in Replier(chatting).stream([HumanMessage("Count from one to ten.")])]
     said = [piece.delta for piece in pieces if isinstance(piece, Content)]
-    assert "1889" in "".join(said)
     assert len(said) > 1
     assert isinstance(pieces[-1], TokensUsed)
 
 
-async def test_the_same_server_chats(chatting: LocalChatModel) -> None:
+async def test_it_chats_in_the_form_that_its_file_says(chatting: LocalChatModel) -> None:
     with anyio.fail_after(60):
         message = await chatting.ainvoke("Say hello.")
     assert isinstance(message.content, str)

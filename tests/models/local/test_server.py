@@ -5,7 +5,6 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
@@ -118,35 +117,28 @@ async def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
         await LocalServer(path).url()
 
 
-async def test_a_start_that_failed_is_not_tried_again_at_once() -> None:
-    tries = []
-
-    def fetch() -> Path:
-        tries.append(1)
-        raise ModelUnavailable("No network.")
-
-    server = LocalServer(fetch)
+async def test_a_start_that_failed_is_not_tried_again_at_once(tmp_path: Path) -> None:
+    tried = tmp_path / "tried"
+    refuse = f"import pathlib; pathlib.Path({str(tried)!r}).open('a').write('once '); print('no line of JSON')"
+    server = LocalServer(tmp_path, command=(sys.executable, "-c", refuse))
     for _ in range(3):
-        with pytest.raises(ModelUnavailable, match="No network"):
+        with pytest.raises(ModelUnavailable, match="did not start"):
             await server.url()
-    assert len(tries) == 1
+    assert tried.read_text() == "once "
 
 
-async def test_closing_does_not_wait_for_a_fetch_and_others_can_work_meanwhile(gguf: Path) -> None:
-    fetching, may_go_on = threading.Event(), threading.Event()
-
-    def fetch() -> Path:
-        fetching.set()
-        may_go_on.wait(60)
-        return gguf
-
-    server = LocalServer(fetch, stop_timeout_s=0.1)
+async def test_closing_does_not_wait_for_a_start_and_others_can_work_meanwhile(gguf: Path, tmp_path: Path) -> None:
+    begun, may_go_on = tmp_path / "begun", tmp_path / "may-go-on"
+    os.mkfifo(begun)
+    os.mkfifo(may_go_on)
+    wait = f"open({str(begun)!r}, 'w').close(); open({str(may_go_on)!r}).read(); print('no line of JSON')"
+    server = LocalServer(gguf, command=(sys.executable, "-c", wait), stop_timeout_s=0.1)
     with fail_after(60):
         asked = [asyncio.create_task(server.url()) for _ in range(50)]
-        await to_thread.run_sync(fetching.wait)
+        await to_thread.run_sync(begun.read_text)
         assert await asyncio.to_thread(lambda: "worked") == "worked"
         await server.aclose()
-        may_go_on.set()
+        await to_thread.run_sync(may_go_on.write_text, "")
         for answer in await asyncio.gather(*asked, return_exceptions=True):
             assert isinstance(answer, ModelUnavailable)
     assert server.pid is None
