@@ -211,11 +211,12 @@ class Settings(BaseSettings):
     def caller_share(self) -> int:
         """How many runs one caller may have.
 
-        Half of them, so that others are answered beside whoever sends most; all where a second caller cannot be told
-        from the first, for lack of keys: half of the server would only stand idle.
+        Half of them, so that others are answered beside whoever sends most; all, and the line too, where a second
+        caller cannot be told from the first, for lack of keys: half of the server would only stand idle.
         """
         keys = {key.strip() for key in self.api_keys.get_secret_value().split(",")} - {""}
-        return self.max_runs_per_caller or (self.max_runs if len(keys) <= 1 else (self.max_runs + 1) // 2)
+        share = (self.max_runs + 1) // 2 if len(keys) > 1 else self.max_runs + self.max_queued
+        return self.max_runs_per_caller or share
 
     @property
     def index_dir(self) -> Path:

@@ -113,9 +113,9 @@ def test_a_bad_value_or_name_is_refused_by_name(
 @pytest.mark.parametrize(
     ("given", "share"),
     [
-        ({}, 64),
-        ({"api_keys": "one"}, 64),
-        ({"api_keys": "one, one"}, 64),
+        ({}, 96),
+        ({"api_keys": "one"}, 96),
+        ({"api_keys": "one, one"}, 96),
         ({"api_keys": "one,two"}, 32),
         ({"api_keys": "one,two", "max_runs": 1}, 1),
         ({"api_keys": "one,two", "max_runs_per_caller": 50}, 50),

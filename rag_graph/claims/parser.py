@@ -49,9 +49,10 @@ class ClaimParser:
         """Take the next piece of the model's text; give the text that may be shown now."""
         # Nearly every token ends no sentence and begins no marker. Such a one is shown as it is and read later,
         # with its neighbours: this is the way of each token of each answer, so it is one call long.
-        if self._may_skim and not _TURN.search(delta):
-            shown = self._space + delta
-            self._space = ""
+        # Of two spaces at the end one would be shown, and the scanner holds back the last of what it is given later.
+        shown = self._space + delta
+        self._space = ""
+        if self._may_skim and not _TURN.search(delta) and not shown.endswith("  "):
             if shown[-1:] == " ":
                 self._space, shown = " ", shown[:-1]
             self._skimmed.append(shown)
@@ -61,8 +62,7 @@ class ClaimParser:
         self._take(self._scanner.feed("".join(self._skimmed)))
         self._skimmed.clear()
         self._skimmed_chars = 0
-        shown = self._scanner.feed(self._space + delta)
-        self._space = ""
+        shown = self._scanner.feed(shown)
         self._take(shown)
         self._may_skim = not self._scanner.is_holding and not self._sentences.is_waiting
         return shown

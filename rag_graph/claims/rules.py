@@ -128,7 +128,11 @@ class RuleChecker:
         if supports:
             return Verdict("supported", tuple(supports))
         if elsewhere := read.quoted_anywhere(content, subject):
-            refused = [number for number in left if read.held_by([number], content) < self._coverage.next_to_none]
+            refused = [
+                number
+                for number in left
+                if read.held_by([number], content) < self._coverage.next_to_none or read.lacks_number(number, content)
+            ]
             return Verdict("supported", (elsewhere,), tuple(refused))
         return self._doubt(content, read, claim.markers)
 
@@ -277,6 +281,15 @@ class _ReadSources:
             Support(passage, start, end, round(window.covered, 3), grade="bears_on_it")
             for passage, start, end in _joined(window.lines, self.passages)
         ]
+
+    def lacks_number(self, number: int, words: str) -> bool:
+        """Whether these words have a number that this passage, with what stands above it, does not say."""
+        claim = self._statement(words, number)
+        if claim is None:
+            return False
+        passage = self.passages[number]
+        text = "\n".join((passage.content, _around(passage), self.question))
+        return bool(lacking_number(claim, Said.by((one.said for one in self._sentences[number]), text)))
 
     def held_by(self, numbers: Sequence[int], words: str) -> float:
         """How much of these words those passages hold."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 from anyio import fail_after
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rag_graph.claims import CitationStream, RuleChecker, Sources, cite
@@ -255,6 +255,7 @@ ANSWERS = st.lists(
 
 
 @settings(deadline=None, max_examples=50)
+@example(", and  [1]", [6, 7])
 @given(ANSWERS, st.lists(st.integers(min_value=0), max_size=8))
 def test_pieces_give_the_same_text_and_facts_as_the_whole(answer: str, cuts: list[int]) -> None:
     borders = [0, *sorted(cut % (len(answer) + 1) for cut in cuts), len(answer)]

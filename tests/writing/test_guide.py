@@ -75,5 +75,6 @@ async def test_what_is_given_as_sure_is_right_and_what_cannot_be_answered_is_ref
     wrong = [f"{it.question} {it.content[:80]}" for it in sure if not it.right]
     assert len(sure) >= len(answerable) / 2
     assert len(wrong) <= len(sure) / 8, wrong
-    assert sum(it.is_refused for it in asked if not it.answerable) >= 9
+    assert not [it.question for it in asked if it.is_sure and not it.answerable]
+    assert sum(it.is_refused for it in asked if not it.answerable) >= 8
     assert sum(it.is_refused for it in answerable) <= len(answerable) / 10

@@ -179,10 +179,12 @@ _FINISH_REASONS: dict[CutBy, str] = {"": "stop", "length": "length", "filter": "
 
 def _finish(transcript: Transcript) -> list[Chunk]:
     usage = [_plain(used) for used in transcript.usage]
-    metadata = {"timings": transcript.timings.model_dump(mode="json"), "usage": usage}
     last = transcript.terminal
+    # In the metadata, since version 5 of the SDK refuses a `finish` with a field for it, as versions 6 and 7 have.
     reason = _FINISH_REASONS[last.cut_by] if isinstance(last, RunFinished) else "error"
-    return [{"type": "finish-step"}, {"type": "finish", "finishReason": reason, "messageMetadata": metadata}]
+    timings = transcript.timings.model_dump(mode="json")
+    metadata = {"timings": timings, "usage": usage, "finishReason": reason}
+    return [{"type": "finish-step"}, {"type": "finish", "messageMetadata": metadata}]
 
 
 def _status(step: str, description: str, *, done: bool, code: str = "") -> Chunk:
