@@ -288,12 +288,39 @@ def _load_html(source: _Source) -> Loaded:
     title = soup.title.get_text(" ") if soup.title else ""
     for hidden in soup.find_all(_HIDDEN_TAGS):
         hidden.decompose()
+    _join_rows(soup)
     writer = _Writer()
     for level, text in _html_blocks(soup):
         writer.block(text, level=level)
     if not title and writer.outline:
         title = writer.outline[0].title
     yield source.document(writer.text, title=title, outline=tuple(writer.outline), note=note)
+
+
+def _join_rows(soup: BeautifulSoup) -> None:
+    """Make a line of each row of a table, or its values would lose what belongs to them; layout tables hold others.
+
+    Cells and rows may be left open, as HTML allows: what follows then lies in them, and each text is its nearest one's.
+    """
+    for table in soup.find_all("table"):
+        if table.find("table"):
+            continue
+        rows: dict[int, dict[int, list[str]]] = {}
+        for cell in table.find_all(_CELLS):
+            rows.setdefault(id(cell.find_parent("tr")), {})[id(cell)] = []
+        for string in table.find_all(string=True):
+            if (holder := string.find_parent(_CELLS)) is not None:
+                rows[id(holder.find_parent("tr"))][id(holder)].append(str(string))
+        beside = [" ".join(caption.get_text(" ").split()) for caption in table.find_all("caption")]
+        flat = [[" ".join(" ".join(texts).split()) for texts in cells.values()] for cells in rows.values()]
+        table.clear()
+        for line in (*beside, *(" | ".join(cells) for cells in flat if any(cells))):
+            row = soup.new_tag("tr")
+            row.append(line)
+            table.append(row)
+
+
+_CELLS = ("td", "th")
 
 
 def _html_blocks(soup: BeautifulSoup) -> Iterator[tuple[int | None, str]]:
@@ -358,7 +385,9 @@ def _load_docx(source: _Source) -> Loaded:
     for block in document.iter_inner_content():
         if isinstance(block, docx.table.Table):
             for row in block.rows:
-                writer.block(" | ".join(dict.fromkeys(cell.text.strip() for cell in row.cells)))
+                # Each cell as it lies in the file: `row.cells` gives merged ones once for each column that they span.
+                cells = [docx.table._Cell(cell, block).text.strip() for cell in row._tr.tc_lst]  # noqa: SLF001
+                writer.block(" | ".join(cells) if any(cells) else "")
         else:
             style = (block.style.name if block.style else None) or ""
             writer.block(block.text, level=_docx_level(style))

@@ -110,6 +110,26 @@ def test_docx_has_its_headings_and_tables(tmp_path: Path) -> None:
     assert [(h.start, h.level, h.title) for h in loaded.outline] == [(0, 1, "Guide")]
 
 
+def test_cells_of_a_docx_row_stay_apart_though_they_say_the_same_and_merged_ones_count_once(tmp_path: Path) -> None:
+    document = docx.Document()
+    table = document.add_table(2, 4)
+    for row, texts in enumerate((("Support", "5", "5", "7"), ("Both", "", "9", ""))):
+        for cell, text in zip(table.rows[row].cells, texts, strict=True):
+            cell.text = text
+    table.cell(1, 0).merge(table.cell(1, 1))
+    document.save(str(tmp_path / "a.docx"))
+    assert only(tmp_path / "a.docx").text.split("\n\n") == ["Support | 5 | 5 | 7", "Both | 9 |"]
+
+
+def test_a_row_of_an_html_table_is_a_line(tmp_path: Path) -> None:
+    table = "<table><tr><th>Model<th>Flow</tr><tr><td><p>B20</p><td>60\n l/min<td></tr><tr><td>alone</tr></table>"
+    (tmp_path / "a.html").write_text(f"<h1>Pumps</h1>{table}<table><tr><td>x<td>{table}</table>")
+    text = only(tmp_path / "a.html").text
+    assert "Model | Flow" in text
+    assert text.count("B20 | 60 l/min |") == 2
+    assert "alone" in text
+
+
 def test_a_docx_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.docx", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("word/document.xml", bytes(65 * 1024 * 1024))
