@@ -10,7 +10,7 @@ import rag_graph
 
 PACKAGE = Path(rag_graph.__file__).parent
 LAYERS = (
-    "errors documents query tasks",
+    "errors documents query tasks clock",
     "events settings text",
     "transcript",
     "runs claims models",

@@ -1,13 +1,13 @@
 """The graph itself: which step follows which."""
 
 from collections.abc import Callable
-from time import time
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from rag_graph.clock import steady_time
 from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.parts import OpenParts, Parts
 from rag_graph.graph.state import Output, State
@@ -21,7 +21,7 @@ def build_graph(
     *,
     name: str = "rag_graph",
     checkpointer: BaseCheckpointSaver[Any] | None = None,
-    clock: Callable[[], float] = time,
+    clock: Callable[[], float] = steady_time,
 ) -> RagGraph:
     """Compile the state machine over these parts, or over what will give them when a run needs them.
 

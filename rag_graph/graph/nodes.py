@@ -7,12 +7,12 @@ when neither a draft nor a refinement could be written.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import time
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StreamWriter
 
 from rag_graph.claims import cited_numbers
+from rag_graph.clock import steady_time
 from rag_graph.errors import ModelError, RetrievalFailed
 from rag_graph.events import (
     AnswerDelta,
@@ -42,7 +42,7 @@ class Nodes:
     """The graph's steps, one method each, over the parts or what gives them."""
 
     parts: Parts | OpenParts
-    clock: Callable[[], float] = time
+    clock: Callable[[], float] = steady_time
 
     async def condense(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Make the question one that stands without the conversation."""

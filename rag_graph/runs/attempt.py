@@ -7,11 +7,11 @@ no log and no graph: it is given work that emits events, and a sink that takes t
 import asyncio
 import copy
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from rag_graph.clock import steady_time
 from rag_graph.errors import RagGraphError, RunAbandoned
 from rag_graph.events import (
     AnswerDelta,
@@ -81,7 +81,7 @@ class Attempt:
         said: Transcript | None = None,
         began_at: float | None = None,
         budget: Budget | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady_time,
         cancelled_by: CancelledBy | None = None,
         watch: Watch | None = None,
     ) -> None:

@@ -1,13 +1,13 @@
 """Runs kept in this process: nothing to install, and gone when it stops."""
 
 import asyncio
-import time
 from array import array
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import cast, overload
 
+from rag_graph.clock import steady_time
 from rag_graph.errors import KeyReused, UnknownRun
 from rag_graph.events import Event
 from rag_graph.runs.log import (
@@ -119,7 +119,7 @@ class MemoryRunLog(RunLog):
         *,
         max_ended: int = 1_000,
         max_ended_bytes: int = 256_000_000,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady_time,
     ) -> None:
         self._bounds = bounds or Bounds()
         self._max_ended = max_ended

@@ -14,6 +14,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Self, TypeVar
 
+from rag_graph.clock import steady_time
 from rag_graph.errors import Draining, RagGraphError, RunAbandoned, RunExpired, UnknownRun
 from rag_graph.events import CancelledBy
 from rag_graph.query import Query
@@ -69,7 +70,7 @@ class Runner:
         leases: Leases | None = None,
         is_ready: Callable[[], Awaitable[bool]] | None = None,
         kept_s: float = Bounds().ttl_s,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady_time,
         observer: Observer | None = None,
     ) -> None:
         self._log = run_log

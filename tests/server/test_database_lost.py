@@ -35,12 +35,11 @@ def test_a_database_that_goes_away_fails_runs_in_one_sentence_until_it_is_back(
     server = serve(postgres_url=SecretStr(url))
     assert isinstance(events_of(server.ask())[-1], RunFinished)
 
-    name = sql.Identifier(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+    name = str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+    allow = sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS {}")
     with psycopg.connect(postgres_url, autocommit=True) as db:
-        db.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS false").format(name))
-        db.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name.as_string()[1:-1]]
-        )
+        db.execute(allow.format(sql.Identifier(name), sql.SQL("false")))
+        db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
         refusal = server.ask("How high is Tokyo Tower?")
         if refusal.status_code == 200:
             last = events_of(refusal)[-1]
@@ -53,6 +52,6 @@ def test_a_database_that_goes_away_fails_runs_in_one_sentence_until_it_is_back(
         assert "Traceback" not in told
         assert server.http.get("/health").status_code == 503
 
-        db.execute(sql.SQL("ALTER DATABASE {} WITH ALLOW_CONNECTIONS true").format(name))
+        db.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
     until(lambda: server.http.get("/health").status_code == 200)
     assert isinstance(events_of(server.ask("When did Tokyo Tower open?"))[-1], RunFinished)

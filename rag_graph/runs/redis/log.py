@@ -4,11 +4,11 @@ The number of an entry is its id in the stream, so replay and live are one read.
 a run appends to it. Readers see what Redis has taken, never what is still on its way.
 """
 
-import time
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self, cast
 
+from rag_graph.clock import steady_time
 from rag_graph.errors import KeyReused, UnknownRun
 from rag_graph.events import CancelledBy, Event
 from rag_graph.query import Query
@@ -49,7 +49,7 @@ class RedisRunLog(RunLog):
         lease_s: float = 3.0,
         patience_s: float = 5.0,
         outage_s: float = 60.0,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady_time,
     ) -> None:
         """Requests give up on an unreachable Redis after `patience_s`, runs and their readers after `outage_s`."""
         self._bounds = bounds or Bounds()
