@@ -66,9 +66,8 @@ class Request:
 class Script:
     """What is sent for one request. `held` scripts stop before the token `hold_after` until they are released.
 
-    `at_once` hands the whole reply to the socket in one write, so that it can arrive in one read; `raw` is sent as
-    the body of a stream in place of everything else, a chunk each. A `body` is sent whatever was asked for, until it
-    ends or the client leaves.
+    `at_once` hands the whole reply to the socket in one write, so that it can arrive in one read. A `body` is sent as
+    it is, in place of all else, until it ends or the client leaves.
     """
 
     content: Sequence[str] = ()
@@ -77,7 +76,6 @@ class Script:
     when: str = ""
     pace_s: float = 0.0
     at_once: bool = False
-    raw: Sequence[bytes] = ()
     sends_usage: bool = True
     sends_done: bool = True
     finish: str = "stop"
@@ -305,9 +303,9 @@ class Upstream:
     async def _reply(self, script: Script, request: Request, writer: asyncio.StreamWriter) -> bool:
         if script.status != 200:
             return await _send_json(writer, script.status, {"error": script.error}, headers=script.headers)
-        if script.raw:
-            frames: Iterator[tuple[bytes, bool]] = ((chunk, False) for chunk in script.raw)
-        elif request.path == "/v1/responses" and request.is_streamed:
+        if script.body:
+            return await _pour(script, writer)
+        if request.path == "/v1/responses" and request.is_streamed:
             frames = responses_frames(script)
         elif request.is_streamed:
             frames = chat_frames(script, asks_usage="stream_options" in request.body)
@@ -531,7 +529,8 @@ async def _break(script: Script, writer: asyncio.StreamWriter) -> bool:
 
 
 async def _pour(script: Script, writer: asyncio.StreamWriter) -> bool:
-    await _send_head(writer, 200, {"transfer-encoding": "chunked", **script.headers})
+    head = {"content-type": "text/event-stream", "transfer-encoding": "chunked", **script.headers}
+    await _send_head(writer, 200, head)
     for data in script.body:
         _write_chunk(writer, data)
         await writer.drain()

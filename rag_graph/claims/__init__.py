@@ -1,8 +1,9 @@
 """The claims of an answer: found as it streams, each checked against the words of its passages."""
 
 from rag_graph.claims.checker import Claim, ClaimChecker, Sources, Support, Verdict
+from rag_graph.claims.evidence import Coverage
 from rag_graph.claims.markers import cited_numbers
-from rag_graph.claims.rules import Coverage, RuleChecker
+from rag_graph.claims.rules import RuleChecker
 from rag_graph.claims.stream import CitationStream, cite, facts_of
 
 __all__ = [

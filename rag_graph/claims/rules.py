@@ -1,80 +1,19 @@
 """The check that needs no model: a claim is supported where a source sentence holds its words and no rule objects."""
 
 import asyncio
-import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
-from rag_graph.claims.bearing import Line, Window, comparable, lines_of, window_of
-from rag_graph.claims.checker import Claim, Sources, Support, Verdict
-from rag_graph.claims.doubts import Said, has_other_unit, lacking_name, lacking_number, mixes_keys
-from rag_graph.claims.statements import Statement, language_of_text, subject_of, take_apart
-from rag_graph.claims.support import agrees, is_negated_alike, keeps_order, moves_number, says_opposite, turns
+from rag_graph.claims.checker import Claim, Sources, Verdict
+from rag_graph.claims.evidence import DEFAULT_COVERAGE, Coverage, ReadSources, taken_apart
 from rag_graph.claims.wording import without_wrapping
-from rag_graph.events import NumberedPassage
-from rag_graph.text.languages import ENGLISH, PRONOUNS, UNTOLD, Language
-from rag_graph.text.sentences import Sentence, sentences
-from rag_graph.text.spelling import spelled
-from rag_graph.text.terms import root
+from rag_graph.text.languages import ENGLISH, PRONOUNS
 
 _UNKNOWN_LANGUAGE = "The rules do not know this language, so only word for word would count."
 _NOT_FOLLOWED = "The rules cannot follow this."
-_OTHER_NUMBER = "No passage has the number {0}."
-_OTHER_NAME = "No passage speaks of “{0}”."
-_NOTHING_OF_IT = "No passage speaks of this."
 _ASKED = "It says the question again."
-_LEAST_LINES = 8
-"""Fewer sentences are too short a window to say that something is nowhere."""
-_LEAST_DENIED = 2
-_MOSTLY = 0.6
-_LEAST_SPELLED = 2
-_LEAST_UNSPACED = 4
-"""So many words, or letters where no spaces part them: less is not said by a sentence but by chance."""
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """How much of a claim a source sentence must hold, by weight of words (rare ones weigh more).
-
-    Those of `quoted` were chosen on the tuning split of tests/claims/labelled.jsonl, the others on the first halves of
-    the sets in tests/benchmarks/claims.py, whose README tells how they fare on the second ones.
-    """
-
-    of_cited: float = 0.72
-    """When the model itself cites the passage, which is evidence too."""
-    of_found: float = 0.86
-    """When we find the passage ourselves."""
-    of_clause: float = 0.6
-    """No clause of a claim may be mostly new."""
-    of_question: float = 0.5
-    """How much of the question the source of a very short answer must hold."""
-    to_bear: float = 0.3
-    """For the weaker grade: how much of a claim the sentences picked from the cited passages hold together."""
-    to_bear_unmarked: float = 0.6
-    """The same of a passage that the model did not cite."""
-    of_copy: float = 0.75
-    """A claim and a sentence that hold so much of each other differ in few words: then what differs decides."""
-    short_words: int = 6
-    """A claim of no more words is a copy as soon as most of it stands in one sentence."""
-    of_denial: float = 0.9
-    """A claim and a sentence alike to this share, one of which is negated, contradict each other."""
-    of_stranger: float = 0.25
-    """Where all passages hold less of a claim, a name that none of them has is reason to flag it."""
-    next_to_none: float = 0.05
-    """Where all passages hold less of a claim, it is flagged."""
-    known_words: float = 0.2
-    """A claim with fewer words known to the passages is in another language, and is not judged."""
-    least_words: int = 3
-    most_words: int = 60
-    """Content words; a longer stretch is no sentence, and comparing it would take long."""
-
-
-DEFAULT_COVERAGE = Coverage()
 
 
 class RuleChecker:
@@ -87,10 +26,10 @@ class RuleChecker:
 
     def __init__(self, coverage: Coverage = DEFAULT_COVERAGE) -> None:
         self._coverage = coverage
-        self._read: WeakKeyDictionary[Sources, _ReadSources] = WeakKeyDictionary()
+        self._read: WeakKeyDictionary[Sources, ReadSources] = WeakKeyDictionary()
 
     async def prepare(self, sources: Sources) -> None:
-        read = await asyncio.to_thread(_ReadSources, sources.passages, sources.question, self._coverage)
+        read = await asyncio.to_thread(ReadSources, sources.passages, sources.question, self._coverage)
         self._read.setdefault(sources, read)
 
     async def check(self, claims: Sequence[Claim], sources: Sources) -> Sequence[Verdict]:
@@ -103,10 +42,10 @@ class RuleChecker:
             return []
         read = self._read.get(sources)
         if read is None:
-            read = self._read[sources] = _ReadSources(sources.passages, sources.question, self._coverage)
+            read = self._read[sources] = ReadSources(sources.passages, sources.question, self._coverage)
         return [self._verdict(claim, read) for claim in claims]
 
-    def _verdict(self, claim: Claim, read: "_ReadSources") -> Verdict:
+    def _verdict(self, claim: Claim, read: "ReadSources") -> Verdict:
         content, sentence = without_wrapping(claim.content), without_wrapping(claim.sentence)
         subject = _meant(claim, read.question)
         if read.is_asked(content):
@@ -136,7 +75,7 @@ class RuleChecker:
             return Verdict("supported", (elsewhere,), tuple(refused))
         return self._doubt(content, read, claim.markers)
 
-    def _attribute(self, content: str, subject: frozenset[str], read: "_ReadSources") -> Verdict:
+    def _attribute(self, content: str, subject: frozenset[str], read: "ReadSources") -> Verdict:
         """Find a source for what the model did not cite."""
         if not read.can_judge(content):
             return Verdict("unchecked", reason=_NOT_FOLLOWED)
@@ -147,7 +86,7 @@ class RuleChecker:
             return Verdict("supported", tuple(best))
         return self._doubt(content, read, ())
 
-    def _doubt(self, content: str, read: "_ReadSources", markers: Sequence[int]) -> Verdict:
+    def _doubt(self, content: str, read: "ReadSources", markers: Sequence[int]) -> Verdict:
         """Flag what no passage has; of all else nothing is said."""
         if not any(read.knows_language_of(content, number) for number in markers or read.passages):
             return Verdict("unchecked", reason=_UNKNOWN_LANGUAGE)
@@ -163,343 +102,7 @@ def _meant(claim: Claim, question: str) -> frozenset[str]:
     if not (opening := re.match(r"\w+", claim.content)) or opening[0].lower() not in PRONOUNS:
         return frozenset()
     for words in (*reversed(claim.before), question):
-        names = frozenset(name.stem for name in _take_apart(words, ENGLISH).names)
+        names = frozenset(name.stem for name in taken_apart(words, ENGLISH).names)
         if names:
             return names
     return frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class _SourceSentence:
-    start: int
-    end: int
-    said: Statement
-
-
-class _ReadSources:
-    """The passages of an answer, each taken apart in its language and its words weighed."""
-
-    def __init__(self, passages: Sequence[NumberedPassage], question: str, coverage: Coverage) -> None:
-        self._coverage = coverage
-        self.question = question
-        self.passages = {passage.number: passage for passage in passages}
-        self._languages = {number: language_of_text(passage.content) for number, passage in self.passages.items()}
-        known = [language for language in self._languages.values() if language and language is not UNTOLD]
-        self.language: Language = max(known, key=known.count, default=ENGLISH)
-        taken = {
-            number: _take_sentences_apart(passage.content, self._languages[number] or ENGLISH)
-            for number, passage in self.passages.items()
-        }
-        # A word that some passage writes small is no name, though a sentence may begin with it.
-        self._small_words = frozenset(
-            word.stem
-            for statements in taken.values()
-            for _, statement in statements
-            for word in statement.words
-            if not word.is_name and word.stem != root(statement.opening)
-        )
-        self._sentences = {
-            number: tuple(_source_sentences(self.passages[number], statements, self._small_words))
-            for number, statements in taken.items()
-        }
-        everything = [source.said for sources in self._sentences.values() for source in sources]
-        counts = Counter(word for said in everything for word in said.stems)
-        self._weights = {word: math.log(1 + (len(everything) + 1) / count) for word, count in counts.items()}
-        self._unknown_weight = math.log(2 + len(everything))
-        self._vocabulary = frozenset().union(*(said.plain for said in everything))
-        self._lines = {
-            number: tuple(lines_of(self.passages[number], statements, self._languages[number] or ENGLISH))
-            for number, statements in taken.items()
-        }
-        holders = Counter(word for lines in self._lines.values() for line in lines for word in line.words)
-        self._rarity = {word: 1 / (1 + math.log1p(count)) for word, count in holders.items()}
-        asked = _take_apart(self.question, self.language)
-        self._asked = asked.stems
-        above = [_around(passage) for passage in self.passages.values()]
-        texts = (passage.content for passage in self.passages.values())
-        self._all = Said.by([*everything, asked, *map(take_apart, above)], "\n".join((*texts, *above, self.question)))
-
-    def is_asked(self, words: str) -> bool:
-        """Whether these words only say the question again."""
-        stems = _take_apart(words, self._language_for(words)).stems
-        return bool(stems) and stems <= self._asked
-
-    def knows_language_of(self, words: str, number: int) -> bool:
-        """Whether the rules can compare these words with that passage, so that finding nothing means something."""
-        theirs, ours = self._languages[number], language_of_text(words)
-        if theirs is None or theirs is UNTOLD:
-            return ours is ENGLISH
-        # A sentence of names and numbers tells no language of its own.
-        return ours is theirs or ours is UNTOLD or (ours is None and self._is_of_their_words(words))
-
-    def _is_of_their_words(self, words: str) -> bool:
-        claim = _take_apart(words, self.language)
-        return len(claim.plain & self._vocabulary) * 2 > len(claim.plain)
-
-    def can_judge(self, words: str) -> bool:
-        """Whether the claim is a sentence's, and seems to be in a language of the passages."""
-        claim = _take_apart(words, self._language_for(words))
-        if not self._coverage.least_words <= len(claim.stems) <= self._coverage.most_words:
-            return False
-        if claim.is_unspaced:
-            return not claim.stems.isdisjoint(self._weights)
-        return len(claim.plain & self._vocabulary) >= self._coverage.known_words * len(claim.plain)
-
-    def quoted_by(self, number: int, words: str, subject: frozenset[str]) -> Support | None:
-        """Find where the passage that the model cited says this in nearly the same words."""
-        if verbatim := self._verbatim(number, words, subject):
-            return verbatim
-        claim = self._statement(words, number)
-        if claim is None or not claim.stems:
-            return None
-        if len(claim.stems) < self._coverage.least_words:
-            return self._short_answer(number, claim)
-        return self._best(number, claim, subject, least=self._coverage.of_cited)
-
-    def quoted_anywhere(self, words: str, subject: frozenset[str]) -> Support | None:
-        """Find a passage that clearly says this, though the model did not cite it."""
-        found: list[Support] = []
-        for number in self.passages:
-            claim = self._statement(words, number)
-            support = self._verbatim(number, words, subject)
-            if not support and claim and len(claim.stems) >= self._coverage.least_words:
-                support = self._best(number, claim, subject, least=self._coverage.of_found)
-            found += [support] if support else []
-        return max(found, key=_worth, default=None)
-
-    def borne_by(self, numbers: Sequence[int], words: str, *, least: float) -> list[Support]:
-        """Find the sentences of these passages that together bear on this, if no hard doubt speaks against it."""
-        numbers = [number for number in numbers if self.knows_language_of(words, number)]
-        claim = self._statement(words, numbers[0]) if numbers else None
-        if claim is None or claim.is_unspaced or not self._is_of_fair_length(claim):
-            return []
-        need = comparable(claim.stems)
-        window = self._window(need, numbers)
-        if window.covered < least or self._is_doubtful(claim, need, window, numbers):
-            return []
-        return [
-            Support(passage, start, end, round(window.covered, 3), grade="bears_on_it")
-            for passage, start, end in _joined(window.lines, self.passages)
-        ]
-
-    def lacks_number(self, number: int, words: str) -> bool:
-        """Whether these words have a number that this passage, with what stands above it, does not say."""
-        claim = self._statement(words, number)
-        if claim is None:
-            return False
-        passage = self.passages[number]
-        text = "\n".join((passage.content, _around(passage), self.question))
-        return bool(lacking_number(claim, Said.by((one.said for one in self._sentences[number]), text)))
-
-    def held_by(self, numbers: Sequence[int], words: str) -> float:
-        """How much of these words those passages hold."""
-        need = comparable(_take_apart(words, self._language_for(words)).stems)
-        return self._window(need, numbers).covered if need else 1.0
-
-    def absence_of(self, words: str) -> str:
-        """Say what of a claim is in no passage, if it is such that there is no other way to say it."""
-        claim = _take_apart(words, self._language_for(words))
-        if claim.is_unspaced or len(claim.stems) > self._coverage.most_words:
-            return ""
-        if number := lacking_number(claim, self._all):
-            # Small ones are often counted by the writer, as in "all four of them".
-            return _OTHER_NUMBER.format(number) if len(number) > 1 else ""
-        held = self.held_by(tuple(self.passages), words)
-        # In German every noun has a capital. Where most is there, a name is often only another form of one.
-        if (
-            claim.language.code != "de"
-            and held < self._coverage.of_stranger
-            and (name := lacking_name(claim, self._all))
-        ):
-            return _OTHER_NAME.format(name)
-        is_long = sum(map(len, self._lines.values())) >= _LEAST_LINES
-        if is_long and len(claim.stems) >= self._coverage.least_words and held < self._coverage.next_to_none:
-            return _NOTHING_OF_IT
-        return ""
-
-    def is_denied_by(self, number: int, words: str) -> bool:
-        """Whether a sentence is these very words, denied; or the claim denies them."""
-        claim = self._statement(words, number)
-        if claim is None or claim.is_unspaced or len(claim.stems) < _LEAST_DENIED:
-            return False
-        need = comparable(claim.stems)
-        return any(
-            self._is_alike(need, line.words, self._coverage.of_denial) and not is_negated_alike(claim, line.said)
-            for line in self._lines[number]
-        )
-
-    def _is_doubtful(self, claim: Statement, need: frozenset[str], window: Window, numbers: Sequence[int]) -> bool:
-        """Whether something in the picked sentences speaks against the claim, or what matters most is not in them."""
-        said = [line.said for line in window.lines]
-        contents = [self.passages[line.passage].content[line.start : line.end] for line in window.lines]
-        above = [_around(self.passages[number]) for number in numbers]
-        shown = Said.by([*said, *(_take_apart(text, ENGLISH) for text in above)], "\n".join((*contents, *above)))
-        cited = Said.by((), "\n".join((*(self.passages[number].content for number in numbers), *above, self.question)))
-        has_names = claim.language.code != "de"  # where every noun has a capital
-        best = max(window.lines, key=lambda line: self._rare(need & line.words))
-        return bool(
-            lacking_number(claim, shown)
-            or (has_names and lacking_name(claim, cited))
-            or has_other_unit(claim, said)
-            or (claim.negated and not any(one.negated for one in said))
-            or mixes_keys(need, window.lines, [line for number in numbers for line in self._lines[number]])
-            or says_opposite(claim, best.said)
-            or any(moves_number(claim, one) for one in said)
-            or (
-                self._rare(need & best.words) >= _MOSTLY * self._rare(need)
-                and not claim.negated
-                and not is_negated_alike(claim, best.said)
-            )
-            or any(
-                self._is_copy(need, line) and self._is_alone(need, line, window) and turns(claim, line.said)
-                for line in window.lines
-            )
-        )
-
-    def _is_copy(self, need: frozenset[str], line: Line) -> bool:
-        """Whether the claim is too near to the line to differ by chance; a short claim stands with each word."""
-        if len(need) <= self._coverage.short_words:
-            return self._rare(need & line.words) >= _MOSTLY * self._rare(need)
-        return self._is_alike(need, line.words, self._coverage.of_copy)
-
-    def _is_alone(self, need: frozenset[str], line: Line, window: Window) -> bool:
-        """Whether no other picked line says what this one is about, as a key with its default in the next line."""
-        return not any((need - line.all_words) & other.key for other in window.lines if other is not line)
-
-    def _is_alike(self, need: frozenset[str], words: frozenset[str], least: float) -> bool:
-        shared = self._rare(need & words)
-        return shared >= least * self._rare(need) and shared >= least * self._rare(words)
-
-    def _window(self, need: frozenset[str], numbers: Sequence[int]) -> Window:
-        return window_of(need, [line for number in numbers for line in self._lines[number]], self._rare)
-
-    def _rare(self, words: Iterable[str]) -> float:
-        return sum(self._rarity.get(word, 1.0) for word in words)
-
-    def _is_of_fair_length(self, claim: Statement) -> bool:
-        return self._coverage.least_words <= len(claim.stems) <= self._coverage.most_words
-
-    def _language_for(self, words: str) -> Language:
-        return language_of_text(words) or self.language
-
-    def _statement(self, words: str, number: int) -> Statement | None:
-        """Take a claim apart in the language of a passage; None if the rules do not know that language.
-
-        A long passage of few small words, such as a table or code, tells no language: an English claim tells it.
-        """
-        language = self._languages[number]
-        if language is None and language_of_text(words) is ENGLISH:
-            language = ENGLISH
-        return _take_apart(words, language) if language else None
-
-    def _verbatim(self, number: int, words: str, subject: frozenset[str]) -> Support | None:
-        """Find whole sentences of the passage that are these words and no others: a part may lack its "not"."""
-        claim = spelled(words)
-        if len(claim) < _LEAST_SPELLED and sum(map(len, claim)) < _LEAST_UNSPACED:
-            return None
-        content, sentences = self.passages[number].content, self._sentences[number]
-        for first, source in enumerate(sentences):
-            at = 0
-            for last in sentences[first:]:
-                said = spelled(content[last.start : last.end])
-                if not said or claim[at : at + len(said)] != said:
-                    break
-                at += len(said)
-                if at == len(claim):
-                    return None if _is_of_other(subject, source.said) else Support(number, source.start, last.end, 1.0)
-        return None
-
-    def _best(self, number: int, claim: Statement, subject: frozenset[str], *, least: float) -> Support | None:
-        if len(claim.words) > self._coverage.most_words:
-            return None
-        claim = claim.with_names(self._small_words)
-        found = [
-            Support(number, source.start, source.end, round(covered, 3))
-            for source in self._sentences[number]
-            if (covered := self._covered(claim, source.said)) >= least
-            and (agrees(claim, source.said) or keeps_order(claim, source.said))
-            and not _is_of_other(subject, source.said)
-        ]
-        return max(found, key=_worth, default=None)
-
-    def _short_answer(self, number: int, claim: Statement) -> Support | None:
-        """Judge an answer too short to stand alone, as in "Paris [1].", together with its question."""
-        asked = _take_apart(self.question, claim.language).stems - claim.stems
-        for source in self._sentences[number]:
-            if (
-                claim.stems <= source.said.stems
-                and asked
-                and self._weigh(asked & source.said.stems) >= self._coverage.of_question * self._weigh(asked)
-                and agrees(claim, source.said)
-            ):
-                return Support(number, source.start, source.end, 1.0)
-        return None
-
-    def _covered(self, claim: Statement, said: Statement) -> float:
-        """The share of a claim's words that a sentence holds; 0 where a clause of the claim is mostly new."""
-        if claim.stems.isdisjoint(said.stems):
-            return 0.0
-        parts = (words for words in claim.clauses.values() if len(words) > 1)
-        if any(self._share(words, said.stems) < self._coverage.of_clause for words in parts):
-            return 0.0
-        return self._share(claim.stems, said.stems)
-
-    def _share(self, words: frozenset[str], of: frozenset[str]) -> float:
-        return self._weigh(words & of) / self._weigh(words)
-
-    def _weigh(self, stems: Iterable[str]) -> float:
-        return sum(self._weights.get(word, self._unknown_weight) for word in stems)
-
-
-def _worth(support: Support) -> tuple[float, int]:
-    """The better covered first, then the shorter: a reader finds the words sooner in it."""
-    return support.score, support.start - support.end
-
-
-def _around(passage: NumberedPassage) -> str:
-    return ". ".join((passage.title, *passage.heading))
-
-
-def _is_of_other(subject: AbstractSet[str], said: Statement) -> bool:
-    """Whether "it" stands for something else in the source than in the claim, as far as both are told by names."""
-    names = frozenset(name.stem for name in said.names)
-    return said.opening in PRONOUNS and bool(subject and names) and subject.isdisjoint(names)
-
-
-def _joined(lines: Sequence[Line], passages: Mapping[int, NumberedPassage]) -> Iterator[tuple[int, int, int]]:
-    """The spans of lines, those that follow one another as one."""
-    spans: list[tuple[int, int, int]] = []
-    for line in lines:
-        if spans and spans[-1][0] == line.passage:
-            number, start, end = spans[-1]
-            if not passages[number].content[end : line.start].strip(" \t\r\n|-*"):
-                spans[-1] = (number, start, line.end)
-                continue
-        spans.append((line.passage, line.start, line.end))
-    yield from spans
-
-
-@lru_cache(maxsize=256)
-def _take_apart(words: str, language: Language) -> Statement:
-    """One claim is compared with every passage, and a question with every claim."""
-    return take_apart(words, language)
-
-
-@lru_cache(maxsize=256)
-def _take_sentences_apart(content: str, language: Language) -> tuple[tuple[Sentence, Statement], ...]:
-    """Keep what was found: the refined answer has most passages of the draft."""
-    return tuple((one, take_apart(content[one.start : one.end], language)) for one in sentences(content))
-
-
-def _source_sentences(
-    passage: NumberedPassage, statements: Iterable[tuple[Sentence, Statement]], small_words: AbstractSet[str]
-) -> Iterator[_SourceSentence]:
-    """Give each sentence with its names told, and with the subject of the last where it begins with a pronoun."""
-    subject = take_apart(". ".join((*passage.heading, passage.title))).stems
-    for sentence, plain in statements:
-        statement = plain.with_names(small_words)
-        if statement.opening in PRONOUNS:
-            statement = statement.about(subject)
-        else:
-            subject = subject_of(statement)
-        yield _SourceSentence(sentence.start, sentence.end, statement)

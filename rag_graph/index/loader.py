@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +33,6 @@ _PATIENCE: Final = 4
 """Where the system counts a process's CPU time, that is the limit; waiting may take so many times as long, as others
 may have the processors."""
 _WAITING_MESSAGES: Final = 8
-_GLANCE_S: Final = 0.5
 _MAX_MESSAGE_BYTES: Final = 1 << 29
 
 
@@ -164,16 +162,7 @@ class _Child:
 
     def hear(self, within_s: float) -> dict[str, Any] | None:
         """What it says next; None when it says nothing any more. Raises `queue.Empty`."""
-        give_up_at = time.monotonic() + within_s
-        while True:
-            try:
-                return self._heard.get(timeout=max(0.0, min(_GLANCE_S, give_up_at - time.monotonic())))
-            except queue.Empty:
-                # Who listens has no word left for one that was killed before it heard its end.
-                if self._gone.is_set():
-                    return None
-                if time.monotonic() >= give_up_at:
-                    raise
+        return self._heard.get(timeout=within_s)
 
     def wait(self) -> int:
         return self._process.wait()
@@ -182,6 +171,11 @@ class _Child:
         self._process.kill()
         self._process.wait()
         self._gone.set()
+        # Whoever listens says nothing more from here on, and somebody may wait for its last word.
+        with suppress(queue.Empty):
+            while True:
+                self._heard.get_nowait()
+        self._heard.put_nowait(None)
         with suppress(BrokenPipeError):
             _pipe(self._process.stdin).close()
 

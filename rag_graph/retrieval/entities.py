@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations, islice
+from itertools import islice
 from math import log
 from typing import NamedTuple, Protocol
 
@@ -140,8 +140,11 @@ def names_something(question: str, corpus: Corpus) -> bool:
     if parsed.names:
         return True
     folded = [fold(word.text) for word in parsed.words]
-    spans = combinations(range(len(folded) + 1), 2)
-    phrases = {" ".join(folded[first:last]) for first, last in spans if 1 < last - first <= _MAX_TITLE_WORDS}
+    phrases = {
+        " ".join(folded[first:last])
+        for first in range(len(folded))
+        for last in range(first + 2, min(first + _MAX_TITLE_WORDS, len(folded)) + 1)
+    }
     return bool(corpus.titled(list(phrases)))
 
 

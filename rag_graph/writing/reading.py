@@ -16,7 +16,7 @@ from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import ReadablePassage, Reader, Span
 from rag_graph.retrieval.quotes import content_terms
 from rag_graph.text.sentences import Sentence, sentences
-from rag_graph.text.terms import words
+from rag_graph.text.terms import compounds, words
 
 LIKELIEST: Final = 2
 """So many spans are weighed, those with the greatest margins: embedding their sentences takes time."""
@@ -102,7 +102,7 @@ def read_answers(
         passage = passages[span.passage]
         signs = _signs(span, spans, passage, sentence, asked, close)
         sure = 1 / (1 + exp(-sum(weight * sign for weight, sign in zip(WEIGHTS, signs.values, strict=True))))
-        if asked.is_of_another(passage):
+        if asked.is_of_another(passage) or asked.names_another(passage, sentence):
             sure = min(sure, MOST_OF_ANOTHER)
         found.append(Answer(passage, span.start, span.end, sentence, signs, sure))
     return sorted(found, key=lambda answer: -answer.confidence)
@@ -129,13 +129,19 @@ class _Asked:
     terms: frozenset[str]
     names: frozenset[str]
     numbers: tuple[str, ...]
+    identifiers: frozenset[str]
 
     @classmethod
     def of(cls, question: str) -> "_Asked":
         found = [match[0] for match in words(question)]
         names = [word for place, word in enumerate(found) if (place and word[0].isupper()) or _DIGIT.search(word)]
         numbers = [word.strip(_AROUND) for word in question.split() if _DIGIT.search(word)]
-        return cls(content_terms(question), content_terms(" ".join(names)), tuple(map(_even, numbers)))
+        return cls(
+            content_terms(question),
+            content_terms(" ".join(names)),
+            tuple(map(_even, numbers)),
+            frozenset(compounds(question)),
+        )
 
     def is_of_another(self, passage: NumberedPassage) -> bool:
         """Whether a passage lacks a name or a number of the question: it is of something else, and only much like it.
@@ -144,6 +150,14 @@ class _Asked:
         """
         said = _even(f"{_about(passage)}\n{passage.content}")
         return bool(self.names - _terms_of(passage)) or any(not _stands_in(number, said) for number in self.numbers)
+
+    def names_another(self, passage: NumberedPassage, held: Sentence) -> bool:
+        """Whether the question asks for an identifier, and the answer's sentence tells of others and not of it.
+
+        A passage mostly speaks of several, as where `CHUNK_SIZE` is asked for and `CHUNK_MIN_SIZE=1000` stands beside.
+        """
+        told = frozenset(compounds(passage.content[held.start : held.end]))
+        return bool(self.identifiers and told) and self.identifiers.isdisjoint(told)
 
 
 def _even(text: str) -> str:

@@ -28,7 +28,7 @@ def replies() -> st.SearchStrategy[tuple[bytes, int]]:
 def answer(http: httpx.Client, upstream: Upstream, reply: tuple[bytes, int]) -> None:
     """Ask while the model's service sends this."""
     sent, cut = reply
-    upstream.otherwise = Script(raw=[sent[start : start + cut] for start in range(0, len(sent), cut)])
+    upstream.otherwise = Script(body=[sent[start : start + cut] for start in range(0, len(sent), cut)])
     body = {"question": QUESTION, "mode": "fast"}
     response = http.post("/query", json=body, headers={"accept": "text/event-stream"})
     assert response.status_code in {200, 503}, response.text[:300]

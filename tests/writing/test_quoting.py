@@ -106,6 +106,11 @@ async def test_a_cell_of_a_table_is_shown_with_its_row(writer: QuotingWriter, pa
     [
         ("What is VK-208-A made of?", "The seal VK-208-A is made of cork.", "The seal VK-208-D is made of felt."),
         ("What does release 4.2 add?", "Release 4.2 adds a calendar.", "Release 4.20 adds a clock."),
+        (
+            "What is the default of CHUNK_SIZE?",
+            "`CHUNK_SIZE` is 1000 by default.",
+            "It must be less than CHUNK_SIZE.\n\nThe default of `CHUNK_MIN_SIZE` is 400.",
+        ),
         ("In which town is the depot Ried?", "The depot Ried is in Linz.", "The depot Haag is in Bonn."),
         (
             "Who chaired the meeting of 12 May?",

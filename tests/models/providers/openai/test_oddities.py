@@ -25,7 +25,7 @@ def service() -> Iterator[Upstream]:
 @pytest.mark.parametrize("odd", ODDITIES, ids=lambda odd: odd.name)
 async def test_it_is_read_right_however_the_network_cuts_it(service: Upstream, odd: Odd, cut: int) -> None:
     asked_before = len(service.chats)
-    service.script(Script(raw=[odd.body[start : start + cut] for start in range(0, len(odd.body), cut)]))
+    service.script(Script(body=[odd.body[start : start + cut] for start in range(0, len(odd.body), cut)]))
     service.otherwise = Script(status=500)
     model = open_chat_model(service.base_url, "key", "scripted")
     answer = thinking = cut_by = error = ""
