@@ -208,7 +208,7 @@ class _Call:
                 except Exception as exc:
                     raise translate(exc, self.setting, started=reader.has_spoken) from exc
                 if isinstance(message, str):
-                    pieces = reader.thinking.read_text(message)
+                    pieces: Iterable[Piece] = reader.thinking.read_text(message)
                 else:
                     pieces = reader.end() if message is None else reader.read(message)
                 for number, piece in enumerate(pieces):

@@ -86,7 +86,8 @@ class Entry:
     def data(self) -> bytes:
         """The event as JSON, encoded once however many read it."""
         if self._data is None:
-            self._data = line_safe((self._event or self.event).model_dump_json().encode())
+            json = (self._event or self.event).model_dump_json()
+            self._data = json.encode() if json.isascii() else line_safe(json.encode())
         return self._data
 
     @property
