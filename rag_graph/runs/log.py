@@ -99,7 +99,10 @@ class Entry:
 
 
 def line_safe(json: bytes) -> bytes:
-    """JSON without the raw characters that are line breaks to Unicode, at which httpx and others cut a line in two."""
+    """JSON without the raw characters that are line breaks to Unicode, at which httpx and others cut a line in two.
+
+    ASCII has none of them, as JSON escapes those that it has.
+    """
     for char, escape in _LINE_BREAKS:
         if char in json:
             json = json.replace(char, escape)
