@@ -15,6 +15,7 @@ SENTENCES_BEFORE = 3
 """So many are given with a claim as its context."""
 
 _SKIMMED_CHARS = 1_024
+"""Text without a sign that means something is read at least so often, so that no reading of it takes long."""
 
 
 @dataclass(frozen=True, slots=True)

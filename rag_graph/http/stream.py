@@ -108,6 +108,7 @@ class FrameStream(Response):
                 await send(heartbeat)
                 self._sending = False
                 silent_s = 0.0
+            # While a frame waits for longer than a heartbeat the rest is negative: without the floor this would spin.
             await asyncio.sleep(max(min(self._heartbeat_s, self._write_timeout_s) - silent_s, 0.05))
 
     def _report(self, error: BaseException) -> None:

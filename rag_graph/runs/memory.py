@@ -153,6 +153,7 @@ class MemoryRunLog(RunLog):
             self._ended[run_id] = entry.at
             self._ended_bytes += kept.size
             self._forget()
+        # Who waits now is woken all the same; who comes later waits for the next entry.
         kept.grown.set()
         kept.grown.clear()
         return entry
