@@ -25,6 +25,7 @@ from rag_graph.http.langserve.request import is_answered_whole, is_batch
 from rag_graph.http.native import routes as native
 from rag_graph.http.openai import routes as openai
 from rag_graph.http.openai.request import Presentation
+from rag_graph.http.responses import routes as responses
 from rag_graph.http.state import caller_of
 from rag_graph.index.loader import Limits
 from rag_graph.query import Query
@@ -99,6 +100,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app.state.heartbeat_s = settings.heartbeat_s
     app.state.write_timeout_s = settings.write_timeout_s
     app.include_router(native.router)
+    app.include_router(responses.create_router(settings.v1_draft))  # before the one that refuses what else is asked
     app.include_router(openai.create_router(Presentation(draft=settings.v1_draft, sources=settings.v1_sources)))
     app.include_router(ai_sdk.router)
     app.include_router(library.router)
