@@ -127,7 +127,10 @@ Batch = Sequence[Entry | Gap]
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """What a run is created from; `caller`, `key` and `chat` come hashed."""
+    """What a run is created from; `caller`, `key` and `chat` come hashed.
+
+    `follows` is the id of the run whose answer this question replies to. An `unattended` run needs no reader.
+    """
 
     run_id: str
     caller: str
@@ -135,6 +138,8 @@ class NewRun:
     created_at: float
     key: str | None = None
     chat: str | None = None
+    follows: str = ""
+    unattended: bool = False
 
 
 def outline_of(query: Query) -> Query:
@@ -159,6 +164,8 @@ class Run:
     attempt: int
     last_seq: int
     ended_at: float | None
+    follows: str = ""
+    unattended: bool = False
 
     @classmethod
     def of(cls, new: NewRun) -> Self:
@@ -172,6 +179,8 @@ class Run:
             attempt=1,
             last_seq=0,
             ended_at=None,
+            follows=new.follows,
+            unattended=new.unattended,
         )
 
 
@@ -221,6 +230,10 @@ class RunLog(ABC):
     @abstractmethod
     async def describe(self, run_id: str) -> Run:
         """Tell how the run stands; raises `UnknownRun`."""
+
+    @abstractmethod
+    async def forget(self, run_id: str) -> None:
+        """Drop all of a run that has ended; of one that goes on, or is unknown, nothing is dropped."""
 
     @abstractmethod
     def follow_batches(self, run_id: str, after: int = 0) -> AsyncGenerator[Batch]:

@@ -173,7 +173,13 @@ class MemoryRunLog(RunLog):
             attempt=1,
             last_seq=kept.last_seq,
             ended_at=kept.ended_at,
+            follows=kept.new.follows,
+            unattended=kept.new.unattended,
         )
+
+    async def forget(self, run_id: str) -> None:
+        if run_id in self._ended:
+            self._drop(run_id)
 
     async def follow_batches(self, run_id: str, after: int = 0) -> AsyncGenerator[Batch]:
         cursor = after
@@ -211,11 +217,14 @@ class MemoryRunLog(RunLog):
             fits = len(self._ended) <= self._max_ended and self._ended_bytes <= self._max_ended_bytes
             if ended_at >= oldest_kept and (fits or len(self._ended) == 1):
                 return
-            del self._ended[run_id]
-            kept = self._runs.pop(run_id)
-            self._ended_bytes -= kept.size
-            new = kept.new
-            if new.key is not None:
-                del self._keys[new.key]
-            if new.chat is not None and self._chats.get(new.chat) == run_id:
-                del self._chats[new.chat]
+            self._drop(run_id)
+
+    def _drop(self, run_id: str) -> None:
+        del self._ended[run_id]
+        kept = self._runs.pop(run_id)
+        self._ended_bytes -= kept.size
+        new = kept.new
+        if new.key is not None:
+            del self._keys[new.key]
+        if new.chat is not None and self._chats.get(new.chat) == run_id:
+            del self._chats[new.chat]

@@ -21,8 +21,8 @@ class Ready:
     async def check_ready(self) -> None: ...
 
 
-async def unasked(query: Query, caller: str) -> AsyncGenerator[Event]:
-    assert not query, caller
+async def unasked(query: Query, caller: str, chat: str | None) -> AsyncGenerator[Event]:
+    assert not query, (caller, chat)
     yield RunStarted(run_id="", question="", mode="fast")
 
 
