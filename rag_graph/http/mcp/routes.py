@@ -19,7 +19,7 @@ from rag_graph.http.answering import follow_events
 from rag_graph.http.mcp.encoding import AskOutput, SearchOutput, answered, found, progress_of
 from rag_graph.http.mcp.request import AskInput, SearchInput
 from rag_graph.http.mcp.sessions import HEADER, Sessions, chat_of
-from rag_graph.query import Query
+from rag_graph.query import Filters, Query
 from rag_graph.retrieval import Retriever
 from rag_graph.runs.runner import Runner
 from rag_graph.transcript import Transcript
@@ -39,7 +39,7 @@ Context = ServerRequestContext[Any, Any]
 class Answers(Protocol):
     """What is asked whether it can answer at all."""
 
-    async def check_ready(self) -> None: ...
+    async def check_ready(self, filters: Filters | None = None) -> None: ...
 
 
 Ask = Callable[[Query, str, str | None], AsyncGenerator[Event]]
@@ -71,7 +71,7 @@ class Tools:
     async def search(self, given: SearchInput, *, caller: str) -> SearchOutput:
         """Find the passages that bear on a question. Raises `RetrievalFailed` when that takes too long."""
         async with self._admitted(caller):
-            await self._answers.check_ready()
+            await self._answers.check_ready(given.filters)
             try:
                 async with asyncio.timeout(self._search_limit_s):
                     hits = await self._retriever.retrieve(given.question, top_k=given.top_k, filters=given.filters)
@@ -84,7 +84,7 @@ class Tools:
     ) -> AskOutput:
         """Answer a question, telling of the work; it ends when nobody waits for it, or when `chat` is stopped."""
         query = Query(question=given.question, mode=given.mode, filters=given.filters)
-        await self._answers.check_ready()
+        await self._answers.check_ready(given.filters)
         transcript = Transcript()
         async with aclosing(self._ask(query, caller, chat)) as events:
             async for event in events:
