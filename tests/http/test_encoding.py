@@ -89,7 +89,7 @@ def test_a_third_version_follows_under_a_heading_where_nothing_can_be_taken_back
         for chunk in chunks.add(event)
         for choice in chunk.get("choices", ())
     )
-    assert said.endswith(f"{REFINED}\n\n---\n\n**Refined: The date was missing.**\n\n{BEST}")
+    assert said.endswith(f"{REFINED}\n\n---\n\n**This replaces the answer above: The date was missing.**\n\n{BEST}")
 
 
 def test_a_third_version_resets_what_chunks_have_added_up() -> None:
