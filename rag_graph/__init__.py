@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rag_graph.graph.stream import stream_events
     from rag_graph.index import EmbeddedIndex, IndexReport, index_paths
     from rag_graph.langchain.factory import create_rag_graph
+    from rag_graph.langchain.tool import rag_tool
     from rag_graph.query import Query, Turn
     from rag_graph.server.app import create_app
     from rag_graph.settings import Settings
@@ -32,6 +33,7 @@ _HOMES = {
     "rag_graph.graph.stream": ("stream_events",),
     "rag_graph.index": ("EmbeddedIndex", "IndexReport", "index_paths"),
     "rag_graph.langchain.factory": ("create_rag_graph",),
+    "rag_graph.langchain.tool": ("rag_tool",),
     "rag_graph.query": ("Query", "Turn"),
     "rag_graph.settings": ("Settings",),
     "rag_graph.transcript": ("Transcript",),
@@ -62,6 +64,7 @@ __all__ = [
     "index_paths",
     "open_answerer",
     "open_worker",
+    "rag_tool",
     "stream_events",
 ]
 

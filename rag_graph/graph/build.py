@@ -16,6 +16,7 @@ from rag_graph.graph.messages import is_conversation
 from rag_graph.graph.node import Node
 from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.parts import OpenParts, Parts
+from rag_graph.graph.projections import RagProjections
 from rag_graph.graph.state import Input, Output, State
 from rag_graph.query import Query, Turn
 
@@ -55,7 +56,7 @@ def build_graph(
     graph.add_edge(["draft", "deep_retrieve"], "decide")
     graph.add_conditional_edges("decide", lambda state: state["decision"].decision, {"refine": "refine", "keep": END})
     graph.add_edge("refine", END)
-    return graph.compile(name=name, checkpointer=_knowing(checkpointer), store=store)
+    return graph.compile(name=name, checkpointer=_knowing(checkpointer), store=store, transformers=[RagProjections])
 
 
 def _knowing(checkpointer: BaseCheckpointSaver[Any] | bool | None) -> BaseCheckpointSaver[Any] | bool | None:

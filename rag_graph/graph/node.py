@@ -2,17 +2,19 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import cache
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_stream_writer
 from langgraph.types import StreamWriter
 
 from rag_graph.graph.state import State
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,16 @@ class Node(Runnable[State, State]):
         return await self.step(input, get_stream_writer(), config or RunnableConfig())
 
     def invoke(self, input: State, config: RunnableConfig | None = None, **_: Any) -> State:  # noqa: A002 - as above
-        working = asyncio.run_coroutine_threadsafe(self.ainvoke(input, config), _loop(os.getpid()))
-        try:
-            return working.result()
-        finally:
-            working.cancel()  # whoever waited was interrupted; of no effect after the end
+        return wait_for(self.ainvoke(input, config))
+
+
+def wait_for(work: Coroutine[Any, Any, T]) -> T:
+    """What it gives, from the loop for those who have none of their own, or may not wait in it."""
+    working = asyncio.run_coroutine_threadsafe(work, _loop(os.getpid()))
+    try:
+        return working.result()
+    finally:
+        working.cancel()  # whoever waited was interrupted; of no effect after the end
 
 
 @cache

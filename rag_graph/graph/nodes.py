@@ -31,6 +31,7 @@ from rag_graph.graph.parts import OpenParts, Parts
 from rag_graph.graph.state import State
 from rag_graph.graph.step import SINK, Step, emitting, recording
 from rag_graph.research import NumberedPassages, ResearchRequest, counted, titles
+from rag_graph.retrieval.runs import search
 from rag_graph.writing.contract import Assignment, Verdict
 
 DRAFT, REFINEMENT = 1, 2
@@ -71,7 +72,7 @@ class Nodes:
         failure = ""
         async with step.span("Searching the documents"):
             try:
-                hits = await parts.fast.retrieve(state["search"], top_k=parts.fast_k, filters=state["query"].filters)
+                hits = await search(parts.fast, state["search"], top_k=parts.fast_k, filters=state["query"].filters)
                 first = NumberedPassages(most=parts.fast_k)
                 passages = first.add(hits)
             except RetrievalFailed as exc:

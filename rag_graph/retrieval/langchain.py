@@ -1,7 +1,7 @@
 """Both ways across LangChain: our retrievers as theirs, and any retriever or vector store of theirs as ours."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -46,7 +46,7 @@ class LibraryRetriever(BaseRetriever):
         *,
         run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain passes it
     ) -> list[LangChainDocument]:
-        return [_from_hit(hit) for hit in self.retriever.search(query, top_k=self.top_k, filters=self.filters)]
+        return as_documents(self.retriever.search(query, top_k=self.top_k, filters=self.filters))
 
     async def _aget_relevant_documents(
         self,
@@ -55,7 +55,7 @@ class LibraryRetriever(BaseRetriever):
         run_manager: AsyncCallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain passes it
     ) -> list[LangChainDocument]:
         hits = await self.retriever.retrieve(query, top_k=self.top_k, filters=self.filters)
-        return [_from_hit(hit) for hit in hits]
+        return as_documents(hits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,11 @@ def _in_our_words(theirs: object) -> Iterator[None]:
     except Exception as exc:
         name = type(theirs).__name__
         raise RetrievalFailed(f"The retriever {name} failed; ask again, or check its service.") from exc
+
+
+def as_documents(hits: Sequence[Hit]) -> list[LangChainDocument]:
+    """What a search found, as LangChain's documents."""
+    return [_from_hit(hit) for hit in hits]
 
 
 def _from_hit(hit: Hit) -> LangChainDocument:

@@ -1,84 +1,39 @@
 """The graph by one call, as a LangChain program uses it: without and with an event loop, with messages, on threads."""
 
 import asyncio
+import os
 import re
-from collections.abc import Sequence
+import subprocess
+import sys
+from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
-from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.callbacks import (
+    BaseCallbackHandler,
+)
 from langchain_core.documents import Document
-from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
-from langchain_core.vectorstores import InMemoryVectorStore
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.message import add_messages
 from pydantic import Field
 
-from rag_graph import Prompts, create_rag_graph
+from rag_graph import Prompts
 from rag_graph.errors import InvalidRequest, RetrievalFailed, SettingsError
+from tests.langchain.conftest import ANSWER, OPENED, QUESTION, Found, document, graph_over, saying, store
 from tests.models.providers.scripted import ScriptedModel
 from tests.upstream import Upstream
 
-OPENED = "The bridge was opened in 1931."
-ANSWER = "The bridge was opened in 1931 [1]."
-QUESTION = "When was the bridge opened?"
 ASKED = {"messages": [{"role": "user", "content": QUESTION}]}
 LENGTH = "The bridge is 518 metres long and was opened in 1931."
 REFINED = "It was opened in 1931 [1] and is 518 metres long [2]."
-
-
-@pytest.fixture(autouse=True)
-def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whoever runs the tests may have settings of their own."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "RAG_CHAT_MODEL", "RAG_CHAT_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("RAG_DATA_DIR", str(tmp_path))
-
-
-class Found(BaseRetriever):
-    """A LangChain retriever that finds what it is given, whatever is asked; an exception is raised."""
-
-    documents: Sequence[Any]
-    asked: list[str] = Field(default_factory=list)
-
-    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
-        del run_manager
-        self.asked.append(query)
-        for one in self.documents:
-            if isinstance(one, Exception):
-                raise one
-        return list(self.documents)
-
-    async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
-    ) -> list[Document]:
-        return self._get_relevant_documents(query, run_manager=run_manager.get_sync())
-
-
-def document(text: str, **metadata: Any) -> Document:
-    return Document(page_content=text, metadata={"source": f"{text[:12]}.md", **metadata})
-
-
-def saying(*replies: str) -> GenericFakeChatModel:
-    return GenericFakeChatModel(messages=cycle(replies or (ANSWER,)))
-
-
-def store(*texts: str) -> InMemoryVectorStore:
-    return InMemoryVectorStore.from_texts(list(texts) or [OPENED], DeterministicFakeEmbedding(size=8))
-
-
-def graph_over(*given: Any, **named: Any) -> Any:
-    """The factory's graph; LangGraph's own types know nothing of inputs written as literals."""
-    return create_rag_graph(*given, **named)
 
 
 def refining(**given: Any) -> Any:
@@ -196,6 +151,65 @@ async def test_version_3_streams_the_answer_as_one_message() -> None:
     assert len(pieces) > 2
     output = await run.output()
     assert output["messages"][-1].id == message_id
+
+
+@pytest.mark.anyio
+@pytest.mark.filterwarnings("ignore:The v3 streaming protocol")
+async def test_version_3_gives_the_answer_the_citations_the_decision_and_the_passages() -> None:
+    run = await refining().astream_events(ASKED, version="v3")
+    seen: dict[str, list[Any]] = {"answer": [], "citations": [], "decision": [], "passages": []}
+
+    async def read(name: str) -> None:
+        async for item in getattr(run, name):
+            seen[name].append(item)
+
+    await asyncio.gather(*(read(name) for name in seen))
+    text = ""
+    for piece in seen["answer"]:
+        text = piece.delta if piece.replaces else text + piece.delta
+    assert text == REFINED
+    assert [piece.replaces for piece in seen["answer"]].count(True) == 1
+    assert {citation.version for citation in seen["citations"]} == {1, 2}
+    assert [decision.decision for decision in seen["decision"]] == ["refine"]
+    assert [found.stage for found in seen["passages"]] == ["fast", "deep"]
+
+
+@dataclass
+class Runs(BaseCallbackHandler):
+    """Every run that a callback handler is told of, by its parent, and what retrievers found."""
+
+    tree: set[tuple[str, str]] = field(default_factory=set)
+    found: list[list[str]] = field(default_factory=list)
+    _names: dict[UUID, str] = field(default_factory=dict)
+
+    def _begin(self, name: str, run_id: UUID, parent_run_id: UUID | None) -> None:
+        self._names[run_id] = name
+        if parent_run_id in self._names:
+            self.tree.add((name, self._names[parent_run_id]))
+
+    def on_chain_start(self, *_: Any, run_id: UUID, parent_run_id: UUID | None = None, **more: Any) -> None:
+        self._begin(more["name"], run_id, parent_run_id)
+
+    def on_chat_model_start(self, *_: Any, run_id: UUID, parent_run_id: UUID | None = None, **__: Any) -> None:
+        self._begin("model", run_id, parent_run_id)
+
+    def on_retriever_start(self, *_: Any, run_id: UUID, parent_run_id: UUID | None = None, **more: Any) -> None:
+        self._begin(more["name"], run_id, parent_run_id)
+
+    def on_retriever_end(self, documents: Any, **_: Any) -> None:
+        self.found.append([document.page_content for document in documents])
+
+
+@pytest.mark.parametrize("is_store", [True, False], ids=["store", "retriever"])
+def test_searches_and_model_calls_are_runs_below_their_nodes(*, is_store: bool) -> None:
+    runs = Runs()
+    graph = graph_over(saying(), store() if is_store else Found(documents=[document(OPENED)]))
+    graph.invoke({"question": QUESTION}, {"callbacks": [runs]})
+    own = "VectorStoreRetriever" if is_store else "Found"
+    assert {(own, "fast_retrieve"), ("FusedRetriever", "deep_retrieve"), ("model", "draft")} <= runs.tree
+    assert ("draft", "rag_graph") in runs.tree
+    assert ((own, "FusedRetriever") in runs.tree) is not is_store  # a retriever of LangChain's tells its own run
+    assert {tuple(found) for found in runs.found} == {(OPENED,)}
 
 
 def test_a_draft_that_failed_leaves_the_message_to_the_refinement() -> None:
@@ -316,18 +330,25 @@ def test_what_is_no_part_is_refused_when_the_graph_is_made(given: dict[str, Any]
     assert problem in str(caught.value)
 
 
-def test_the_lines_of_the_readme_run_as_they_are_printed(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+def test_the_lines_of_the_readme_run_as_they_are_printed(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    blocks = re.findall(r"^```python\n(.*?)^```", (root / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     [lines] = [block for block in blocks if "create_rag_graph" in block]
+    # Its tokenizer would be fetched from the network.
+    lines = lines.replace("OpenAIEmbeddings()", "OpenAIEmbeddings(check_embedding_ctx_length=False)")
     with Upstream() as upstream:
-        monkeypatch.setenv("OPENAI_API_KEY", "key")
-        monkeypatch.setenv("OPENAI_BASE_URL", upstream.base_url)
         upstream.say(("FAISS was released ", "in 2017 [1]."))
         upstream.say("KEEP: nothing changes")
-        exec(compile(lines, "README.md", "exec"), {})  # noqa: S102 - it is our own
-    printed = capsys.readouterr().out
-    assert printed.startswith("FAISS was released in 2017 [1].")
-    assert "'cited_text': 'FAISS was released in 2017.'" in printed
+        given = {"OPENAI_API_KEY": "key", "OPENAI_BASE_URL": upstream.base_url, "PYTHONPATH": str(root)}
+        done = subprocess.run(
+            [sys.executable, "-c", lines],
+            env={**os.environ, **given},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr[-2_000:]
+    assert done.stdout.startswith("FAISS was released in 2017 [1].")
+    assert "'cited_text': 'FAISS was released in 2017.'" in done.stdout
