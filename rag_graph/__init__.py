@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rag_graph.graph.stream import stream_events
     from rag_graph.index import EmbeddedIndex, IndexReport, index_paths
     from rag_graph.langchain.factory import create_rag_graph
+    from rag_graph.langchain.middleware import GroundedAnswers
     from rag_graph.langchain.tool import rag_tool
     from rag_graph.query import Query, Turn
     from rag_graph.server.app import create_app
@@ -33,6 +34,7 @@ _HOMES = {
     "rag_graph.graph.stream": ("stream_events",),
     "rag_graph.index": ("EmbeddedIndex", "IndexReport", "index_paths"),
     "rag_graph.langchain.factory": ("create_rag_graph",),
+    "rag_graph.langchain.middleware": ("GroundedAnswers",),
     "rag_graph.langchain.tool": ("rag_tool",),
     "rag_graph.query": ("Query", "Turn"),
     "rag_graph.settings": ("Settings",),
@@ -47,6 +49,7 @@ __all__ = [
     "Document",
     "EmbeddedIndex",
     "Event",
+    "GroundedAnswers",
     "Hit",
     "IndexReport",
     "Parts",

@@ -182,10 +182,10 @@ def default_parts(
         )
         closing = (queues[0].close, queues[1].close, index.close)
         fast: Retriever = queues[0]
-        deep: Retriever = queues[1] if deep_retriever is None else _ours(deep_retriever)
+        deep: Retriever = queues[1] if deep_retriever is None else as_retriever(deep_retriever)
     else:
-        fast = _ours(retriever)
-        deep = FusedRetriever(fast) if deep_retriever is None else _ours(deep_retriever)
+        fast = as_retriever(retriever)
+        deep = FusedRetriever(fast) if deep_retriever is None else as_retriever(deep_retriever)
     drafter: Writer
     refiners: Mapping[Mode, Writer] = {}
     condenser: Condenser
@@ -335,7 +335,8 @@ def is_index(given: object) -> bool:
     return all(hasattr(given, name) for name in ("snapshot", "embedder", "document", "counts"))
 
 
-def _ours(retriever: AnyRetriever) -> Retriever:
+def as_retriever(retriever: AnyRetriever) -> Retriever:
+    """What LangChain has, or an index of ours, as a `Retriever`. Raises SettingsError."""
     if isinstance(retriever, BaseRetriever):
         return LangChainRetriever(retriever)
     if isinstance(retriever, VectorStore):

@@ -157,13 +157,22 @@ def _fitted(assignment: Assignment, closing: str, context_tokens: int, prompts: 
     turns = _latest(assignment.history, free // 2)
     messages: list[BaseMessage] = [SystemMessage(prompts.whole)]
     messages += [HumanMessage(turn.content) if turn.role == "user" else AIMessage(turn.content) for turn in turns]
-    listed = "\n\n".join(sources) or "(no source was found)"
-    messages.append(HumanMessage(f"Sources:\n\n{listed}\n\n{closing}"))
+    messages.append(HumanMessage(f"{_listed(sources)}\n\n{closing}"))
     return Prompt(
         messages,
         dropped_turns=len(assignment.history) - len(turns),
         dropped_passages=tuple(passage.number for passage in assignment.passages[len(sources) :]),
     )
+
+
+def sources_prompt(passages: Sequence[NumberedPassage]) -> str:
+    """The rules of citing and these sources, for whoever's prompt it is."""
+    return f"{RULES}\n\n{_listed([_source(passage) for passage in passages])}"
+
+
+def _listed(sources: Sequence[str]) -> str:
+    listed = "\n\n".join(sources) or "(no source was found)"
+    return f"Sources:\n\n{listed}"
 
 
 def _source(passage: NumberedPassage) -> str:

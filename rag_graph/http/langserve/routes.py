@@ -162,7 +162,7 @@ async def _text(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterator
 async def _events(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterator[Event]:
     """The run's events; one that gave no answer ends in an exception, as LangChain's callers expect."""
     # What a caller configures is for the text: it names no thread of the graph's.
-    ours = RunnableConfig(**{name: value for name, value in config.items() if name != "configurable"})
+    ours = RunnableConfig(**{**config, "configurable": {}})
     async with aclosing(ask(query, ours)) as events:
         async for event in events:
             yield event
