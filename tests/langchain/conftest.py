@@ -65,3 +65,15 @@ def store(*texts: str) -> InMemoryVectorStore:
 def graph_over(*given: Any, **named: Any) -> Any:
     """The factory's graph; LangGraph's own types know nothing of inputs written as literals."""
     return create_rag_graph(*given, **named)
+
+
+ASKED = {"messages": [{"role": "user", "content": QUESTION}]}
+LENGTH = "The bridge is 518 metres long and was opened in 1931."
+REFINED = "It was opened in 1931 [1] and is 518 metres long [2]."
+
+
+def refining(**given: Any) -> Any:
+    """A graph whose draft the deeper evidence changes."""
+    model = saying(ANSWER, "REFINE: the length is known now", REFINED)
+    found = [document(OPENED), document(LENGTH)]
+    return graph_over(model, Found(documents=found[:1]), deep_retriever=Found(documents=found), **given)

@@ -27,20 +27,21 @@ from pydantic import Field
 
 from rag_graph import Prompts
 from rag_graph.errors import InvalidRequest, RetrievalFailed, SettingsError
-from tests.langchain.conftest import ANSWER, OPENED, QUESTION, Found, document, graph_over, saying, store
+from tests.langchain.conftest import (
+    ANSWER,
+    ASKED,
+    OPENED,
+    QUESTION,
+    REFINED,
+    Found,
+    document,
+    graph_over,
+    refining,
+    saying,
+    store,
+)
 from tests.models.providers.scripted import ScriptedModel
 from tests.upstream import Upstream
-
-ASKED = {"messages": [{"role": "user", "content": QUESTION}]}
-LENGTH = "The bridge is 518 metres long and was opened in 1931."
-REFINED = "It was opened in 1931 [1] and is 518 metres long [2]."
-
-
-def refining(**given: Any) -> Any:
-    """A graph whose draft the deeper evidence changes."""
-    model = saying(ANSWER, "REFINE: the length is known now", REFINED)
-    found = [document(OPENED), document(LENGTH)]
-    return graph_over(model, Found(documents=found[:1]), deep_retriever=Found(documents=found), **given)
 
 
 def test_it_answers_without_an_event_loop_and_in_the_middle_of_one() -> None:
