@@ -9,7 +9,7 @@
 | claim checker | `ClaimChecker` | `Claim`, `Sources`, `Support`, `ClaimVerdict` |
 | embedder | `Embedder` | `Vectors` |
 | index | `Index`, `Snapshot`, `IndexWriter` | `Chunk`, `IndexedFile`, `Ranking` |
-| documents | `DocumentStore` | `Document` |
+| documents | `DocumentStore` | `Document`, `DocumentEntry` |
 | run log | `RunLog` | `NewRun`, `Run`, `StartedRun`, `Entry`, `Gap`, `Batch` |
 | work of a run | `Work` | `Emit`, `Budget` |
 | measuring | `Observer`, `Watch` | |
@@ -22,7 +22,7 @@ from rag_graph.claims import Claim, ClaimChecker, Sources, Support
 from rag_graph.claims import Verdict as ClaimVerdict
 from rag_graph.documents import Document, Hit, Passage
 from rag_graph.events import Emit
-from rag_graph.index import Chunk, DocumentStore, Index, IndexedFile, IndexWriter, Ranking, Snapshot
+from rag_graph.index import Chunk, DocumentEntry, DocumentStore, Index, IndexedFile, IndexWriter, Ranking, Snapshot
 from rag_graph.models.embeddings import Embedder, Vectors
 from rag_graph.query import Filters
 from rag_graph.research import Progress, Researcher, ResearchRequest
@@ -43,6 +43,7 @@ __all__ = [
     "ClaimVerdict",
     "Condenser",
     "Document",
+    "DocumentEntry",
     "DocumentStore",
     "Embedder",
     "Emit",

@@ -166,8 +166,8 @@ class Settings(BaseSettings):
     )
 
     v1_draft: Literal["reasoning", "content", "none"] = Field(
-        default="reasoning",
-        description="Where `/v1` sends the draft: as reasoning, as content (a refinement then follows it), nowhere.",
+        default="content",
+        description="Where `/v1` sends the draft: as content (a refinement then follows it), as reasoning, nowhere.",
     )
     v1_sources: Literal["annotations", "markdown", "events"] = Field(
         default="annotations",

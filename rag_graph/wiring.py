@@ -19,7 +19,7 @@ from langchain_core.vectorstores import VectorStore
 
 from rag_graph.claims import ClaimChecker, RuleChecker
 from rag_graph.documents import Document
-from rag_graph.errors import RagGraphError, SettingsError
+from rag_graph.errors import InvalidRequest, RagGraphError, SettingsError
 from rag_graph.events import Event
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.invoke import GraphWork
@@ -31,7 +31,7 @@ from rag_graph.models.local.child import CONTEXT_TOKENS
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.models.local.reader import LocalReader
 from rag_graph.models.roles import OpenedModels, endpoint_of, is_chat_set, open_chat_models, open_embedder
-from rag_graph.query import Mode, Query
+from rag_graph.query import Filters, Mode, Query
 from rag_graph.research import BUDGETS, BridgedResearch, PlannedResearch, Researcher
 from rag_graph.retrieval import (
     DeepRetriever,
@@ -61,6 +61,8 @@ if TYPE_CHECKING:
 WAITING_SEARCHES: Final = 32
 """Searches at once where another machine embeds: there they mostly wait."""
 
+_TOLD_NAMES = 40
+
 AnyRetriever = Retriever | BaseRetriever | VectorStore | Index
 
 log = logging.getLogger(__name__)
@@ -86,12 +88,22 @@ class Answerer:
         documents = self.parts.documents or self.parts.index
         return documents.document(document_id) if documents else None
 
-    async def check_ready(self) -> None:
-        """Raise what keeps every question from being answered, such as `IndexNotFound`."""
-        if self._opened.is_set() or self.parts.index is None:
-            return  # asked before every question: what was opened once stays open
-        await asyncio.to_thread(_open_index, self.parts.index)
-        self._opened.set()
+    async def check_ready(self, filters: Filters | None = None) -> None:
+        """Raise what keeps every question from being answered, such as `IndexNotFound`.
+
+        With filters also `InvalidRequest`, of a name that nothing in the index has: it would find nothing, silently.
+        """
+        index = self.parts.index
+        if index is None:
+            return
+        if not self._opened.is_set():  # asked before every question: what was opened once stays open
+            await asyncio.to_thread(_open_index, index)
+            self._opened.set()
+        if filters:
+            known = await asyncio.to_thread(index.filter_names)
+            if unknown := sorted(filters.keys() - known):
+                told = ", ".join(sorted(known)[:_TOLD_NAMES])
+                raise InvalidRequest(f"filters: no document has {unknown[0][:80]!r}; there are: {told}.")
 
     async def is_ready(self) -> bool:
         """Whether this process could answer."""

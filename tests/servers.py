@@ -43,7 +43,7 @@ MORE_TOWERS = TOWERS | {
 ANSWER = "The Eiffel Tower was built by Gustave Eiffel's company and opened in 1889 [1]."
 QUESTION = "Who built the Eiffel Tower?"
 
-FRAME = re.compile(r"event: (\w+)\ndata: (\{.*\})\nid: (\w{26}):(\d+)")
+FRAME = re.compile(r"(?:retry: \d+\n)?event: (\w+)\ndata: (\{.*\})\nid: (\w{26}):(\d+)")
 
 Serve = Callable[..., "Server"]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rag_graph.cli import ask, bench, chat, evaluate, index, mcp, serve, settings
+from rag_graph.cli import ask, bench, chat, evaluate, index, library, mcp, serve, settings
 from rag_graph.cli.contract import FAILED, INTERRUPTED, UNUSABLE, in_one_line
 
 __all__ = ["FAILED", "INTERRUPTED", "UNUSABLE", "cli", "main"]
@@ -20,6 +20,7 @@ cli = typer.Typer(
 )
 cli.command("index")(in_one_line(index.index))
 cli.command("remove")(in_one_line(index.remove))
+cli.add_typer(library.library, name="library")
 cli.command("ask")(in_one_line(ask.ask))
 cli.command("chat")(in_one_line(chat.chat))
 cli.command("serve")(in_one_line(serve.serve))

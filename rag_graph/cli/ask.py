@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rag_graph.cli.contract import FAILED, keep_logs_from_the_answer
+from rag_graph.cli.contract import FAILED, FilterOption, filters_of, keep_logs_from_the_answer
 from rag_graph.cli.index import index_sample
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def ask(
     question: Annotated[str, typer.Argument(help="What you want to know; - reads it from stdin.")],
     deep: Annotated[bool, typer.Option(help="Think harder: more searches, the reasoning model.")] = False,
     sample: Annotated[bool, typer.Option(help="Index the sample documents first.")] = False,
+    filters: FilterOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the whole run as one JSON document.")] = False,
 ) -> None:
     """Ask a question; the answer is shown as it comes, and replaced when the evidence changes it."""
@@ -34,9 +35,11 @@ def ask(
     keep_logs_from_the_answer()
     try:
         asked = sys.stdin.read().strip() if question == "-" else question
-        query = Query(question=asked, mode="deep" if deep else "fast")
+        query = Query(question=asked, mode="deep" if deep else "fast", filters=filters_of(filters))
     except ValidationError as exc:
-        raise InvalidRequest(f"The question is not one: {exc.errors()[0]['msg']}.") from None
+        first = exc.errors()[0]
+        what = "The filters cannot be used" if first["loc"][0] == "filters" else "The question is not one"
+        raise InvalidRequest(f"{what}: {first['msg']}.") from None
     if sample:
         index_sample(settings)
     transcript = asyncio.run(_ask(settings, query, as_json=as_json))
@@ -54,7 +57,7 @@ async def _ask(settings: "Settings", query: "Query", *, as_json: bool) -> "Trans
     from rag_graph.wiring import open_answerer
 
     async with open_answerer(settings) as answerer:
-        await answerer.check_ready()
+        await answerer.check_ready(query.filters)
         async with aclosing(answerer.ask(query)) as events:
             if not as_json:
                 return await terminal.show(events, answerer.document, Console())

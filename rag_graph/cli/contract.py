@@ -3,13 +3,14 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
-from typing import Final, ParamSpec, TypeVar
+from typing import Annotated, Final, ParamSpec, TypeVar
 
 import typer
 
-from rag_graph.errors import RagGraphError
+from rag_graph.errors import InvalidRequest, RagGraphError
 from rag_graph.text.controls import inert_line
 
 FAILED: Final = 1
@@ -18,6 +19,13 @@ UNUSABLE: Final = 2
 """It could not be done, for a reason that the user can mend."""
 INTERRUPTED: Final = 130
 """Ctrl-C: what shells say of a process that SIGINT has ended."""
+
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter", metavar="NAME=VALUE", help="Search only what matches, such as uri=notes/*; may be repeated."
+    ),
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,6 +46,24 @@ def in_one_line(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(INTERRUPTED) from None
 
     return run
+
+
+def filters_of(given: Sequence[str] | None) -> dict[str, list[int | float | str]]:
+    """Filters as they are typed: values of one name are alternatives; what reads as a number may be one or a text."""
+    filters: dict[str, list[int | float | str]] = {}
+    for one in given or ():
+        name, sign, value = one.partition("=")
+        if not sign or not name.strip():
+            raise InvalidRequest(f"--filter {one[:80]!r} is no NAME=VALUE, such as uri=notes/* or year=2025.")
+        filters.setdefault(name.strip(), []).extend([value, *_number(value)])
+    return filters
+
+
+def _number(value: str) -> Sequence[int | float]:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return [kind(value)]
+    return []
 
 
 def keep_logs_from_the_answer() -> None:

@@ -31,19 +31,19 @@ def index(
 
 
 def remove(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders, whether they are still there or not.")],
+    named: Annotated[list[str], typer.Argument(help="Files and folders, whether they are still there or not, or ids.")],
 ) -> None:
     """Take documents out of the library; their files stay as they are."""
     from rag_graph.errors import LibraryError
-    from rag_graph.index.indexing import forget_paths
+    from rag_graph.index.indexing import forget
     from rag_graph.settings import Settings
     from rag_graph.wiring import choose_embedder, choose_index
 
     settings = Settings.load()
     with closing(choose_index(settings, choose_embedder(settings))) as index:
-        removed = forget_paths(index, paths)
+        removed = forget(index, named)
     if not removed:
-        raise LibraryError("The library has no document of these files and folders.")
+        raise LibraryError("The library has no document of these files, folders and ids.")
     typer.echo(f"{removed} documents removed.", err=True)
 
 

@@ -24,5 +24,5 @@ async def _serve(settings: "Settings") -> None:
     from rag_graph.wiring import open_answerer
 
     async with open_answerer(settings) as answerer:
-        tools = mcp.Tools(answerer, answerer.parts.deep, lambda query, _: answerer.ask(query))
+        tools = mcp.Tools(answerer, answerer.parts.deep, lambda query, *_: answerer.ask(query))
         await mcp.serve_stdio(mcp.create_server(tools, version=version("rag-graph")))

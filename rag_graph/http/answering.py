@@ -1,7 +1,7 @@
 """A question over HTTP, whatever the protocol: start its run, and tell it as a stream or as a whole."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 
@@ -21,13 +21,23 @@ CLIENT_CLOSED_REQUEST: Final = 499
 """As nginx calls it; it stands in the access log."""
 
 
-async def start_run(request: Request, query: Query, *, key: str | None = None, chat: str | None = None) -> StartedRun:
-    """Start a run, or attach to the one that this caller has started with this key; `chat` names its conversation.
+async def start_run(
+    request: Request,
+    query: Query,
+    *,
+    key: str | None = None,
+    chat: str | None = None,
+    follows: str = "",
+    unattended: bool = False,
+) -> StartedRun:
+    """Start a run, or attach to the one that this caller has started with this key, as `Runner.start` does.
 
     Raises what keeps every question from being answered, such as `IndexNotFound`, and what `Runner.start` raises.
     """
-    await check_ready(request)
-    return await runner_of(request).start(query, caller=caller_of(request), key=key, chat=chat)
+    await check_ready(request, query.filters)
+    return await runner_of(request).start(
+        query, caller=caller_of(request), key=key, chat=chat, follows=follows, unattended=unattended
+    )
 
 
 async def stream_run(
@@ -42,7 +52,7 @@ async def stream_run(
     await runner.check(run_id, after, caller=caller)
     return FrameStream(
         run_id,
-        runner.follow_batches(run_id, after, caller=caller),
+        runner.reading(run_id, after, caller=caller),
         encoder,
         headers={"x-run-id": run_id, **(headers or {})},
         heartbeat_s=heartbeat_s_of(request),
@@ -56,11 +66,17 @@ async def read_run(request: Request, run_id: str) -> Transcript:
     Raises `UnknownRun`, and `Draining` when the server stops meanwhile.
     """
     transcript = Transcript()
+    await hear_run(request, run_id, transcript.add)
+    return transcript
+
+
+async def hear_run(request: Request, run_id: str, hear: Callable[[Event], object]) -> None:
+    """Let `hear` have every event up to the end of the run, or until the reader leaves, as `read_run` does."""
 
     async def read() -> None:
         async with aclosing(follow_events(runner_of(request), run_id, caller=caller_of(request))) as events:
             async for event in events:
-                transcript.add(event)
+                hear(event)
 
     reading = asyncio.create_task(read())
     leaving = asyncio.create_task(gone(request.receive))
@@ -76,7 +92,6 @@ async def read_run(request: Request, run_id: str) -> Transcript:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    return transcript
 
 
 @asynccontextmanager

@@ -1,17 +1,17 @@
 """The documents over HTTP: their texts, and, where it is allowed, adding to them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from fastapi import APIRouter, FastAPI, File, Request, UploadFile
+from fastapi import APIRouter, FastAPI, File, Query, Request, UploadFile
 from fastapi import Path as PathParameter
 from pydantic import BaseModel
 
-from rag_graph.errors import DocumentNotFound, DocumentUnreadable, IndexBusy, InvalidRequest
+from rag_graph.errors import DocumentNotFound, DocumentUnreadable, IndexBusy, IndexNotFound, InvalidRequest
 from rag_graph.http.problems import documented
 from rag_graph.http.state import documents_of, index_of
 from rag_graph.index import Failure, Index, IndexReport
@@ -30,6 +30,7 @@ _BUSY_S: Final = 30.0
 """How long an upload waits for another process that indexes."""
 _ASK_AGAIN_S: Final = 0.25
 _SHOWN_NAME_CHARS: Final = 100
+T = TypeVar("T")
 _LEFT: Final = "who sent it has left"
 
 
@@ -41,6 +42,31 @@ class DocumentText(BaseModel):
     title: str
     content: str
     metadata: dict[str, Any]
+
+
+class Listed(BaseModel):
+    """A document in a list: no text, but how much there is of it."""
+
+    id: str
+    uri: str
+    title: str
+    characters: int
+    passages: int
+
+
+class DocumentList(BaseModel):
+    """One page of the library; `next` is the `after` of the one that follows, null on the last."""
+
+    documents: list[Listed]
+    total: int
+    passages: int
+    next: str | None
+
+
+class Removed(BaseModel):
+    """How many documents were taken out."""
+
+    removed: int
 
 
 class Skipped(BaseModel):
@@ -74,6 +100,34 @@ class Added(BaseModel):
 
 
 router = APIRouter(tags=["library"])
+
+
+@router.get("/documents", responses=documented(404, 422, 503))
+async def listing(
+    request: Request,
+    matching: Annotated[str, Query(max_length=200, pattern=NO_NUL, description="In the uri or title.")] = "",
+    after: Annotated[str, Query(max_length=4_000, pattern=NO_NUL, description="Go on after this uri.")] = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> DocumentList:
+    """The documents of the library, by uri; an empty list while nothing was indexed."""
+    index = index_of(request)
+    if index is None:
+        raise DocumentNotFound("This server answers from a store of its own, which cannot be listed here.")
+    try:
+        total, passages = await asyncio.to_thread(index.counts)
+        found = await asyncio.to_thread(index.documents, matching=matching, after=after, limit=limit + 1)
+    except IndexNotFound:
+        return DocumentList(documents=[], total=0, passages=0, next=None)
+    shown = found[:limit]
+    return DocumentList(
+        documents=[
+            Listed(id=one.id, uri=one.uri, title=one.title, characters=one.characters, passages=one.passages)
+            for one in shown
+        ],
+        total=total,
+        passages=passages,
+        next=shown[-1].uri if len(found) > limit else None,
+    )
 
 
 @router.get("/documents/{document_id}", responses=documented(404, 422, 503))
@@ -164,11 +218,18 @@ class Uploads:
                         await reading
 
     async def _add(self, index: Index, read: Sequence[ReadFile]) -> list[IndexReport]:
+        return await self._write(lambda: self._folder.add(index, read))
+
+    async def remove(self, index: Index, document_id: str) -> int:
+        """Take a document out, and the file that was sent with it when it held no other. Raises `IndexBusy`."""
+        return await self._write(lambda: self._folder.remove(index, document_id))
+
+    async def _write(self, change: Callable[[], T]) -> T:
         async with self._writing:
             give_up_at = monotonic() + _BUSY_S
             while True:
                 try:
-                    return await asyncio.to_thread(self._folder.add, index, read)
+                    return await asyncio.to_thread(change)
                 except IndexBusy as exc:
                     if monotonic() > give_up_at:
                         raise IndexBusy(str(exc), retry_after_s=_BUSY_S) from exc
@@ -214,6 +275,15 @@ def upload_routes(*, folder: Path, limits: Limits) -> APIRouter:
             return await uploads.take(index, files, left)
         finally:
             watching.cancel()
+
+    @routes.delete("/documents/{document_id}", responses=documented(404, 422, 503))
+    async def remove(request: Request, document_id: Annotated[str, PathParameter(pattern=NO_NUL)]) -> Removed:
+        """Take a document out of the library: it is not found any more, by questions that are being answered either."""
+        index = index_of(request)
+        removed = await uploads.remove(index, document_id) if index is not None else 0
+        if not removed:
+            raise DocumentNotFound("The library has no document with this id; it may have been removed already.")
+        return Removed(removed=removed)
 
     return routes
 

@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from rag_graph.documents import Document
 from rag_graph.index import Index
+from rag_graph.query import Filters
 from rag_graph.runs.runner import Runner
 
 
@@ -38,9 +39,9 @@ def models_of(request: Request) -> dict[str, str]:
     return {"chat": models.chat_name, "reasoning": models.reasoning_name} if models else {}
 
 
-async def check_ready(request: Request) -> None:
-    """Raise what keeps every question from being answered, such as `IndexNotFound`."""
-    await request.app.state.answerer.check_ready()
+async def check_ready(request: Request, filters: Filters | None = None) -> None:
+    """Raise what keeps a question from being answered, such as `IndexNotFound`, or filters by an unknown name."""
+    await request.app.state.answerer.check_ready(filters)
 
 
 def caller_of(request: Request) -> str:

@@ -7,14 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rag_graph.index.base import DocumentStore, Index, IndexedFile, IndexWriter, Ranking, Snapshot
+    from rag_graph.index.base import DocumentEntry, DocumentStore, Index, IndexedFile, IndexWriter, Ranking, Snapshot
     from rag_graph.index.chunking import Chunk
     from rag_graph.index.embedded import EmbeddedIndex
     from rag_graph.index.indexing import IndexProgress, IndexReport, index_paths
     from rag_graph.index.loading import Failure
 
 _HOMES = {
-    "rag_graph.index.base": ("DocumentStore", "Index", "IndexedFile", "IndexWriter", "Ranking", "Snapshot"),
+    "rag_graph.index.base": (
+        "DocumentEntry",
+        "DocumentStore",
+        "Index",
+        "IndexedFile",
+        "IndexWriter",
+        "Ranking",
+        "Snapshot",
+    ),
     "rag_graph.index.chunking": ("Chunk",),
     "rag_graph.index.embedded": ("EmbeddedIndex",),
     "rag_graph.index.indexing": ("IndexProgress", "IndexReport", "index_paths"),
@@ -24,6 +32,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Chunk",
+    "DocumentEntry",
     "DocumentStore",
     "EmbeddedIndex",
     "Failure",

@@ -66,6 +66,18 @@ class IndexedFile:
     failure: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentEntry:
+    """A document as a list shows it; `path` is its file's, `characters` the length of its text in code points."""
+
+    id: str
+    uri: str
+    title: str
+    path: str
+    characters: int
+    passages: int
+
+
 class Snapshot(Protocol):
     """An index as it was at one moment, under one filter: nothing outside the filter can be reached through it."""
 
@@ -148,6 +160,12 @@ class Index(DocumentStore, Protocol):
 
     def files(self) -> list[IndexedFile]:
         """The files whose documents it holds, whichever embedder built it; none while nothing was indexed."""
+
+    def documents(self, *, matching: str = "", after: str = "", limit: int = 100) -> list[DocumentEntry]:
+        """The documents whose uri or title holds `matching`, of any case, by uri; those that follow `after`, a uri."""
+
+    def filter_names(self) -> frozenset[str]:
+        """What filters may name: the metadata of its documents and passages, beside `uri`, `title` and `document`."""
 
     def writer(self, *, rebuild: bool = False) -> AbstractContextManager[IndexWriter]:
         """Change it: leaving the block commits, an exception drops what was not committed. One at a time.

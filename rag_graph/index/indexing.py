@@ -138,12 +138,18 @@ def index_files(
     return reports
 
 
-def forget_paths(index: Index, paths: Sequence[Path]) -> int:
-    """Remove the documents of these files and folders, whether those are still there or not; return how many."""
-    roots = [path.resolve() for path in paths]
+def forget(index: Index, named: Sequence[str]) -> int:
+    """Remove the documents of files and folders, whether those are still there or not, or by their ids.
+
+    Returns how many those were. The files stay; when one changes, or is indexed again by a rebuild, it is read again.
+    """
+    roots = [Path(name).resolve() for name in named]
     with index.writer() as writer:
         names = [file.path for file in index.files() if any(Path(file.path).is_relative_to(root) for root in roots)]
-        return sum(writer.remove_file(name) for name in names)
+        removed = sum(writer.remove_file(name) for name in names)
+        ids = [name for name in named if writer.document_hash(name) is not None]
+        writer.remove(ids)
+        return removed + len(ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ A segment is a batch of passages, in the ascending order of their ids; where one
 passage only marks it dead; merging segments drops the dead.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
@@ -16,6 +16,7 @@ from rag_graph.documents import Document
 from rag_graph.errors import IndexMismatch
 from rag_graph.index.base import Ranking
 from rag_graph.index.chunking import Chunk
+from rag_graph.index.filters import COLUMNS
 from rag_graph.index.lexical import Averages, LexicalScorer, Mask, Postings, idf, together
 from rag_graph.query import Filters
 from rag_graph.text.terms import Keys, keys, terms
@@ -135,6 +136,7 @@ class FilterCache:
     """The masks of the filters that were used last: people ask many questions under few filters."""
 
     _kept: dict[tuple[int, str], tuple[Mask, ...]] = field(default_factory=dict)
+    _names: tuple[int, frozenset[str]] | None = None
     _lock: Lock = field(default_factory=Lock)
 
     def masks(self, generation: Generation[S], filters: Filters, read: Callable[[], Ids]) -> tuple[Mask, ...]:
@@ -148,6 +150,13 @@ class FilterCache:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[name] = masks
         return masks
+
+    def names(self, generation: Generation[S], read: Callable[[], Iterable[str]]) -> frozenset[str]:
+        """What filters may name; `read` gives the names in the metadata, which takes as long as there are passages."""
+        known = self._names
+        if known is None or known[0] != generation.number:
+            known = self._names = generation.number, frozenset({*COLUMNS, *read()})
+        return known[1]
 
 
 class SegmentedSearch(Generic[S]):

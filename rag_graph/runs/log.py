@@ -86,7 +86,8 @@ class Entry:
     def data(self) -> bytes:
         """The event as JSON, encoded once however many read it."""
         if self._data is None:
-            self._data = line_safe((self._event or self.event).model_dump_json().encode())
+            json = (self._event or self.event).model_dump_json()
+            self._data = json.encode() if json.isascii() else line_safe(json.encode())
         return self._data
 
     @property
@@ -98,7 +99,10 @@ class Entry:
 
 
 def line_safe(json: bytes) -> bytes:
-    """JSON without the raw characters that are line breaks to Unicode, at which httpx and others cut a line in two."""
+    """JSON without the raw characters that are line breaks to Unicode, at which httpx and others cut a line in two.
+
+    ASCII has none of them, as JSON escapes those that it has.
+    """
     for char, escape in _LINE_BREAKS:
         if char in json:
             json = json.replace(char, escape)
@@ -123,7 +127,10 @@ Batch = Sequence[Entry | Gap]
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """What a run is created from; `caller`, `key` and `chat` come hashed."""
+    """What a run is created from; `caller`, `key` and `chat` come hashed.
+
+    `follows` is the id of the run whose answer this question replies to. An `unattended` run needs no reader.
+    """
 
     run_id: str
     caller: str
@@ -131,6 +138,8 @@ class NewRun:
     created_at: float
     key: str | None = None
     chat: str | None = None
+    follows: str = ""
+    unattended: bool = False
 
 
 def outline_of(query: Query) -> Query:
@@ -155,6 +164,8 @@ class Run:
     attempt: int
     last_seq: int
     ended_at: float | None
+    follows: str = ""
+    unattended: bool = False
 
     @classmethod
     def of(cls, new: NewRun) -> Self:
@@ -168,6 +179,8 @@ class Run:
             attempt=1,
             last_seq=0,
             ended_at=None,
+            follows=new.follows,
+            unattended=new.unattended,
         )
 
 
@@ -217,6 +230,10 @@ class RunLog(ABC):
     @abstractmethod
     async def describe(self, run_id: str) -> Run:
         """Tell how the run stands; raises `UnknownRun`."""
+
+    @abstractmethod
+    async def forget(self, run_id: str) -> None:
+        """Drop all of a run that has ended; of one that goes on, or is unknown, nothing is dropped."""
 
     @abstractmethod
     def follow_batches(self, run_id: str, after: int = 0) -> AsyncGenerator[Batch]:

@@ -124,10 +124,20 @@ class Runner:
         async with self._admission.slot(digest(caller), advice=self._advice(caller)):
             yield
 
-    async def start(self, query: Query, *, caller: str, key: str | None = None, chat: str | None = None) -> StartedRun:
+    async def start(
+        self,
+        query: Query,
+        *,
+        caller: str,
+        key: str | None = None,
+        chat: str | None = None,
+        follows: str = "",
+        unattended: bool = False,
+    ) -> StartedRun:
         """Start a run, or attach to the one that this caller has started with this key.
 
-        With `chat`, a name for the conversation, it is found by `latest` as well.
+        With `chat`, a name for the conversation, it is found by `latest` as well. `follows` names the run whose
+        answer it replies to. An `unattended` run goes on without readers.
         An asker who leaves while the question waits takes it along; once the run is created, it stays.
         Raises `KeyMalformed`, `KeyReused`, `TooManyRuns` and `Draining`.
         """
@@ -139,6 +149,8 @@ class Runner:
             created_at=self._clock(),
             key=hash_key(owner, key),
             chat=None if chat is None else digest(f"{owner} {chat}"),
+            follows=follows,
+            unattended=unattended,
         )
         # One at a time: of many requests with one key at once, the first creates the run and the others find it,
         # instead of each taking one of their caller's slots.
@@ -178,25 +190,30 @@ class Runner:
         check_cursor(run_id, after, last_seq=run.last_seq)
         return run
 
-    async def follow_batches(self, run_id: str, after: int = 0, *, caller: str) -> AsyncGenerator[Batch]:
-        """Read as `RunLog.follow_batches` does, and be counted as a reader meanwhile."""
+    @asynccontextmanager
+    async def reading(self, run_id: str, after: int = 0, *, caller: str) -> AsyncIterator[AsyncGenerator[Batch]]:
+        """What `RunLog.follow_batches` gives; whoever holds it is counted as a reader."""
         await self.check(run_id, after, caller=caller)
         self._arrive(run_id)
         self._observer.reader_came(resumes=after > 0)
         try:
             async with aclosing(self._log.follow_batches(run_id, after)) as batches:
-                async for batch in batches:
-                    yield batch
+                yield batches
         finally:
             self._observer.reader_left()
             self._leave(run_id)
 
     async def follow(self, run_id: str, after: int = 0, *, caller: str) -> AsyncGenerator[Entry | Gap]:
         """Read as `RunLog.follow` does, and be counted as a reader meanwhile."""
-        async with aclosing(self.follow_batches(run_id, after, caller=caller)) as batches:
+        async with self.reading(run_id, after, caller=caller) as batches:
             async for batch in batches:
                 for item in batch:
                     yield item
+
+    async def forget(self, run_id: str, *, caller: str) -> None:
+        """Drop all of this run, which is stopped first if it goes on."""
+        await self.cancel(run_id, caller=caller)
+        await self._log.forget(run_id)
 
     async def cancel(self, run_id: str, by: CancelledBy = "client", *, caller: str) -> Run:
         """Stop a run, wait until it has let go of all it held, and tell how it ended.
@@ -327,7 +344,7 @@ class Runner:
             cancelled_by=cancelled_by,
             watch=self._observer.watch(run.run_id, mode=run.query.mode, attempt=run.attempt),
         )
-        execution = Execution(attempt, run.caller)
+        execution = Execution(attempt, run.caller, run.unattended)
         self.executions[run.run_id] = execution
         self._await_readers(execution, grace_s=max(self._grace_s, FIRST_READER_S))
         self.spawn(self._execute(execution, work))
@@ -374,7 +391,7 @@ class Runner:
 
     def _await_readers(self, execution: Execution, *, grace_s: float) -> None:
         """Begin the grace time; with leases, the readers of all processes count, and every beat tells of them."""
-        if self._leases is None and grace_s < math.inf:
+        if self._leases is None and grace_s < math.inf and not execution.unattended:
             loop = asyncio.get_running_loop()
             execution.absence = loop.call_later(grace_s, execution.attempt.stop, "absence")
 

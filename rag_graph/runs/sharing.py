@@ -29,6 +29,7 @@ class Execution:
 
     attempt: Attempt
     caller: str
+    unattended: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     absence: asyncio.TimerHandle | None = None
     """Stops the run when its readers have been away for too long."""
@@ -128,7 +129,7 @@ class Sharing:
             execution.attempt.give_up()
         elif pulse.cancelled_by is not None:
             execution.attempt.stop(pulse.cancelled_by)
-        elif not self._local.readers.get(execution.attempt.run_id):
+        elif not execution.unattended and not self._local.readers.get(execution.attempt.run_id):
             now = time.monotonic()
             unread_s = min(pulse.unread_s, now - execution.left_at)
             if unread_s > self._grace_s + self._tell_readers_s and now > self._believe_absence_at:

@@ -25,6 +25,7 @@ from rag_graph.http.langserve.request import is_answered_whole, is_batch
 from rag_graph.http.native import routes as native
 from rag_graph.http.openai import routes as openai
 from rag_graph.http.openai.request import Presentation
+from rag_graph.http.responses import routes as responses
 from rag_graph.http.state import caller_of
 from rag_graph.index.loader import Limits
 from rag_graph.query import Query
@@ -99,6 +100,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app.state.heartbeat_s = settings.heartbeat_s
     app.state.write_timeout_s = settings.write_timeout_s
     app.include_router(native.router)
+    app.include_router(responses.create_router(settings.v1_draft))  # before the one that refuses what else is asked
     app.include_router(openai.create_router(Presentation(draft=settings.v1_draft, sources=settings.v1_sources)))
     app.include_router(ai_sdk.router)
     app.include_router(library.router)
@@ -130,19 +132,25 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
 
 @asynccontextmanager
 async def _open_mcp(app: FastAPI, answerer: Answerer, runner: Runner, settings: Settings) -> AsyncIterator[None]:
-    """Serve `/mcp` while the app runs, where the `mcp` extra is installed."""
+    """Serve `/mcp` while the app runs; where the `mcp` extra is missing, say so there."""
     if find_spec("mcp") is None:
+        app.router.routes.append(Route("/mcp", _without_mcp, methods=["GET", "POST", "DELETE"]))
         yield
         return
     from rag_graph.http.mcp import routes as mcp  # noqa: PLC0415 - optional
 
     tools = mcp.Tools(answerer, answerer.parts.deep, mcp.ask_runner(runner), admitted=runner.admitted)
     server = mcp.create_server(tools, version=app.version)
-    async with mcp.open_http(server, max_body_bytes=settings.max_body_bytes) as serving:
+    async with mcp.open_http(server, runner, max_body_bytes=settings.max_body_bytes) as serving:
         route = Route(mcp.PATH, serving)
         app.router.routes.append(route)
         yield
         app.router.routes.remove(route)
+
+
+async def _without_mcp(_: Request) -> Response:
+    message = "This server speaks MCP once its extra is installed: pip install 'rag-graph[mcp]'."
+    return problems.render(problems.Problem(501, "mcp_not_installed", message))
 
 
 def _add_health(app: FastAPI) -> None:

@@ -15,9 +15,11 @@ export class Composer {
     this.harder = h("input", { type: "checkbox", role: "switch", id: "harder", "aria-describedby": "harder-hint" });
     this.button = h("button", { type: "submit", class: "send", "aria-label": "Ask" });
     this.hint = h("span", { id: "harder-hint", class: "hint" }, "More searches and reasoning; takes longer");
+    this.scope = h("p", { class: "scope", hidden: true });
     this.element = h(
       "form",
       { class: "composer", "aria-label": "Ask a question" },
+      this.scope,
       this.input,
       h("div", { class: "composer-row" }, h("label", { class: "switch", for: "harder" }, this.harder, h("span", { class: "knob", "aria-hidden": "true" }), h("span", {}, "Think harder")), this.hint, ...extra, this.button),
     );

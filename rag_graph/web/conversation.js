@@ -37,9 +37,9 @@ export class Conversation {
     if (isRunning(last.transcript) && !last.problem) this.#read(last);
   }
 
-  ask({ question, mode, history = historyOf(this.turns) }) {
+  ask({ question, mode, history = historyOf(this.turns), filters = {} }) {
     if (this.#active) return;
-    const query = { question, mode, history, filters: {} };
+    const query = { question, mode, history, filters };
     const turn = { key: newKey(), question, mode, query, transcript: newTranscript(), problem: null, askedAt: Date.now() };
     const { element } = this.#show(turn);
     element.scrollIntoView({ block: "start", behavior: "instant" });
@@ -76,8 +76,8 @@ export class Conversation {
     const view = new TurnView(turn, {
       openSource: this.openSource,
       announce: (words) => this.announcer.tell(words),
-      thinkHarder: ({ question, query }) => this.ask({ question, mode: "deep", history: query.history }),
-      askAgain: ({ question, mode, query }) => this.ask({ question, mode, history: query.history }),
+      thinkHarder: ({ question, query }) => this.ask({ question, mode: "deep", history: query.history, filters: query.filters }),
+      askAgain: ({ question, mode, query }) => this.ask({ question, mode, history: query.history, filters: query.filters }),
     });
     view.element.dataset.key = turn.key;
     this.turns.push(turn);

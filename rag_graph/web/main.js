@@ -4,6 +4,8 @@ import { Access } from "./access.js";
 import { Announcer } from "./announcer.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
+import { h } from "./element.js";
+import { Library } from "./library.js";
 import { QuoteCard } from "./quote.js";
 import { Server } from "./server.js";
 import { SourcePanel } from "./source.js";
@@ -14,7 +16,11 @@ const byId = (id) => document.getElementById(id);
 
 const access = new Access();
 const server = new Server(access);
-const upload = new Upload((files, onProgress) => server.upload(files, onProgress));
+const upload = new Upload(async (files, onProgress) => {
+  const told = await server.upload(files, onProgress);
+  library.refresh();
+  return told;
+});
 const composer = new Composer({
   onAsk: (asked) => ask(asked),
   onStop: () => conversation.stop(),
@@ -32,10 +38,26 @@ const conversation = new Conversation({
       opener,
     }),
 });
+const library = new Library({
+  server,
+  onScope: (one) => {
+    scopeTo(one);
+    library.close();
+    composer.focus();
+  },
+  openDocument: (one, opener) => {
+    library.close();
+    panel.open({ document: one.id, title: one.title, uri: one.uri, source_start: -1 }, { citations: [], opener });
+  },
+  onChange: (one) => one.id === scope?.id && scopeTo(null),
+});
+let scope = null;
 const card = new QuoteCard((chip) => conversation.describe(chip));
 
 byId("composer").append(composer.element);
-document.body.append(panel.element, access.element, card.element);
+document.body.append(panel.element, library.element, access.element, card.element);
+byId("new").before(library.button);
+library.button.addEventListener("click", () => panel.close());
 card.attend(byId("turns"));
 byId("new").addEventListener("click", startAnew);
 conversation.restore();
@@ -45,8 +67,22 @@ offer(await server.config());
 
 function ask(asked) {
   panel.close();
-  conversation.ask(asked);
+  library.close();
+  conversation.ask({ ...asked, filters: scope ? { document: scope.id } : {} });
   welcome();
+}
+
+/** Ask only of this document, until that is taken back; null asks of all. */
+function scopeTo(one) {
+  scope = one;
+  const all = () => {
+    scopeTo(null);
+    composer.focus();
+  };
+  composer.scope.hidden = !one;
+  composer.scope.replaceChildren(
+    ...(one ? [h("span", { dir: "auto" }, `Only ${one.title || one.uri}`), h("button", { type: "button", class: "quiet", "aria-label": "Ask all documents", onclick: all }, "×")] : []),
+  );
 }
 
 function startAnew() {
@@ -64,6 +100,7 @@ function welcome() {
 /** What this server can do beyond answering. */
 function offer({ upload: mayUpload, models, version }) {
   byId("about").textContent = [models.chat, version && `rag_graph ${version}`].filter(Boolean).join(" · ");
+  library.mayRemove = mayUpload;
   if (!mayUpload) return;
   composer.hint.after(upload.button);
   composer.element.prepend(upload.note, upload.input);

@@ -52,6 +52,17 @@ export class Server {
     return response.json();
   }
 
+  /** A page of the library; `next` is what to go on after. */
+  async documents({ matching = "", after = "" } = {}) {
+    const asked = new URLSearchParams({ matching, after, limit: "50" });
+    return this.#json(await fetch(`${BASE}documents?${asked}`, { headers: this.#headers() }));
+  }
+
+  async remove(id) {
+    const response = await fetch(`${BASE}documents/${encodeURIComponent(id)}`, { method: "DELETE", headers: this.#headers() });
+    return this.#json(response);
+  }
+
   /** Send files; `onProgress` is told the share that has left. Only XMLHttpRequest tells how much has been sent. */
   upload(files, onProgress) {
     const body = new FormData();
@@ -69,6 +80,12 @@ export class Server {
       request.addEventListener("error", () => reject(new Error("The server cannot be reached. Try again in a moment.")));
       request.send(body);
     });
+  }
+
+  async #json(response) {
+    const answer = parsed(await response.text());
+    if (!response.ok) throw new Error(answer?.error?.message ?? `The server answered with status ${response.status}.`);
+    return answer;
   }
 
   #headers() {

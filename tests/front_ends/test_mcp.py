@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
+import httpx
 import pytest
 from anyio import fail_after
 from mcp.client import Client
@@ -91,3 +92,28 @@ async def test_the_run_ends_when_the_client_stops_waiting(serve: Any, upstream: 
                 await client.call_tool("ask", {"question": QUESTION}, read_timeout_seconds=3)
     assert held.reached.is_set()
     assert upstream.chats[0].wait_closed()
+
+
+def test_a_client_of_the_older_protocol_stops_a_run_by_a_notification(serve: Any, upstream: Upstream) -> None:
+    """It keeps the call's own stream open, as the SDKs of that time may: only the notification can end the run."""
+    held = upstream.say(ANSWER, hold_after=2)
+    headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-06-18"}
+    with httpx.Client(base_url=serve().url, headers=headers, timeout=60) as http:
+
+        def post(message: dict[str, Any]) -> httpx.Response:
+            return http.post("/mcp", json={"jsonrpc": "2.0", **message})
+
+        about = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "old", "version": "1"}}
+        begun = post({"id": 0, "method": "initialize", "params": about})
+        http.headers["mcp-session-id"] = begun.headers["mcp-session-id"]
+        assert post({"method": "notifications/initialized"}).status_code == 202
+        called = {"name": "ask", "arguments": {"question": QUESTION}}
+        call = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": called}
+        with http.stream("POST", "/mcp", json=call) as open_still:
+            assert held.reached.wait(60)
+            for other in (8, "7"):
+                post({"method": "notifications/cancelled", "params": {"requestId": other}})
+            assert upstream.chats[0].connection.closed_at is None
+            post({"method": "notifications/cancelled", "params": {"requestId": 7}})
+            assert upstream.chats[0].wait_closed()
+            assert "stopped before its end" in open_still.read().decode()

@@ -11,7 +11,9 @@ from rag_graph.http.ai_sdk.encoding import MessageParts
 from rag_graph.http.langserve.encoding import PlainText, Structured
 from rag_graph.http.native.encoding import EventFrames, EventLines
 from rag_graph.http.openai.encoding import CompletionChunks, Envelope, completion
-from rag_graph.http.openai.request import Presentation
+from rag_graph.http.openai.request import Draft, Presentation
+from rag_graph.http.responses.encoding import Envelope as ResponseEnvelope
+from rag_graph.http.responses.encoding import ResponseEvents
 from rag_graph.result import run_result
 from rag_graph.runs.log import Entry
 from rag_graph.transcript import Transcript
@@ -51,6 +53,15 @@ def openai(presentation: Presentation) -> Encode:
     return encode
 
 
+def responses(events: Iterable[Event]) -> list[bytes]:
+    view = responses_view()
+    return [view.encode(Entry(seq, 0.0, event)) for seq, event in enumerate(events, 1)]
+
+
+def responses_view(draft: Draft = "content", *, after: int = -1) -> ResponseEvents:
+    return ResponseEvents(ResponseEnvelope(RUN_ID, "rag-deep", 1_000_000), draft=draft, wants_results=True, after=after)
+
+
 def openai_view(presentation: Presentation) -> CompletionChunks:
     return CompletionChunks(Envelope(RUN_ID, "rag-deep", 1_000_000), presentation, wants_usage=True)
 
@@ -74,11 +85,12 @@ STREAMS: Mapping[str, Encode] = {
     "native_lines": native_lines,
     "plain": plain,
     "structured": structured,
-    "openai": openai(Presentation()),
+    "openai": openai(Presentation(draft="reasoning")),
     "openai_draft_as_content": openai(Presentation(draft="content", sources="markdown")),
     "openai_without_draft": openai(Presentation(draft="none")),
-    "open_webui": openai(Presentation(sources="events")),
+    "open_webui": openai(Presentation(draft="reasoning", sources="events")),
     "ai_sdk": ai_sdk,
+    "responses": responses,
 }
 WHOLES: Mapping[str, Encode] = {"result": result, "openai_whole": openai_whole}
 

@@ -214,3 +214,54 @@ def test_what_is_kept_of_uploads_is_their_owners_alone(open_server: Server, own:
     send(open_server, ("light.md", LIGHTHOUSE))
     assert (own / "uploads").stat().st_mode & 0o777 == 0o700
     assert (own / "uploads" / "light.md").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_library_is_listed_and_a_document_taken_out_with_its_file(open_server: Server, own: Path) -> None:
+    before = open_server.http.get("/documents").json()
+    assert before["total"] == len(before["documents"])
+    send(open_server, ("light.md", LIGHTHOUSE))
+    [listed] = open_server.http.get("/documents", params={"matching": "nungwi"}).json()["documents"]
+    assert (listed["uri"], listed["title"], listed["passages"]) == ("uploads/light.md", "Ras Nungwi Light", 1)
+    pages = open_server.http.get("/documents", params={"limit": 1}).json()
+    rest = open_server.http.get("/documents", params={"after": pages["next"]}).json()["documents"]
+    assert len(pages["documents"]) + len(rest) == before["total"] + 1
+    assert open_server.http.delete(f"/documents/{listed['id']}").json() == {"removed": 1}
+    assert kept(own) == []
+    assert open_server.http.get("/documents").json() == before
+    refused(open_server.http.delete(f"/documents/{listed['id']}"), 404, "document_not_found")
+    events = events_of(open_server.ask("When was the Ras Nungwi lighthouse lit?"))
+    found = [event.passages for event in events if isinstance(event, PassagesRetrieved)]
+    assert all(passage.uri != "uploads/light.md" for passages in found for passage in passages)
+
+
+def test_who_may_not_upload_may_not_remove(server: Server) -> None:
+    [first, *_] = server.http.get("/documents").json()["documents"]
+    assert server.http.delete(f"/documents/{first['id']}").status_code == 405
+    assert server.http.get(f"/documents/{first['id']}").status_code == 200
+
+
+@pytest.mark.parametrize("asked", [{"limit": 0}, {"limit": 501}, {"matching": "x" * 201}, {"after": "\0"}])
+def test_a_list_that_cannot_be_given_is_refused(server: Server, asked: dict[str, str | int]) -> None:
+    refused(server.http.get("/documents", params=asked), 422, "invalid_request")
+
+
+@pytest.mark.parametrize("path", ["/query", "/v1/chat/completions", "/v1/responses", "/api/chat"])
+def test_a_filter_by_an_unknown_name_is_refused_with_those_that_there_are(server: Server, path: str) -> None:
+    filters = {"colour": "red"}
+    bodies = {
+        "/query": {"question": "Who?", "filters": filters},
+        "/v1/chat/completions": {
+            "model": "rag-fast",
+            "messages": [{"role": "user", "content": "Who?"}],
+            "rag": {"filters": filters},
+        },
+        "/v1/responses": {"model": "rag-fast", "input": "Who?", "rag": {"filters": filters}},
+        "/api/chat": {
+            "id": "a",
+            "messages": [{"role": "user", "parts": [{"type": "text", "text": "Who?"}]}],
+            "filters": filters,
+        },
+    }
+    refusal = server.http.post(path, json=bodies[path])
+    assert refusal.status_code == (400 if path.startswith("/v1") else 422), refusal.text
+    assert "no document has 'colour'; there are: document, title, uri" in refusal.text

@@ -196,3 +196,23 @@ def test_an_index_that_was_filled_later_is_found_by_who_asked_before(index: Inde
     (tmp_path / "fruit.jsonl").write_text(json.dumps(LINES[0]))
     index_paths(index, [tmp_path / "fruit.jsonl"])
     assert index.counts() == (1, 1)
+
+
+def test_documents_are_listed_by_uri_a_page_at_a_time_and_found_by_part_of_a_name(fruit: Index) -> None:
+    every = fruit.documents()
+    assert [one.uri for one in every] == sorted(one.uri for one in every)
+    assert [(one.title, one.passages) for one in every] == [("Apples (fruit)", 1), ("Pears", 1), ("Plums", 1)]
+    assert all(one.characters and Path(one.path).name == "fruit.jsonl" for one in every)
+    first = fruit.documents(limit=2)
+    assert first + fruit.documents(after=first[-1].uri) == every
+    assert [one.title for one in fruit.documents(matching="PEAR")] == ["Pears"]
+    assert len(fruit.documents(matching="fruit.JSONL")) == 3
+    assert fruit.documents(matching="%") == fruit.documents(matching="quince") == []
+
+
+def test_filters_may_name_what_documents_have_until_it_changes(fruit: Index, tmp_path: Path) -> None:
+    assert fruit.filter_names() >= {"uri", "title", "document", "lang", "year"}
+    assert "colour" not in fruit.filter_names()
+    (tmp_path / "more.jsonl").write_text(json.dumps({"_id": "d", "text": "Red.", "colour": "red"}))
+    index_paths(fruit, [tmp_path / "more.jsonl"])
+    assert "colour" in fruit.filter_names()

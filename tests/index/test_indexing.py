@@ -11,7 +11,7 @@ import pytest
 
 from rag_graph.errors import IndexBusy, IndexMismatch, LibraryError
 from rag_graph.index import EmbeddedIndex, Index, IndexProgress, IndexReport, index_paths
-from rag_graph.index.indexing import forget_paths
+from rag_graph.index.indexing import forget
 from rag_graph.index.loader import Limits
 from rag_graph.index.postgres import PostgresIndex
 from tests.index import hostile
@@ -353,8 +353,8 @@ def test_what_is_gone_can_be_forgotten_by_its_former_name(index: Index, document
     index_paths(index, [documents])
     (documents / "old" / "figs.md").unlink()
     (documents / "old").rmdir()
-    assert forget_paths(index, [documents / "old", tmp_path / "never"]) == 1
+    assert forget(index, [str(documents / "old"), str(tmp_path / "never")]) == 1
     assert "Figs, about." not in contents(index)
     assert len(contents(index)) == 4
-    assert forget_paths(index, [documents]) == 4
+    assert forget(index, [str(documents)]) == 4
     assert contents(index) == set()

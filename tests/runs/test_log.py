@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import anyio
 import pytest
@@ -18,9 +19,9 @@ pytestmark = pytest.mark.anyio
 WHOLE: Sequence[Event] = (OPENING, *STORY)
 
 
-def new_run(key: str | None = None, query: Query = QUERY, *, chat: str | None = None) -> NewRun:
+def new_run(key: str | None = None, query: Query = QUERY, **more: Any) -> NewRun:
     return NewRun(
-        run_id=new_run_id(1_000_000.0), caller="somebody", query=query, created_at=1_000_000.0, key=key, chat=chat
+        run_id=new_run_id(1_000_000.0), caller="somebody", query=query, created_at=1_000_000.0, key=key, **more
     )
 
 
@@ -262,3 +263,33 @@ async def test_of_an_ended_run_neither_history_nor_filters_are_kept(run_log: Run
     assert (await run_log.create(new_run("key", query))).run_id == run_id
     with pytest.raises(KeyReused):
         await run_log.create(new_run("key", Query(question="Who?")))
+
+
+async def test_what_a_run_follows_and_that_it_needs_no_reader_outlive_its_end(run_log: RunLog) -> None:
+    run_id = (await run_log.create(new_run(follows="another", unattended=True))).run_id
+    for event in WHOLE:
+        await run_log.append(run_id, event, attempt=1)
+    await run_log.flush(run_id)
+    run = await run_log.describe(run_id)
+    assert (run.follows, run.unattended) == ("another", True)
+    plain = await run_log.describe(await created(run_log, WHOLE))
+    assert (plain.follows, plain.unattended) == ("", False)
+
+
+async def test_a_run_that_is_forgotten_leaves_nothing_but_one_that_goes_on_stays(run_log: RunLog) -> None:
+    new = new_run("key", chat="chat")
+    await run_log.create(new)
+    await run_log.append(new.run_id, OPENING, attempt=1)
+    await run_log.flush(new.run_id)
+    await run_log.forget(new.run_id)
+    assert (await run_log.describe(new.run_id)).status == "running"
+    for event in STORY:
+        await run_log.append(new.run_id, event, attempt=1)
+    await run_log.flush(new.run_id)
+    await run_log.forget(new.run_id)
+    with pytest.raises(UnknownRun):
+        await run_log.describe(new.run_id)
+    with pytest.raises(UnknownRun):
+        await read(run_log, new.run_id)
+    assert await run_log.find("key") is None
+    await run_log.forget(new.run_id)

@@ -1,5 +1,6 @@
 """The page in a real browser against the real app: graph, log and routes are ours, only the model is scripted."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,37 @@ def test_a_model_that_refuses_is_explained(page: Page, upstream: Upstream) -> No
         upstream.fail(status=401, message="no such key")
     ask(page)
     expect(page.get_by_role("alert")).to_contain_text("key")
+
+
+def test_the_library_is_listed_asked_in_part_and_cleared(
+    context: BrowserContext, serve: Serve, more_towers: Path, tmp_path: Path, upstream: Upstream
+) -> None:
+    own = shutil.copytree(more_towers, tmp_path / "data")
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    page.add_init_script(WATCH)
+    page.goto(serve(data_dir=own, uploads=True).url)
+    page.get_by_role("button", name="Library").click()
+    rows = page.locator(".library-row")
+    expect(rows.filter(has_text="Tokyo Tower")).to_have_count(1)
+    page.get_by_label("Find a document").fill("eiffel")
+    expect(rows).to_have_count(1)
+    page.get_by_role("button", name="Ask only Eiffel Tower").click()
+    expect(page.locator(".scope")).to_contain_text("Only Eiffel Tower")
+    upstream.say(DRAFT)
+    ask(page)
+    expect(page.locator(".chip.confirmed").first).to_be_visible()
+    expect(page.locator(".source-row")).to_have_count(1)
+    page.get_by_role("button", name="Ask all documents").click()
+    expect(page.locator(".scope")).to_be_hidden()
+    page.get_by_role("button", name="Library").click()
+    remove = rows.filter(has_text="Tokyo Tower").get_by_role("button", name="Remove Tokyo Tower")
+    remove.click()
+    expect(remove).to_have_text("Really remove?")
+    remove.click()
+    expect(rows.filter(has_text="Tokyo Tower")).to_have_count(0)
+    expect(page.locator(".library-told")).to_have_text("5 documents, 5 passages")
+    expect(rows).to_have_count(5)
+    page.keyboard.press("Escape")
+    expect(page.locator(".library")).to_be_hidden()
+    assert page.evaluate("violations") == []

@@ -18,7 +18,8 @@ from rag_graph.events import Event, RunCancelled, RunFailed, RunFinished
 from rag_graph.http.answering import follow_events
 from rag_graph.http.mcp.encoding import AskOutput, SearchOutput, answered, found, progress_of
 from rag_graph.http.mcp.request import AskInput, SearchInput
-from rag_graph.query import Query
+from rag_graph.http.mcp.sessions import HEADER, Sessions, chat_of
+from rag_graph.query import Filters, Query
 from rag_graph.retrieval import Retriever
 from rag_graph.runs.runner import Runner
 from rag_graph.transcript import Transcript
@@ -38,11 +39,12 @@ Context = ServerRequestContext[Any, Any]
 class Answers(Protocol):
     """What is asked whether it can answer at all."""
 
-    async def check_ready(self) -> None: ...
+    async def check_ready(self, filters: Filters | None = None) -> None: ...
 
 
-Ask = Callable[[Query, str], AsyncGenerator[Event]]
-"""Answers a caller's question; closing the events ends the run, since nobody waits for it any more."""
+Ask = Callable[[Query, str, str | None], AsyncGenerator[Event]]
+"""Answers a caller's question, under a name by which it is found; closing the events ends the run, since nobody waits
+for it any more."""
 Admitted = Callable[[str], AbstractAsyncContextManager[None]]
 """Lets what a caller asks count as a run of theirs. Raises `TooManyRuns` and `Draining`."""
 
@@ -69,7 +71,7 @@ class Tools:
     async def search(self, given: SearchInput, *, caller: str) -> SearchOutput:
         """Find the passages that bear on a question. Raises `RetrievalFailed` when that takes too long."""
         async with self._admitted(caller):
-            await self._answers.check_ready()
+            await self._answers.check_ready(given.filters)
             try:
                 async with asyncio.timeout(self._search_limit_s):
                     hits = await self._retriever.retrieve(given.question, top_k=given.top_k, filters=given.filters)
@@ -77,12 +79,14 @@ class Tools:
                 raise RetrievalFailed("The search took too long: try again in a moment.") from None
             return found(hits)
 
-    async def answer(self, given: AskInput, tell: Callable[[str], Awaitable[None]], *, caller: str) -> AskOutput:
-        """Answer a question, telling of the work; it ends when nobody waits for it."""
+    async def answer(
+        self, given: AskInput, tell: Callable[[str], Awaitable[None]], *, caller: str, chat: str | None = None
+    ) -> AskOutput:
+        """Answer a question, telling of the work; it ends when nobody waits for it, or when `chat` is stopped."""
         query = Query(question=given.question, mode=given.mode, filters=given.filters)
-        await self._answers.check_ready()
+        await self._answers.check_ready(given.filters)
         transcript = Transcript()
-        async with aclosing(self._ask(query, caller)) as events:
+        async with aclosing(self._ask(query, caller, chat)) as events:
             async for event in events:
                 transcript.add(event)
                 if sentence := progress_of(event):
@@ -104,8 +108,8 @@ async def _anybody(_: str) -> AsyncIterator[None]:
 def ask_runner(runner: Runner) -> Ask:
     """Ask as the server's other clients do: the run counts, and is kept."""
 
-    async def ask(query: Query, caller: str) -> AsyncGenerator[Event]:
-        run_id, _ = await runner.start(query, caller=caller)
+    async def ask(query: Query, caller: str, chat: str | None) -> AsyncGenerator[Event]:
+        run_id, _ = await runner.start(query, caller=caller, chat=chat)
         try:
             async with aclosing(follow_events(runner, run_id, caller=caller)) as events:
                 async for event in events:
@@ -132,7 +136,9 @@ def create_server(tools: Tools, *, version: str) -> Server[Any]:
                     return _result(await tools.search(sought, caller=_caller(context)))
                 case "ask":
                     asked = AskInput.model_validate(called.arguments or {})
-                    return _result(await tools.answer(asked, _telling(context), caller=_caller(context)))
+                    session = context.request.headers.get(HEADER) if context.request else None
+                    chat = chat_of(session, context.request_id)
+                    return _result(await tools.answer(asked, _telling(context), caller=_caller(context), chat=chat))
                 case _:
                     return _failure(f"There is no tool {called.name[:80]!r}: call search or ask.")
         except RagGraphError as exc:
@@ -147,7 +153,7 @@ def create_server(tools: Tools, *, version: str) -> Server[Any]:
 
 
 @asynccontextmanager
-async def open_http(server: Server[Any], *, max_body_bytes: int) -> AsyncIterator[ASGIApp]:
+async def open_http(server: Server[Any], runner: Runner, *, max_body_bytes: int) -> AsyncIterator[ASGIApp]:
     """Serve over streamable HTTP without sessions, so that any process can take any request."""
     app = server.streamable_http_app(
         streamable_http_path=PATH,
@@ -157,7 +163,7 @@ async def open_http(server: Server[Any], *, max_body_bytes: int) -> AsyncIterato
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     async with server.session_manager.run():
-        yield app
+        yield Sessions(app, runner)
 
 
 async def serve_stdio(server: Server[Any]) -> None:

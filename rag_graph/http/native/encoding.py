@@ -4,11 +4,14 @@ Frames are made of an entry's JSON as it lies in the log, so that a token that m
 event that only a newer version knows gets through.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from rag_graph.events import Fact
 from rag_graph.http.encoding import JSON_LINES, Encoder
 from rag_graph.runs.log import Entry, Gap
+
+RETRY: Final = b"retry: 500\n"
+"""Milliseconds: a proxy that is reloaded is back by then, and a server that is down is not asked too often."""
 
 
 class LogTrimmed(Fact):
@@ -20,7 +23,10 @@ class LogTrimmed(Fact):
 
 
 class EventFrames(Encoder):
-    """Server-Sent Events; the id comes last, for clients that take it before the frame is whole."""
+    """Server-Sent Events; the id comes last, for clients that take it before the frame is whole.
+
+    The first event tells a browser how soon to come back when its connection breaks; left alone, it waits seconds.
+    """
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id.encode()
@@ -28,7 +34,9 @@ class EventFrames(Encoder):
     def encode(self, item: Entry | Gap) -> bytes:
         if isinstance(item, Gap):
             return b"event: log_trimmed\ndata: %s\n\n" % _trimmed(item)
-        return b"event: %s\ndata: %s\nid: %s:%d\n\n" % (item.kind.encode(), item.data, self._run_id, item.seq)
+        retry = RETRY if item.seq == 1 else b""
+        data = (retry, item.kind.encode(), item.data, self._run_id, item.seq)
+        return b"%sevent: %s\ndata: %s\nid: %s:%d\n\n" % data
 
 
 class EventLines(Encoder):

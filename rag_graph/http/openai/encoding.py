@@ -89,7 +89,8 @@ class CompletionChunks(MessageEncoder):
     def on_answer_started(self, event: AnswerStarted) -> Sequence[Chunk]:
         if self._saying is not None and event.version > self._saying:
             decision = self.transcript.decision
-            return self._content(self._prose.begin(f"Refined: {decision.reason}" if decision else "Refined"))
+            replaced = "This replaces the answer above"
+            return self._content(self._prose.begin(f"{replaced}: {decision.reason}" if decision else f"{replaced}."))
         if event.version == 1 and self._presentation.draft == "reasoning":
             return self._reasoning(self._thoughts.add(_DRAFT, "Draft:\n\n"))
         return []
@@ -125,7 +126,8 @@ class CompletionChunks(MessageEncoder):
         chunks = [*self._content(self._prose.settle(event.answer))]
         if self._presentation.sources == "markdown" and (listed := markdown_sources(event.citations)):
             chunks += self._content(listed)
-        if event.citations:
+        # Open WebUI makes a source of every annotation too, which would shift the numbers of those sent as events.
+        if event.citations and self._presentation.sources != "events":
             annotations = annotated(event.citations, offset=self._prose.start)
             chunks.append(self._envelope.chunk({"annotations": annotations}))
         if self._presentation.sources == "events":
@@ -212,7 +214,8 @@ def annotated(citations: Iterable[Citation], *, offset: int = 0) -> list[Chunk]:
                 "grade": citation.grade,
             },
         }
-        for citation in citations
+        # Clients that know no markers number the sources as they come.
+        for citation in sorted(citations, key=lambda citation: (citation.marker, citation.start))
     ]
 
 

@@ -129,7 +129,7 @@ class Presentation(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    draft: Draft = "reasoning"
+    draft: Draft = "content"
     sources: Sources = "annotations"
 
     def chosen(self, options: RagOptions) -> "Presentation":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from rag_graph.documents import Document, Passage
-from rag_graph.index.base import IndexedFile
+from rag_graph.index.base import DocumentEntry, IndexedFile
 from rag_graph.index.chunking import Chunk
 from rag_graph.index.embedded.storage import CATALOGUE, FileSum
 from rag_graph.index.filters import COLUMNS, Comparison, where
@@ -43,6 +43,13 @@ _PASSAGE = """
 SELECT p.id, p.document, d.uri, d.title, p.start, p."end", coalesce(p.content, d.text), p.heading,
     d.metadata, p.metadata
 FROM passages p JOIN documents d ON d.id = p.document
+"""
+
+_ENTRIES = """
+SELECT d.id, d.uri, d.title, f.path, length(d.text), (SELECT count(*) FROM passages p WHERE p.document = d.id)
+FROM documents d JOIN files f ON f.id = d.file
+WHERE d.uri > :after AND (instr(lower(d.uri), :matching) OR instr(lower(d.title), :matching))
+ORDER BY d.uri LIMIT :limit
 """
 
 
@@ -243,6 +250,18 @@ class Catalogue:
             return None
         number, uri, title, text, metadata = row
         return Document(id=number, uri=uri, title=title, text=text, metadata=json.loads(metadata))
+
+    def documents(self, *, matching: str, after: str, limit: int) -> list[DocumentEntry]:
+        rows = self._db.execute(_ENTRIES, {"matching": matching.lower(), "after": after, "limit": limit})
+        return [DocumentEntry(*row) for row in rows]
+
+    def metadata_names(self) -> set[str]:
+        """The keys of the metadata of all documents and passages."""
+        names: set[str] = set()
+        for table in ("documents", "passages"):
+            rows = self._db.execute(f"SELECT DISTINCT key FROM {table}, json_each({table}.metadata)")  # noqa: S608 - no value
+            names.update(row[0] for row in rows)
+        return names
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         """Those that are there, in any order."""

@@ -1,7 +1,7 @@
 """An index that is embedded in the process, and seen by others that open the same folder."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 
 from rag_graph.documents import Document, Passage
 from rag_graph.errors import IndexNotFound, RetrievalFailed
-from rag_graph.index.base import IndexedFile, Ranking
+from rag_graph.index.base import DocumentEntry, IndexedFile, Ranking
 from rag_graph.index.embedded.catalogue import Catalogue
 from rag_graph.index.embedded.segments import SEGMENTS, FolderSegment
 from rag_graph.index.embedded.storage import (
@@ -79,6 +79,18 @@ class EmbeddedIndex:
                 return catalogue.files()
         except IndexNotFound:
             return []
+
+    def documents(self, *, matching: str = "", after: str = "", limit: int = 100) -> list[DocumentEntry]:
+        self._newest()
+        with self._catalogue() as catalogue:
+            return catalogue.documents(matching=matching, after=after, limit=limit)
+
+    def filter_names(self) -> frozenset[str]:
+        def read() -> Iterable[str]:
+            with self._catalogue() as catalogue:
+                return catalogue.metadata_names()
+
+        return self._filters.names(self._newest().generation, read)
 
     @contextmanager
     def writer(self, *, rebuild: bool = False) -> Iterator[EmbeddedWriter]:

@@ -10,7 +10,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from rag_graph.documents import Document
 from rag_graph.errors import IndexNotFound, RetrievalFailed
-from rag_graph.index.base import IndexedFile
+from rag_graph.index.base import DocumentEntry, IndexedFile
 from rag_graph.index.filters import where
 from rag_graph.index.postgres.filters import printed
 from rag_graph.index.postgres.segments import PostingsCache, StoredSegment
@@ -25,6 +25,13 @@ CONNECTIONS = 10
 """How many searches one process makes at a time; more wait."""
 CONNECT_S = 5
 _PATIENCE_S = 10.0
+_ENTRIES = """
+SELECT d.id, d.uri, d.title, f.path, length(d.text), (SELECT count(*) FROM passages p WHERE p.document = d.id)
+FROM documents d JOIN files f ON f.id = d.file
+WHERE d.uri COLLATE "C" > %(after)s
+    AND (strpos(lower(d.uri), %(matching)s) > 0 OR strpos(lower(d.title), %(matching)s) > 0)
+ORDER BY d.uri COLLATE "C" LIMIT %(limit)s
+"""
 
 
 class PostgresIndex:
@@ -69,6 +76,20 @@ class PostgresIndex:
             failure = "coalesce(to_jsonb(files)->>'failure', '')"
             rows = db.execute(f'SELECT path, uri, hash, {failure} FROM files ORDER BY path COLLATE "C"')  # noqa: S608
             return [IndexedFile(*row) for row in rows]
+
+    def documents(self, *, matching: str = "", after: str = "", limit: int = 100) -> list[DocumentEntry]:
+        with self._reading() as db:
+            self._newest(db)
+            rows = db.execute(_ENTRIES, {"matching": matching.lower(), "after": after, "limit": limit})
+            return [DocumentEntry(*row) for row in rows]
+
+    def filter_names(self) -> frozenset[str]:
+        with self._reading() as db:
+            query = (
+                "SELECT DISTINCT jsonb_object_keys(metadata) FROM documents "
+                "UNION SELECT DISTINCT jsonb_object_keys(metadata) FROM passages"
+            )
+            return self._filters.names(self._newest(db), lambda: [row[0] for row in db.execute(query)])
 
     @contextmanager
     def writer(self, *, rebuild: bool = False) -> Iterator[PostgresWriter]:

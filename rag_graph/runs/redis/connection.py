@@ -34,7 +34,7 @@ MAX_CONNECTIONS = 32
 
 SHA = {
     script: hashlib.sha1(script.encode()).hexdigest()  # noqa: S324  (the name Redis gives a script)
-    for script in (lua.CREATE, lua.APPEND, lua.RENEW, lua.CLAIM, lua.RELEASE, lua.CANCEL)
+    for script in (lua.CREATE, lua.APPEND, lua.RENEW, lua.CLAIM, lua.RELEASE, lua.FORGET, lua.CANCEL)
 }
 
 log = logging.getLogger(__name__)

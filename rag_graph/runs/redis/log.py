@@ -34,7 +34,19 @@ from rag_graph.runs.redis.pump import Pump, entry_of
 from rag_graph.runs.redis.tail import Tail
 from rag_graph.runs.redis.writer import ABANDONED_S, Writer
 
-_FIELDS = ("caller", "query", "created_at", "status", "attempt", "last", "ended_at", "cancel", "key")
+_FIELDS = (
+    "caller",
+    "query",
+    "created_at",
+    "status",
+    "attempt",
+    "last",
+    "ended_at",
+    "cancel",
+    "key",
+    "follows",
+    "unattended",
+)
 
 
 class RedisRunLog(RunLog):
@@ -107,6 +119,8 @@ class RedisRunLog(RunLog):
                 ms(ABANDONED_S + self._bounds.ttl_s),
                 new.chat or "",
                 asked,
+                new.follows,
+                "1" if new.unattended else "",
             ],
         )
         run_id = reply[0].decode()
@@ -138,6 +152,11 @@ class RedisRunLog(RunLog):
 
     async def describe(self, run_id: str) -> Run:
         return _run_of(run_id, await self._fields(run_id))
+
+    async def forget(self, run_id: str) -> None:
+        await self._connection.run(
+            lua.FORGET, [self._key("run", run_id), self._key("log", run_id)], [self._key("key", "")]
+        )
 
     async def follow_batches(self, run_id: str, after: int = 0) -> AsyncGenerator[Batch]:
         tail = self._pump.tails.setdefault(run_id, Tail())
@@ -239,6 +258,8 @@ def _run_of(run_id: str, fields: Mapping[str, bytes]) -> Run:
         attempt=int(fields["attempt"]),
         last_seq=int(fields["last"]),
         ended_at=float(fields["ended_at"]) if fields["ended_at"] else None,
+        follows=fields["follows"].decode(),
+        unattended=bool(fields["unattended"]),
     )
 
 

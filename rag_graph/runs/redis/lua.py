@@ -11,7 +11,8 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
 
 CREATE = f"""
--- KEYS run live key chat | ARGV run_prefix run_id caller query created_at key lease_ms keep_ms has_chat asked
+-- KEYS run live key chat
+-- ARGV run_prefix run_id caller query created_at key lease_ms keep_ms has_chat asked follows unattended
 {_NOW}
 if ARGV[6] ~= '' then
   local earlier = redis.call('GET', KEYS[3])
@@ -22,7 +23,8 @@ if ARGV[6] ~= '' then
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSET', KEYS[1], 'caller', ARGV[3], 'query', ARGV[4], 'created_at', ARGV[5], 'key', ARGV[6],
-    'asked', ARGV[10], 'status', 'running', 'attempt', 1, 'last', 0, 'size', 0, 'seen', now)
+    'asked', ARGV[10], 'follows', ARGV[11], 'unattended', ARGV[12],
+    'status', 'running', 'attempt', 1, 'last', 0, 'size', 0, 'seen', now)
   redis.call('PEXPIRE', KEYS[1], ARGV[8])
   redis.call('ZADD', KEYS[2], now + ARGV[7], ARGV[2])
   if ARGV[6] ~= '' then redis.call('SET', KEYS[3], ARGV[2], 'PX', ARGV[8]) end
@@ -115,6 +117,15 @@ RELEASE = """
 -- KEYS run live | ARGV run_id attempt
 local run = redis.call('HMGET', KEYS[1], 'attempt', 'status')
 if run[1] == ARGV[2] and run[2] == 'running' then redis.call('ZADD', KEYS[2], 0, ARGV[1]) end
+return 'ok'
+"""
+
+FORGET = """
+-- KEYS run log | ARGV key_prefix
+local run = redis.call('HMGET', KEYS[1], 'status', 'key')
+if not run[1] or run[1] == 'running' then return 'kept' end
+redis.call('DEL', KEYS[1], KEYS[2])
+if run[2] and run[2] ~= '' then redis.call('DEL', ARGV[1] .. run[2]) end
 return 'ok'
 """
 

@@ -9,7 +9,7 @@ from rag_graph.errors import RetrievalFailed, TooManyRuns
 from rag_graph.events import Event, RunStarted
 from rag_graph.http.mcp.request import SearchInput
 from rag_graph.http.mcp.routes import Tools
-from rag_graph.query import Query
+from rag_graph.query import Filters, Query
 from rag_graph.runs.admission import Admission
 from tests.fakes import FixedRetriever
 
@@ -18,11 +18,11 @@ SOUGHT = SearchInput(question="Tokyo Tower")
 
 
 class Ready:
-    async def check_ready(self) -> None: ...
+    async def check_ready(self, filters: Filters | None = None) -> None: ...
 
 
-async def unasked(query: Query, caller: str) -> AsyncGenerator[Event]:
-    assert not query, caller
+async def unasked(query: Query, caller: str, chat: str | None) -> AsyncGenerator[Event]:
+    assert not query, (caller, chat)
     yield RunStarted(run_id="", question="", mode="fast")
 
 

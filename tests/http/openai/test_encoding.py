@@ -33,7 +33,7 @@ PRESENTATIONS = [
 
 
 def chunks_of(events: Iterable[Event], presentation: Presentation | None = None) -> list[dict[str, Any]]:
-    view = openai_view(presentation or Presentation())
+    view = openai_view(presentation or Presentation(draft="reasoning"))
     return [chunk for event in events for chunk in view.add(event)]
 
 
@@ -82,7 +82,7 @@ def test_a_refinement_is_all_that_is_said() -> None:
 
 def test_a_draft_as_content_is_followed_by_its_refinement_under_a_heading() -> None:
     spoken = said(chunks_of(REFINES, Presentation(draft="content")))
-    assert spoken == f"{DRAFT}\n\n---\n\n**Refined: The date was missing.**\n\n{REFINED}"
+    assert spoken == f"{DRAFT}\n\n---\n\n**This replaces the answer above: The date was missing.**\n\n{REFINED}"
     assert said(chunks_of(KEEPS, Presentation(draft="content"))) == DRAFT
 
 
@@ -118,7 +118,7 @@ def test_a_run_that_fails_at_any_point_ends_in_an_error_that_says_why(cut: int) 
 
 @pytest.mark.parametrize("cut", range(1, len(REFINES)))
 def test_where_events_are_missing_the_answer_still_stands_at_the_end(cut: int) -> None:
-    view = CompletionChunks(Envelope(RUN_ID, "rag-fast", 1), Presentation())
+    view = CompletionChunks(Envelope(RUN_ID, "rag-fast", 1), Presentation(draft="reasoning"))
     chunks = [chunk for event in REFINES[:cut] for chunk in view.add(event)]
     view.tear()
     chunks += [chunk for event in REFINES[cut + 3 :] for chunk in view.add(event)]
@@ -127,7 +127,7 @@ def test_where_events_are_missing_the_answer_still_stands_at_the_end(cut: int) -
 
 
 def test_a_whole_completion_holds_only_the_answer_that_stands() -> None:
-    whole = completion(Transcript.of(RESETS), Envelope(RUN_ID, "rag-deep", 1), Presentation())
+    whole = completion(Transcript.of(RESETS), Envelope(RUN_ID, "rag-deep", 1), Presentation(draft="reasoning"))
     assert whole is not None
     message = whole["choices"][0]["message"]
     assert message["content"] == REFINED

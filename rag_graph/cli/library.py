@@ -1,0 +1,135 @@
+"""`rag-graph library`: what can be asked about, and keeping it as its folders are."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rag_graph.cli.contract import FAILED, in_one_line
+
+if TYPE_CHECKING:
+    from rag_graph.index import DocumentEntry, Index
+    from rag_graph.settings import Settings
+
+PAGE = 500
+QUIET_MS = 500
+
+library = typer.Typer(invoke_without_command=True, help="List the documents; bring them up to date with their folders.")
+
+
+@library.callback()
+@in_one_line
+def show(
+    context: typer.Context,
+    matching: Annotated[str, typer.Option(help="Only documents whose name or title holds this.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Write a line of JSON for each document.")] = False,
+) -> None:
+    """List the documents: title, kind, passages, where from; and the files that could not be read."""
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console
+
+    from rag_graph.display.listing import print_documents, print_documents_as_json
+
+    with _opened() as (_, index):
+        found = _documents(index, matching)
+        if as_json:
+            print_documents_as_json(found)
+        else:
+            unread = [file for file in index.files() if file.failure and matching.lower() in file.uri.lower()]
+            print_documents(found, unread, Console())
+
+
+@library.command()
+@in_one_line
+def status(as_json: Annotated[bool, typer.Option("--json", help="Write it as JSON.")] = False) -> None:
+    """Say how much there is, from which folders, and by which embedding model."""
+    from rag_graph.display.listing import print_status
+    from rag_graph.errors import IndexNotFound
+    from rag_graph.index.indexing import roots_of
+
+    with _opened() as (settings, index):
+        files = index.files()
+        if not files:
+            raise IndexNotFound("Nothing has been indexed yet; run: rag-graph index PATH")
+        documents, passages = index.counts()
+        print_status(
+            {
+                "documents": documents,
+                "passages": passages,
+                "files": len(files),
+                "unread": sum(bool(file.failure) for file in files),
+                "roots": [str(root) for root in roots_of(files)],
+                "embedder": index.embedder.name,
+                "kept_in": "PostgreSQL" if settings.postgres_url else str(settings.data_dir),
+            },
+            as_json=as_json,
+        )
+
+
+@library.command()
+@in_one_line
+def sync() -> None:
+    """Read all files and folders again that were indexed: what is new, changed or gone.
+
+    Exits with 1 when a file could not be read, or a folder is not there: its documents stay until you remove them.
+    """
+    from rag_graph.cli.index import index_with_bar
+
+    with _opened() as (settings, index):
+        roots = _roots(index)
+    gone = [root for root in roots if not root.exists()]
+    for root in gone:
+        typer.echo(f"Not there: {root}. If it is gone for good: rag-graph remove {str(root)!r}", err=True)
+    there = [root for root in roots if root.exists()]
+    is_well = not there or index_with_bar(settings, there, rebuild=False).is_all_well
+    if gone or not is_well:
+        raise typer.Exit(FAILED)
+
+
+@library.command()
+@in_one_line
+def watch() -> None:
+    """Go on bringing the library up to date as files change, until Ctrl-C."""
+    from watchfiles import watch as changes_of
+
+    from rag_graph.cli.index import index_with_bar
+
+    with _opened() as (settings, index):
+        roots = [root for root in _roots(index) if root.exists()]
+    begun = False
+    for changes in changes_of(*roots, raise_interrupt=True, rust_timeout=QUIET_MS, yield_on_timeout=True):
+        if changes or not begun:  # nothing is missed that changes during the first reading: it is watched by then
+            index_with_bar(settings, roots, rebuild=False)
+        if not begun:
+            begun = True
+            typer.echo(f"Watching {', '.join(map(str, roots))}. Ctrl-C ends it.", err=True)
+
+
+@contextmanager
+def _opened() -> Iterator[tuple["Settings", "Index"]]:
+    from rag_graph.settings import Settings
+    from rag_graph.wiring import choose_embedder, choose_index
+
+    settings = Settings.load()
+    with closing(choose_index(settings, choose_embedder(settings))) as index:
+        yield settings, index
+
+
+def _roots(index: "Index") -> Sequence[Path]:
+    from rag_graph.errors import IndexNotFound
+    from rag_graph.index.indexing import roots_of
+
+    roots = list(roots_of(index.files()))
+    if not roots:
+        raise IndexNotFound("Nothing has been indexed yet; run: rag-graph index PATH")
+    return roots
+
+
+def _documents(index: "Index", matching: str) -> Iterator["DocumentEntry"]:
+    after = ""
+    while page := index.documents(matching=matching, after=after, limit=PAGE):
+        yield from page
+        after = page[-1].uri
