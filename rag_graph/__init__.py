@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from rag_graph.graph.parts import Parts
     from rag_graph.graph.stream import stream_events
     from rag_graph.index import EmbeddedIndex, IndexReport, index_paths
+    from rag_graph.langchain.factory import create_rag_graph
+    from rag_graph.langchain.middleware import GroundedAnswers
+    from rag_graph.langchain.tool import rag_tool
     from rag_graph.query import Query, Turn
     from rag_graph.server.app import create_app
     from rag_graph.settings import Settings
     from rag_graph.transcript import Transcript
     from rag_graph.wiring import Answerer, default_parts, open_answerer, open_worker
+    from rag_graph.writing.prompts import Prompts
 
 _HOMES = {
     "rag_graph.server.app": ("create_app",),
@@ -29,9 +33,13 @@ _HOMES = {
     "rag_graph.graph.parts": ("Parts",),
     "rag_graph.graph.stream": ("stream_events",),
     "rag_graph.index": ("EmbeddedIndex", "IndexReport", "index_paths"),
+    "rag_graph.langchain.factory": ("create_rag_graph",),
+    "rag_graph.langchain.middleware": ("GroundedAnswers",),
+    "rag_graph.langchain.tool": ("rag_tool",),
     "rag_graph.query": ("Query", "Turn"),
     "rag_graph.settings": ("Settings",),
     "rag_graph.transcript": ("Transcript",),
+    "rag_graph.writing.prompts": ("Prompts",),
     "rag_graph.wiring": ("Answerer", "default_parts", "open_answerer", "open_worker"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -41,10 +49,12 @@ __all__ = [
     "Document",
     "EmbeddedIndex",
     "Event",
+    "GroundedAnswers",
     "Hit",
     "IndexReport",
     "Parts",
     "Passage",
+    "Prompts",
     "Query",
     "RagGraphError",
     "Settings",
@@ -52,10 +62,12 @@ __all__ = [
     "Turn",
     "build_graph",
     "create_app",
+    "create_rag_graph",
     "default_parts",
     "index_paths",
     "open_answerer",
     "open_worker",
+    "rag_tool",
     "stream_events",
 ]
 

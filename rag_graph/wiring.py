@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
@@ -36,6 +36,7 @@ from rag_graph.research import BUDGETS, BridgedResearch, PlannedResearch, Resear
 from rag_graph.retrieval import (
     DeepRetriever,
     FastRetriever,
+    FusedRetriever,
     LangChainRetriever,
     QueuedRetriever,
     Retriever,
@@ -51,6 +52,7 @@ from rag_graph.settings import OPENAI_URL, ReasoningSettings, Settings
 from rag_graph.writing.condensing import Condenser, PrecedingQuestion, PromptedCondenser
 from rag_graph.writing.contract import Writer  # noqa: TC001 - so is every contract here
 from rag_graph.writing.prompted import PromptedWriter
+from rag_graph.writing.prompts import PROMPTS, Prompts
 from rag_graph.writing.quoting import QuotingWriter
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ WAITING_SEARCHES: Final = 32
 
 _TOLD_NAMES = 40
 
-AnyRetriever = Retriever | BaseRetriever | VectorStore
+AnyRetriever = Retriever | BaseRetriever | VectorStore | Index
 
 log = logging.getLogger(__name__)
 
@@ -168,6 +170,8 @@ def default_parts(
     retriever: AnyRetriever | None = None,
     deep_retriever: AnyRetriever | None = None,
     checker: ClaimChecker | None = None,
+    embedder: Embedder | None = None,
+    prompts: Prompts = PROMPTS,
 ) -> Parts:
     """The parts that the settings choose, over a chat model, a retriever or a checker of one's own where given.
 
@@ -176,24 +180,24 @@ def default_parts(
     """
     check_extras(settings)
     models = _own_models(settings, chat_model, reasoning_model) if chat_model else open_models(settings)
-    chosen = choose_embedder(settings)
+    chosen = embedder or choose_embedder(settings)
     embedder = RememberingEmbedder(chosen)
     checker = checker or RuleChecker()
     index: Index | None = None
     closing: tuple[Callable[[], object], ...] = ()
-    if retriever is not None:
-        fast = _ours(retriever)
-        deep = fast if deep_retriever is None else _ours(deep_retriever)
-    else:
-        index = choose_index(settings, embedder)
+    if retriever is None or is_index(retriever):
+        index = choose_index(settings, embedder) if retriever is None else cast("Index", retriever)
         at_once = searches_at_once(chosen)
         queues = (
             QueuedRetriever(FastRetriever(index), threads=at_once),
             QueuedRetriever(DeepRetriever(index), threads=max(1, at_once - 1)),
         )
         closing = (queues[0].close, queues[1].close, index.close)
-        fast = queues[0]
-        deep = queues[1] if deep_retriever is None else _ours(deep_retriever)
+        fast: Retriever = queues[0]
+        deep: Retriever = queues[1] if deep_retriever is None else as_retriever(deep_retriever)
+    else:
+        fast = as_retriever(retriever)
+        deep = FusedRetriever(fast) if deep_retriever is None else as_retriever(deep_retriever)
     drafter: Writer
     refiners: Mapping[Mode, Writer] = {}
     condenser: Condenser
@@ -210,8 +214,8 @@ def default_parts(
         chat_tokens, reasoning_tokens = settings.chat.context_tokens, settings.reasoning.context_tokens
         if models.server is not None:
             chat_tokens = reasoning_tokens = min(chat_tokens, CONTEXT_TOKENS)
-        drafter = PromptedWriter(models.chat, chat_tokens, shows_thinking, checker)
-        thinker = PromptedWriter(models.reasoning, reasoning_tokens, shows_thinking, checker)
+        drafter = PromptedWriter(models.chat, chat_tokens, shows_thinking, checker, prompts)
+        thinker = PromptedWriter(models.reasoning, reasoning_tokens, shows_thinking, checker, prompts)
         is_other = models.reasoning.model is not models.chat.model or settings.reasoning != ReasoningSettings()
         refiners = {"deep": thinker} if is_other else {}
         condenser = PromptedCondenser(models.chat, chat_tokens)
@@ -221,6 +225,7 @@ def default_parts(
             context_tokens=reasoning_tokens,
             budget=BUDGETS[settings.depth],
             shows_thinking=shows_thinking,
+            prompts=prompts,
         )
     return Parts(
         fast=fast,
@@ -337,14 +342,26 @@ def _own_models(
     return OpenedModels(chat=replying(chat), reasoning=replying(reasoning or chat))
 
 
-def _ours(retriever: AnyRetriever) -> Retriever:
-    match retriever:
-        case BaseRetriever():
-            return LangChainRetriever(retriever)
-        case VectorStore():
-            return VectorStoreRetriever(retriever)
-        case _:
-            return retriever
+def is_index(given: object) -> bool:
+    """Whether it is an index of ours, rather than something that searches by itself."""
+    return all(hasattr(given, name) for name in ("snapshot", "embedder", "document", "counts"))
+
+
+def as_retriever(retriever: AnyRetriever) -> Retriever:
+    """What LangChain has, or an index of ours, as a `Retriever`. Raises SettingsError."""
+    if isinstance(retriever, BaseRetriever):
+        return LangChainRetriever(retriever)
+    if isinstance(retriever, VectorStore):
+        return VectorStoreRetriever(retriever)
+    if is_index(retriever):
+        index = cast("Index", retriever)
+        return QueuedRetriever(DeepRetriever(index), threads=searches_at_once(index.embedder))
+    if not callable(getattr(retriever, "retrieve", None)):
+        raise SettingsError(
+            f"A {type(retriever).__name__} is no retriever: give a LangChain retriever, a vector store, an index, or "
+            "an object with rag_graph.contracts.Retriever's method."
+        )
+    return cast("Retriever", retriever)
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ LAYERS = (
     "http telemetry",
     "client",
     "contracts wiring",
+    "langchain",
     "deploy display evaluation server",
     "cli",
 )

@@ -1,26 +1,37 @@
 """The graph itself: which step follows which."""
 
+import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.store.base import BaseStore
 
 from rag_graph.clock import steady_time
+from rag_graph.events import Citation, Decided, NumberedPassage
+from rag_graph.graph.messages import is_conversation
+from rag_graph.graph.node import Node
 from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.parts import OpenParts, Parts
-from rag_graph.graph.state import Output, State
-from rag_graph.query import Query
+from rag_graph.graph.projections import RagProjections
+from rag_graph.graph.state import Input, Output, State
+from rag_graph.query import Query, Turn
 
-RagGraph = CompiledStateGraph[State, None, Query, Output]
+_REMEMBERED: Final = (Citation, Decided, NumberedPassage, Query, Turn)
+"""The types of ours in a state; LangGraph reads back none that is not named, and at first warns of each."""
+
+RagGraph = CompiledStateGraph[State, None, Input, Output]
 
 
 def build_graph(
     parts: Parts | OpenParts,
     *,
     name: str = "rag_graph",
-    checkpointer: BaseCheckpointSaver[Any] | None = None,
+    checkpointer: BaseCheckpointSaver[Any] | bool | None = None,
+    store: BaseStore | None = None,
     clock: Callable[[], float] = steady_time,
 ) -> RagGraph:
     """Compile the state machine over these parts, or over what will give them when a run needs them.
@@ -28,16 +39,16 @@ def build_graph(
     Drafting and deep retrieval run in the same superstep, so at the same time.
     """
     nodes = Nodes(parts, clock)
-    graph = StateGraph(State, input_schema=Query, output_schema=Output)
-    graph.add_node("condense", nodes.condense)
-    graph.add_node("fast_retrieve", nodes.fast_retrieve)
-    graph.add_node("draft", nodes.draft)
-    graph.add_node("deep_retrieve", nodes.deep_retrieve)
-    graph.add_node("decide", nodes.decide)
-    graph.add_node("refine", nodes.refine)
+    graph = StateGraph(State, input_schema=Input, output_schema=Output)
+    graph.add_node("condense", Node(nodes.condense))
+    graph.add_node("fast_retrieve", Node(nodes.fast_retrieve))
+    graph.add_node("draft", Node(nodes.draft))
+    graph.add_node("deep_retrieve", Node(nodes.deep_retrieve))
+    graph.add_node("decide", Node(nodes.decide))
+    graph.add_node("refine", Node(nodes.refine))
     # A question without a conversation stands by itself, and a step costs time.
     graph.add_conditional_edges(
-        START, lambda state: "condense" if state.get("history") else "fast_retrieve", ["condense", "fast_retrieve"]
+        START, lambda state: "condense" if is_conversation(state) else "fast_retrieve", ["condense", "fast_retrieve"]
     )
     graph.add_edge("condense", "fast_retrieve")
     graph.add_edge("fast_retrieve", "draft")
@@ -45,4 +56,13 @@ def build_graph(
     graph.add_edge(["draft", "deep_retrieve"], "decide")
     graph.add_conditional_edges("decide", lambda state: state["decision"].decision, {"refine": "refine", "keep": END})
     graph.add_edge("refine", END)
-    return graph.compile(name=name, checkpointer=checkpointer)
+    return graph.compile(name=name, checkpointer=_knowing(checkpointer), store=store, transformers=[RagProjections])
+
+
+def _knowing(checkpointer: BaseCheckpointSaver[Any] | bool | None) -> BaseCheckpointSaver[Any] | bool | None:
+    """The same checkpointer, which reads our types back; one with a serializer of its own is left as it is."""
+    if not isinstance(checkpointer, BaseCheckpointSaver) or type(checkpointer.serde) is not JsonPlusSerializer:
+        return checkpointer
+    knowing = copy.copy(checkpointer)  # as LangGraph's own `with_allowlist` does; what it keeps is shared
+    knowing.serde = JsonPlusSerializer(allowed_msgpack_modules=_REMEMBERED)
+    return knowing

@@ -71,7 +71,7 @@ def _remembered(snapshot: StateSnapshot) -> dict[str, Any]:
 def _was_said(state: Mapping[str, Any], after: Transcript) -> bool:
     draft = after.answers[1]
     return (
-        state.keys() >= {"began", "search"}
+        state.keys() >= {"began", "search", "query"}
         and ("fast_passages" not in state or "fast" in after.passages)
         and ("documents" not in state or "deep" in after.passages or state["documents"] == state.get("fast_passages"))
         and ("draft" not in state or (draft.content == state["draft"] and not draft.open))

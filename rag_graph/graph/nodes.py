@@ -7,9 +7,11 @@ when neither a draft nor a refinement could be written.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import StreamWriter
+from langgraph.types import Overwrite, StreamWriter
 
 from rag_graph.claims import cited_numbers
 from rag_graph.clock import steady_time
@@ -24,11 +26,12 @@ from rag_graph.events import (
     PassagesRetrieved,
 )
 from rag_graph.graph.decision import bearing_on, decide
+from rag_graph.graph.messages import answer_message, asked_message, read_query, speaking, unheard
 from rag_graph.graph.parts import OpenParts, Parts
 from rag_graph.graph.state import State
-from rag_graph.graph.step import Step, emitting, recording
-from rag_graph.query import Query
-from rag_graph.research import ResearchRequest, counted, numbered, titles
+from rag_graph.graph.step import SINK, Step, emitting, recording
+from rag_graph.research import NumberedPassages, ResearchRequest, counted, titles
+from rag_graph.retrieval.runs import search
 from rag_graph.writing.contract import Assignment, Verdict
 
 DRAFT, REFINEMENT = 1, 2
@@ -47,29 +50,31 @@ class Nodes:
     async def condense(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Make the question one that stands without the conversation."""
         parts = await self._parts()
-        query = _checked(state)
-        update = self._opened(query)
+        update = self._opened(state, config)
+        query = update["query"]
         step = self._step("condense", parts, update, writer, config)
         async with step.span("Reading the question in the light of the conversation"):
             try:
-                update["search"] = await parts.condenser.condense(query, step.emit, config)
+                update["search"] = await parts.condenser.condense(query, step.emit, unheard(config))
             except ModelError as exc:
                 await step.warn(exc, "the question is searched as it was asked")
             step.outcome = f"Searching for: {update['search']}"
-        return {**update, "timings": step.timings}
+        return {**update, "is_condensed": True, "timings": _only(step.timings)}
 
     async def fast_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Find a few passages in milliseconds."""
         parts = await self._parts()
-        update = State() if state.get("history") else self._opened(_checked(state))
+        is_first = not state.get("is_condensed")
+        update = self._opened(state, config) if is_first else State()
         state = {**state, **update}
         step = self._step("fast_retrieve", parts, state, writer, config)
         passages: list[NumberedPassage] = []
         failure = ""
         async with step.span("Searching the documents"):
             try:
-                hits = await parts.fast.retrieve(state["search"], top_k=parts.fast_k, filters=state["filters"])
-                passages = numbered(hits)
+                hits = await search(parts.fast, state["search"], top_k=parts.fast_k, filters=state["query"].filters)
+                first = NumberedPassages(most=parts.fast_k)
+                passages = first.add(hits)
             except RetrievalFailed as exc:
                 failure = str(exc)
                 await step.warn(exc, "the draft is skipped and the deeper search goes on")
@@ -77,7 +82,8 @@ class Nodes:
             step.outcome = f"Found {counted(passages)}"
         if passages:
             await step.narrate(f"Reading {counted(passages)}: {titles(passages)}.")
-        return {**update, "fast_passages": passages, "draft_failure": failure, "timings": step.timings}
+        timings = _only(step.timings) if is_first else step.timings
+        return {**update, "fast_passages": passages, "draft_failure": failure, "timings": timings}
 
     async def draft(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Write version 1 from the first passages."""
@@ -86,14 +92,16 @@ class Nodes:
         parts = await self._parts()
         passages = state["fast_passages"]
         step = self._step("draft", parts, state, writer, config)
-        emit, written = recording(step.emit)
+        emit, written = recording(speaking(step.emit, state["message_id"], config))
         update = State()
         async with step.span(f"Drafting an answer from {counted(passages)}"):
             await emit(AnswerStarted(version=DRAFT))
             try:
                 if passages:
                     # In a task of its own a token wakes the writer, and not all of LangGraph's calls above it.
-                    await asyncio.create_task(parts.drafter.write(_assignment(state, step, DRAFT), emit, config))
+                    await asyncio.create_task(
+                        parts.drafter.write(_assignment(state, step, DRAFT), emit, unheard(config))
+                    )
                 else:
                     await emit(AnswerDelta(version=DRAFT, delta=NOTHING_FOUND))
             except ModelError as exc:
@@ -102,21 +110,23 @@ class Nodes:
             await emit(AnswerFinished(version=DRAFT))
             step.outcome = "The draft broke off" if "draft_failure" in update else "Drafted an answer"
         draft = written.answers[DRAFT]
+        if "draft_failure" not in update and _keeps_messages(config):
+            update["messages"] = [answer_message(state["message_id"], draft, written.thinking.get(step.name, []))]
         return {**update, "draft": draft.content, "draft_citations": draft.citations, "timings": step.timings}
 
     async def deep_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Gather the better evidence, while the draft is written."""
         parts = await self._parts()
         step = self._step("deep_retrieve", parts, state, writer, config)
-        first = state["fast_passages"]
+        first, query = state["fast_passages"], state["query"]
         passages = first
         request = ResearchRequest(
-            question=state["search"], filters=state["filters"], known=tuple(first), history=tuple(state["history"])
+            question=state["search"], filters=query.filters, known=tuple(first), history=tuple(query.history)
         )
-        async with step.span("Searching more widely" if state["mode"] == "fast" else "Searching in several steps"):
+        async with step.span("Searching more widely" if query.mode == "fast" else "Searching in several steps"):
             await asyncio.sleep(HEAD_START_S)
             try:
-                passages = await parts.researcher(state["mode"]).research(request, step, config)
+                passages = await parts.researcher(query.mode).research(request, step, unheard(config))
             except (RetrievalFailed, ModelError) as exc:
                 if state["draft_failure"]:
                     raise
@@ -145,9 +155,9 @@ class Nodes:
                     _assignment(state, step, REFINEMENT, new_passages=bearing),
                     bearings,
                     step,
-                    config,
+                    unheard(config),
                     drafter=parts.drafter,
-                    refiner=parts.refiner(state["mode"]),
+                    refiner=parts.refiner(state["query"].mode),
                 )
             decision = Decided(
                 decision="refine" if verdict.refine else "keep",
@@ -167,12 +177,16 @@ class Nodes:
         """Write version 2 from all the evidence; if that fails, the draft stands."""
         parts = await self._parts()
         step = self._step("refine", parts, state, writer, config)
-        emit, written = recording(step.emit)
+        # A message that already holds a draft can only be replaced, whole, at the end.
+        has_drafted = bool(state["draft"])
+        emit, written = recording(step.emit if has_drafted else speaking(step.emit, state["message_id"], config))
         assignment = _assignment(state, step, REFINEMENT, new_passages=state["bearing"])
         async with step.span(f"Writing the answer from {counted(state['documents'])}"):
             await emit(AnswerStarted(version=REFINEMENT))
             try:
-                await asyncio.create_task(parts.refiner(state["mode"]).write(assignment, emit, config))  # as above
+                await asyncio.create_task(
+                    parts.refiner(state["query"].mode).write(assignment, emit, unheard(config))
+                )  # as above
             except ModelError as exc:
                 if state["draft_failure"]:
                     raise
@@ -184,16 +198,21 @@ class Nodes:
             step.outcome = "Wrote the answer" if answer.content else "The draft stands"
         if not answer.content:
             return State(answer=state["draft"], citations=state["draft_citations"], timings=step.timings)
-        return State(answer=answer.content, citations=answer.citations, timings=step.timings)
+        update = State(answer=answer.content, citations=answer.citations, timings=step.timings)
+        if _keeps_messages(config):
+            update["messages"] = [answer_message(state["message_id"], answer, written.thinking.get(step.name, []))]
+        return update
 
     async def _parts(self) -> Parts:
         return self.parts if isinstance(self.parts, Parts) else await self.parts()
 
-    def _opened(self, query: Query) -> State:
-        """What the first node of a run adds for those after it."""
-        return State(
-            mode=query.mode, history=query.history, filters=query.filters, began=self.clock(), search=query.question
-        )
+    def _opened(self, state: State, config: RunnableConfig) -> State:
+        """What the first node of a run adds for those after it. Raises InvalidRequest."""
+        query = read_query(state)
+        update = State(query=query, message_id=str(uuid4()), began=self.clock(), search=query.question)
+        if "question" in state and _keeps_messages(config):
+            update["messages"] = [asked_message(query.question, config)]
+        return update
 
     def _step(self, name: str, parts: Parts, state: State, writer: StreamWriter, config: RunnableConfig) -> Step:
         return Step(name, emitting(writer, config), began=state["began"], clock=self.clock, narrates=parts.narrates)
@@ -207,12 +226,17 @@ def _assignment(state: State, step: Step, version: int, *, new_passages: tuple[i
         passages=tuple(sorted(passages, key=lambda passage: passage.number)),
         version=version,
         step=step.name,
-        history=tuple(state["history"]),
+        history=tuple(state["query"].history),
         draft="" if is_draft or state["draft_failure"] else state["draft"],
         new_passages=new_passages,
     )
 
 
-def _checked(state: State) -> Query:
-    """The input, which nobody has checked when the graph is called by itself."""
-    return Query.model_validate({name: value for name, value in state.items() if name in Query.model_fields})
+def _keeps_messages(config: RunnableConfig) -> bool:
+    """Whoever takes the events has a log of them, and no thread."""
+    return SINK not in config.get("configurable", {})
+
+
+def _only(timings: dict[str, float]) -> Any:
+    """In place of those that an earlier question on this thread has left."""
+    return Overwrite(timings)

@@ -59,7 +59,7 @@ class Parts:
         return self.refiners.get(mode, self.drafter)
 
     def researcher(self, mode: Mode) -> Researcher:
-        return self.researchers.get(mode) or WiderSearch(self.deep)
+        return self.researchers.get(mode) or WiderSearch(self.deep, top_k=max(WiderSearch.top_k, 2 * self.fast_k))
 
 
 OpenParts = Callable[[], Awaitable[Parts]]

@@ -23,7 +23,7 @@ MOST_TITLES = 4
 
 Depth = Literal["quick", "standard", "thorough"]
 
-_Span = tuple[str, int, int]
+_Span = tuple[str, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def numbered(hits: Sequence[Hit], *, first: int = 1) -> list[NumberedPassage]:
 
 
 def _span(passage: NumberedPassage) -> _Span:
-    return passage.document, passage.start, passage.end
+    return passage.document, passage.start, passage.content
 
 
 def counted(passages: Sequence[NumberedPassage]) -> str:

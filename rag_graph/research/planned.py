@@ -14,7 +14,7 @@ from rag_graph.research.plan import MOST_SEARCHES, SearchPlan, read_plan
 from rag_graph.research.search import SearchSession
 from rag_graph.retrieval.base import Retriever
 from rag_graph.writing.contract import Assignment, ThinkingSpan, usage
-from rag_graph.writing.prompts import estimate_tokens, research_prompt
+from rag_graph.writing.prompts import PROMPTS, Prompts, estimate_tokens, research_prompt
 
 if TYPE_CHECKING:  # its module takes a second to import, and only a chat model needs it
     from rag_graph.models.replies import Replier
@@ -29,6 +29,7 @@ class PlannedResearch(Researcher):
     context_tokens: int
     budget: SearchBudget
     shows_thinking: bool = True
+    prompts: Prompts = PROMPTS
 
     async def research(
         self, request: ResearchRequest, progress: Progress, config: RunnableConfig
@@ -88,7 +89,7 @@ class PlannedResearch(Researcher):
             step=step.name,
             history=session.request.history,
         )
-        messages = research_prompt(assignment, session.asked, self.context_tokens).messages
+        messages = research_prompt(assignment, session.asked, self.context_tokens, self.prompts).messages
         thinking = ThinkingSpan(step.name, step.emit)
         # Services report what a call took when it ends, if at all. A model that thinks without end has to be left
         # before, so tokens are estimated while they come, and the report replaces the estimate.

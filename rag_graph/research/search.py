@@ -21,6 +21,7 @@ from rag_graph.research.contract import (
 )
 from rag_graph.retrieval.base import Retriever
 from rag_graph.retrieval.quotes import best_quotes
+from rag_graph.retrieval.runs import search
 
 
 class SearchSession:
@@ -63,7 +64,7 @@ class SearchSession:
         """
         question, top_k = self.request.question, self.budget.first_top_k
         self.asked.append(question)
-        self.passages.add(await self._retriever.retrieve(question, top_k=top_k, filters=self.request.filters))
+        self.passages.add(await search(self._retriever, question, top_k=top_k, filters=self.request.filters))
         await self._emit_passages()
 
     def unasked(self, searches: Iterable[str]) -> list[str]:
@@ -77,7 +78,7 @@ class SearchSession:
         step = self.progress.part("search")
         quoted = " and ".join(f"“{search}”" for search in searches)
         async with step.span(description or f"Searching for {quoted}"):
-            found = await asyncio.gather(*(self._hits(search, step) for search in searches))
+            found = await asyncio.gather(*(self._hits(wanted, step) for wanted in searches))
             new = self.passages.add(*found)
             step.outcome = f"Found {counted(new)}: {titles(new)}" if new else "Found nothing new"
             if new:
@@ -99,17 +100,15 @@ class SearchSession:
             sources = titles([quote.passage for quote in quotes])
             await self.search(searches, f"Searching on, without a plan, from what {sources} says")
 
-    async def _hits(self, search: str, step: Progress) -> list[Hit]:
+    async def _hits(self, wanted: str, step: Progress) -> list[Hit]:
         try:
             async with self.limit():
-                return await self._retriever.retrieve(
-                    search, top_k=self.budget.next_top_k, filters=self.request.filters
-                )
+                return await search(self._retriever, wanted, top_k=self.budget.next_top_k, filters=self.request.filters)
         except TimeoutError:
             # Before the next round `spent` says so.
             return []
         except (RetrievalFailed, ModelError) as exc:
-            await step.warn(exc, f"the search for “{search}” is left out")
+            await step.warn(exc, f"the search for “{wanted}” is left out")
             return []
 
     async def _emit_passages(self) -> None:
@@ -130,7 +129,7 @@ class WiderSearch(Researcher):
         config: RunnableConfig,  # noqa: ARG002 - contract
     ) -> list[NumberedPassage]:
         passages = NumberedPassages(request.known, most=len(request.known) + self.top_k)
-        passages.add(await self.retriever.retrieve(request.question, top_k=self.top_k, filters=request.filters))
+        passages.add(await search(self.retriever, request.question, top_k=self.top_k, filters=request.filters))
         await progress.emit(PassagesRetrieved(stage="deep", passages=tuple(passages.ranked)))
         return passages.ranked
 

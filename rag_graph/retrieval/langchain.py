@@ -1,9 +1,11 @@
 """Both ways across LangChain: our retrievers as theirs, and any retriever or vector store of theirs as ours."""
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import isfinite
 from typing import Any, Final
 
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
@@ -21,6 +23,10 @@ from rag_graph.retrieval.hybrid import HybridRetriever
 
 _MORE_UNFILTERED: Final = 10
 """So many times as many entries are asked of a store that cannot filter."""
+LONGEST_ENTRY_CHARS: Final = 16_000
+"""An entry is given to the model whole, and three of these are within the context of the default settings. A longer
+one was never split, and would be left out."""
+log = logging.getLogger(__name__)
 _ID_FIELDS: Final = ("_id", "pk")
 """Where Qdrant's and Milvus' integrations put the id of an entry; others set it on the document."""
 
@@ -40,7 +46,7 @@ class LibraryRetriever(BaseRetriever):
         *,
         run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain passes it
     ) -> list[LangChainDocument]:
-        return [_from_hit(hit) for hit in self.retriever.search(query, top_k=self.top_k, filters=self.filters)]
+        return as_documents(self.retriever.search(query, top_k=self.top_k, filters=self.filters))
 
     async def _aget_relevant_documents(
         self,
@@ -49,7 +55,7 @@ class LibraryRetriever(BaseRetriever):
         run_manager: AsyncCallbackManagerForRetrieverRun,  # noqa: ARG002 - LangChain passes it
     ) -> list[LangChainDocument]:
         hits = await self.retriever.retrieve(query, top_k=self.top_k, filters=self.filters)
-        return [_from_hit(hit) for hit in hits]
+        return as_documents(hits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +67,8 @@ class LangChainRetriever:
     async def retrieve(self, question: str, *, top_k: int, filters: Filters | None = None) -> list[Hit]:
         with _in_our_words(self.retriever):
             found = await self.retriever.ainvoke(question)
-        hits = []
-        for rank, document in enumerate(found):
-            score = document.metadata.get("score", document.metadata.get("relevance_score", 1 / (rank + 1)))
-            hits.append(_to_hit(document, float(score)))
-        return [hit for hit in hits if not filters or allows(filters, hit.passage)][:top_k]
+        hits = [_to_hit(document, _score(document, rank)) for rank, document in enumerate(found)]
+        return _usable(hits, filters)[:top_k]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class VectorStoreRetriever:
         # Some stores score by similarity, others by distance; all of them put the best first.
         sign = -1 if len(found) > 1 and found[0][1] < found[-1][1] else 1
         hits = [_to_hit(document, sign * score, alone=self.documents is None) for document, score in found]
-        return [hit for hit in hits if not filters or allows(filters, hit.passage)][:top_k]
+        return _usable(hits, filters)[:top_k]
 
     def document(self, document_id: str) -> Document | None:
         """The document with its whole text, or None: also where the store cannot look entries up by id. Blocks."""
@@ -130,6 +133,11 @@ def _in_our_words(theirs: object) -> Iterator[None]:
         raise RetrievalFailed(f"The retriever {name} failed; ask again, or check its service.") from exc
 
 
+def as_documents(hits: Sequence[Hit]) -> list[LangChainDocument]:
+    """What a search found, as LangChain's documents."""
+    return [_from_hit(hit) for hit in hits]
+
+
 def _from_hit(hit: Hit) -> LangChainDocument:
     passage = hit.passage
     return LangChainDocument(
@@ -147,15 +155,37 @@ def _from_hit(hit: Hit) -> LangChainDocument:
     )
 
 
+def _usable(hits: list[Hit], filters: Filters | None) -> list[Hit]:
+    """Those that say something and that the filters allow, each once."""
+    different = {hit.passage.id: hit for hit in reversed(hits) if hit.passage.content.strip()}
+    once = reversed(different.values())
+    return [hit for hit in once if not filters or allows(filters, hit.passage)]
+
+
+def _score(document: LangChainDocument, rank: int) -> float:
+    """As its retriever gives it, if that is a number; whatever the metadata hold, the order stands."""
+    given = document.metadata.get("score", document.metadata.get("relevance_score"))
+    is_number = isinstance(given, int | float) and not isinstance(given, bool) and isfinite(given)
+    return float(given) if is_number and given is not None else 1 / (rank + 1)
+
+
 def _to_hit(document: LangChainDocument, score: float, *, alone: bool = False) -> Hit:
     """A document without `start_index`, or that is `alone`, is its own source: spans count from its first character."""
     known = {name: value for name, value in document.metadata.items() if isinstance(value, str | int | float | bool)}
+    content = document.page_content
+    if len(content) > LONGEST_ENTRY_CHARS:
+        content = content[:LONGEST_ENTRY_CHARS]
+        log.info(
+            "an entry of %d characters is read as far as %d: split documents first",
+            len(document.page_content),
+            LONGEST_ENTRY_CHARS,
+        )
     uri = str(known.get("source") or known.get("uri") or document.id or "")
     start = 0 if alone else known.get("start_index", 0)
     start = start if isinstance(start, int) and start >= 0 else 0
     entry = document.id or next((known[name] for name in _ID_FIELDS if name in known), None)
     name = f"{entry}\0" if alone else f"{uri}\0{start}\0"
-    digest = blake2b((name + document.page_content).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    digest = blake2b((name + content).encode("utf-8", "surrogatepass"), digest_size=8).digest()
     number = int.from_bytes(digest, "little") >> 1
     # What says where it begins is a stretch of its source; its own id would part it from the others of that.
     of_source = uri if "start_index" in known else document.id
@@ -166,8 +196,8 @@ def _to_hit(document: LangChainDocument, score: float, *, alone: bool = False) -
         uri=uri or str(number),
         title=str(known.get("title") or uri or "untitled"),
         start=start,
-        end=start + len(document.page_content),
-        content=document.page_content,
+        end=start + len(content),
+        content=content,
         metadata=known,
     )
     return Hit(passage, score)

@@ -6,6 +6,7 @@ What is exported, and where to, is set by OpenTelemetry's own variables, such as
 import os
 from collections.abc import Sequence
 from itertools import pairwise
+from json import dumps
 from threading import Thread
 from time import monotonic, time_ns
 from typing import Final
@@ -24,7 +25,18 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvid
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rag_graph.events import Decided, Event, RunCancelled, RunFailed, RunFinished, StepFinished, StepStarted, Usage
+from rag_graph.events import (
+    Decided,
+    Event,
+    PassagesRetrieved,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepStarted,
+    Usage,
+)
 from rag_graph.query import Mode
 from rag_graph.telemetry.timeline import First, ModelCall, RunExporter
 
@@ -32,6 +44,9 @@ FAREWELL_S: Final = 5.0
 """A server that stops has drained its runs, and is killed if it takes much longer."""
 _CHAT: Final = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"}
 """Of every call, by whomever it is answered: the provider is the one whose protocol is spoken."""
+_CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_TELLS_CONTENT: Final = frozenset({"true", "span_only", "span_and_event"})
+"""What OpenTelemetry's own instrumentations take for a yes."""
 
 # The boundaries that the conventions advise.
 _CALL_SECONDS = tuple(0.01 * 2**step for step in range(14))
@@ -123,6 +138,8 @@ class RunSpans(RunExporter):
         )
         self._context: Context = set_span_in_context(self._run)
         self._steps: dict[str, Span] = {}
+        self._searching: dict[str, int] = {}
+        self._question = ""
         self._has_token = False
 
     def first(self, what: First, at_s: float) -> None:
@@ -158,14 +175,19 @@ class RunSpans(RunExporter):
         tracing.tokens.record(usage.input_tokens, {**named, "gen_ai.token.type": "input"})
         tracing.tokens.record(usage.output_tokens, {**named, "gen_ai.token.type": "output"})
 
-    def noted(self, event: Event, at_s: float) -> None:  # noqa: ARG002 - steps tell their own times
+    def noted(self, event: Event, at_s: float) -> None:
         match event:
             case StepStarted():
+                self._searching[event.step] = self._ns(event.at_ms / 1000)
                 self._steps[event.step] = self._tracing.tracer.start_span(
                     f"rag.{event.step}", context=self._context, start_time=self._ns(event.at_ms / 1000)
                 )
             case StepFinished() if event.step in self._steps:
                 self._steps.pop(event.step).end(self._ns(event.at_ms / 1000))
+            case RunStarted():
+                self._question = event.question
+            case PassagesRetrieved():
+                self._retrieved(event, at_s)
             case Decided():
                 self._tracing.refined.add(1, {"rag.decision": event.decision, "rag.checked": event.checked})
                 self._run.set_attribute("rag.decision", event.decision)
@@ -177,6 +199,40 @@ class RunSpans(RunExporter):
                 self._run.set_attribute("rag.cancelled_by", event.by)
             case _:
                 pass
+
+    def _retrieved(self, found: PassagesRetrieved, at_s: float) -> None:
+        """A span as the GenAI conventions name it, with OpenInference's attributes, by which Phoenix shows documents.
+
+        What was asked, and what the documents say, is told only where content was asked for.
+        """
+        own = "fast_retrieve" if found.stage == "fast" else "deep_retrieve"
+        step_name = "search" if "search" in self._steps else own  # a later one, within the deeper search
+        step = self._steps.get(step_name)
+        attributes: dict[str, str | int | float] = {
+            "gen_ai.operation.name": "retrieval",
+            "gen_ai.data_source.id": "rag_graph",
+            "openinference.span.kind": "RETRIEVER",
+            "rag.stage": found.stage,
+        }
+        tells = os.environ.get(_CONTENT, "").lower() in _TELLS_CONTENT
+        if tells:
+            attributes |= {"gen_ai.retrieval.query.text": self._question, "input.value": self._question}
+        documents = []
+        for at, passage in enumerate(found.passages):
+            one = f"retrieval.documents.{at}.document"
+            attributes |= {f"{one}.id": passage.document, f"{one}.score": passage.score}
+            documents.append({"id": passage.document, "score": passage.score})
+            if tells:
+                attributes[f"{one}.content"] = passage.content
+        attributes["gen_ai.retrieval.documents"] = dumps(documents)
+        span = self._tracing.tracer.start_span(
+            "retrieval rag_graph",
+            context=set_span_in_context(step) if step else self._context,
+            kind=SpanKind.CLIENT,
+            start_time=self._searching.pop(step_name, self._ns(at_s)),
+            attributes=attributes,
+        )
+        span.end(self._ns(at_s))
 
     def closed(self, at_s: float, *, has_ended: bool) -> None:  # noqa: ARG002 - a span ends when it is closed
         for span in self._steps.values():

@@ -13,7 +13,7 @@ from rag_graph.claims import CitationStream, ClaimChecker, RuleChecker, Sources
 from rag_graph.events import AnswerReset, Emit
 from rag_graph.models.pieces import Content, CutShort, Restarted, Thinking, TokensUsed
 from rag_graph.writing.contract import Assignment, ThinkingSpan, Verdict, cut_short, usage
-from rag_graph.writing.prompts import answer_prompt, review_prompt
+from rag_graph.writing.prompts import PROMPTS, Prompts, answer_prompt, review_prompt
 
 if TYPE_CHECKING:  # its module takes a second to import, and only a chat model needs it
     from rag_graph.models.replies import Replier
@@ -30,9 +30,10 @@ class PromptedWriter:
     context_tokens: int
     shows_thinking: bool = True
     checker: ClaimChecker = field(default_factory=RuleChecker)
+    prompts: Prompts = PROMPTS
 
     async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:
-        prompt = answer_prompt(assignment, self.context_tokens)
+        prompt = answer_prompt(assignment, self.context_tokens, self.prompts)
         step = assignment.step
         for warning in prompt.warnings(step):
             await emit(warning)
@@ -87,7 +88,7 @@ class PromptedWriter:
                 await emit(cut_short(assignment.step, piece))
 
     async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:
-        prompt = review_prompt(assignment, self.context_tokens)
+        prompt = review_prompt(assignment, self.context_tokens, self.prompts)
         thinking = ThinkingSpan(assignment.step, emit)
         reply = ""
         async with aclosing(self.model.stream(prompt.messages, config=config)) as pieces:

@@ -271,7 +271,7 @@ async def test_invoke_returns_the_whole_output(graph: RagGraph, upstream: Upstre
     upstream.say("KEEP: fine")
     with fail_after(60):
         output = await graph.ainvoke(AS_JSON)
-    assert set(output) == {"answer", "draft", "citations", "documents", "decision", "timings"}
+    assert set(output) == {"answer", "draft", "citations", "documents", "decision", "timings", "messages"}
     assert output["answer"] == output["draft"] == "The tower is 300 metres tall [1]."
     assert [document.number for document in output["documents"]] == [1, 2]
     assert set(output["timings"]) == {"fast_retrieve", "draft", "deep_retrieve", "decide"}
@@ -299,6 +299,7 @@ async def test_a_failure_of_one_turn_is_forgotten_in_the_next_of_its_thread(
     upstream.fail(status=401)
     upstream.say("It is tall [1].")
     first = await graph.ainvoke(AS_JSON, thread)
+    upstream.say("How tall is the tower?")  # a thread is a conversation
     upstream.say("The tower is 300 metres tall [1].")
     upstream.say("KEEP: fine")
     second = await graph.ainvoke(AS_JSON, thread)

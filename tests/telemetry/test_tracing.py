@@ -14,7 +14,9 @@ from rag_graph.events import (
     AnswerReset,
     Decided,
     Event,
+    PassagesRetrieved,
     RunFailed,
+    RunStarted,
     StepFinished,
     StepStarted,
     ThinkingDelta,
@@ -24,6 +26,7 @@ from rag_graph.events import (
 )
 from rag_graph.telemetry.timeline import RunTimeline
 from rag_graph.telemetry.tracing import Tracing
+from tests.http.recorded import EIFFEL
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -77,6 +80,35 @@ def test_steps_and_model_calls_are_spans_of_the_callers_trace(tracing: Tracing, 
     assert run.attributes
     assert run.attributes["rag.run_id"] == "01RUN"
     assert not run.status.is_ok
+
+
+@pytest.mark.parametrize("tells", [False, True], ids=["without content", "with content"])
+def test_a_search_is_a_retrieval_span_that_tells_content_only_where_that_is_asked_for(
+    tracing: Tracing, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch, *, tells: bool
+) -> None:
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", str(tells))
+    watch = watched(tracing)
+    for event in (
+        RunStarted(run_id="01RUN", question="How tall?", mode="fast"),
+        StepStarted(step="fast_retrieve", description="", at_ms=10),
+        PassagesRetrieved(stage="fast", passages=(EIFFEL,)),
+        StepFinished(step="fast_retrieve", description="", at_ms=30),
+    ):
+        watch.on_event(event)
+    watch.close()
+    named = {span.name: span for span in spans.get_finished_spans()}
+    search, step = named["retrieval rag_graph"], named["rag.fast_retrieve"]
+    assert search.parent
+    assert step.context
+    assert search.parent.span_id == step.context.span_id
+    assert search.start_time == step.start_time
+    told = dict(search.attributes or {})
+    assert told["gen_ai.operation.name"] == "retrieval"
+    assert told["openinference.span.kind"] == "RETRIEVER"
+    assert told["retrieval.documents.0.document.id"] == EIFFEL.document
+    assert told["retrieval.documents.0.document.score"] == EIFFEL.score
+    assert told.get("retrieval.documents.0.document.content") == (EIFFEL.content if tells else None)
+    assert told.get("input.value") == told.get("gen_ai.retrieval.query.text") == ("How tall?" if tells else None)
 
 
 def test_metrics_have_the_names_units_and_boundaries_of_the_conventions(

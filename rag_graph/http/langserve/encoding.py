@@ -1,6 +1,6 @@
 """A run as LangChain's people read it: as text from top to bottom, or as dicts whose chunks add up."""
 
-from typing import Any
+from typing import Any, Final
 
 from rag_graph.events import (
     AnswerDelta,
@@ -12,8 +12,6 @@ from rag_graph.events import (
     Fact,
     NumberedPassage,
     PassagesRetrieved,
-    RunCancelled,
-    RunFailed,
     RunFinished,
     ThinkingDelta,
     Version,
@@ -25,37 +23,46 @@ from rag_graph.transcript import Transcript
 Chunk = dict[str, Any]
 
 
-class PlainText:
-    """Turns each event into the text that it adds, often none.
+SEPARATOR: Final = "\n\n———\n\n"
+"""Between a text and the one that replaces it: what follows the last of these is the answer that stands."""
 
-    Text cannot be taken back, so a version that starts again is announced and follows in full.
+
+class PlainText:
+    """Turns each event into the text that it adds, often none: the answer, and nothing but the answer.
+
+    Text cannot be taken back, so the one that replaces it follows after a separator. With `final` only the answer
+    that stands is said, at the end; with `sources` they are listed after it.
     """
 
-    def __init__(self) -> None:
-        self._transcript = Transcript()
+    def __init__(self, *, final: bool = False, sources: bool = False) -> None:
+        self._final = final
+        self._sources = sources
+        self._said = ""
+        self._replaces = False
 
     def add(self, event: Event) -> str:
-        self._transcript.add(event)
-        decision = self._transcript.decision
         match event:
-            case AnswerDelta():
-                return event.delta
-            case AnswerStarted() if event.version != 1:
-                reason = decision.reason if decision else "with more evidence"
-                return f"\n\n——— Refined: {reason} ———\n\n"
-            case AnswerReset():
-                return f"\n\n——— Written again: {event.reason} ———\n\n"
+            case AnswerDelta() if event.delta and not self._final:
+                return self._say(event.delta)
+            case AnswerStarted() | AnswerReset():
+                self._replaces = bool(self._said)
+                return ""
             case RunFinished():
-                kept = decision if decision and decision.decision == "keep" else None
-                stands = f"\n\n——— The draft stands: {kept.reason} ———" if kept else ""
-                sources = source_list(event.citations)
-                return f"{stands}\n\nSources\n{sources}\n" if sources else f"{stands}\n"
-            case RunFailed():
-                return f"\n\n——— {event.message} ———\n"
-            case RunCancelled():
-                return "\n\n——— Stopped. ———\n"
+                whole = ""
+                if self._said != event.answer:
+                    self._replaces = bool(self._said)
+                    whole = self._say(event.answer)
+                sources = source_list(event.citations) if self._sources else ""
+                return f"{whole}\n\nSources\n{sources}\n" if sources else whole
             case _:
                 return ""
+
+    def _say(self, text: str) -> str:
+        if self._replaces:
+            self._replaces, self._said = False, text
+            return f"{SEPARATOR}{text}"
+        self._said += text
+        return text
 
 
 class Structured:

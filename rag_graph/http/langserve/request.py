@@ -14,6 +14,8 @@ MAX_BATCH = 100
 MAX_BATCH_MESSAGES = 1_000
 """Messages in one request: LangChain's own models take 0.04 ms for each to check, twice, on the event loop."""
 
+TEXT_OPTIONS = frozenset({"final", "sources"})
+"""What a config may say of the text."""
 _BOOKKEEPING = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 
 
@@ -88,11 +90,12 @@ async def check_body(request: Request) -> None:
     configs = body.get("config")
     if is_batch(request):
         _check_batch(body.get("inputs"), configs)
+    may_set = frozenset[str]() if request.url.path.startswith("/rag/structured/") else TEXT_OPTIONS
     for config in configs if isinstance(configs, list) else [configs]:
         # What a graph around a `RemoteRunnable` passes on of its own is ignored.
         configurable = config.get("configurable") if isinstance(config, dict) else None
         for name in configurable if isinstance(configurable, dict) else ():
-            if not name.startswith("__") and name not in _BOOKKEEPING:
+            if not name.startswith("__") and name not in _BOOKKEEPING | may_set:
                 raise InvalidRequest(f"config.configurable.{name[:80]}: cannot be set from outside.")
 
 

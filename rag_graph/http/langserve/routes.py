@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from fastapi.params import Depends
-from langchain_core.runnables import AddableDict, Runnable, RunnableConfig, RunnableGenerator
+from langchain_core.runnables import AddableDict, ConfigurableFieldSpec, Runnable, RunnableConfig, RunnableGenerator
 from langchain_core.runnables.config import get_config_list
 from langserve import add_routes
 from langserve.serialization import WellKnownLCSerializer
@@ -39,11 +39,11 @@ def serve(app: FastAPI, ask: Ask, *, dependencies: Sequence[Depends]) -> None:
     shared: dict[str, Any] = {
         "dependencies": [Depends(check_body), *dependencies],
         "serializer": LineSafeSerializer(),
-        "config_keys": (),
     }
-    add_routes(app, structured_answer(ask), path="/rag/structured", **shared)
-    add_routes(app, plain_answer(ask), path="/rag", **shared)
-    add_routes(app, chat_answer(ask), path="/chat", playground_type="chat", **shared)
+    add_routes(app, structured_answer(ask), path="/rag/structured", config_keys=(), **shared)
+    configurable = ("configurable",)
+    add_routes(app, plain_answer(ask), path="/rag", config_keys=configurable, **shared)
+    add_routes(app, chat_answer(ask), path="/chat", config_keys=configurable, playground_type="chat", **shared)
 
 
 def plain_answer(ask: Ask) -> Runnable[Any, str]:
@@ -54,7 +54,7 @@ def plain_answer(ask: Ask) -> Runnable[Any, str]:
             async for piece in _text(ask, Query.model_validate(query), config):
                 yield piece
 
-    return _generator(answer, "rag").with_types(input_type=Query, output_type=str)
+    return TextAnswer(answer, "rag").with_types(input_type=Query, output_type=str)
 
 
 def chat_answer(ask: Ask) -> Runnable[Any, str]:
@@ -65,7 +65,7 @@ def chat_answer(ask: Ask) -> Runnable[Any, str]:
             async for piece in _text(ask, Conversation.model_validate(conversation).query(), config):
                 yield piece
 
-    return _generator(answer, "chat").with_types(input_type=Conversation, output_type=str)
+    return TextAnswer(answer, "chat").with_types(input_type=Conversation, output_type=str)
 
 
 def structured_answer(ask: Ask) -> Runnable[Any, dict[str, Any]]:
@@ -98,6 +98,33 @@ class OneByOne(RunnableGenerator[Any, T]):
         return outputs
 
 
+class TextAnswer(OneByOne[str]):
+    """Text, of which a caller says in `configurable` how much: all that was written, or what stands; its sources."""
+
+    def __init__(self, stream: Any, name: str) -> None:
+        # It passes the config on to those who take it, which its annotation does not say.
+        super().__init__(stream, name=name)
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        return [
+            ConfigurableFieldSpec(
+                id="final",
+                annotation=bool,
+                name="The answer that stands alone",
+                description="No draft that a refinement replaces: the text comes whole, at the end.",
+                default=False,
+            ),
+            ConfigurableFieldSpec(
+                id="sources",
+                annotation=bool,
+                name="Sources",
+                description="List what the answer cites after it.",
+                default=False,
+            ),
+        ]
+
+
 class StructuredAnswer(OneByOne[dict[str, Any]]):
     """Chunks of a dict; what `invoke` returns is the whole run, not their sum, which cannot take back a reset."""
 
@@ -124,13 +151,9 @@ class StructuredAnswer(OneByOne[dict[str, Any]]):
         return view.result()
 
 
-def _generator(stream: Any, name: str) -> Runnable[Any, str]:
-    """`RunnableGenerator` passes the config on to those who take it, which its annotation does not say."""
-    return OneByOne(stream, name=name)
-
-
 async def _text(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterator[str]:
-    view = PlainText()
+    asked = config.get("configurable", {})
+    view = PlainText(final=asked.get("final", False), sources=asked.get("sources", False))
     async for event in _events(ask, query, config):
         if piece := view.add(event):
             yield piece
@@ -138,7 +161,9 @@ async def _text(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterator
 
 async def _events(ask: Ask, query: Query, config: RunnableConfig) -> AsyncIterator[Event]:
     """The run's events; one that gave no answer ends in an exception, as LangChain's callers expect."""
-    async with aclosing(ask(query, config)) as events:
+    # What a caller configures is for the text: it names no thread of the graph's.
+    ours = RunnableConfig(**{**config, "configurable": {}})
+    async with aclosing(ask(query, ours)) as events:
         async for event in events:
             yield event
             if isinstance(event, RunFailed | RunCancelled):

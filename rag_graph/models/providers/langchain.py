@@ -59,6 +59,18 @@ def open_provider_chat_model(
         raise _refused(exc, provider, model, setting, api_key) from exc
 
 
+def open_named_chat_model(name: str, argument: str) -> BaseChatModel:
+    """Open what `init_chat_model` understands by this name. Raises SettingsError that names the argument."""
+    from langchain.chat_models import init_chat_model  # noqa: PLC0415 - slow to import, and only names need it
+
+    provider, model = split_provider(name)
+    try:
+        opened: BaseChatModel = init_chat_model(name)
+    except Exception as exc:
+        raise _refused(exc, provider, model, argument, "", named=f"{argument}={name!r}") from exc
+    return opened
+
+
 def open_provider_embeddings(
     provider: str, model: str, api_key: str = "", *, setting: str = "RAG_EMBEDDING"
 ) -> Embeddings:
@@ -123,10 +135,12 @@ def _thinking(provider: str, fields: Container[str], effort: str) -> dict[str, A
     return options
 
 
-def _refused(exc: Exception, provider: str, model: str, setting: str, api_key: str) -> SettingsError:
+def _refused(
+    exc: Exception, provider: str, model: str, setting: str, api_key: str, *, named: str = ""
+) -> SettingsError:
     if isinstance(exc, SettingsError):
         return exc
-    named = f"{setting}_MODEL={provider}:{model}"
+    named = named or f"{setting}_MODEL={provider}:{model}"
     # Newer LangChain finds no class of that name where it would have turned to its abandoned ones.
     if isinstance(exc, ImportError) or "langchain_community" in str(exc):
         missing = _PACKAGE.search(str(exc))

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from rag_graph.events import RunFinished
+from rag_graph.http.langserve.encoding import SEPARATOR, PlainText
+from tests.http.recorded import RUNS
 from tests.servers import ANSWER, QUESTION, Serve, Server, until
 from tests.upstream import Upstream
 
@@ -35,8 +38,7 @@ def test_a_langchain_program_uses_it_in_every_way(server: Server) -> None:
     got = remotely("use", server)
 
     for way in ("invoke", "ainvoke", "stream", "astream", "chat"):
-        assert got[way].startswith(ANSWER), way
-        assert "[1] Eiffel Tower" in got[way]
+        assert got[way] == ANSWER, way
     assert got["batch"] == got["abatch"] == [got["invoke"]] * 2
     assert got["chain"] == got["chain_stream"] == got["invoke"].upper()
     assert {"on_chain_start", "on_chain_stream", "on_chain_end", "on_custom_event"} <= set(got["events"])
@@ -72,6 +74,40 @@ def test_leaving_a_stream_ends_the_call_of_the_model(
         assert response.status_code == 200
         until(held.reached.is_set)
     assert upstream.chats[0].wait_closed()
+
+
+@pytest.mark.parametrize(("path", "given"), [("/rag", ASKED), ("/chat", {"messages": [HUMAN]})])
+def test_a_config_says_how_much_text_is_wanted(
+    serve: Serve, upstream: Upstream, path: str, given: dict[str, Any]
+) -> None:
+    refined = "It was built by Gustave Eiffel's company [1]."
+    server = serve()
+
+    def text(**configurable: bool) -> str:
+        upstream.fail(status=500)  # so that the refinement is what stands
+        upstream.fail(status=500)
+        upstream.say(refined)
+        asked = {"input": given, "config": {"configurable": configurable}}
+        return str(server.http.post(f"{path}/invoke", json=asked).json()["output"])
+
+    assert text() == text(final=True) == refined
+    assert text(sources=True) == f"{refined}\n\nSources\n[1] Eiffel Tower (documents/eiffel.md)\n"
+
+
+def test_what_follows_the_last_separator_is_the_answer_that_stands() -> None:
+    for name, events in RUNS.items():
+        for final in (False, True):
+            view = PlainText(final=final)
+            said = "".join(map(view.add, events))
+            if isinstance(events[-1], RunFinished):
+                assert said.rpartition(SEPARATOR)[2] == events[-1].answer, name
+                assert not final or SEPARATOR not in said
+
+
+@pytest.mark.parametrize(("path", "option"), [("/rag/structured", "final"), ("/rag", "thread")])
+def test_what_a_config_cannot_set_is_refused(server: Server, path: str, option: str) -> None:
+    asked = {"input": ASKED, "config": {"configurable": {option: True}}}
+    assert server.http.post(f"{path}/invoke", json=asked).status_code == 422
 
 
 BAD_QUESTIONS: dict[str, Any] = {

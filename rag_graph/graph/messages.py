@@ -1,0 +1,204 @@
+"""A run as a conversation of LangChain's messages: the question out of them, and the answer as one that streams."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+from uuid import uuid4
+
+from langchain_core.callbacks import BaseCallbackManager
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages.content import create_citation, create_reasoning_block, create_text_block
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.runnables import RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
+from langgraph.pregel._messages import StreamMessagesHandler, StreamMessagesHandlerV2
+from pydantic import ValidationError
+
+from rag_graph.errors import InvalidRequest
+from rag_graph.events import AnswerDelta, AnswerFinished, AnswerReset, Citation, Emit, Event, ThinkingDelta
+from rag_graph.graph.state import State
+from rag_graph.query import MAX_HISTORY_TURNS, MAX_TURN_CHARS, Query, Turn
+from rag_graph.transcript import Written
+
+_V1: Final = {"output_version": "v1"}
+"""Says to LangChain that the content is of its own content blocks, so that it reads them as they are."""
+
+
+def read_query(state: State) -> Query:
+    """What this run is asked: its `question`, else the last of the `messages`. Raises InvalidRequest.
+
+    The messages before it, and those that a thread has kept, are the history unless one is given.
+    """
+    messages = state.get("messages", [])
+    given: dict[str, Any] = {name: state[name] for name in ("mode", "filters") if name in state}
+    if "question" in state:
+        given |= {"question": state["question"], "history": state.get("history") or turns_of(messages)}
+    else:
+        question, turns = question_in(messages)
+        given |= {"question": question, "history": state.get("history") or turns}
+    try:
+        return Query.model_validate(given)
+    except ValidationError as exc:
+        first = exc.errors(include_url=False, include_input=False)[0]
+        raise InvalidRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+
+
+def is_conversation(state: State) -> bool:
+    """Whether something was said before this question."""
+    earlier = state.get("messages", []) if "question" in state else state.get("messages", [])[:-1]
+    return bool(state.get("history")) or bool(turns_of(earlier))
+
+
+def question_in(messages: Sequence[BaseMessage]) -> tuple[str, list[Turn]]:
+    """The last message, and what people and models said before it. Raises InvalidRequest.
+
+    An agent that hands over leaves its call of a tool, and the tool's reply, behind the question.
+    """
+    said = [message for message in messages if _is_said(message)]
+    if not said or not isinstance(said[-1], HumanMessage):
+        raise InvalidRequest("messages: the last one must be a question, as a human message.")
+    question = said[-1].text.strip()
+    if not question:
+        raise InvalidRequest("messages: the question must be text: leave out pictures and files.")
+    return question, turns_of(said[:-1])
+
+
+def turns_of(messages: Iterable[BaseMessage]) -> list[Turn]:
+    """The newest turns of a conversation, each as much of it as a turn may have."""
+    said = [message for message in messages if _is_said(message) and message.text]
+    return [
+        Turn(role="user" if isinstance(message, HumanMessage) else "assistant", content=message.text[:MAX_TURN_CHARS])
+        for message in said[-MAX_HISTORY_TURNS:]
+    ]
+
+
+def _is_said(message: BaseMessage) -> bool:
+    if isinstance(message, AIMessage):
+        return not message.tool_calls
+    return isinstance(message, HumanMessage)
+
+
+def answer_message(message_id: str, written: Written, thinking: Sequence[str]) -> AIMessage:
+    """A version of the answer as LangChain's content blocks: the model's reasoning, the text and its citations."""
+    blocks: list[Any] = [create_reasoning_block("".join(thinking))] if thinking else []
+    citations: list[Any] = [annotation(citation) for citation in written.citations]
+    blocks.append(create_text_block(written.content, annotations=citations))
+    return AIMessage(content=blocks, id=message_id, response_metadata=_V1)
+
+
+def annotation(citation: Citation) -> Any:
+    """A citation as LangChain's annotation; what that has no field for is among the `extras`."""
+    return create_citation(
+        url=citation.uri,
+        title=citation.title,
+        start_index=citation.start,
+        end_index=citation.end,
+        cited_text=citation.quote,
+        marker=citation.marker,
+        document=citation.document,
+        source_start=citation.source_start,
+        source_end=citation.source_end,
+        grade=citation.grade,
+    )
+
+
+def unheard(config: RunnableConfig) -> RunnableConfig:
+    """The config of a model call that no reader of messages sees: what it says comes as the answer, or not at all."""
+    return RunnableConfig(**{**config, "tags": [*(config.get("tags") or ()), TAG_NOSTREAM]})
+
+
+def asked_message(question: str, config: RunnableConfig) -> HumanMessage:
+    """A question that came by itself, as the thread keeps it; readers of messages are not told what they asked."""
+    message = HumanMessage(question, id=str(uuid4()))
+    for reader in _readers(config):
+        reader.seen.add(str(message.id))
+    return message
+
+
+def speaking(emit: Emit, message_id: str, config: RunnableConfig) -> Emit:
+    """The same way out, on which a version of the answer also streams as a message, if anybody reads messages.
+
+    A message can only grow: from a reset on no more is said, and the whole one takes its place in the state.
+    """
+    readers, callbacks = _readers(config), config.get("callbacks")
+    if not readers or not isinstance(callbacks, BaseCallbackManager):
+        return emit
+    message = _StreamedMessage(message_id, readers, callbacks.parent_run_id)
+
+    async def emit_and_speak(event: Event) -> None:
+        await emit(event)
+        message.add(event)
+
+    return emit_and_speak
+
+
+def _readers(config: RunnableConfig) -> list[StreamMessagesHandler]:
+    callbacks = config.get("callbacks")
+    handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else []
+    return [handler for handler in handlers if isinstance(handler, StreamMessagesHandler)]
+
+
+class _StreamedMessage:
+    """One message as LangGraph's readers take it: chunks that add up, and for version 3 the events of its blocks."""
+
+    def __init__(self, message_id: str, readers: Sequence[StreamMessagesHandler], node_run_id: Any) -> None:
+        self._id = message_id
+        self._readers = readers
+        self._run_id = node_run_id
+        self._blocks: list[dict[str, Any]] = []
+        self._is_over = False
+
+    def add(self, event: Event) -> None:
+        if self._is_over:
+            return
+        match event:
+            case AnswerDelta() if event.delta:
+                self._extend("text", event.delta)
+            case ThinkingDelta():
+                self._extend("reasoning", event.delta)
+            case Citation():
+                self._annotate(annotation(event))
+            case AnswerReset() | AnswerFinished():
+                self._finish()
+            case _:
+                pass
+
+    def _extend(self, kind: str, delta: str) -> None:
+        if not self._blocks:
+            self._tell({"event": "message-start", "role": "ai", "id": self._id, "message_id": self._id})
+        if not self._blocks or self._blocks[-1]["type"] != kind:
+            self._finish_block()
+            self._blocks.append({"type": kind, kind: ""})
+            self._tell({"event": "content-block-start", "index": self._at, "content": {"type": kind, kind: ""}})
+        self._blocks[-1][kind] += delta
+        self._say({"type": kind, kind: delta, "index": self._at})
+        self._tell({"event": "content-block-delta", "index": self._at, "delta": {"type": f"{kind}-delta", kind: delta}})
+
+    def _annotate(self, citation: dict[str, Any]) -> None:
+        if self._blocks and self._blocks[-1]["type"] == "text":
+            self._blocks[-1].setdefault("annotations", []).append(citation)
+            self._say({"type": "text", "text": "", "annotations": [citation], "index": self._at})
+
+    def _finish(self) -> None:
+        self._is_over = True
+        if self._blocks:
+            self._finish_block()
+            self._tell({"event": "message-finish"})
+
+    def _finish_block(self) -> None:
+        if self._blocks:
+            self._tell({"event": "content-block-finish", "index": self._at, "content": self._blocks[-1]})
+
+    @property
+    def _at(self) -> int:
+        return len(self._blocks) - 1
+
+    def _say(self, block: dict[str, Any]) -> None:
+        chunk = AIMessageChunk(content=[block], id=self._id, response_metadata=_V1)
+        for reader in self._readers:
+            if not isinstance(reader, StreamMessagesHandlerV2):
+                reader.on_llm_new_token("", chunk=ChatGenerationChunk(message=chunk), run_id=self._run_id)
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        for reader in self._readers:
+            if isinstance(reader, StreamMessagesHandlerV2):
+                reader.on_stream_event(event, run_id=self._run_id)

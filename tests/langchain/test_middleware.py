@@ -1,0 +1,59 @@
+"""An agent of `create_agent` whose last message is checked against what was found for its question."""
+
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import BaseMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from pydantic import Field
+
+from rag_graph import GroundedAnswers
+from rag_graph.events import Citation, PassagesRetrieved, Unsupported, Warned
+from tests.langchain.conftest import ANSWER, OPENED, QUESTION, Found, saying, store
+
+WRONG = f"{ANSWER} It was closed in 1950 [1]."
+ASKED: Any = {"messages": [("human", QUESTION)]}
+
+
+class Listening(GenericFakeChatModel):
+    """Says what it is told to, and notes what it is asked."""
+
+    heard: list[list[BaseMessage]] = Field(default_factory=list)
+
+    def _generate(self, messages: list[BaseMessage], *rest: Any, **more: Any) -> Any:
+        self.heard.append(messages)
+        return super()._generate(messages, *rest, **more)
+
+
+def test_the_model_is_given_the_sources_and_its_answer_the_citations() -> None:
+    model = Listening(messages=iter([ANSWER]))
+    agent: Any = create_agent(model, [], system_prompt="Be brief.", middleware=[GroundedAnswers(store())])
+    output = agent.invoke(ASKED)
+    system = model.heard[0][0].text
+    assert system.startswith("Be brief.")
+    assert '<source number="1"' in system
+    assert OPENED in system
+    assert len(output["messages"]) == 2
+    [block] = output["messages"][-1].content_blocks
+    assert block["text"] == ANSWER
+    assert [citation["cited_text"] for citation in block["annotations"]] == [OPENED]
+
+
+@pytest.mark.anyio
+async def test_citations_and_what_no_source_bears_out_are_in_the_custom_stream() -> None:
+    agent: Any = create_agent(saying(WRONG), [], middleware=[GroundedAnswers(store())], checkpointer=InMemorySaver())
+    thread = {"configurable": {"thread_id": "one"}}
+    events = [event async for event in agent.astream(ASKED, thread, stream_mode="custom")]
+    assert [type(event) for event in events if not isinstance(event, PassagesRetrieved)].count(Citation) == 1
+    [flag] = [event for event in events if isinstance(event, Unsupported)]
+    assert WRONG[flag.start : flag.end].startswith("It was closed in 1950")
+
+
+def test_an_agent_goes_on_without_sources_when_the_search_fails() -> None:
+    agent: Any = create_agent(saying(), [], middleware=[GroundedAnswers(Found(documents=[KeyError("secret")]))])
+    told = list(agent.stream(ASKED, stream_mode=["custom", "values"]))
+    [warning] = [event for _, event in told if isinstance(event, Warned)]
+    assert warning.message.startswith("The retriever Found failed")
+    assert told[-1][1]["messages"][-1].text == ANSWER
