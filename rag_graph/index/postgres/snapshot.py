@@ -51,7 +51,8 @@ class PostgresSnapshot(SegmentedSearch[StoredSegment]):
         allowed = None
         if self._filtered:
             allowed = [number for part, mask in self._parts for number in part.segment.ids[mask].tolist()]
-        known = dict(self._db.execute("SELECT name, value FROM facts WHERE name IN ('vectors', %s)", (PARTED,)))
+        facts = self._db.execute("SELECT name, value FROM facts WHERE name IN ('vectors', %s)", (PARTED,))
+        known: dict[str, str] = {name: value for name, value in facts}  # noqa: C416 - a cursor gives tuples
         rows = 2 * limit if known[PARTED] == "yes" else limit  # twice as many, for some are of the same passage
         self._db.execute(
             "SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', %s, true)",

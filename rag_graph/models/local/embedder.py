@@ -69,7 +69,7 @@ class LocalEmbedder:
         """A text in parts, cut between words, each of which it reads to the end.
 
         Each is as long as can be. Against the first part alone nDCG@10 changed by -0.3 on a manual, +0.8 on finance
-        and +1.4 on science. With parts of equal length it was -2.5, +0.6 and +1.8, with the mean of their vectors
+        and +1.4 on science. With parts of equal length it was -2.5, +0.6 and +1.7, with the mean of their vectors
         -1.5, +1.3 and +2.0; with passages of that length the manual lost 2.6, and drafts lose context.
         """
         return self._model().parts(heading, text)
