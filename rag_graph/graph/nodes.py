@@ -22,6 +22,7 @@ from rag_graph.events import (
     Decided,
     NumberedPassage,
     PassagesRetrieved,
+    Warned,
 )
 from rag_graph.graph.decision import bearing_on, decide
 from rag_graph.graph.parts import OpenParts, Parts
@@ -29,6 +30,7 @@ from rag_graph.graph.state import State
 from rag_graph.graph.step import Step, emitting, recording
 from rag_graph.query import Query
 from rag_graph.research import ResearchRequest, counted, numbered, titles
+from rag_graph.retrieval.languages import QUESTION_UNREAD, unread_language, unread_sentence
 from rag_graph.writing.contract import Assignment, Verdict
 
 DRAFT, REFINEMENT = 1, 2
@@ -70,6 +72,13 @@ class Nodes:
             try:
                 hits = await parts.fast.retrieve(state["search"], top_k=parts.fast_k, filters=state["filters"])
                 passages = numbered(hits)
+                if parts.index and (
+                    language := unread_language(
+                        state["search"], (hit.passage.content for hit in hits), parts.index.embedder
+                    )
+                ):
+                    message = unread_sentence(language)
+                    await step.emit(Warned(step=step.name, code=QUESTION_UNREAD, message=message))
             except RetrievalFailed as exc:
                 failure = str(exc)
                 await step.warn(exc, "the draft is skipped and the deeper search goes on")
