@@ -310,7 +310,10 @@ def test_all_that_fits_as_well_is_given_where_all_is_asked_for(tmp_path: Path, s
 
 @pytest.mark.parametrize("question", ["bridging", "Bridging?", "brigding"])
 def test_a_question_of_one_word_finds_what_has_it(tmp_path: Path, question: str) -> None:
-    texts = {"Hops": "A second search is called bridging by those who make it.", "Rivers": "A second search for the ferry was in vain."}
+    texts = {
+        "Hops": "A second search is called bridging by those who make it.",
+        "Rivers": "A second search for the ferry was in vain.",
+    }
     library = write(tmp_path, texts | {f"Village {n}": text for n, text in enumerate(NOISE)})
     assert found(library, question, top_k=1) == ["Hops"]
     library.close()
