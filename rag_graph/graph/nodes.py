@@ -24,6 +24,7 @@ from rag_graph.events import (
     Decided,
     NumberedPassage,
     PassagesRetrieved,
+    Warned,
 )
 from rag_graph.graph.decision import bearing_on, decide
 from rag_graph.graph.messages import answer_message, asked_message, read_query, speaking, unheard
@@ -31,6 +32,7 @@ from rag_graph.graph.parts import OpenParts, Parts
 from rag_graph.graph.state import State
 from rag_graph.graph.step import SINK, Step, emitting, recording
 from rag_graph.research import NumberedPassages, ResearchRequest, counted, titles
+from rag_graph.retrieval.languages import QUESTION_UNREAD, unread_language, unread_sentence
 from rag_graph.retrieval.runs import search
 from rag_graph.writing.contract import Assignment, Verdict
 
@@ -73,8 +75,15 @@ class Nodes:
         async with step.span("Searching the documents"):
             try:
                 hits = await search(parts.fast, state["search"], top_k=parts.fast_k, filters=state["query"].filters)
-                first = NumberedPassages(most=parts.fast_k)
-                passages = first.add(hits)
+                # More than asked for, where all of something are.
+                passages = NumberedPassages(most=len(hits)).add(hits)
+                if parts.index and (
+                    language := unread_language(
+                        state["search"], (hit.passage.content for hit in hits), parts.index.embedder
+                    )
+                ):
+                    message = unread_sentence(language)
+                    await step.emit(Warned(step=step.name, code=QUESTION_UNREAD, message=message))
             except RetrievalFailed as exc:
                 failure = str(exc)
                 await step.warn(exc, "the draft is skipped and the deeper search goes on")

@@ -86,7 +86,7 @@ class Snapshot(Protocol):
         """How many passages the index has, the filter left aside: by it, frequencies become weights."""
 
     def nearest(self, vectors: Vectors, *, limit: int) -> Ranking:
-        """The passages closest to any of these vectors, shape (n, dims), each with the best of its inner products."""
+        """The passages closest to any of these vectors, shape (n, dims), each once, with its best inner product."""
 
     def matching(self, queries: Sequence[Mapping[str, float]], *, limit: int) -> Ranking:
         """The passages that match any of these queries, each with the best of its scores.
@@ -120,11 +120,12 @@ class IndexWriter(Protocol):
         """The hash with which a document was added, None if it is not there."""
 
     def add(
-        self, document: Document, chunks: Sequence[Chunk], vectors: Vectors, *, path: str, content_hash: str
+        self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vectors], *, path: str, content_hash: str
     ) -> None:
         """Add a document of the file at `path`, or replace the one that has its id.
 
-        Each chunk becomes a passage, whose vector is that row of `vectors`, shape (len(chunks), dims).
+        Each chunk becomes a passage, which is found by any of its vectors: those of shape (n, dims), n at least 1, that
+        have its place in `vectors`.
         """
 
     def remove(self, document_ids: Iterable[str]) -> None:

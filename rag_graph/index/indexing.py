@@ -20,7 +20,7 @@ from rag_graph.index.base import Index, IndexedFile, IndexWriter
 from rag_graph.index.chunking import Chunk, chunk
 from rag_graph.index.loader import Limits, Loader
 from rag_graph.index.loading import Failure, FoundFile, Loaded, LoadedDocument, PassedOver, find_files
-from rag_graph.models.embeddings import Embedder
+from rag_graph.models.embeddings import Embedder, readable_parts
 
 _EMBED_AT_ONCE = 128
 _EMBEDDERS = min(4, os.cpu_count() or 1)
@@ -161,11 +161,15 @@ class _Pending:
     path: str
     content_hash: str
 
-    @property
-    def texts(self) -> list[str]:
+    def texts(self, embedder: Embedder) -> list[list[str]]:
+        """What is embedded of each passage: its text under its document's title and its headings, in readable parts."""
         document = self.document
         return [
-            embedded_text(document.title, chunk.heading, document.text[chunk.start : chunk.end])
+            readable_parts(
+                embedder,
+                " > ".join(dict.fromkeys((document.title, *chunk.heading))),
+                document.text[chunk.start : chunk.end],
+            )
             for chunk in self.chunks
         ]
 
@@ -330,26 +334,27 @@ class _Run:
     def flush(self) -> None:
         """Embed what waits and write it; then is the moment to commit, since no document is half written."""
         pending, self._pending, self._pending_chunks = self._pending, [], 0
-        texts = [text for waiting in pending for text in waiting.texts]
+        parts = [its for waiting in pending for its in waiting.texts(self.embedder)]
+        texts = [text for its in parts for text in its]
+        # Where the texts of each passage begin.
+        starts = np.cumsum([0, *map(len, parts)])
         vectors = np.empty((len(texts), self.embedder.dims), dtype=np.float32)
         # Each thread takes every so-manyth text, so that long documents are spread over all of them.
         shares = -(-len(texts) // _EMBED_AT_ONCE) * _EMBEDDERS
         for number, embedded in enumerate(self.pool.map(self.embedder.embed, _shares(texts, shares))):
             vectors[number::shares] = embedded
-            self.passages += len(embedded)
+            self.passages += int(np.count_nonzero(starts[:-1] % shares == number))
             self._tell(pending[0].document.uri)
-        start = 0
+        of_passages = iter(np.split(vectors, starts[1:-1]) if parts else ())
         for waiting in pending:
-            end = start + len(waiting.chunks)
             self.writer.add(
                 waiting.document,
                 waiting.chunks,
-                vectors[start:end],
+                [next(of_passages) for _ in waiting.chunks],
                 path=waiting.path,
                 content_hash=waiting.content_hash,
             )
-            start = end
-        self._uncommitted += len(texts)
+        self._uncommitted += len(parts)
         if self.commit_passages is not None and self._uncommitted >= self.commit_passages:
             self.writer.commit()
             self._uncommitted = 0
@@ -405,11 +410,6 @@ def roots_of(files: Iterable[IndexedFile]) -> dict[Path, str]:
 
 def _shares(texts: Sequence[str], count: int) -> list[Sequence[str]]:
     return [texts[number::count] for number in range(min(count, len(texts)))]
-
-
-def embedded_text(title: str, heading: Sequence[str], content: str) -> str:
-    """What a passage's vector is made of."""
-    return "\n".join((" > ".join(dict.fromkeys((title, *heading))), content))
 
 
 def _is_gone(path: Path) -> bool:

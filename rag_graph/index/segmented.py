@@ -21,7 +21,7 @@ from rag_graph.index.lexical import Averages, LexicalScorer, Mask, Postings, idf
 from rag_graph.query import Filters
 from rag_graph.text.terms import Keys, keys, terms
 
-FORMAT = "2"
+FORMAT = "3"
 SEGMENT_PASSAGES = 20_000
 """A segment is written when it has this many, so that memory stays flat. FAISS keeps the vectors of so many exactly
 (`vectors.FLAT_UP_TO`), so that merging segments of a first build loses nothing."""

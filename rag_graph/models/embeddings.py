@@ -52,6 +52,33 @@ def known_share(embedder: Embedder, text: str) -> float:
     return embedder.known_share(text) if isinstance(embedder, Vocabulary) else 1.0
 
 
+@runtime_checkable
+class Fluent(Protocol):
+    """What an `Embedder` may be besides: one that says which languages it reads well."""
+
+    @property
+    def languages(self) -> frozenset[str] | None:
+        """Their English names; None if it does not know."""
+
+
+def languages(embedder: Embedder) -> frozenset[str] | None:
+    """The languages that an embedder reads well, None where it cannot say."""
+    return embedder.languages if isinstance(embedder, Fluent) else None
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """What an `Embedder` may be besides: one that reads a text only up to some length, and knows which."""
+
+    def parts(self, heading: str, text: str) -> list[str]:
+        """A text in parts, in order, under its heading each, all of which it reads to the end."""
+
+
+def readable_parts(embedder: Embedder, heading: str, text: str) -> list[str]:
+    """What to embed so that an embedder reads all of a text; the whole of it where it knows of no bound."""
+    return embedder.parts(heading, text) if isinstance(embedder, Bounded) else [f"{heading}\n{text}"]
+
+
 class RememberingEmbedder:
     """An `Embedder` that remembers the vectors of the last queries: the deep search asks what the fast one did."""
 
@@ -71,6 +98,13 @@ class RememberingEmbedder:
 
     def known_share(self, text: str) -> float:
         return known_share(self._embedder, text)
+
+    @property
+    def languages(self) -> frozenset[str] | None:
+        return languages(self._embedder)
+
+    def parts(self, heading: str, text: str) -> list[str]:
+        return readable_parts(self._embedder, heading, text)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         return self._embedder.embed(texts)

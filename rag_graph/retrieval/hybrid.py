@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
+from itertools import accumulate
 from math import exp, log1p
 from operator import attrgetter
 
@@ -14,6 +15,7 @@ from rag_graph.documents import Hit, Passage
 from rag_graph.index import Index, Ranking, Snapshot
 from rag_graph.models.embeddings import Vectors, known_share
 from rag_graph.query import Filters
+from rag_graph.retrieval.copies import distinct
 from rag_graph.retrieval.entities import Entity, TitleMention, analyse, covered_terms, names_something
 from rag_graph.retrieval.fusion import distinction, fuse, with_quotas
 from rag_graph.retrieval.question import AskedWord, AskedWords, read_question
@@ -27,7 +29,12 @@ _COVERED_FROM, _COVERED_UNTIL = 0.15, 0.25
 """A passage that holds no more of a question than small words is no find, however far it stands out: up to the first
 share words are not trusted, from the second on fully. Of questions in other words than the text's the best passage held
 0.02 to 0.19, of those of six public sets 0.15 and more in 98 of 100."""
-_LEAST_COPIED_CHARS = 40
+_EXPLAINED_BY = 10
+"""In so many passages it is looked for what a short form of the question stands for."""
+_MOST_ALIKE = 20
+"""So many passages are given at most where all are asked for, of which there may be any number."""
+_ALIKE_CHARS = 6_000
+"""So long all that come on top may be together: rows are short, and a model has to read them before its first word."""
 _SEED_TEMPERATURE = 3.0
 """A seed counts by a factor e less for each so many points of fused score that it is behind the best one."""
 
@@ -148,14 +155,21 @@ class _Search:
     rankings: list[tuple[float, Ranking]] = field(default_factory=list)
     first: Ranking = field(default_factory=Ranking.empty)
     read: dict[int, Passage] = field(default_factory=dict)
+    alike: frozenset[str] = frozenset()
+    """What a passage has to hold to be one of all that are asked for; nothing where not all are."""
     trust: float = 1.0
     """How much the embedder's bridges count: as much less as its answer to the question itself does."""
 
     def begin(self, view: Snapshot, asked: Vectors | None) -> dict[str, float]:
         """Search by the question and along the bridges by words; give the texts to search by vectors, with weights."""
         stages, words = self.stages, read_question(self.question, view)
+        self.alike = words.content if words.asks_for_all else frozenset()
         near = Ranking.empty() if asked is None else view.nearest(asked, limit=_POOL)
         matching = view.matching([words.query], limit=_POOL) if stages.lexical else Ranking.empty()
+        # Not kept as read: what is gone when the hits are made must not be among them.
+        explaining = view.passages(matching.ids[:_EXPLAINED_BY].tolist())
+        if explained := words.explained(passage.content for passage in explaining):
+            matching = view.matching([explained], limit=_POOL)
         dense = self._dense_weight(view, words, near, matching)
         self.trust = min(1.0, dense / stages.dense) if stages.dense else 0.0
         self.rankings += [(dense, near), (stages.lexical and 1 - dense, matching)]
@@ -210,12 +224,21 @@ class _Search:
         """The best of all rankings together."""
         scores = fuse(self.rankings, size=view.size)
         keep = self.first.ids[:_SPARE].tolist()
-        order = with_quotas(scores.ids[: top_k + _SPARE].tolist(), keep, self.stages.quotas)
+        reach = max(top_k, _MOST_ALIKE) if self.alike else top_k
+        order = with_quotas(scores.ids[: reach + _SPARE].tolist(), keep, self.stages.quotas)
         found = dict(zip(scores.ids.tolist(), scores.scores.tolist(), strict=True))
         # More than asked for: copies drop out, and so do passages that an indexing run took away between two views.
         # Ids are never used again, so no other passage stands in their place; the next best ones move up.
-        passages = _distinct(self._passages(view, order))
-        return [Hit(passage, found[passage.id]) for passage in passages[:top_k]]
+        hits = distinct([Hit(passage, found[passage.id]) for passage in self._passages(view, order)])
+        if not self.alike or len(hits) <= top_k:
+            return hits[:top_k]
+        held = [len(self.alike & covered_terms(hit.passage)) for hit in hits]
+        best = max(1, *held[:top_k])
+        # Those that hold as much of what is asked for as the best of them are as good as it is.
+        more = [hit for hit, count in zip(hits[top_k:], held[top_k:], strict=True) if count == best]
+        lengths = accumulate(len(hit.passage.content) for hit in more)
+        more = [hit for hit, length in zip(more, lengths, strict=True) if length <= _ALIKE_CHARS]
+        return [*hits[:top_k], *more][: max(top_k, _MOST_ALIKE)]
 
     def _passages(self, view: Snapshot, ids: Sequence[int]) -> list[Passage]:
         """Look passages up, each once, in this order; those that are gone are left out."""
@@ -227,16 +250,6 @@ class _Search:
 def _ramp(value: float, low: float, high: float) -> float:
     """0 up to `low`, 1 from `high` on, and evenly between."""
     return min(max((value - low) / (high - low), 0.0), 1.0)
-
-
-def _distinct(passages: Sequence[Passage]) -> list[Passage]:
-    """The passages without those that say word for word what one before them says, as versions of a page do."""
-    seen: dict[str, Passage] = {}
-    for passage in passages:
-        words = " ".join(passage.content.split()).casefold()
-        # "Yes." under two headings is two answers.
-        seen.setdefault(words if len(words) >= _LEAST_COPIED_CHARS else f"{passage.id}", passage)
-    return list(seen.values())
 
 
 def _link(linked: dict[int, float], mention: TitleMention, weight: float, seed: Passage) -> None:

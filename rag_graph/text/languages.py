@@ -285,6 +285,42 @@ _OTHERS = (
 LANGUAGES: Mapping[str, Language] = {language.code: language for language in (ENGLISH, *_OTHERS)}
 """The languages in which a statement can be told from its contrary by its words."""
 
+NAMES: Mapping[str, str] = {
+    "en": "English",
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "it": "Italian",
+    "pt": "Portuguese",
+    "nl": "Dutch",
+    "sv": "Swedish",
+    "da": "Danish",
+    "nb": "Norwegian",
+    "pl": "Polish",
+    "ru": "Russian",
+    "uk": "Ukrainian",
+}
+"""How people call the languages of the table."""
+
+ASKING_WORDS: Mapping[str, frozenset[str]] = {
+    "en": _words("who whom whose what which when where why how is are was were does do did can name list"),
+    "de": _words(
+        "wer wen wem wessen was wo woher wohin wann warum wieso wie welche welcher welches welchen wieviel gibt"
+    ),
+    "fr": _words("qui que quoi qu où quand comment pourquoi quel quelle quels quelles combien"),
+    "es": _words("quién quiénes qué dónde cuándo cómo cuál cuáles cuánto cuánta cuántos cuántas"),
+    "it": _words("chi che cosa cos dove dov quando come perché quale quali qual quanto quanta quanti quante"),
+    "pt": _words("quem que onde quando como qual quais quanto quanta quantos quantas porque"),
+    "nl": _words("wie wat waar wanneer hoe waarom welke welk hoeveel"),
+    "sv": _words("vem vad var när hur varför vilken vilket vilka"),
+    "da": _words("hvem hvad hvor hvornår hvordan hvorfor hvilken hvilket hvilke"),
+    "nb": _words("hvem hva hvor når hvordan hvorfor hvilken hvilket hvilke"),
+    "pl": _words("kto co gdzie kiedy jak dlaczego który która które ile jaki jaka jakie"),
+    "ru": _words("кто что где когда как почему какой какая какое какие сколько чей"),
+    "uk": _words("хто що де коли як чому який яка яке які скільки чий"),
+}
+"""Words that questions begin with; those are short, so that they tell a language as much as all others together."""
+
 _NEIGHBOURS = {
     "ro": _words("și în de la cu pe nu este sunt a au fost un o al ai ale din care că pentru sau se iar mai după până"),
     "hu": _words("a az és nem is egy hogy van volt de ha már meg csak mint vagy ki be el fel le ez azt"),
@@ -333,3 +369,42 @@ def language_of(words: Iterable[str]) -> Language | None:
 
 
 _TELLING = {code: language.function_words | language.negations for code, language in LANGUAGES.items()} | _NEIGHBOURS
+
+
+def name_of(text: str) -> str:
+    """What people call the language of a text, or its script where several languages write it; "" if that is unsure.
+
+    For questions too, which are as short as three words.
+    """
+    text = text[:_MOST_CHARS]
+    scripts = {name: len(letters.findall(text)) for name, letters in _SCRIPTS.items()}
+    script = max(scripts, key=lambda name: scripts[name])
+    is_foreign = 2 * scripts[script] > sum(map(str.isalpha, text))
+    if is_foreign and script != "Russian":
+        return "Japanese" if scripts["Japanese"] else script
+    words = _LETTERS.findall(text.casefold())
+    known = {code: sum(word in its for word in words) for code, its in _IN_QUESTIONS.items()}
+    code, second = sorted(known, key=lambda code: -known[code])[:2]
+    if is_foreign:
+        # Russian for short of more: its small words are Bulgarian and Serbian, too.
+        return "Ukrainian" if known["uk"] > known["ru"] else "Russian"
+    # Two small words may be a name's, as in "La vie en rose", unless one of them asks.
+    least = _LEAST_WORDS if ASKING_WORDS.get(code, frozenset()).intersection(words) else _LEAST_WORDS + 1
+    is_sure = known[code] > known[second] and known[code] >= max(least, _LEAST_SHARE * len(words))
+    return NAMES.get(code, "") if is_sure else ""
+
+
+_MOST_CHARS = 2_000
+_IN_QUESTIONS = {code: its | ASKING_WORDS.get(code, frozenset()) for code, its in _TELLING.items()}
+_LETTERS = re.compile(r"[^\W\d_]+")
+_SCRIPTS = {
+    "Chinese": re.compile("[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]"),
+    "Japanese": re.compile("[\u3040-\u30ff]"),
+    "Korean": re.compile("[\u1100-\u11ff\uac00-\ud7af]"),
+    "Thai": re.compile("[\u0e00-\u0e7f]"),
+    "Greek": re.compile("[\u0370-\u03ff]"),
+    "Hebrew": re.compile("[\u0590-\u05ff]"),
+    "Arabic script": re.compile("[\u0600-\u06ff]"),
+    "Devanagari": re.compile("[\u0900-\u097f]"),
+    "Russian": re.compile("[\u0400-\u04ff]"),
+}

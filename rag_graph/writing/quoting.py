@@ -15,6 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from rag_graph.events import AnswerDelta, Citation, Emit, Version
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import Reader
+from rag_graph.retrieval.languages import unread_language
 from rag_graph.retrieval.quotes import LONGEST_QUOTE_CHARS, Quote, QuoteChoice, Weights
 from rag_graph.text.languages import PRONOUNS
 from rag_graph.text.sentences import Sentence, sentences
@@ -76,6 +77,8 @@ class QuotingWriter:
             await page.possibly(finding.possible)
         elif finding.bearing:
             await page.says(finding.bearing)
+        elif finding.is_unread:
+            await page.nothing()
         else:
             await page.nothing()
             await page.nearest(await asyncio.to_thread(self._nearest, assignment))
@@ -98,6 +101,8 @@ class QuotingWriter:
 
     def _find(self, assignment: Assignment) -> "_Finding":
         question = assignment.question
+        if unread_language(question, (passage.content for passage in assignment.passages), self.embedder):
+            return _Finding(is_unread=True)
         if _ASKS_YES_OR_NO.match(question) or not _ASKS_FOR_A_SPAN.search(question):
             nearest = self._nearest(assignment)
             return _Finding(bearing=nearest if nearest and nearest[0].score >= BEARS else ())
@@ -120,6 +125,8 @@ class _Finding:
     sure: tuple[Answer, ...] = ()
     possible: tuple[Answer, ...] = ()
     bearing: tuple[Quote, ...] = ()
+    is_unread: bool = False
+    """The question is in a language that neither model reads: whatever they found would be by chance."""
 
 
 def _together(answers: Sequence[Answer]) -> list[Answer]:

@@ -248,7 +248,6 @@ def write(name: str, sources: Sources, folder: Path) -> None:
     if (folder / "qrels.tsv").is_file():
         return
     made, rng = SETS[name](sources), random.Random(0)  # noqa: S311 - the same every time
-    folder.mkdir(parents=True, exist_ok=True)
     asked = list(dict(question for question in made.questions if question[1]).items())
     # Drawn, not the first: they come in the order of their documents.
     asked = rng.sample(asked, min(MOST_QUESTIONS, len(asked)))
@@ -256,7 +255,13 @@ def write(name: str, sources: Sources, folder: Path) -> None:
     others = [name for name in made.documents if name not in wanted]
     most = len(others) if name in _WHOLE else max(0, MOST_DOCUMENTS - len(wanted))
     kept = wanted.union(rng.sample(others, min(most, len(others))))
-    documents = {name: its for name, its in made.documents.items() if name in kept}
+    write_set(PublicSet({name: its for name, its in made.documents.items() if name in kept}, asked), folder)
+
+
+def write_set(made: PublicSet, folder: Path) -> None:
+    """Write all of a set in BEIR layout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    documents, asked = made.documents, made.questions
     _write(folder / "corpus.jsonl", ({"_id": i, "title": t, "text": x} for i, (t, x) in documents.items()))
     _write(folder / "queries.jsonl", ({"_id": f"q{n}", "text": text} for n, (text, _) in enumerate(asked)))
     rows = [f"q{n}\t{document}\t1" for n, (_, evidence) in enumerate(asked) for document in sorted(evidence)]

@@ -21,6 +21,10 @@ class HashEmbedder:
         self.embedded += texts
         return np.array([self.embed_query(text) for text in texts], dtype=np.float32).reshape(-1, self.dims)
 
+    def parts(self, heading: str, text: str) -> list[str]:
+        """Lines that begin with a plus sign are parts of their own."""
+        return [f"{heading}\n{part}" for part in text.split("\n+")]
+
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         return np.stack([self.embed_query(text) for text in texts])
 

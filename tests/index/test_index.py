@@ -74,6 +74,40 @@ CASES: list[tuple[Filters, set[str]]] = [
 ]
 
 
+def test_a_passage_is_found_by_the_nearest_of_its_vectors_and_once(index: Index, tmp_path: Path) -> None:
+    """As it is written, after it was merged, under a filter, and once others are gone."""
+    long = {
+        "a": "Apples grow on trees.\n+Whales are mammals.\n+Apples are red.",
+        "b": "Ships are made of steel.\n+Tea is grown in Assam.",
+        "c": "Plums are small.",
+    }
+
+    def write(*names: str) -> None:
+        path = tmp_path / "long.jsonl"
+        lines = [{"_id": name, "title": name, "text": long[name], "known": name != "b"} for name in names]
+        path.write_text("\n".join(map(json.dumps, lines)))
+        index_paths(index, [path])
+
+    def nearest(question: str, filters: Filters | None = None, limit: int = 10) -> list[str]:
+        with index.snapshot(filters) as snapshot:
+            ranking = snapshot.nearest(index.embedder.embed([f"{question[0]}\n{question}"]), limit=limit)
+            assert len(set(ranking.ids.tolist())) == len(ranking)
+            assert ranking.scores.tolist() == sorted(ranking.scores.tolist(), reverse=True)
+            assert ranking.scores[0] > 0.5
+            return [str(passage.metadata["id"]) for passage in snapshot.passages(ranking.ids.tolist())]
+
+    write("a")
+    write("a", "b", "c")
+    for question, name in (("Whales are mammals.", "a"), ("Tea is grown in Assam.", "b"), ("Plums are small.", "c")):
+        assert nearest(question, limit=1) == [name]
+        assert sorted(nearest(question)) == ["a", "b", "c"]
+        assert len(nearest(question, limit=2)) == 2
+    assert sorted(nearest("Whales are mammals.", {"known": True})) == ["a", "c"]
+    write("b", "c")
+    assert nearest("Tea is grown in Assam.")[0] == "b"
+    assert sorted(nearest("Plums are small.")) == ["b", "c"]
+
+
 @pytest.mark.parametrize(("filters", "names"), CASES)
 def test_filters_hold_in_every_way_of_searching(fruit: Index, filters: Filters, names: set[str]) -> None:
     assert found(fruit, filters) == names

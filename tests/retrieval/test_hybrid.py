@@ -276,3 +276,44 @@ def test_a_question_in_other_words_is_found_by_its_meaning(tmp_path: Path, quest
     with closing(EmbeddedIndex(tmp_path / "index", LocalEmbedder())) as library:
         index_paths(library, [tmp_path / "notes"])
         assert found(library, question, top_k=1) == [note]
+
+
+def test_a_short_form_finds_what_is_only_called_by_its_long_one(tmp_path: Path) -> None:
+    texts = {
+        "Bodies": "The Quiet Lake Agency (QLA) was founded in 1961.",
+        "Fees": "Moorings are licensed by the Quiet Lake Agency for a fee.",
+        "Lakes": "The lake is quiet, says the agency that sells trips to it.",
+        **{f"Village {n}": text for n, text in enumerate(NOISE)},
+    }
+    library = write(tmp_path, texts)
+    words_alone = Stages(dense=0, lexical=1, lexical_bridge=0, links=0, quotas=())
+    for question in ("QLA", "What is the QLA?", "qla moorings"):
+        titles = [hit.passage.title for hit in HybridRetriever(library, words_alone).search(question, top_k=3)]
+        assert {"Bodies", "Fees"} <= set(titles), question
+    library.close()
+
+
+@pytest.mark.parametrize("stages", [FAST, DEEP])
+def test_all_that_fits_as_well_is_given_where_all_is_asked_for(tmp_path: Path, stages: Stages) -> None:
+    rows = {f"row {n}": f"product: lamp {n}; colour: {'red' if n < 9 else 'blue'}; stock: {n * 7}" for n in range(40)}
+    library = write(tmp_path, rows)
+
+    def given(question: str) -> list[str]:
+        return [hit.passage.title for hit in HybridRetriever(library, stages).search(question, top_k=3)]
+
+    assert sorted(given("List all red lamps")) == sorted(f"row {n}" for n in range(9))
+    assert len(given("Which lamp is red?")) == 3
+    assert len(given("List all lamps")) == 20
+    assert len(given("List all unicorns")) == 3
+    library.close()
+
+
+@pytest.mark.parametrize("question", ["bridging", "Bridging?", "brigding"])
+def test_a_question_of_one_word_finds_what_has_it(tmp_path: Path, question: str) -> None:
+    texts = {
+        "Hops": "A second search is called bridging by those who make it.",
+        "Rivers": "A second search for the ferry was in vain.",
+    }
+    library = write(tmp_path, texts | {f"Village {n}": text for n, text in enumerate(NOISE)})
+    assert found(library, question, top_k=1) == ["Hops"]
+    library.close()

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from rag_graph.text.languages import ENGLISH, LANGUAGES, UNTOLD, Language, language_of
+from rag_graph.text.languages import ENGLISH, LANGUAGES, UNTOLD, Language, language_of, name_of
 
 
 def told(text: str) -> Language | None:
@@ -59,3 +59,31 @@ def test_no_word_of_a_language_says_not_and_nothing() -> None:
     for language in LANGUAGES.values():
         if language is not ENGLISH:
             assert not language.negations & language.function_words, language.code
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("English", "What is the height of La Tour Eiffel?"),
+        ("French", "Où est la tour ?"),
+        ("German", "Wer baute den Motor?"),
+        ("Spanish", "¿Quién construyó la catedral?"),
+        ("Italian", "Chi ha costruito la torre?"),
+        ("Portuguese", "Quem construiu a ponte?"),
+        ("Dutch", "Wie bouwde de toren?"),
+        ("Russian", "Кто построил эту башню?"),
+        ("Ukrainian", "Хто збудував цю вежу?"),
+        ("Chinese", "这座塔有多高？"),
+        ("Japanese", "塔の高さはどれくらいですか"),
+        ("Korean", "이 탑은 얼마나 높습니까"),
+        ("Thai", "หอคอยนี้สูงเท่าไร"),
+        ("Greek", "Πόσο ψηλός είναι ο πύργος;"),
+        ("Arabic script", "ما ارتفاع هذا البرج؟"),
+        ("", "La vie en rose"),
+        ("", "SKU-8847"),
+        ("", "Apakah nama menara itu?"),
+        ("", ""),
+    ],
+)
+def test_a_language_is_named_where_it_is_sure(name: str, text: str) -> None:
+    assert name_of(text) == name

@@ -205,7 +205,7 @@ class EmbeddedSnapshot(SegmentedSearch[FolderSegment]):
     def nearest(self, vectors: Vectors, *, limit: int) -> Ranking:
         rankings = []
         for part, allowed in self._parts:
-            for ordinals, scores in part.segment.vectors.search(vectors, limit=limit, allowed=allowed):
+            for ordinals, scores in part.segment.nearest(vectors, limit=limit, allowed=allowed):
                 rankings.append(Ranking(part.segment.ids[ordinals], scores))
         return Ranking.best_of(rankings, limit=limit)
 

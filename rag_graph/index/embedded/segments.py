@@ -1,7 +1,7 @@
 """Segments as folders of files that never change: vectors, postings and titles."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,16 @@ from rag_graph.models.embeddings import Vectors
 from rag_graph.text.terms import Keys, key, title_name
 
 SEGMENTS = "segments"
-_IDS, _TITLE_KEYS, _TITLE_ORDINALS, _VECTORS = "ids.npy", "title_keys.npy", "title_ordinals.npy", "vectors.faiss"
+_IDS, _TITLE_KEYS, _TITLE_ORDINALS = "ids.npy", "title_keys.npy", "title_ordinals.npy"
+_VECTORS, _OWNERS = "vectors.faiss", "owners.npy"
 
 
 @dataclass(frozen=True, slots=True)
 class FolderSegment:
-    """The vectors, postings and titles of passages, whose ids it holds in ascending order."""
+    """The vectors, postings and titles of passages, whose ids it holds in ascending order.
+
+    `owners` says for each vector whose it is, by ordinal: a passage that is not embedded at once has several.
+    """
 
     folder: Path
     ids: NDArray[np.int64]
@@ -31,6 +35,7 @@ class FolderSegment:
     title_ordinals: NDArray[np.int32]
     postings: Postings
     vectors: VectorIndex
+    owners: NDArray[np.int32]
 
     @classmethod
     def open(cls, folder: Path, sums: Sequence[FileSum]) -> "FolderSegment":
@@ -44,7 +49,21 @@ class FolderSegment:
                 title_ordinals=np.load(folder / _TITLE_ORDINALS, allow_pickle=False),
                 postings=Postings.open(folder),
                 vectors=VectorIndex(folder / _VECTORS),
+                owners=np.load(folder / _OWNERS, allow_pickle=False),
             )
+
+    def nearest(
+        self, vectors: Vectors, *, limit: int, allowed: Mask | None
+    ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+        """For each row of `vectors`, the ordinals of the closest passages and their best products, best first."""
+        is_parted = len(self.owners) > len(self.ids)
+        if is_parted and allowed is not None:
+            allowed = allowed[self.owners]
+        # Twice as many, for some are of the same passage.
+        for rows, scores in self.vectors.search(vectors, limit=limit << is_parted, allowed=allowed):
+            found = self.owners[rows]
+            first = np.sort(np.unique(found, return_index=True)[1])[:limit] if is_parted else slice(limit)
+            yield found[first], scores[first]
 
     def titled(self, number: int) -> NDArray[np.int32]:
         """The passages that open documents whose title has this key."""
@@ -65,6 +84,7 @@ class SegmentBuilder:
         self._titles: list[tuple[int, int]] = []
         self._postings = PostingsBuilder()
         self._vectors = VectorBuilder(folder / "vectors.part", dims)
+        self._owners: list[int] = []
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -76,9 +96,11 @@ class SegmentBuilder:
         self._ids.append(passage_id)
         self._postings.add(*passage_terms(document, chunk))
 
-    def add_vectors(self, vectors: Vectors) -> None:
+    def add_vectors(self, vectors: Sequence[Vectors]) -> None:
         """Add the vectors of the passages that have none yet, in the same order."""
-        self._vectors.add(vectors)
+        for ordinal, its in enumerate(vectors, len(self) - len(vectors)):
+            self._owners += [ordinal] * len(its)
+            self._vectors.add(its)
 
     def discard(self) -> None:
         self._vectors.close()
@@ -94,6 +116,7 @@ class SegmentBuilder:
         )
         self._postings.build().save(self._folder)
         self._vectors.build(self._folder / _VECTORS)
+        np.save(self._folder / _OWNERS, np.array(self._owners, dtype=np.int32), allow_pickle=False)
         return seal(self._folder)
 
 
@@ -106,11 +129,15 @@ def merge_segments(
     np.save(folder / _IDS, ids, allow_pickle=False)
     _merge_titles(parts, folder)
     merge_postings([(segment.postings, alive) for segment, alive in parts], folder)
-    vectors = VectorBuilder(folder / "vectors.part", dims)
+    vectors, owners, offset = VectorBuilder(folder / "vectors.part", dims), [], 0
     for segment, alive in parts:
-        for block in segment.vectors.blocks(alive):
+        kept = alive[segment.owners]
+        owners.append((np.cumsum(alive) - 1)[segment.owners[kept]] + offset)
+        offset += int(alive.sum())
+        for block in segment.vectors.blocks(kept):
             vectors.add(block)
     vectors.build(folder / _VECTORS)
+    np.save(folder / _OWNERS, np.concatenate(owners).astype(np.int32), allow_pickle=False)
     return len(ids), seal(folder)
 
 

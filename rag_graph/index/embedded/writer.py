@@ -140,13 +140,13 @@ class EmbeddedWriter:
         return self._catalogue.document_hash(document_id)
 
     def add(
-        self, document: Document, chunks: Sequence[Chunk], vectors: Vectors, *, path: str, content_hash: str
+        self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vectors], *, path: str, content_hash: str
     ) -> None:
         with writing():
             self._add(document, chunks, vectors, path=path, content_hash=content_hash)
 
     def _add(
-        self, document: Document, chunks: Sequence[Chunk], vectors: Vectors, *, path: str, content_hash: str
+        self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vectors], *, path: str, content_hash: str
     ) -> None:
         self._catalogue.remove_documents([document.id])
         self._catalogue.add_document(document, path=path, content_hash=content_hash, generation=self._generation)

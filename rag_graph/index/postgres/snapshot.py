@@ -10,7 +10,7 @@ from rag_graph.documents import Passage
 from rag_graph.index.base import Ranking
 from rag_graph.index.lexical import LexicalScorer, Mask
 from rag_graph.index.postgres.segments import PostingsCache, StoredSegment, as_text, signed
-from rag_graph.index.postgres.tables import Db, fact
+from rag_graph.index.postgres.tables import PARTED, Db
 from rag_graph.index.segmented import Generation, SegmentedSearch
 from rag_graph.models.embeddings import Vectors
 from rag_graph.text.terms import Keys, keys
@@ -51,23 +51,27 @@ class PostgresSnapshot(SegmentedSearch[StoredSegment]):
         allowed = None
         if self._filtered:
             allowed = [number for part, mask in self._parts for number in part.segment.ids[mask].tolist()]
+        facts = self._db.execute("SELECT name, value FROM facts WHERE name IN ('vectors', %s)", (PARTED,))
+        known: dict[str, str] = {name: value for name, value in facts}  # noqa: C416 - a cursor gives tuples
+        rows = 2 * limit if known[PARTED] == "yes" else limit  # twice as many, for some are of the same passage
         self._db.execute(
             "SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', %s, true)",
-            (str(min(limit, _MAX_EF)), "off" if allowed is None else "strict_order"),
+            (str(min(rows, _MAX_EF)), "off" if allowed is None else "strict_order"),
         )
         query = sql.SQL(_NEAREST).format(
-            vectors=sql.Identifier(fact(self._db, "vectors") or ""),
+            vectors=sql.Identifier(known["vectors"]),
             only=sql.SQL("" if allowed is None else "WHERE v.passage = ANY(%(allowed)s)"),
             exactly=sql.SQL("+ 0" if allowed is not None and len(allowed) <= _EXACT_UP_TO else ""),
         )
-        parameters = {"asked": [as_text(vector) for vector in vectors], "allowed": allowed, "limit": limit}
-        by_asked: dict[int, list[tuple[int, float]]] = {}
+        parameters = {"asked": [as_text(vector) for vector in vectors], "allowed": allowed, "limit": rows}
+        by_asked: dict[int, dict[int, float]] = {}
         for number, passage, score in self._db.cursor(binary=True).execute(query, parameters):
-            by_asked.setdefault(number, []).append((passage, score))
+            found = by_asked.setdefault(number, {})
+            found[passage] = max(score, found.get(passage, score))
         rankings = []
         for found in by_asked.values():
-            ids, scores = zip(*found, strict=True)
-            rankings.append(Ranking.of(np.array(ids, dtype=np.int64), np.array(scores, dtype=np.float32)))
+            ids, scores = np.array([*found], dtype=np.int64), np.array([*found.values()], dtype=np.float32)
+            rankings.append(Ranking.of(ids, scores, limit=limit))
         return Ranking.best_of(rankings, limit=limit)
 
     def titled(self, names: Sequence[str]) -> dict[str, list[int]]:

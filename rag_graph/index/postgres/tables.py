@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 HNSW_FROM: Final = 5_000
 """So many vectors are compared one by one; more get an index."""
 
+PARTED: Final = "parted"
+"""The fact whether some passages have several vectors."""
+
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS facts (name text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
@@ -84,10 +87,11 @@ def create_vectors(db: Db, number: int, dims: int) -> str:
     name = f"vectors_{number}"
     db.execute(
         sql.SQL(
-            "CREATE TABLE {} (passage bigint PRIMARY KEY REFERENCES passages ON DELETE CASCADE, "
+            "CREATE TABLE {} (passage bigint NOT NULL REFERENCES passages ON DELETE CASCADE, "
             "embedding halfvec({}) NOT NULL)"
         ).format(sql.Identifier(name), sql.Literal(dims))
     )
+    db.execute(sql.SQL("CREATE INDEX ON {} (passage)").format(sql.Identifier(name)))
     return name
 
 

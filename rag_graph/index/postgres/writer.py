@@ -18,7 +18,17 @@ from rag_graph.index.base import IndexedFile
 from rag_graph.index.chunking import Chunk
 from rag_graph.index.lexical import Mask, Postings, PostingsBuilder, merge_postings
 from rag_graph.index.postgres.segments import StoredSegment, as_text, packed, signed
-from rag_graph.index.postgres.tables import HNSW_FROM, Db, create, create_vectors, fact, has_table, in_our_words, point
+from rag_graph.index.postgres.tables import (
+    HNSW_FROM,
+    PARTED,
+    Db,
+    create,
+    create_vectors,
+    fact,
+    has_table,
+    in_our_words,
+    point,
+)
 from rag_graph.index.segmented import FORMAT, SEGMENT_PASSAGES, check_builder, living, passage_terms, to_merge
 from rag_graph.models.embeddings import Embedder, Vectors
 from rag_graph.text.terms import key, title_name
@@ -80,6 +90,7 @@ class PostgresWriter:
                 "format": FORMAT,
                 "embedder": embedder.name,
                 "dims": str(embedder.dims),
+                PARTED: "no",
                 "vectors": create_vectors(db, self._generation, embedder.dims),
             }
             for name, value in facts.items():
@@ -124,7 +135,7 @@ class PostgresWriter:
         return str(row[0]) if row else None
 
     def add(
-        self, document: Document, chunks: Sequence[Chunk], vectors: Vectors, *, path: str, content_hash: str
+        self, document: Document, chunks: Sequence[Chunk], vectors: Sequence[Vectors], *, path: str, content_hash: str
     ) -> None:
         if document.id in self._waiting:
             self._flush()
@@ -135,7 +146,7 @@ class PostgresWriter:
         row = (document.id, self._file_id(path), document.uri, document.title, document.text, metadata, content_hash)
         self._rows["documents"].append((*row, self._generation))
         name = title_name(document.title)
-        for number, (chunk, vector) in enumerate(zip(chunks, vectors, strict=True)):
+        for number, (chunk, its) in enumerate(zip(chunks, vectors, strict=True)):
             passage_id, self._next = self._next, self._next + 1
             # A document of one passage, such as a line of JSON Lines, keeps its text once.
             whole = (chunk.start, chunk.end) == (0, len(document.text))
@@ -144,9 +155,11 @@ class PostgresWriter:
             self._rows["passages"].append((passage_id, document.id, chunk.start, chunk.end, content, *of_chunk))
             if name and number == 0:
                 self._rows["titles"].append((signed(key(name)), passage_id))
-            self._vectors.append((passage_id, as_text(vector)))
+            self._vectors += [(passage_id, as_text(vector)) for vector in its]
             self._ids.append(passage_id)
             self._postings.add(*passage_terms(document, chunk))
+        if sum(map(len, vectors)) > len(chunks):
+            self._set_fact(PARTED, "yes")
         if len(self._rows["passages"]) >= _COPY_PASSAGES:
             self._flush()
 

@@ -21,6 +21,9 @@ MAX_TOKENS: Final = 256
 BATCH: Final = 8
 """Larger ones leave the processor's cache: 37 passages per CPU-second at 8, 33 at 16."""
 
+_HEADING_TOKENS: Final = 64
+"""A quarter of what is read at once; a longer heading is cut, so that the text under it has room."""
+
 DIMS: Final = 384
 _UNKNOWN: Final = 100
 
@@ -40,6 +43,10 @@ class LocalEmbedder:
     def dims(self) -> int:
         return DIMS
 
+    @property
+    def languages(self) -> frozenset[str]:
+        return frozenset({"English"})
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         return self._model().embed(texts)
 
@@ -57,6 +64,15 @@ class LocalEmbedder:
         reads 99 % in English, 95 % in German, and 10 % or less in Russian, Arabic, Chinese, Japanese and Thai.
         """
         return self._model().known_share(text)
+
+    def parts(self, heading: str, text: str) -> list[str]:
+        """A text in parts, cut between words, each of which it reads to the end.
+
+        Each is as long as can be. Against the first part alone nDCG@10 changed by -0.3 on a manual, +0.8 on finance
+        and +1.4 on science. With parts of equal length it was -2.5, +0.6 and +1.7, with the mean of their vectors
+        -1.5, +1.3 and +2.0; with passages of that length the manual lost 2.6, and drafts lose context.
+        """
+        return self._model().parts(heading, text)
 
     def _model(self) -> "_MiniLM":
         if not self._loaded:
@@ -89,6 +105,23 @@ class _MiniLM:
                 letters += end - start
                 read += (end - start) * (token != _UNKNOWN and end - start > 1)
         return read / letters if letters else 1.0
+
+    def parts(self, heading: str, text: str) -> list[str]:
+        above, text = encodable(heading), text.encode("utf-8", "replace").decode("utf-8")
+        named = self.tokenizer.encode(above)
+        if len(named.ids) > _HEADING_TOKENS:
+            above = above[: named.offsets[_HEADING_TOKENS - 1][1]]
+        room = MAX_TOKENS - 2 - min(len(named.ids), _HEADING_TOKENS)
+        encoded = self.tokenizer.encode(text)
+        tokens, places = encoded.word_ids, encoded.offsets
+        parts, first, begin = [], 0, 0
+        while len(tokens) - first > room:
+            # A word that is cut has other tokens; none has more than its letters, a hundred.
+            cut = next(at for at in range(first + room, first, -1) if tokens[at] != tokens[at - 1])
+            end = places[cut][0]
+            parts.append(text[begin:end])
+            first, begin = cut, end
+        return [f"{above}\n{part}" for part in (*parts, text[begin:])]
 
     def _embed_batch(self, tokens: Sequence[Sequence[int]]) -> Vectors:
         shape = (len(tokens), max(map(len, tokens)))

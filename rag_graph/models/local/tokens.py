@@ -11,17 +11,20 @@ CLS: Final = 101
 SEP: Final = 102
 MAX_CHARS: Final = 16_384
 """Far more than a model reads at once, so that a huge text is not tokenised to its end only to be cut."""
+_LONGEST_WORD: Final = 100
+"""WordPiece takes what is longer for one unknown token; so that it is read, such as base64, it is cut."""
 
 
 @cache
 def tokenizer() -> "Tokenizer":
     """Tokens without the marks at their ends, and however many: shared, so nobody may set anything on it."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers  # noqa: PLC0415 - of the `local` extra
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers  # noqa: PLC0415 - of `local`
 
     vocabulary = Path(__file__).parent / "data" / "vocab.txt"
     made = Tokenizer(models.WordPiece.from_file(str(vocabulary), unk_token="[UNK]"))  # noqa: S106 - a token of text
     made.normalizer = normalizers.BertNormalizer(lowercase=True)
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    cut = pre_tokenizers.Split(Regex(f".{{{_LONGEST_WORD}}}"), "isolated")
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), cut])
     return made
 
 

@@ -61,6 +61,7 @@ FILES = [
             "ids.npy",
             "title_keys.npy",
             "title_ordinals.npy",
+            "owners.npy",
             "vectors.faiss",
             "terms.npy",
             "starts.npy",

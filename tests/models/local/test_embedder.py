@@ -9,6 +9,7 @@ import pytest
 from rag_graph.errors import SettingsError
 from rag_graph.models.local import embedder as local_embedder
 from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.models.local.tokens import tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,40 @@ def test_no_texts_give_no_rows(embedder: LocalEmbedder) -> None:
 )
 def test_it_knows_how_much_of_a_text_it_can_read(embedder: LocalEmbedder, text: str, least: float, most: float) -> None:
     assert least <= embedder.known_share(text) <= most
+
+
+ODD_TEXTS = {
+    "prose": "The ship sailed in May and came back with tea, silk and a letter from the governor. " * 20,
+    "code": "def read(self, path):\n    return [row.strip() for row in open(path) if row[0] != '#']\n" * 20,
+    "table": "| year | sold | returned |\n|---|---|---|\n" + "| 1987 | 12,345.67 | 0.4 % |\n" * 50,
+    "base64": "".join(hashlib.sha512(bytes([n])).hexdigest().upper() for n in range(12))[:1500],
+    "Chinese": "这座塔有多高，是谁建造的？" * 120,
+    "Russian": "Кто построил эту башню и зачем она нужна? " * 40,
+    "Thai": "หอคอยนี้สูงเท่าไร" * 80,
+    "letters": "é" * 1_500,
+    "surrogates": "\ud800 x" * 400,
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("name", ODD_TEXTS)
+@pytest.mark.parametrize("heading", ["", "Manual > Reading", "a heading that goes on " * 40])
+def test_no_token_of_a_passage_is_left_unread(embedder: LocalEmbedder, name: str, heading: str) -> None:
+    text, tokens = ODD_TEXTS[name], tokenizer()
+    parts = embedder.parts(heading, text)
+    assert all(len(tokens.encode(part).ids) <= local_embedder.MAX_TOKENS - 2 for part in parts)
+    bodies = [part.partition("\n")[2] for part in parts]
+    assert "".join(bodies) == text.encode("utf-8", "replace").decode()
+    read = [token for body in bodies for token in tokens.encode(body).ids]
+    assert read == tokens.encode("".join(bodies)).ids
+    assert all(part.startswith(heading[:20]) for part in parts)
+
+
+def test_a_run_of_letters_that_is_no_word_is_read_too(embedder: LocalEmbedder) -> None:
+    base64 = ODD_TEXTS["base64"]
+    assert embedder.known_share(base64) > 0.5
+    vectors = embedder.embed([base64[:200], base64[200:400]])
+    assert vectors[0] @ vectors[1] < 0.999
 
 
 @pytest.mark.parametrize("text", ["\ud800 lone surrogate", "\x00", "word " * 200_000, "a" * 1_000_000, "日本語"])
