@@ -12,6 +12,8 @@ from rag_graph.events import (
     AnswerReset,
     AnswerStarted,
     Citation,
+    ClaimFate,
+    ClaimStated,
     CutBy,
     Decided,
     Event,
@@ -44,6 +46,9 @@ class Written:
     finished: bool = False
     citations: list[Citation] = field(default_factory=list)
     unsupported: list[Unsupported] = field(default_factory=list)
+    claims: list[ClaimStated] = field(default_factory=list)
+    fates: list[ClaimFate] = field(default_factory=list)
+    """What became of the claims of the version before, and which are new."""
     deltas: list[str] = field(default_factory=list)
     cut_by: CutBy = ""
 
@@ -58,6 +63,8 @@ class Written:
     def void(self) -> None:
         self.citations.clear()
         self.unsupported.clear()
+        self.claims.clear()
+        self.fates.clear()
         self.deltas.clear()
         self.cut_by = ""
 
@@ -135,7 +142,15 @@ class Transcript:
                 (self.answers.get(event.version) or self.answers.begun(event.version)).deltas.append(event.delta)
             case ThinkingDelta():
                 self.thinking.setdefault(event.step, []).append(event.delta)
-            case AnswerStarted() | AnswerFinished() | AnswerReset() | Citation() | Unsupported():
+            case (
+                AnswerStarted()
+                | AnswerFinished()
+                | AnswerReset()
+                | Citation()
+                | Unsupported()
+                | ClaimStated()
+                | ClaimFate()
+            ):
                 self._add_to_answer(event)
             case StepStarted() | StepFinished() | ThinkingStarted() | ThinkingFinished():
                 self._add_progress(event, at_ms)
@@ -163,7 +178,10 @@ class Transcript:
     def open_versions(self) -> list[Version]:
         return [version for version, written in self.answers.items() if written.open]
 
-    def _add_to_answer(self, event: AnswerStarted | AnswerFinished | AnswerReset | Citation | Unsupported) -> None:
+    def _add_to_answer(
+        self,
+        event: AnswerStarted | AnswerFinished | AnswerReset | Citation | Unsupported | ClaimStated | ClaimFate,
+    ) -> None:
         written = self.answers.begun(event.version)
         match event:
             case AnswerStarted():
@@ -176,6 +194,10 @@ class Transcript:
                 written.citations.append(event)
             case Unsupported():
                 written.unsupported.append(event)
+            case ClaimStated():
+                written.claims.append(event)
+            case ClaimFate():
+                written.fates.append(event)
 
     def _add_progress(
         self,

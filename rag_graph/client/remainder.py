@@ -63,4 +63,6 @@ def _rewritten(version: Version, content: str, claims: RunResult | None, known: 
     yield AnswerDelta(version=version, delta=content)
     yield from citations
     yield from unsupported
+    yield from claims.claims if claims else written.claims
+    yield from claims.fates if claims else written.fates
     yield AnswerFinished(version=version)

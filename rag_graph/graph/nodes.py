@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StreamWriter
 
-from rag_graph.claims import cited_numbers
+from rag_graph.claims import cited_numbers, tell_claims
 from rag_graph.clock import steady_time
 from rag_graph.errors import ModelError, RetrievalFailed
 from rag_graph.events import (
@@ -29,6 +29,7 @@ from rag_graph.graph.state import State
 from rag_graph.graph.step import Step, emitting, recording
 from rag_graph.query import Query
 from rag_graph.research import ResearchRequest, counted, numbered, titles
+from rag_graph.transcript import Written
 from rag_graph.writing.contract import Assignment, Verdict
 
 DRAFT, REFINEMENT = 1, 2
@@ -98,10 +99,17 @@ class Nodes:
             except ModelError as exc:
                 update["draft_failure"] = str(exc)
                 await step.warn(exc, "the draft breaks off here and the deeper search goes on")
+            await tell_claims(written.answers[DRAFT], DRAFT, emit)
             await emit(AnswerFinished(version=DRAFT))
             step.outcome = "The draft broke off" if "draft_failure" in update else "Drafted an answer"
         draft = written.answers[DRAFT]
-        return {**update, "draft": draft.content, "draft_citations": draft.citations, "timings": step.timings}
+        return {
+            **update,
+            "draft": draft.content,
+            "draft_citations": draft.citations,
+            "draft_claims": draft.claims,
+            "timings": step.timings,
+        }
 
     async def deep_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Gather the better evidence, while the draft is written."""
@@ -178,6 +186,7 @@ class Nodes:
                 reason = "the refinement broke off, so the draft stands"
                 await step.warn(exc, reason)
                 await emit(AnswerReset(version=REFINEMENT, attempt=1, reason=reason))
+            await tell_claims(written.answers[REFINEMENT], REFINEMENT, emit, earlier=[_drafted(state)])
             await emit(AnswerFinished(version=REFINEMENT))
             answer = written.answers[REFINEMENT]
             step.outcome = "Wrote the answer" if answer.content else "The draft stands"
@@ -196,6 +205,11 @@ class Nodes:
 
     def _step(self, name: str, parts: Parts, state: State, writer: StreamWriter, config: RunnableConfig) -> Step:
         return Step(name, emitting(writer, config), began=state["began"], clock=self.clock, narrates=parts.narrates)
+
+
+def _drafted(state: State) -> Written:
+    """The draft as it was written, whichever process wrote it."""
+    return Written(deltas=[state["draft"]], citations=state["draft_citations"], claims=state.get("draft_claims", []))
 
 
 def _assignment(state: State, step: Step, version: int, *, new_passages: tuple[int, ...] = ()) -> Assignment:

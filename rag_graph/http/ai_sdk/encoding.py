@@ -13,6 +13,8 @@ from rag_graph.events import (
     AnswerFinished,
     AnswerReset,
     Citation,
+    ClaimFate,
+    ClaimStated,
     CutBy,
     Decided,
     Event,
@@ -118,6 +120,12 @@ class MessageParts(MessageEncoder):
 
     def on_unsupported(self, event: Unsupported) -> Sequence[Chunk]:
         return [self._fact("unsupported", {**_plain(event), "part": self._standing.get(event.version)})]
+
+    def on_claim(self, event: ClaimStated) -> Sequence[Chunk]:
+        return [self._fact("claim", {**_plain(event), "part": self._standing.get(event.version)})]
+
+    def on_claim_fate(self, event: ClaimFate) -> Sequence[Chunk]:
+        return [self._fact("claim-fate", {**_plain(event), "part": self._standing.get(event.version)})]
 
     def on_decided(self, event: Decided) -> Sequence[Chunk]:
         status: Status = "kept" if event.decision == "keep" else "refining"

@@ -7,6 +7,8 @@ from rag_graph.events import (
     AnswerReset,
     AnswerStarted,
     Citation,
+    ClaimFate,
+    ClaimStated,
     Decided,
     Event,
     Fact,
@@ -19,7 +21,7 @@ from rag_graph.events import (
     Version,
     Warned,
 )
-from rag_graph.http.prose import source_list
+from rag_graph.http.prose import change_list, source_list
 from rag_graph.transcript import Transcript
 
 Chunk = dict[str, Any]
@@ -49,7 +51,9 @@ class PlainText:
                 kept = decision if decision and decision.decision == "keep" else None
                 stands = f"\n\n——— The draft stands: {kept.reason} ———" if kept else ""
                 sources = source_list(event.citations)
-                return f"{stands}\n\nSources\n{sources}\n" if sources else f"{stands}\n"
+                changes = change_list(self._transcript.answers[event.version].fates)
+                changed = f"\n\nWhat changed\n{changes}" if changes else ""
+                return f"{stands}{changed}\n\nSources\n{sources}\n" if sources else f"{stands}{changed}\n"
             case RunFailed():
                 return f"\n\n——— {event.message} ———\n"
             case RunCancelled():
@@ -59,7 +63,7 @@ class PlainText:
 
 
 class Structured:
-    """Turns each event into a chunk: `documents`, `thinking`, `draft`, `answer`, `citations`, `decision`, `timings`.
+    """Turns each event into a chunk: `documents`, `thinking`, `draft`, `answer`, `citations`, `claims`, `fates`, …
 
     `draft` streams version 1 and `answer` what replaces it; when the draft stands, `answer` comes whole at the end.
     Chunks only add: where a version starts again, or another replaces it, `resets` says so and the text follows in
@@ -81,6 +85,10 @@ class Structured:
                 return {"resets": [{"version": self._newest, "reason": "A later version replaces it."}]}
             case Citation() if event.version != 1:
                 return {"citations": [_plain(event)]}
+            case ClaimStated() if event.version != 1:
+                return {"claims": [_plain(event)]}
+            case ClaimFate():
+                return {"fates": [_plain(event)]}
             case PassagesRetrieved():
                 new = [passage for passage in event.passages if passage.number not in self._documents]
                 self._documents |= {passage.number: passage for passage in new}
@@ -103,6 +111,8 @@ class Structured:
         chunk: Chunk = {"timings": _plain(event.timings)}
         if event.version == 1:
             chunk |= {"answer": event.answer, "citations": [_plain(citation) for citation in event.citations]}
+            if claims := self._transcript.answers[1].claims:
+                chunk["claims"] = [_plain(told) for told in claims]
         return chunk
 
     def result(self) -> Chunk:
@@ -112,6 +122,8 @@ class Structured:
             "answer": transcript.answer,
             "draft": transcript.answers[1].content,
             "citations": [_plain(citation) for citation in transcript.citations],
+            "claims": [_plain(told) for told in transcript.answers[transcript.standing].claims],
+            "fates": [_plain(fate) for fate in transcript.answers[transcript.standing].fates],
             "documents": [_plain(passage) for passage in self._documents.values()],
             "decision": _plain(transcript.decision) if transcript.decision else {},
             "thinking": "".join("".join(deltas) for deltas in transcript.thinking.values()),
