@@ -200,8 +200,8 @@ class ClaimStated(Fact):
 class ClaimFate(Fact):
     """What became of a claim when that version replaced the one before. Each claim of either has exactly one fate.
 
-    `before` and `after` are its words in the two versions, markers left out, where they differ. `sources` are those that
-    are new for it, and `quote` the words of one of them, `marker`, that moved it. `reason` is a sentence for people.
+    `before` and `after` are its words in the two versions, markers left out, where they differ. `sources` are those
+    that are new for it, and `quote` the words of one of them, `marker`, that moved it. `reason` is for people.
     """
 
     type: Literal["claim_fate"] = "claim_fate"

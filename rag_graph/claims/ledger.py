@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from rag_graph.claims.statements import Statement, language_of_text, take_apart
 from rag_graph.claims.support import turns
 from rag_graph.claims.wording import is_talk
-from rag_graph.events import Citation, ClaimFate, ClaimStated, ClaimState, Emit, Unsupported, Version
+from rag_graph.events import Citation, ClaimFate, ClaimState, ClaimStated, Emit, Unsupported, Version
 from rag_graph.text.controls import inert_line
 from rag_graph.text.languages import ENGLISH
 from rag_graph.text.sentences import Sentence, sentences

@@ -1,6 +1,7 @@
 """The claims of an answer keep their names from version to version, and each has exactly one fate."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -142,7 +143,7 @@ def test_no_character_is_outside_the_claims_and_each_claim_of_both_versions_has_
         claims = written.claims
         covered = {at for told in claims for at in range(told.start, told.end)}
         assert all(char.isspace() for at, char in enumerate(written.content) if at not in covered)
-        assert all(one.end <= other.start for one, other in zip(claims, claims[1:], strict=False))
+        assert all(one.end <= other.start for one, other in pairwise(claims))
         names = [told.claim for told in claims]
         assert len(set(names)) == len(names)
         if versions:

@@ -63,7 +63,7 @@ class PlainText:
 
 
 class Structured:
-    """Turns each event into a chunk: `documents`, `thinking`, `draft`, `answer`, `citations`, `claims`, `fates`, …
+    """Turns each event into a chunk: `documents`, `thinking`, `draft`, `answer`, `citations`, `claims` and others.
 
     `draft` streams version 1 and `answer` what replaces it; when the draft stands, `answer` comes whole at the end.
     Chunks only add: where a version starts again, or another replaces it, `resets` says so and the text follows in
@@ -83,12 +83,8 @@ class Structured:
                 return {"draft" if event.version == 1 else "answer": event.delta}
             case AnswerStarted() if 1 < self._newest < event.version:
                 return {"resets": [{"version": self._newest, "reason": "A later version replaces it."}]}
-            case Citation() if event.version != 1:
-                return {"citations": [_plain(event)]}
-            case ClaimStated() if event.version != 1:
-                return {"claims": [_plain(event)]}
-            case ClaimFate():
-                return {"fates": [_plain(event)]}
+            case Citation() | ClaimStated() | ClaimFate() if event.version != 1:
+                return {_LISTS[event.type]: [_plain(event)]}
             case PassagesRetrieved():
                 new = [passage for passage in event.passages if passage.number not in self._documents]
                 self._documents |= {passage.number: passage for passage in new}
@@ -130,6 +126,9 @@ class Structured:
             "warnings": [warning.message for warning in transcript.warnings],
             "timings": _plain(transcript.timings),
         }
+
+
+_LISTS = {"citation": "citations", "claim": "claims", "claim_fate": "fates"}
 
 
 def _plain(fact: Fact) -> Chunk:
