@@ -216,6 +216,26 @@ class ClaimFate(Fact):
     marker: int | None = None
 
 
+class Quoted(Fact):
+    """The words of a source: `document.text[source_start:source_end] == quote`, always; `marker` is the passage's."""
+
+    marker: int
+    document: str
+    title: str
+    uri: str
+    source_start: int
+    source_end: int
+    quote: str
+
+
+class SourceConflict(Fact):
+    """Two sources say different things of what was asked; the newer one stands first where both dates are known."""
+
+    type: Literal["conflict"] = "conflict"
+    message: str
+    quotes: tuple[Quoted, Quoted]
+
+
 class Decided(Fact):
     """Whether the deeper evidence changes the answer, and why; `new_passages` are numbers."""
 
@@ -301,6 +321,7 @@ Event = Annotated[
     | Unsupported
     | ClaimStated
     | ClaimFate
+    | SourceConflict
     | Decided
     | AnswerReset
     | Warned

@@ -12,6 +12,7 @@ from rag_graph.events import (
     RunCancelled,
     RunFailed,
     RunFinished,
+    SourceConflict,
     Timings,
     Unsupported,
     Usage,
@@ -57,6 +58,7 @@ class RunResult(Fact):
     unsupported: tuple[Unsupported, ...]
     claims: tuple[ClaimStated, ...] = ()
     fates: tuple[ClaimFate, ...] = ()
+    conflicts: tuple[SourceConflict, ...] = ()
     documents: tuple[NumberedPassage, ...]
     thinking: str
     decision: Decided | None
@@ -85,6 +87,7 @@ def run_result(transcript: Transcript) -> RunResult:
         unsupported=tuple(standing.unsupported),
         claims=tuple(standing.claims),
         fates=tuple(standing.fates),
+        conflicts=tuple(transcript.conflicts),
         documents=passages.passages if passages else (),
         thinking="".join("".join(deltas) for deltas in transcript.thinking.values()),
         decision=transcript.decision,

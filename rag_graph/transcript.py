@@ -22,6 +22,7 @@ from rag_graph.events import (
     RunFailed,
     RunFinished,
     RunStarted,
+    SourceConflict,
     Stage,
     StepFinished,
     StepStarted,
@@ -95,6 +96,7 @@ class Transcript:
     attempt: int = 1
     answers: Versions = field(default_factory=Versions)
     decision: Decided | None = None
+    conflicts: list[SourceConflict] = field(default_factory=list)
     passages: dict[Stage, PassagesRetrieved] = field(default_factory=dict)
     thinking: dict[str, list[str]] = field(default_factory=dict)
     usage: list[Usage] = field(default_factory=list)
@@ -216,13 +218,16 @@ class Transcript:
             case ThinkingFinished():
                 self._thinkers.pop(event.step, None)
 
-    def _add_fact(self, event: RunStarted | PassagesRetrieved | Decided | Usage | Warned) -> None:
+    def _add_fact(self, event: RunStarted | PassagesRetrieved | SourceConflict | Decided | Usage | Warned) -> None:
         match event:
             case RunStarted():
                 self.run_id, self.question, self.mode = event.run_id, event.question, event.mode
                 self.attempt = event.attempt
             case PassagesRetrieved():
                 self.passages[event.stage] = event
+            case SourceConflict():
+                if event not in self.conflicts:  # another attempt may find the same again
+                    self.conflicts.append(event)
             case Decided():
                 self.decision = event
             case Usage():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StreamWriter
 
-from rag_graph.claims import cited_numbers, tell_claims
+from rag_graph.claims import tell_claims
 from rag_graph.clock import steady_time
 from rag_graph.errors import ModelError, RetrievalFailed
 from rag_graph.events import (
@@ -23,7 +23,7 @@ from rag_graph.events import (
     NumberedPassage,
     PassagesRetrieved,
 )
-from rag_graph.graph.decision import bearing_on, decide
+from rag_graph.graph.decision import NO_DRAFT, Draft, Evidence, decide, tell_conflicts, weigh
 from rag_graph.graph.parts import OpenParts, Parts
 from rag_graph.graph.state import State
 from rag_graph.graph.step import Step, emitting, recording
@@ -137,20 +137,18 @@ class Nodes:
         step = self._step("decide", parts, state, writer, config)
         known = {passage.number for passage in state["fast_passages"]}
         new = tuple(sorted(p.number for p in state["documents"] if p.number not in known))
-        # What the model cites counts, whether or not the check could follow the sentence.
-        cited = {citation.marker for citation in state.get("draft_citations", ())}
-        cited |= cited_numbers(state.get("draft", ""), known)
         async with step.span("Comparing the draft with what was found since"):
-            bearings = bearing_on(
-                state["search"], state["documents"], new=set(new), cited=cited, shown=known, top=parts.fast_k
-            )
-            bearing = tuple(sorted(item.passage.number for item in bearings))
+            draft, evidence = Draft(_drafted(state), state["fast_passages"]), Evidence(state["documents"], parts.fast_k)
+            weighed = await asyncio.to_thread(weigh, state["search"], draft, evidence)
+            for told in await asyncio.to_thread(tell_conflicts, state["search"], evidence):
+                await step.emit(told)
+            bearing = tuple(sorted(passage.number for passage in weighed.bearing))
             if state["draft_failure"]:
-                verdict, checked = Verdict(refine=True, reason="the draft could not be written"), False
+                verdict, checked = Verdict(refine=True, reason=NO_DRAFT), False
             else:
                 verdict, checked = await decide(
                     _assignment(state, step, REFINEMENT, new_passages=bearing),
-                    bearings,
+                    weighed,
                     step,
                     config,
                     drafter=parts.drafter,

@@ -24,6 +24,7 @@ from rag_graph.events import (
     RunFailed,
     RunFinished,
     RunStarted,
+    SourceConflict,
     StepFinished,
     StepStarted,
     ThinkingDelta,
@@ -126,6 +127,9 @@ class MessageParts(MessageEncoder):
 
     def on_claim_fate(self, event: ClaimFate) -> Sequence[Chunk]:
         return [self._fact("claim-fate", {**_plain(event), "part": self._standing.get(event.version)})]
+
+    def on_conflict(self, event: SourceConflict) -> Sequence[Chunk]:
+        return [self._fact("conflict", _plain(event))]
 
     def on_decided(self, event: Decided) -> Sequence[Chunk]:
         status: Status = "kept" if event.decision == "keep" else "refining"

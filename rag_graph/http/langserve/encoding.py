@@ -17,6 +17,7 @@ from rag_graph.events import (
     RunCancelled,
     RunFailed,
     RunFinished,
+    SourceConflict,
     ThinkingDelta,
     Version,
     Warned,
@@ -53,7 +54,9 @@ class PlainText:
                 sources = source_list(event.citations)
                 changes = change_list(self._transcript.answers[event.version].fates)
                 changed = f"\n\nWhat changed\n{changes}" if changes else ""
-                return f"{stands}{changed}\n\nSources\n{sources}\n" if sources else f"{stands}{changed}\n"
+                apart = "".join(f"\n\n{told.message}" for told in self._transcript.conflicts)
+                listed = f"\n\nSources\n{sources}" if sources else ""
+                return f"{stands}{changed}{apart}{listed}\n"
             case RunFailed():
                 return f"\n\n——— {event.message} ———\n"
             case RunCancelled():
@@ -83,6 +86,8 @@ class Structured:
                 return {"draft" if event.version == 1 else "answer": event.delta}
             case AnswerStarted() if 1 < self._newest < event.version:
                 return {"resets": [{"version": self._newest, "reason": "A later version replaces it."}]}
+            case SourceConflict():
+                return {"conflicts": [_plain(event)]}
             case Citation() | ClaimStated() | ClaimFate() if event.version != 1:
                 return {_LISTS[event.type]: [_plain(event)]}
             case PassagesRetrieved():
@@ -120,6 +125,7 @@ class Structured:
             "citations": [_plain(citation) for citation in transcript.citations],
             "claims": [_plain(told) for told in transcript.answers[transcript.standing].claims],
             "fates": [_plain(fate) for fate in transcript.answers[transcript.standing].fates],
+            "conflicts": [_plain(told) for told in transcript.conflicts],
             "documents": [_plain(passage) for passage in self._documents.values()],
             "decision": _plain(transcript.decision) if transcript.decision else {},
             "thinking": "".join("".join(deltas) for deltas in transcript.thinking.values()),
