@@ -30,12 +30,20 @@ _YEAR = re.compile(r"[12]\d{3}")
 _DATE = re.compile(r"\b(?:19|20)\d\d\b")
 _ONCE = frozenset(
     root(word)
-    for word in ["born", "died", "founded", "established", "built", "opened", "completed", "invented", "discovered", "launched", "created", "introduced", "incorporated", "abolished", "ratified", "signed", "adopted", "erected", "constructed", "inaugurated", "formed", "started", "begun", "began", "expires", "expire", "effective", "deadline", "due", "released"]
+    for word in (
+        *("born", "died", "founded", "established", "built", "opened", "completed", "invented", "discovered"),
+        *("launched", "created", "introduced", "incorporated", "abolished", "ratified", "signed", "adopted"),
+        *("erected", "constructed", "inaugurated", "formed", "started", "begun", "began", "expires", "expire"),
+        *("effective", "deadline", "due", "released"),
+    )
 )
 """What happens to a thing once, so that two dates of it cannot both be right."""
 _ONE_NAME = frozenset(
     root(word)
-    for word in ["capital", "born", "died", "buried", "headquarters", "headquartered", "named", "default", "located", "maintainer"]
+    for word in (
+        *("capital", "born", "died", "buried", "headquarters", "headquartered", "named", "default", "located"),
+        "maintainer",
+    )
 )
 """What a thing has one of, so that two names of it cannot both be right."""
 _QUALIFIED = re.compile(

@@ -272,11 +272,11 @@ def _otherwise(old: str, new: str) -> str:
     one, other = _apart(old), _apart(new)
     gone = {number.stem for number in one.numbers} ^ {number.stem for number in other.numbers}
     if any(len(number) == _YEAR_DIGITS and number[0] in "12" for number in gone):
-        return "names another date" if one.numbers and other.numbers else "tells the date"
+        return "gives another date" if one.numbers and other.numbers else "gives the date"
     if gone:
-        return "names another number" if one.numbers and other.numbers else "tells the number"
+        return "gives another number" if one.numbers and other.numbers else "gives the number"
     if {name.stem for name in one.names} ^ {name.stem for name in other.names}:
-        return "names another name" if one.names and other.names else "tells the name"
+        return "gives another name" if one.names and other.names else "gives the name"
     return "says it otherwise"
 
 

@@ -72,9 +72,11 @@ def _result(view: RunView, cited: list[Source]) -> Iterator[str]:
     if transcript.answer:
         yield f"**{_line(view.heading)}**"
         yield _inert(transcript.answer)
-    if told := changes(transcript):
+    for conflict in transcript.conflicts:
+        yield f"⚠️ {_line(conflict.message)}"
+    if fates := changes(transcript):
         yield "**What changed**"
-        yield "\n".join(f"- {_change(fate)}" for fate in told)
+        yield "\n".join(f"- {_change(fate)}" for fate in fates)
     if cited:
         yield "**Sources**"
         yield "\n".join(f"- [{source.marker}] {_line(source.title)}, `{_line(source.place)}`" for source in cited)

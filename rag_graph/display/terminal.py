@@ -113,7 +113,9 @@ def _print_answer(view: RunView, console: Console) -> None:
 
 
 def _print_changes(transcript: Transcript, console: Console) -> None:
-    """What a refinement made of the sentences that were read before it; elsewhere than on a terminal nobody read them."""
+    """What a refinement made of the sentences of the draft, which only a terminal has shown."""
+    for conflict in transcript.conflicts:
+        console.print(Text(f"\n{inert_line(conflict.message)}", style="yellow"), soft_wrap=True)
     told = changes(transcript) if console.file.isatty() else []
     if told:
         console.print(Text("\nWhat changed", style="bold"))

@@ -4,6 +4,7 @@ What is exported, and where to, is set by OpenTelemetry's own variables, such as
 """
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from threading import Thread
@@ -24,7 +25,18 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, TracerProvid
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rag_graph.events import Decided, Event, RunCancelled, RunFailed, RunFinished, StepFinished, StepStarted, Usage
+from rag_graph.events import (
+    ClaimFate,
+    Decided,
+    Event,
+    Fate,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    StepFinished,
+    StepStarted,
+    Usage,
+)
 from rag_graph.query import Mode
 from rag_graph.telemetry.timeline import First, ModelCall, RunExporter
 
@@ -123,6 +135,7 @@ class RunSpans(RunExporter):
         )
         self._context: Context = set_span_in_context(self._run)
         self._steps: dict[str, Span] = {}
+        self._fates: Counter[Fate] = Counter()
         self._has_token = False
 
     def first(self, what: First, at_s: float) -> None:
@@ -166,6 +179,9 @@ class RunSpans(RunExporter):
                 )
             case StepFinished() if event.step in self._steps:
                 self._steps.pop(event.step).end(self._ns(event.at_ms / 1000))
+            case ClaimFate():
+                self._fates[event.fate] += 1
+                self._run.set_attribute(f"rag.claims.{event.fate}", self._fates[event.fate])
             case Decided():
                 self._tracing.refined.add(1, {"rag.decision": event.decision, "rag.checked": event.checked})
                 self._run.set_attribute("rag.decision", event.decision)

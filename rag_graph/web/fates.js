@@ -1,4 +1,4 @@
-/** What became of the sentences of the first answer, told in a line and in full on demand. */
+/** What became of the sentences of the first answer, and where sources disagree: told in a line, in full on demand. */
 
 import { h } from "./element.js";
 import { counted } from "./sentences.js";
@@ -24,6 +24,27 @@ export class FatesView {
     this.summary.replaceChildren(summaryOf(told));
     this.list.replaceChildren(...told.map((fate) => h("li", { class: fate.fate, dir: "auto" }, ...wordsOf(fate))));
   }
+}
+
+/** Where two sources say different things: both quotes, the newer one first where that is known. */
+export class ConflictsView {
+  #count = 0;
+
+  constructor() {
+    this.element = h("div", { class: "conflicts", hidden: true });
+  }
+
+  update({ conflicts }) {
+    if (conflicts.length === this.#count) return;
+    this.#count = conflicts.length;
+    this.element.hidden = !this.#count;
+    this.element.replaceChildren(...conflicts.map(told));
+  }
+}
+
+function told({ quotes }) {
+  const said = ({ title, quote }) => h("li", { dir: "auto" }, h("cite", {}, title), " ", h("q", {}, quote));
+  return h("section", {}, h("strong", {}, "The sources disagree."), h("ul", {}, ...quotes.map(said)));
 }
 
 /** Such as "1 sentence corrected, 1 withdrawn, 2 confirmed". */

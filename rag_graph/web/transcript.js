@@ -15,6 +15,7 @@ export function newTranscript() {
     attempt: 1,
     answers: { 1: newVersion() },
     decision: null,
+    conflicts: [],
     passages: {},
     thinking: [],
     steps: [],
@@ -115,6 +116,9 @@ const FOLDS = {
   claim_fate(transcript, event) {
     begun(transcript, event.version).fates.push(event);
   },
+  conflict(transcript, event) {
+    if (!transcript.conflicts.some(({ message }) => message === event.message)) transcript.conflicts.push(event);
+  },
   decided(transcript, event) {
     transcript.decision = event;
   },
@@ -142,6 +146,7 @@ const FOLDS = {
     const { claims = [], fates = [] } = result;
     Object.assign(begun(transcript, version), { content, citations: [...citations], unsupported: [...unsupported], claims, fates });
     transcript.passages = { deep: documents };
+    transcript.conflicts = result.conflicts ?? [];
     transcript.decision = decision;
     transcript.terminal = terminalOf(result);
     finishAll(transcript);

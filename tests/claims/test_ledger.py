@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rag_graph.claims.ledger import state_claims, tell_fates
 from rag_graph.claims.stream import cite
-from rag_graph.events import AnswerDelta, AnswerReset, Citation, ClaimFate, NumberedPassage, Unsupported
+from rag_graph.events import AnswerDelta, AnswerReset, Citation, ClaimFate, Event, NumberedPassage, Unsupported
 from rag_graph.transcript import Transcript, Written
 
 GUIDE = "The Eiffel Tower was built in 1887 in Paris. It is 300 metres tall."
@@ -72,7 +72,7 @@ def test_a_correction_tells_the_old_and_new_words_and_the_quote_that_moved_it() 
     [told] = fates("It is 300 metres tall [1].", "It is 330 metres tall [2].")
     assert (told.before, told.after) == ("It is 300 metres tall.", "It is 330 metres tall.")
     assert (told.quote, told.marker) == ("It is 330 metres tall.", 2)
-    assert told.reason == "“Newer page” names another number."
+    assert told.reason == "“Newer page” gives another number."
 
 
 def test_a_confirmation_counts_the_documents_that_are_new() -> None:
@@ -108,7 +108,7 @@ def test_a_claim_says_how_it_stands() -> None:
 def test_a_reset_voids_the_claims_of_its_version_only() -> None:
     draft = checked("It is 300 metres tall [1].", 1, PASSAGES[:1])
     refined = checked("It is 330 metres tall [2].", 2, PASSAGES, draft)
-    told = [*draft.claims, *refined.claims, *tell_fates(draft, refined, 2)]
+    told: list[Event] = [*draft.claims, *refined.claims, *tell_fates(draft, refined, 2)]
     transcript = Transcript.of([*told, AnswerReset(version=2, attempt=1, reason="It broke off.")])
     assert transcript.answers[1].claims == draft.claims
     assert (transcript.answers[2].claims, transcript.answers[2].fates) == ([], [])

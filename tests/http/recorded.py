@@ -14,10 +14,12 @@ from rag_graph.events import (
     Event,
     NumberedPassage,
     PassagesRetrieved,
+    Quoted,
     RunCancelled,
     RunFailed,
     RunFinished,
     RunStarted,
+    SourceConflict,
     StepFinished,
     StepStarted,
     ThinkingDelta,
@@ -76,6 +78,18 @@ def _cited(version: Version, passage: NumberedPassage, start: int, end: int) -> 
     )
 
 
+def _quoted(passage: NumberedPassage) -> Quoted:
+    return Quoted(
+        marker=passage.number,
+        document=passage.document,
+        title=passage.title,
+        uri=passage.uri,
+        source_start=passage.start,
+        source_end=passage.end,
+        quote=passage.content,
+    )
+
+
 def _deltas(version: Version, content: str) -> Sequence[Event]:
     words = content.split(" ")
     return [AnswerDelta(version=version, delta=word if n == 0 else f" {word}") for n, word in enumerate(words)]
@@ -117,6 +131,7 @@ _DRAFTED: Sequence[Event] = (
     StepStarted(step="decide", description="Comparing", at_ms=53.0),
 )
 _DECIDED: Sequence[Event] = (
+    SourceConflict(message="The sources disagree.", quotes=(_quoted(OPENING), _quoted(EIFFEL))),
     Decided(decision="refine", checked=True, reason="The date was missing.", new_passages=(2,)),
     StepFinished(step="decide", description="The answer is written anew", at_ms=60.0),
     StepStarted(step="refine", description="Writing the answer", at_ms=61.0),

@@ -7,7 +7,6 @@ from rag_graph.events import (
     AnswerReset,
     AnswerStarted,
     Citation,
-    ClaimFate,
     ClaimStated,
     Decided,
     Event,
@@ -17,7 +16,6 @@ from rag_graph.events import (
     RunCancelled,
     RunFailed,
     RunFinished,
-    SourceConflict,
     ThinkingDelta,
     Version,
     Warned,
@@ -80,16 +78,14 @@ class Structured:
 
     def add(self, event: Event) -> Chunk | None:
         self._transcript.add(event)
+        if name := _LISTS.get(event.type):
+            return None if _is_of_draft(event) else {name: [_plain(event)]}
         match event:
             case AnswerDelta():
                 self._newest = max(self._newest, event.version)
                 return {"draft" if event.version == 1 else "answer": event.delta}
             case AnswerStarted() if 1 < self._newest < event.version:
                 return {"resets": [{"version": self._newest, "reason": "A later version replaces it."}]}
-            case SourceConflict():
-                return {"conflicts": [_plain(event)]}
-            case Citation() | ClaimStated() | ClaimFate() if event.version != 1:
-                return {_LISTS[event.type]: [_plain(event)]}
             case PassagesRetrieved():
                 new = [passage for passage in event.passages if passage.number not in self._documents]
                 self._documents |= {passage.number: passage for passage in new}
@@ -134,7 +130,12 @@ class Structured:
         }
 
 
-_LISTS = {"citation": "citations", "claim": "claims", "claim_fate": "fates"}
+def _is_of_draft(event: Event) -> bool:
+    """Citations and claims of a draft come with the end, if it stands."""
+    return isinstance(event, Citation | ClaimStated) and event.version == 1
+
+
+_LISTS = {"citation": "citations", "claim": "claims", "claim_fate": "fates", "conflict": "conflicts"}
 
 
 def _plain(fact: Fact) -> Chunk:
