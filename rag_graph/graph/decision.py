@@ -23,6 +23,7 @@ from rag_graph.events import NumberedPassage, Quoted, SourceConflict
 from rag_graph.graph.step import Step
 from rag_graph.retrieval.quotes import content_terms
 from rag_graph.text.controls import inert_line
+from rag_graph.text.sentences import sentences
 from rag_graph.transcript import Written
 from rag_graph.writing.contract import Assignment, Verdict, Writer
 
@@ -30,6 +31,8 @@ NEAR = 5
 """A page that the draft's sources name counts among so many of the best: it may be the next hop. Of 62 drafts that
 were right on two-hop questions this asks about 9, of 18 that told of something else about 7."""
 
+MOST_MISSING = 0.4
+"""A sentence that lacks more of the question's words is about something else, unless it lacks one only."""
 MOST_CONFLICTS = 3
 
 _COMPARES = re.compile(
@@ -92,6 +95,8 @@ def weigh(question: str, draft: Draft, evidence: Evidence) -> Weighed:
         return Weighed("No source was found for what the first answer says, and more was found since", tuple(new))
     if sides := list(_other_sides(question, draft, new)):
         return Weighed(f"{_named(sides[0])} is about the other side of what was asked", tuple(sides))
+    if rivals := list(_rivals(question, draft, new)):
+        return Weighed(f"{_named(rivals[0])} tells something else of what was asked", tuple(rivals))
     if linked := list(_linked(question, draft, evidence, shown)):
         return Weighed(f"{_named(linked[0])} goes on where the sources of the first answer end", tuple(linked))
     return Weighed(RESTS_ON_SOURCES)
@@ -152,6 +157,20 @@ def _other_sides(question: str, draft: Draft, new: Sequence[NumberedPassage]) ->
         title = content_terms(passage.title)
         if title and title <= asked and not any(title <= other for other in known):
             yield passage
+
+
+def _rivals(question: str, draft: Draft, new: Sequence[NumberedPassage]) -> Iterator[NumberedPassage]:
+    """New passages that have a sentence on the question, in other words than the draft's."""
+    asked = content_terms(question)
+    answered = content_terms(draft.written.content) - asked
+    for passage in new:
+        title = content_terms(passage.title)
+        for sentence in sentences(passage.content):
+            said = title | content_terms(passage.content[sentence.start : sentence.end])
+            missing = len(asked - said)
+            if missing < len(asked) and missing <= max(1, MOST_MISSING * len(asked)) and not answered <= said:
+                yield passage
+                break
 
 
 def _linked(question: str, draft: Draft, evidence: Evidence, shown: AbstractSet[int]) -> Iterator[NumberedPassage]:

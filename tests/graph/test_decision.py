@@ -79,6 +79,16 @@ def test_the_other_side_of_a_comparison_is_asked_about() -> None:
     assert not weighed("The pine lives 300 years [1].", oak, question="How old is the pine?", first=(pine,)).asks
 
 
+def test_a_new_page_with_a_sentence_on_the_question_in_other_words_is_asked_about() -> None:
+    tower = passage(1, "Guide", "The tower is 300 metres tall.")
+    grown = passage(4, "News", "The tower grew to 330 metres in 2022.")
+    question = "How tall is the tower?"
+    found = weighed("The tower is 300 metres tall [1].", grown, question=question, first=(tower,))
+    assert found == Weighed("“News” tells something else of what was asked", (grown,))
+    same = passage(4, "Copy", "The tower is 300 metres tall.")
+    assert not weighed("The tower is 300 metres tall [1].", same, question=question, first=(tower,)).asks
+
+
 def test_a_new_page_that_says_otherwise_is_asked_about() -> None:
     old = passage(1, "Guide", "The Eiffel Tower is 324 metres tall.")
     new = passage(4, "Newer page", "The Eiffel Tower is 330 metres tall.")
