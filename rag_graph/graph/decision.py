@@ -29,7 +29,7 @@ from rag_graph.writing.contract import Assignment, Verdict, Writer
 
 NEAR = 5
 """A page that the draft's sources name counts among so many of the best: it may be the next hop. Of 62 drafts that
-were right on two-hop questions this asks about 9, of 18 that told of something else about 7."""
+were right on two-hop questions this asks about 8, of 18 that told of something else about 7."""
 
 MOST_MISSING = 0.4
 """A sentence that lacks more of the question's words is about something else, unless it lacks one only."""
