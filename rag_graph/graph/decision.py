@@ -162,7 +162,7 @@ def _other_sides(question: str, draft: Draft, new: Sequence[NumberedPassage]) ->
 def _rivals(question: str, draft: Draft, new: Sequence[NumberedPassage]) -> Iterator[NumberedPassage]:
     """New passages that have a sentence on the question, in other words than the draft's."""
     asked = content_terms(question)
-    answered = content_terms(draft.written.content) - asked
+    answered = content_terms(" ".join(entry.words for entry in entries(draft.written))) - asked
     for passage in new:
         title = content_terms(passage.title)
         for sentence in sentences(passage.content):

@@ -20,23 +20,30 @@ def test_of_our_pairs_hardly_any_is_told_wrongly_and_most_conflicts_are_told() -
 
 
 @pytest.mark.parametrize(
-    ("titles", "one", "other"),
+    ("question", "titles", "one", "other"),
     [
-        (("Eiffel Tower", "Tokyo Tower"), "The tower is 330 metres tall.", "The tower is 333 metres tall."),
-        (("A", "B"), "In 2010 the town had 5400 people.", "In 2020 the town had 6100 people."),
-        (("A", "B"), "The town has 5400 people.", "The town has 5412 people, down to the last."),
-        (("A", "B"), "The tool supports Linux.", "The tool does not support Linux before version 3."),
         (
+            "How tall is the tower?",
+            ("Eiffel Tower", "Tokyo Tower"),
+            "The tower is 330 m tall.",
+            "The tower is 333 m tall.",
+        ),
+        ("How many people?", ("A", "B"), "In 2010 5400 people lived here.", "In 2020 6100 people lived here."),
+        ("How many users?", ("A", "B"), "The service has 2.3 million users.", "The service has 2,314,000 users."),
+        ("How many users?", ("A", "B"), "The service has about 200 users.", "The service has 230 users."),
+        ("Linux?", ("A", "B"), "The tool runs on Linux.", "The tool does not run on Linux before version 3."),
+        (
+            "How heavy is the drone?",
             ("Falcon", "Osprey"),
             "The Falcon flies. The drone weighs 249 g.",
             "The Osprey flies. The drone weighs 895 g.",
         ),
     ],
 )
-def test_other_times_other_things_and_roundings_are_no_conflict(titles: tuple[str, str], one: str, other: str) -> None:
-    question = "How tall is the tower? How heavy is the drone? How many people has the town? Does the tool support it?"
-    asked = next((part for part in question.split("?") if any(word in one for word in part.split()[-2:])), question)
-    assert not list(conflicts(asked, [passage(1, titles[0], one), passage(2, titles[1], other)]))
+def test_other_times_other_things_and_roundings_are_no_conflict(
+    question: str, titles: tuple[str, str], one: str, other: str
+) -> None:
+    assert not list(conflicts(question, [passage(1, titles[0], one), passage(2, titles[1], other)]))
 
 
 def test_a_conflict_about_something_else_than_was_asked_is_not_told() -> None:
