@@ -19,8 +19,7 @@ from rag_graph.claims.statements import take_apart
 from rag_graph.documents import Passage
 from rag_graph.events import NumberedPassage
 from rag_graph.index.chunking import chunk
-from rag_graph.models.providers.openai.chunks import ChunkReader
-from rag_graph.models.providers.openai.sse import EventReader
+from rag_graph.models.providers.openai.stream import ChunkReader, EventReader
 from rag_graph.models.thinking import ThinkingFilter
 from rag_graph.research.plan import read_plan
 from rag_graph.retrieval.entities import analyse
@@ -137,8 +136,8 @@ def read_events(text: str) -> None:
         try:
             sse, reader = EventReader(), ChunkReader()
             for at in range(0, len(unit), 64):
-                list(reader.read(sse.feed(unit[at : at + 64])))
-            list(reader.read(sse.end()))
+                reader.read(sse.feed(unit[at : at + 64]))
+            reader.read(sse.end())
         except ValueError:
             pass  # broken or too large, which is what is to be found out
 

@@ -15,6 +15,7 @@ SENTENCES_BEFORE = 3
 """So many are given with a claim as its context."""
 
 _SKIMMED_CHARS = 1_024
+"""Text without a sign that means something is read at least so often, so that no reading of it takes long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,9 @@ class ClaimParser:
         self._take(self._scanner.feed("".join(self._skimmed)))
         self._skimmed.clear()
         self._skimmed_chars = 0
+        if shown[-1:] == " ":
+            # The scanner would hold it back as well, and whatever it holds keeps the next token from being skimmed.
+            self._space, shown = " ", shown[:-1]
         shown = self._scanner.feed(shown)
         self._take(shown)
         self._may_skim = not self._scanner.is_holding and not self._sentences.is_waiting

@@ -62,7 +62,8 @@ class CitationStream:
 
     async def write(self, delta: str) -> None:
         """Take the next piece of the model's text, and tell all that can be told now."""
-        text = self._parser.feed(in_reading_order(delta))  # before any span counts it
+        # ASCII, as nearly all tokens are, has nothing that reorders; else that goes before any span counts it.
+        text = self._parser.feed(delta if delta.isascii() else in_reading_order(delta))
         if text:
             await self._emit(AnswerDelta(version=self._version, delta=text))
         if self._parser.found or self._check:

@@ -93,7 +93,8 @@ class Nodes:
             await emit(AnswerStarted(version=DRAFT))
             try:
                 if passages:
-                    await parts.drafter.write(_assignment(state, step, DRAFT), emit, config)
+                    # In a task of its own a token wakes the writer, and not all of LangGraph's calls above it.
+                    await asyncio.create_task(parts.drafter.write(_assignment(state, step, DRAFT), emit, config))
                 else:
                     await emit(AnswerDelta(version=DRAFT, delta=NOTHING_FOUND))
             except ModelError as exc:
@@ -177,7 +178,7 @@ class Nodes:
         async with step.span(f"Writing the answer from {counted(state['documents'])}"):
             await emit(AnswerStarted(version=REFINEMENT))
             try:
-                await parts.refiner(state["mode"]).write(assignment, emit, config)
+                await asyncio.create_task(parts.refiner(state["mode"]).write(assignment, emit, config))  # as above
             except ModelError as exc:
                 if state["draft_failure"]:
                     raise

@@ -42,7 +42,7 @@ async def stream_run(
     await runner.check(run_id, after, caller=caller)
     return FrameStream(
         run_id,
-        runner.follow_batches(run_id, after, caller=caller),
+        runner.reading(run_id, after, caller=caller),
         encoder,
         headers={"x-run-id": run_id, **(headers or {})},
         heartbeat_s=heartbeat_s_of(request),

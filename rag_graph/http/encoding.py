@@ -72,5 +72,6 @@ def framed(chunks: Iterable[Chunk]) -> bytes:
     """Chunks as Server-Sent Events without a name."""
     frames = b""
     for chunk in chunks:
-        frames += b"data: %s\n\n" % line_safe(orjson.dumps(chunk))
+        json = orjson.dumps(chunk)
+        frames += b"data: %s\n\n" % (json if json.isascii() else line_safe(json))
     return frames

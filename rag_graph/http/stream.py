@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from time import monotonic, time
 from typing import Final
 
@@ -36,7 +37,7 @@ class FrameStream(Response):
     def __init__(
         self,
         run_id: str,
-        batches: AsyncGenerator[Batch],
+        reading: AbstractAsyncContextManager[AsyncIterator[Batch]],
         encoder: Encoder,
         *,
         headers: Mapping[str, str],
@@ -48,7 +49,7 @@ class FrameStream(Response):
         self.background = None
         self.init_headers({**UNBUFFERED, **encoder.headers, **headers})
         self._run_id = run_id
-        self._batches = batches
+        self._reading = reading
         self._encoder = encoder
         self._heartbeat_s = heartbeat_s
         self._write_timeout_s = write_timeout_s
@@ -67,8 +68,6 @@ class FrameStream(Response):
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            # The reader is counted until its generator is closed, which its task may have been too late to do.
-            await self._batches.aclose()
         errors = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
         for error in errors:
             self._report(error)
@@ -78,14 +77,15 @@ class FrameStream(Response):
     async def _write(self, send: Send) -> None:
         encode = self._encoder.encode
         try:
-            async for batch in self._batches:
-                if frames := b"".join(map(encode, batch)):
-                    self._sent_at = monotonic()
-                    self._sending = True
-                    await send({"type": "http.response.body", "body": frames, "more_body": True})
-                    self._sending = False
-                newest = batch[-1]
-                self._last_seq = newest.seq if isinstance(newest, Entry) else newest.first_kept - 1
+            async with self._reading as batches:
+                async for batch in batches:
+                    if frames := b"".join(map(encode, batch)):
+                        self._sent_at = monotonic()
+                        self._sending = True
+                        await send({"type": "http.response.body", "body": frames, "more_body": True})
+                        self._sending = False
+                    newest = batch[-1]
+                    self._last_seq = newest.seq if isinstance(newest, Entry) else newest.first_kept - 1
         except RagGraphError as exc:
             self._report(exc)
             lost = RunFailed(code=exc.code, message=str(exc), retryable=exc.retryable, answer="")
@@ -108,6 +108,7 @@ class FrameStream(Response):
                 await send(heartbeat)
                 self._sending = False
                 silent_s = 0.0
+            # While a frame waits for longer than a heartbeat the rest is negative: without the floor this would spin.
             await asyncio.sleep(max(min(self._heartbeat_s, self._write_timeout_s) - silent_s, 0.05))
 
     def _report(self, error: BaseException) -> None:

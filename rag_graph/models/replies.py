@@ -181,47 +181,57 @@ class _Call:
     def name(self) -> str:
         return f"{self.setting} ({'whole' if self.is_whole else 'streaming'})"
 
-    async def pieces(self) -> AsyncGenerator[Piece, None]:  # noqa: C901 - in parts, every token would take more calls
+    async def pieces(self) -> AsyncGenerator[Piece, None]:  # noqa: C901, PLR0912 - in parts, a token takes more calls
         reader = _Reader(self.model)
         watchdog = _Watchdog(self.patience, reader)
+        now = asyncio.get_running_loop().time
+        source: AsyncGenerator[str | BaseMessage] | None = None
         message: str | BaseMessage | None = ""
         try:
-            async with aclosing(self._opened()) as source:
-                while message is not None:
-                    watchdog.watch()
-                    # Only the model's own doing stands in this `try`: a fault in our reading of it must not be
-                    # told as the model's, nor tried again.
-                    try:
-                        message = await anext(source)
-                    except StopAsyncIteration:
-                        message = None
-                    except asyncio.CancelledError as exc:
-                        if watchdog.takes_it_back():
-                            raise stalled(self.setting) from exc
-                        raise
-                    except RagGraphError:
-                        raise
-                    except Exception as exc:
-                        raise translate(exc, self.setting, started=reader.has_spoken) from exc
-                    for number, piece in enumerate(reader.end() if message is None else reader.read(message)):
-                        watchdog.rest()
-                        if number:
-                            await asyncio.sleep(0)  # a message of many pieces lets others have their turn
-                        reader.has_spoken = True
-                        if type(piece) is Content:
-                            reader.has_said = reader.has_said or not piece.delta.isspace()
-                        elif type(piece) is Restarted:
-                            reader.has_said = False
-                        yield piece
+            while message is not None:
+                # Messages that say nothing do not break the silence, or a service could send them for ever.
+                watchdog.waits_since = watchdog.waits_since or now()
+                # Only the model's own doing stands in this `try`: a fault in our reading of it must not be
+                # told as the model's, nor tried again.
+                try:
+                    if source is None:
+                        source = await self._opened()
+                    message = await anext(source)
+                except StopAsyncIteration:
+                    message = None
+                except asyncio.CancelledError as exc:
+                    if watchdog.takes_it_back():
+                        raise stalled(self.setting) from exc
+                    raise
+                except RagGraphError:
+                    raise
+                except Exception as exc:
+                    raise translate(exc, self.setting, started=reader.has_spoken) from exc
+                if isinstance(message, str):
+                    pieces: Iterable[Piece] = reader.thinking.read_text(message)
+                else:
+                    pieces = reader.end() if message is None else reader.read(message)
+                for number, piece in enumerate(pieces):
+                    watchdog.waits_since = 0.0
+                    if number:
+                        await asyncio.sleep(0)  # a message of many pieces lets others have their turn
+                    reader.has_spoken = True
+                    if type(piece) is Content:
+                        reader.has_said = reader.has_said or not piece.delta.isspace()
+                    elif type(piece) is Restarted:
+                        reader.has_said = False
+                    yield piece
         finally:
             watchdog.stop()
+            if source is not None:
+                await source.aclose()
         reader.check(self.setting)
 
-    def _opened(self) -> AsyncGenerator[str | BaseMessage]:
+    async def _opened(self) -> AsyncGenerator[str | BaseMessage]:
         if self.is_whole:
             return self._whole()
         if isinstance(self.model, ReasoningChatOpenAI):
-            return self.model.astream_unheard(self.messages, self.config)
+            return await self.model.open_stream(self.messages, self.config)
         return cast("AsyncGenerator[BaseMessage]", self.model.astream(self.messages, self.config))
 
     async def _whole(self) -> AsyncGenerator[BaseMessage]:
@@ -234,26 +244,18 @@ class _Call:
 
 
 class _Watchdog:
-    """Ends a wait for the next piece that lasts too long; one timer serves the whole stream.
-
-    Messages that say nothing do not break the silence, or a service could send them for ever.
-    """
+    """Ends a wait for the next piece that lasts too long; one timer serves the whole stream."""
 
     def __init__(self, patience: _Patience, reader: "_Reader") -> None:
+        self.waits_since = 0.0
+        """By the loop's clock; 0 while nothing is waited for."""
         self._time = asyncio.get_running_loop().time
         self._patience = patience
         self._reader = reader
         self._task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._since = 0.0
         self._has_barked = False
         self._cancels_before = 0
         self._wake_in(min(patience.first_token_s, patience.stall_s))
-
-    def watch(self) -> None:
-        self._since = self._since or self._time()
-
-    def rest(self) -> None:
-        self._since = 0.0
 
     def takes_it_back(self) -> bool:
         """Take back its cancellation of the task, if it made one; whether nobody else has asked for one."""
@@ -264,7 +266,7 @@ class _Watchdog:
 
     def _look(self) -> None:
         limit = self._patience.stall_s if self._reader.has_spoken else self._patience.first_token_s
-        left = self._since + limit - self._time() if self._since else limit
+        left = self.waits_since + limit - self._time() if self.waits_since else limit
         if left <= 0:
             self._has_barked, self._cancels_before = True, self._task.cancelling()
             self._task.cancel()
@@ -282,25 +284,23 @@ class _Reader:
     model: BaseChatModel
     has_spoken: bool = False
     has_said: bool = False
-    _filter: ThinkingFilter = field(default_factory=ThinkingFilter)
+    thinking: ThinkingFilter = field(default_factory=ThinkingFilter)
     _usage: dict[str, int] = field(default_factory=dict)
     _name: str = ""
     _ending: str = ""
     _has_declined: bool = False
 
-    def read(self, message: str | BaseMessage) -> Iterable[Piece]:
-        if isinstance(message, str):
-            return self._filter.read_text(message)
+    def read(self, message: BaseMessage) -> Iterable[Piece]:
         if isinstance(message, AIMessage) and message.usage_metadata:
             self._count(message.usage_metadata)
         told = message.response_metadata
         self._name = told.get("model_name") or self._name
         self._ending = _ending(told) or self._ending
         self._has_declined = self._has_declined or _is_refusal(message)
-        return self._filter.read(message)
+        return self.thinking.read(message)
 
     def end(self) -> Iterator[Piece]:
-        yield from self._filter.end()
+        yield from self.thinking.end()
         if self._ending in _CUT_BY_LENGTH:
             yield CutShort("length")
         elif self._ending in _CUT_BY_FILTER:

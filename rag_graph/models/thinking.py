@@ -93,12 +93,15 @@ class ThinkingFilter:
 
     def read_text(self, text: str) -> Iterable[Part]:
         """Read what came as mere text."""
-        # Nearly every token comes this way, so that it takes no generator.
-        if "<" not in text and self._control.is_idle and self._tags.passes(text):
-            if "`" in text:
-                self._control.count_ticks(text)
-            return (Content(text),) if text else ()
-        return self._feed(text)
+        # Nearly every token comes this way, so that it takes no generator and no further call.
+        tags = self._tags
+        if "<" in text or not self._control.is_idle or tags.state != "answer" or tags.held:
+            return self._feed(text)
+        if not tags.has_thought:
+            tags.said.append(text)
+        if "`" in text:
+            self._control.count_ticks(text)
+        return (Content(text),) if text else ()
 
     def end(self) -> Iterator[Part]:
         yield from self._cleaned(self._tags.end())
@@ -163,33 +166,27 @@ class _TagFilter:
     """A state machine over text: at a beginning, inside thinking, or in the answer."""
 
     def __init__(self) -> None:
+        self.state: Literal["beginning", "thinking", "answer"] = "beginning"
+        self.held = ""
         self.has_thought = False
-        self._state: Literal["beginning", "thinking", "answer"] = "beginning"
-        self._held = ""
-        self._said: list[str] = []
+        self.said: list[str] = []
+        """The answer so far, until there is thinking; who passes `feed` by, with text without a tag, adds to it."""
+        self._looked_at = 0
         self._line_is_blank = True
         self._is_fresh = False
         self._has_preamble = False
         self._closing = _CLOSINGS["tag"]
-
-    def passes(self, text: str) -> bool:
-        """Whether text without a tag is part of the answer as it is; it is then remembered as said."""
-        if self._state != "answer" or self._held:
-            return False
-        if not self.has_thought:
-            self._remember(text)
-        return True
 
     def feed(self, text: str) -> Iterator[Part]:
         for start in range(0, len(text), _PIECE_CHARS):
             yield from self._feed(text[start : start + _PIECE_CHARS])
 
     def _feed(self, text: str) -> Iterator[Part]:
-        self._held += text
+        self.held += text
         before = None
-        while self._held and (self._state, self._held) != before:
-            before = (self._state, self._held)
-            match self._state:
+        while self.held and (self.state, self.held) != before:
+            before = (self.state, self.held)
+            match self.state:
                 case "beginning":
                     self._begin()
                 case "thinking":
@@ -198,75 +195,78 @@ class _TagFilter:
                     yield from self._answer()
 
     def end(self) -> Iterator[Part]:
-        held, self._held = self._held, ""
-        if self._state == "thinking":
+        held, self.held = self.held, ""
+        if self.state == "thinking":
             yield from _thoughts(held)
-        elif self._state == "beginning" and self.has_thought:
+        elif self.state == "beginning" and self.has_thought:
             yield from self._say(held.lstrip())
         else:
             yield from self._say(held)
 
     def _begin(self) -> None:
-        opening = _OPENING.match(self._held, partial=True)
-        preamble = _PREAMBLE.match(self._held, partial=True)
+        opening = _OPENING.match(self.held, partial=True)
+        preamble = _PREAMBLE.match(self.held, partial=True)
         if opening and not opening.partial:
-            self._state, self._held = "thinking", self._held[opening.end() :]
+            self.state, self.held = "thinking", self.held[opening.end() :]
             self._closing = _CLOSINGS[opening.lastgroup]
             self.has_thought = self._is_fresh = True
         elif preamble and not preamble.partial:
-            self._held = self._held[preamble.end() :]
+            self.held = self.held[preamble.end() :]
             self._has_preamble = True
-        elif not (opening or preamble) or len(self._held) > _MOST_HELD_CHARS:
-            self._state = "answer"
+        elif not (opening or preamble) or len(self.held) > _MOST_HELD_CHARS:
+            self.state = "answer"
             if self.has_thought or self._has_preamble:
-                self._held = self._held.lstrip()
+                self.held = self.held.lstrip()
 
     def _think(self) -> Iterator[Part]:
         if self._is_fresh:
-            self._held = self._held.lstrip("\n")
-            self._is_fresh = not self._held
-        closing = self._closing.search(self._held, partial=True)
+            self.held = self.held.lstrip("\n")
+            self._is_fresh = not self.held
+        closing = self._closing.search(self.held, partial=True)
         if closing and not closing.partial:
-            thought, self._held = self._held[: closing.start()], self._held[closing.end() :]
-            self._state = "beginning"
+            thought, self.held = self.held[: closing.start()], self.held[closing.end() :]
+            self.state = "beginning"
         else:
-            cut = closing.start() if closing else len(self._held)
-            thought, self._held = self._held[:cut], self._held[cut:]
+            cut = closing.start() if closing else len(self.held)
+            thought, self.held = self.held[:cut], self.held[cut:]
         yield from _thoughts(thought)
 
     def _answer(self) -> Iterator[Part]:
-        text, self._held = self._held, ""
+        text, self.held = self.held, ""
         closing = None if self.has_thought else _LONE_CLOSING.search(text)
-        if closing and (self._line_is_blank or text[closing.start()] == "\n"):
-            said = "".join(self._said)
+        if closing and (text[closing.start()] == "\n" or self._is_line_blank()):
+            said = "".join(self.said)
             if said:
                 yield Restarted(WAS_THINKING)
             if thought := (said + text[: closing.start()]).rstrip():
                 yield Thinking(thought)
-            self._state, self._said, self.has_thought = "beginning", [], True
-            self._held = text[closing.end() :]
+            self.state, self.said, self.has_thought = "beginning", [], True
+            self.held = text[closing.end() :]
             return
         kept = 0 if self.has_thought else self._unfinished_line(text)
-        self._held = text[len(text) - kept :]
+        self.held = text[len(text) - kept :]
         yield from self._say(text[: len(text) - kept])
 
     def _unfinished_line(self, text: str) -> int:
         """Length of the end of `text` that may be a closing tag at the start of its line."""
         before, newline, line = text.rpartition("\n")
         tag = line.lstrip(" \t")
-        at_start = bool(newline) or (self._line_is_blank and not before)
+        at_start = bool(newline) or (not before and self._is_line_blank())
         closing = _CLOSING_LINE.match(tag, partial=True) if tag and at_start else None
         return len(tag) if closing and closing.partial else 0
 
     def _say(self, text: str) -> tuple[Content, ...]:
         if not self.has_thought:
-            self._remember(text)
+            self.said.append(text)
         return (Content(text),) if text else ()
 
-    def _remember(self, text: str) -> None:
-        self._said.append(text)
-        _, newline, line = text.rpartition("\n")
-        self._line_is_blank = (bool(newline) or self._line_is_blank) and not line.strip(" \t")
+    def _is_line_blank(self) -> bool:
+        """Whether the last line of what was said is blank so far; each piece is looked at once."""
+        for text in self.said[self._looked_at :]:
+            _, newline, line = text.rpartition("\n")
+            self._line_is_blank = (bool(newline) or self._line_is_blank) and not line.strip(" \t")
+        self._looked_at = len(self.said)
+        return self._line_is_blank
 
 
 class _ControlFilter:

@@ -121,7 +121,7 @@ class Attempt:
             if not self.given_up:
                 terminal = self._outcome(self._working)
                 await self._close()
-                await self._record(terminal)
+                await self.emit(terminal)
         finally:
             if self._watch is not None:
                 self._watch.close()
@@ -141,18 +141,35 @@ class Attempt:
                 self._working.cancel()
 
     async def emit(self, event: Event) -> None:
-        """Take what the work says, while the budget lasts."""
+        """Take what the work says, while the budget lasts, and what the attempt itself says, which costs none of it."""
         if type(event) is AnswerStarted:
             await self._void_earlier(event.version)
-        await self._record(event)
-        if self._budget is not None:
-            self._spend(event, self._budget)
+        try:
+            # The sink first: an event whose taking was cancelled has not happened.
+            await self._sink(event)
+        except Exception as exc:
+            self._sink_failure = exc
+            raise
+        if self._watch is not None:
+            self._watch.on_event(event)
+        # A time is kept only of the first of each kind, and asking the clock for every token would cost.
+        timed = type(event) is not AnswerDelta or not self._transcript.answers[event.version].deltas
+        self._transcript.add(event, at_ms=self._at_ms() if timed else None)
+        if type(event) is AnswerDelta or type(event) is ThinkingDelta:
+            self._uncounted_chars += len(event.delta)
+        elif type(event) is Usage:
+            self._tokens += event.input_tokens + event.output_tokens
+            self._uncounted_chars = 0
+        else:
+            return
+        if self._budget and self._tokens + self._uncounted_chars // CHARS_PER_TOKEN > self._budget.max_tokens:
+            raise _BudgetSpent
 
     async def _start(self) -> None:
         """Say that the run has started, if no attempt has said so."""
         if not self._transcript.run_id:
             query = self._query
-            await self._record(
+            await self.emit(
                 RunStarted(run_id=self.run_id, question=query.question, mode=query.mode, attempt=self.number)
             )
 
@@ -177,41 +194,18 @@ class Attempt:
             raise RunAbandoned(f"This run was given up after {MAX_ATTEMPTS} attempts: ask again.")
         for version in self._transcript.open_versions:
             reason = "Another server took over in the middle."
-            await self._record(AnswerReset(version=version, attempt=self.number, reason=reason))
+            await self.emit(AnswerReset(version=version, attempt=self.number, reason=reason))
         await self._close()
 
     async def _void_earlier(self, version: Version) -> None:
         """Reset a version that is written a second time, so that no reader joins the two."""
         if self._transcript.answers[version].deltas:
             reason = "This version is written anew."
-            await self._record(AnswerReset(version=version, attempt=self.number, reason=reason))
+            await self.emit(AnswerReset(version=version, attempt=self.number, reason=reason))
 
     async def _close(self) -> None:
         for event in self._transcript.closings(at_ms=self._at_ms()):
-            await self._record(event)
-
-    def _spend(self, event: Event, budget: Budget) -> None:
-        match event:
-            case AnswerDelta() | ThinkingDelta():
-                self._uncounted_chars += len(event.delta)
-            case Usage():
-                self._tokens += event.input_tokens + event.output_tokens
-                self._uncounted_chars = 0
-        if self._tokens + self._uncounted_chars // CHARS_PER_TOKEN > budget.max_tokens:
-            raise _BudgetSpent
-
-    async def _record(self, event: Event) -> None:
-        """Give the event to the sink first: one whose taking was cancelled has not happened."""
-        try:
-            await self._sink(event)
-        except Exception as exc:
-            self._sink_failure = exc
-            raise
-        if self._watch is not None:
-            self._watch.on_event(event)
-        # A time is kept only of the first of each kind, and asking the clock for every token would cost.
-        timed = type(event) is not AnswerDelta or not self._transcript.answers[event.version].deltas
-        self._transcript.add(event, at_ms=self._at_ms() if timed else None)
+            await self.emit(event)
 
     def _at_ms(self) -> float:
         return round((self._clock() - self._began_at) * 1000, 3)

@@ -86,7 +86,8 @@ class Entry:
     def data(self) -> bytes:
         """The event as JSON, encoded once however many read it."""
         if self._data is None:
-            self._data = line_safe((self._event or self.event).model_dump_json().encode())
+            json = (self._event or self.event).model_dump_json()
+            self._data = json.encode() if json.isascii() else line_safe(json.encode())
         return self._data
 
     @property
@@ -98,7 +99,10 @@ class Entry:
 
 
 def line_safe(json: bytes) -> bytes:
-    """JSON without the raw characters that are line breaks to Unicode, at which httpx and others cut a line in two."""
+    """JSON without the raw characters that are line breaks to Unicode, at which httpx and others cut a line in two.
+
+    ASCII has none of them, as JSON escapes those that it has.
+    """
     for char, escape in _LINE_BREAKS:
         if char in json:
             json = json.replace(char, escape)

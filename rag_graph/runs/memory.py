@@ -76,23 +76,13 @@ class _Kept:
     def last_seq(self) -> int:
         return self.first_seq + len(self.entries) - 1
 
-    def append(self, event: Event, at: float, bounds: Bounds) -> Entry:
-        live = cast("list[Entry]", self.entries)
-        entry = Entry(self.first_seq + len(live), at, event)
-        live.append(entry)
-        self.size += entry.size
-        if len(live) > bounds.max_entries or self.size > bounds.max_bytes:
-            self._trim(live, bounds)
-        if entry.ends:
-            self.ended_at = at
-            self.entries = _Packed(live)
-            self.size = self.entries.size
-            self.new = replace(self.new, query=outline_of(self.new.query))
-        self.grown.set()
-        self.grown.clear()
-        return entry
+    def end(self, at: float) -> None:
+        self.ended_at = at
+        self.entries = _Packed(self.entries)
+        self.size = self.entries.size
+        self.new = replace(self.new, query=outline_of(self.new.query))
 
-    def _trim(self, live: list[Entry], bounds: Bounds) -> None:
+    def trim(self, live: list[Entry], bounds: Bounds) -> None:
         """Drop the oldest eighth or more, so that trimming costs little per entry."""
         keep_entries = bounds.max_entries - bounds.max_entries // 8
         keep_bytes = bounds.max_bytes - bounds.max_bytes // 8
@@ -102,12 +92,6 @@ class _Kept:
             dropped += 1
         del live[:dropped]
         self.first_seq += dropped
-
-    def after(self, cursor: int) -> Batch:
-        if cursor + 1 < self.first_seq:
-            return (Gap(cursor, self.first_seq),)
-        start = cursor + 1 - self.first_seq
-        return self.entries[start : start + BATCH_ENTRIES]
 
 
 class MemoryRunLog(RunLog):
@@ -158,11 +142,20 @@ class MemoryRunLog(RunLog):
         kept = self._runs.get(run_id) or self._kept(run_id)
         if kept.ended_at is not None:
             raise RunEnded(run_id)
-        entry = kept.append(event, self._clock(), self._bounds)
+        live = cast("list[Entry]", kept.entries)
+        entry = Entry(kept.first_seq + len(live), self._clock(), event)
+        live.append(entry)
+        kept.size += entry.size
+        if len(live) > self._bounds.max_entries or kept.size > self._bounds.max_bytes:
+            kept.trim(live, self._bounds)
         if entry.ends:
+            kept.end(entry.at)
             self._ended[run_id] = entry.at
             self._ended_bytes += kept.size
             self._forget()
+        # Who waits now is woken all the same; who comes later waits for the next entry.
+        kept.grown.set()
+        kept.grown.clear()
         return entry
 
     async def flush(self, run_id: str) -> None:
@@ -186,9 +179,13 @@ class MemoryRunLog(RunLog):
         cursor = after
         check_cursor(run_id, cursor, last_seq=self._kept(run_id).last_seq)
         while True:
-            self._forget()
             kept = self._runs.get(run_id) or self._kept(run_id)
-            batch = kept.after(cursor)
+            if kept.ended_at is not None:
+                # Only an ended run can be forgotten, so that no token has to look for runs that are too old.
+                self._forget()
+                kept = self._kept(run_id)
+            start = cursor + 1 - kept.first_seq
+            batch: Batch = kept.entries[start : start + BATCH_ENTRIES] if start >= 0 else (Gap(cursor, kept.first_seq),)
             if batch:
                 newest = batch[-1]
                 cursor = newest.first_kept - 1 if isinstance(newest, Gap) else newest.seq

@@ -178,22 +178,22 @@ class Runner:
         check_cursor(run_id, after, last_seq=run.last_seq)
         return run
 
-    async def follow_batches(self, run_id: str, after: int = 0, *, caller: str) -> AsyncGenerator[Batch]:
-        """Read as `RunLog.follow_batches` does, and be counted as a reader meanwhile."""
+    @asynccontextmanager
+    async def reading(self, run_id: str, after: int = 0, *, caller: str) -> AsyncIterator[AsyncGenerator[Batch]]:
+        """What `RunLog.follow_batches` gives; whoever holds it is counted as a reader."""
         await self.check(run_id, after, caller=caller)
         self._arrive(run_id)
         self._observer.reader_came(resumes=after > 0)
         try:
             async with aclosing(self._log.follow_batches(run_id, after)) as batches:
-                async for batch in batches:
-                    yield batch
+                yield batches
         finally:
             self._observer.reader_left()
             self._leave(run_id)
 
     async def follow(self, run_id: str, after: int = 0, *, caller: str) -> AsyncGenerator[Entry | Gap]:
         """Read as `RunLog.follow` does, and be counted as a reader meanwhile."""
-        async with aclosing(self.follow_batches(run_id, after, caller=caller)) as batches:
+        async with self.reading(run_id, after, caller=caller) as batches:
             async for batch in batches:
                 for item in batch:
                     yield item

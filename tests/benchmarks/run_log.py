@@ -55,8 +55,9 @@ async def measure_readers(open_log: Callable[[], RunLog], readers: int, *, elsew
     run_id = (await runner.start(QUERY, caller="c")).run_id
 
     async def read() -> None:
-        async for _ in reader.follow_batches(run_id, caller="c"):
-            pass
+        async with reader.reading(run_id, caller="c") as batches:
+            async for _ in batches:
+                pass
 
     began = time.process_time()
     await asyncio.gather(*(read() for _ in range(readers)))

@@ -1,6 +1,6 @@
-"""The way of one token through our own code: `python -m tests.benchmarks.trip [--tokens 300] [--list]`.
+"""The way of one token through our own code: `python -m tests.benchmarks.trip [--tokens 300] [--list] [--path /v1/…]`.
 
-The real app answers one `POST /query` in the words of a model that speaks every 20 ms. A token's way begins when its
+The real app answers one question in the words of a model that speaks every 20 ms. A token's way begins when its
 chunk has been received from the model's connection and ends when its frame is sent to the reader's. Counted is every
 entry into a Python function under `rag_graph/` meanwhile, on the event loop's thread: a call, and also a coroutine or
 generator that goes on, since each one that stands between the loop and the code that runs costs a frame. What runs
@@ -42,6 +42,15 @@ OURS = f"{Path(rag_graph.__file__).parent}{os.sep}"
 WARM_UP_TOKENS = 50
 """By then the passages are told, the draft is under way, and its first frames have been written."""
 PATIENCE_S = 60
+BODIES = {
+    "/query": {"question": "How tall is the tower?"},
+    "/v1/chat/completions": {
+        "model": "rag-fast",
+        "messages": [{"role": "user", "content": "How tall is the tower?"}],
+        "stream": True,
+    },
+}
+"""What is asked by each protocol, by its path."""
 READS, WRITES = ("recv", "recv_into"), ("send", "sendmsg")
 GOES_ON = 0b11
 """The bits of RESUME's argument that are 0 where a function begins, and not where it goes on after yield or await."""
@@ -129,9 +138,9 @@ def serving(follower: Follower) -> Iterator[None]:
         thread.join()
 
 
-async def follow(follower: Follower, tokens: int) -> list[Trip]:
+async def follow(follower: Follower, path: str, tokens: int) -> list[Trip]:
     """Read an answer; the trips of about so many tokens, those that travelled alone."""
-    url, body = f"http://127.0.0.1:{follower.server_port}/query", orjson.dumps({"question": "How tall is the tower?"})
+    url, body = f"http://127.0.0.1:{follower.server_port}{path}", orjson.dumps(BODIES[path])
     async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
@@ -182,13 +191,14 @@ def listing(trips: Sequence[Trip]) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=300)
+    parser.add_argument("--path", choices=BODIES, default="/query", help="the protocol")
     parser.add_argument("--list", action="store_true", help="every function of the commonest trip")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, paced_model() as upstream:
         os.environ |= answering(make_library(Path(folder)), upstream)
         follower = Follower(model_port=urlsplit(upstream).port or 0, server_port=free_port())
         with serving(follower):
-            trips = asyncio.run(follow(follower, given.tokens))
+            trips = asyncio.run(follow(follower, given.path, given.tokens))
     console = Console(width=120)
     console.print(f"{len(trips)} tokens of {given.tokens} travelled alone")
     if not trips:

@@ -1,7 +1,9 @@
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from itertools import pairwise
+from types import FrameType
 
 import pytest
 from anyio import fail_after
@@ -288,6 +290,24 @@ def test_text_is_never_far_behind_the_model(answer: str) -> None:
         shown += len(parser.feed(char))
         behind = at - shown
         assert behind <= MAX_HELD_CHARS + answer.count("【") + 3 * answer.count("[1, 2]") + 2 * answer.count("】")
+
+
+@pytest.mark.parametrize("token", [" word", "word ", "word"])
+def test_a_token_that_ends_and_begins_nothing_costs_one_call(token: str) -> None:
+    parser, calls, tokens = ClaimParser({1, 2}), 0, 1_000
+
+    def count(frame: FrameType, event: str, arg: object) -> None:  # noqa: ARG001 - the signature of a profile
+        nonlocal calls
+        calls += event == "call" and "rag_graph" in frame.f_code.co_filename
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        for _ in range(tokens):
+            parser.feed(token)
+    finally:
+        sys.setprofile(before)
+    assert calls < 1.5 * tokens  # now and then all that came since are read together
 
 
 @pytest.mark.parametrize("text", ["J. ", "\n", "【1†", "[1]", "word ", "A b. "])

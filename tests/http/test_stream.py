@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -69,7 +70,7 @@ async def of(*batches: Batch, then: Exception | None = None) -> AsyncGenerator[B
 
 
 def stream(batches: AsyncGenerator[Batch], encoder: Encoder | None = None, *, heartbeat_s: float = 60) -> FrameStream:
-    return FrameStream(RUN_ID, batches, encoder or EventFrames(RUN_ID), headers={}, heartbeat_s=heartbeat_s)
+    return FrameStream(RUN_ID, aclosing(batches), encoder or EventFrames(RUN_ID), headers={}, heartbeat_s=heartbeat_s)
 
 
 def records(caplog: pytest.LogCaptureFixture) -> Sequence[tuple[int, str]]:

@@ -14,12 +14,13 @@ from typing import Any, Final
 import openai
 
 from rag_graph.models.providers.errors import Oversized
-from rag_graph.models.providers.openai.sse import MAX_EVENT_BYTES
 
+MAX_EVENT_BYTES: Final = 1_000_000
+"""A chunk is a token, or at most an answer that a service only pretends to stream, which takes a tenth of this."""
 MAX_ANSWER_BYTES: Final = 8_000_000
 """An answer that comes whole: four times what a run's tokens make, or 64 vectors of 4,096 numbers in decimals."""
 MAX_STREAM_BYTES: Final = 64_000_000
-"""A stream that others read than `sse.EventReader`: 100,000 tokens, each in an event of its own, take half of it."""
+"""A stream that others read than `stream.EventReader`: 100,000 tokens, each in an event of its own, take half of it."""
 STREAMED: Final = "rag_graph.streamed"
 """The extension of a request whose answer is read as it comes; its content type would be the service's word."""
 STEP_BYTES: Final = 65_536

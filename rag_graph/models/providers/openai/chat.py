@@ -21,8 +21,9 @@ from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
-from rag_graph.models.providers.openai.chunks import ChunkReader
-from rag_graph.models.providers.openai.client import DictChunks, DictCompletions, DictStream, LoopClient
+from rag_graph.models.providers.openai.chunks import Chunk, Shaper
+from rag_graph.models.providers.openai.client import DictCompletions, LoopClient
+from rag_graph.models.providers.openai.stream import DictStream
 from rag_graph.models.providers.openai.turns import Template
 from rag_graph.models.thinking import REASONING_KEYS
 
@@ -144,10 +145,10 @@ class ReasoningChatOpenAI(ChatOpenAI):
             log.warning("%s does not list its models: set the model's name if it needs one", self.openai_api_base)
         self.is_named = True
 
-    async def astream_unheard(
+    async def open_stream(
         self, messages: Sequence[BaseMessage], config: RunnableConfig | None = None
     ) -> AsyncGenerator[str | BaseMessage]:
-        """Stream as `astream` does, but give text that comes with nothing else as a mere string.
+        """Begin a stream as `astream` does, but one that gives text that comes with nothing else as a mere string.
 
         For every token LangChain makes two pydantic models and calls back, and at the end it joins them all. That
         is left out where nobody would notice: no handler in the config, no tracing, no rate limiter.
@@ -155,17 +156,15 @@ class ReasoningChatOpenAI(ChatOpenAI):
         The caller must end a silence that lasts too long: reads have no timeout unless the model was given one.
         """
         if not self._can_be_unheard or self._is_heard(config):
-            async with aclosing(cast("MessageStream", self.astream(list(messages), config))) as stream:
-                async for message in stream:
-                    yield message
-            return
-        async with aclosing(await self._open_chunks(messages)) as chunks:
-            async for chunk, text in chunks:
-                if text is not None:
-                    yield text
-                elif made := self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, None):
-                    made.message.response_metadata |= made.generation_info or {}
-                    yield made.message
+            return cast("MessageStream", self.astream(list(messages), config))
+        return (await self._open_chunks(messages)).pieces(self._message_of)
+
+    def _message_of(self, chunk: Chunk) -> BaseMessage | None:
+        made = self._convert_chunk_to_generation_chunk(chunk, AIMessageChunk, None)
+        if made is None:
+            return None
+        made.message.response_metadata |= made.generation_info or {}
+        return made.message
 
     @property
     def _can_be_unheard(self) -> bool:
@@ -177,7 +176,7 @@ class ReasoningChatOpenAI(ChatOpenAI):
         callbacks = (config or {}).get("callbacks")
         return bool(AsyncCallbackManager.configure(callbacks, self.callbacks, verbose=self.verbose).handlers)
 
-    async def _open_chunks(self, messages: Sequence[BaseMessage]) -> DictChunks:
+    async def _open_chunks(self, messages: Sequence[BaseMessage]) -> DictStream:
         await self.learn_name()
         while True:
             options: dict[str, Any] = {"stream_options": {"include_usage": True}} if self.stream_usage else {}
@@ -190,7 +189,7 @@ class ReasoningChatOpenAI(ChatOpenAI):
                 if not self._do_without(exc):
                     raise
             else:
-                return stream.chunks()
+                return stream
 
     def _get_request_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         payload = super()._get_request_payload(*args, **kwargs)
@@ -255,7 +254,7 @@ class ReasoningChatOpenAI(ChatOpenAI):
         body: Any = response.model_dump(warnings=False) if isinstance(response, openai.BaseModel) else response
         if not isinstance(body, dict):  # a web page, say; LangChain raises what is then told as no answer
             return super()._create_chat_result(response, generation_info)
-        whole = ChunkReader().read_whole(body)
+        whole = Shaper().read_whole(body)
         # LangChain takes what was parsed into a user's own class from the SDK's object alone.
         is_parsed = any(getattr(choice.message, "parsed", None) for choice in getattr(response, "choices", None) or ())
         result = super()._create_chat_result(response if is_parsed else whole, generation_info)

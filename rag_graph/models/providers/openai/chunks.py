@@ -6,10 +6,8 @@ becomes part of it.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
-
-import orjson
 
 from rag_graph.models.thinking import REASONING_KEYS
 
@@ -25,75 +23,22 @@ _DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
 _NO_REASONS: Final = ("", "null", "none")
 
 
-class ChunkReader:
-    """Reads the events of one stream; some of what they hold goes on from one to the next."""
+class Shaper:
+    """Shapes the chunks of one stream; some of what they hold goes on from one to the next."""
 
     def __init__(self) -> None:
-        self._half: dict[str, str] = {}
-        self._has_text = False
-
-    def read(self, events: Iterable[tuple[str, bytes]]) -> Iterator[tuple[Chunk, str | None]]:
-        """The chunks of events, given by name and data; neighbours that hold nothing but text are one, with that text.
-
-        Raises ValueError for data that begin as JSON and are none; what came before them is given first.
-        """
-        held: Chunk | None = None
-        parts: list[str] = []
-        try:
-            for name, data in events:
-                try:
-                    values: Iterable[Any] = (orjson.loads(data),)
-                except orjson.JSONDecodeError:
-                    values = _lenient_values(data.decode("utf-8", "replace").strip())
-                for value in values:
-                    if not isinstance(value, dict):
-                        continue
-                    is_error = name == "error" and not value.get("error")
-                    text = None if is_error else self._plain_text(value)
-                    if text is not None:
-                        held = held or value
-                        parts.append(text)
-                        continue
-                    if held is not None:
-                        yield _with_text(held, parts)
-                        held, parts = None, []
-                    yield {"choices": [], "error": value} if is_error else self._shaped(value), None
-        except ValueError:
-            if held is not None:
-                yield _with_text(held, parts)
-            raise
-        if held is not None:
-            yield _with_text(held, parts)
+        self.has_text = False
+        self.half: dict[str, str] = {}
+        """First halves of characters whose second half the next chunk may bring, by field."""
 
     def read_whole(self, body: Chunk) -> Chunk:
         """A reply that was asked for as a whole, in the shape of one."""
-        shaped = self._shaped(body)
+        shaped = self.shaped(body)
         for choice in shaped["choices"]:
             choice["message"] = choice.pop("delta")
         return shaped
 
-    def _plain_text(self, chunk: Chunk) -> str | None:
-        """The text of a chunk as nearly all are: a piece of text, and nothing else that says anything or is odd."""
-        choices = chunk.get("choices")
-        if self._half or type(choices) is not list or len(choices) != 1 or chunk.get("usage") or chunk.get("error"):
-            return None
-        choice = choices[0]
-        if type(choice) is not dict or choice.get("finish_reason") or choice.get("logprobs") or choice.get("index"):
-            return None
-        delta = choice.get("delta")
-        if type(delta) is not dict or type(text := delta.get("content")) is not str:
-            return None
-        if len(delta) > 1 and any(
-            value for key, value in delta.items() if key != "content" and (key, value) != ("role", "assistant")
-        ):
-            return None
-        # What orjson reads has no lone surrogates, but the lenient reader's text may.
-        if SURROGATE.search(text):
-            return None
-        self._has_text = self._has_text or bool(text)
-        return text
-
-    def _shaped(self, chunk: Chunk) -> Chunk:
+    def shaped(self, chunk: Chunk) -> Chunk:
         error = _error_of(chunk)
         choice = _first(chunk.get("choices"))
         if choice is None and isinstance(chunk.get("message"), Mapping):
@@ -106,7 +51,7 @@ class ChunkReader:
             reason = choice.get("finish_reason")
             if not isinstance(reason, str) or reason.lower() in _NO_REASONS:
                 reason = "stop" if choice.get("message") and not choice.get("delta") else None
-            if reason and self._half.pop("content", ""):
+            if reason and self.half.pop("content", ""):
                 delta["content"] += "\ufffd"
             shaped["choices"] = [{**choice, "index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}]
         return shaped
@@ -114,7 +59,7 @@ class ChunkReader:
     def _delta_of(self, choice: Mapping[str, Any]) -> Chunk:
         given: Any = choice.get("delta") or choice.get("text")
         # A whole message beside or after deltas says again what they said; alone it is the reply.
-        if not given and not self._has_text:
+        if not given and not self.has_text:
             given = choice.get("message")
         if isinstance(given, str):
             given = {"content": given}
@@ -132,20 +77,20 @@ class ChunkReader:
         for key in ("tool_calls", "function_call"):
             if not delta.get(key):
                 delta.pop(key, None)
-        self._has_text = self._has_text or bool(delta["content"])
+        self.has_text = self.has_text or bool(delta["content"])
         return delta
 
     def _joined(self, field: str, text: str) -> str:
         """Put the halves of a character that two chunks share together; a half that stays alone becomes U+FFFD."""
-        text = self._half.pop(field, "") + text
+        text = self.half.pop(field, "") + text
         if not SURROGATE.search(text):
             return text
         if ord(text[-1]) in _HIGH:
-            self._half[field], text = text[-1], text[:-1]
+            self.half[field], text = text[-1], text[:-1]
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _lenient_values(rest: str) -> Iterator[Any]:
+def lenient_values(rest: str) -> Iterator[Any]:
     """The values of an event that strict JSON does not know.
 
     Without a blank line between events, or on one line, there are several; characters may be half or raw.
@@ -185,12 +130,6 @@ def _text_of(value: Any) -> str:
         case Mapping():
             return next((_text_of(value[key]) for key in _TEXTS if value.get(key)), "")
     return ""
-
-
-def _with_text(chunk: Chunk, parts: list[str]) -> tuple[Chunk, str]:
-    text = parts[0] if len(parts) == 1 else "".join(parts)
-    chunk["choices"][0]["delta"]["content"] = text
-    return chunk, text
 
 
 def _is_thought(part: Any) -> bool:

@@ -4,21 +4,13 @@ This leans on hooks of two libraries; where one is missing, the plain client ser
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
-from contextlib import aclosing, suppress
-from typing import Any, Final, cast
+from collections.abc import Iterable
+from typing import Any
 
 import openai
 
-from rag_graph.models.providers.openai.bounds import AS_IT_IS, STREAMED, BoundedStream, bound, http
-from rag_graph.models.providers.openai.chunks import ChunkReader
-from rag_graph.models.providers.openai.sse import EventReader, has_finished
-
-CUT_SHORT: Final = "The stream ended before the answer did."
-DRAIN_S: Final = 1.0
-
-DictChunks = AsyncGenerator[tuple[dict[str, Any], str | None], None]
-"""Chunks, and of those that hold nothing but text, the text."""
+from rag_graph.models.providers.openai.bounds import AS_IT_IS, STREAMED, bound, http
+from rag_graph.models.providers.openai.stream import DictStream
 
 
 def aiohttp_or(default: Any, offered: Any) -> Any:
@@ -80,56 +72,3 @@ class DictCompletions:
         return await self._client.post(
             "/chat/completions", body=body, options=options, cast_to=object, stream=True, stream_cls=DictStream
         )
-
-
-class DictStream(openai.AsyncStream[object]):
-    """A stream's chunks as dicts; text that came in one read of the network is one chunk."""
-
-    async def __stream__(self) -> AsyncIterator[object]:
-        async with aclosing(self.chunks()) as chunks:
-            async for chunk, _ in chunks:
-                yield chunk
-
-    async def chunks(self) -> DictChunks:
-        """The same, without the layers of the SDK around it."""
-        sse, reader, finished = EventReader(), ChunkReader(), False
-        reads = aiter(self._bytes())
-        data: bytes | None = b""
-        try:
-            while data is not None and not sse.is_done:
-                data = await anext(reads, None)
-                events = sse.end() if data is None else sse.feed(data)
-                for chunk, text in reader.read(events):
-                    if text is None:
-                        self._raise_if_error(chunk)
-                        finished = finished or has_finished(chunk)
-                    yield chunk, text
-            if sse.is_done:
-                await _drain(reads)
-        except http.HTTPError as exc:
-            raise openai.APIConnectionError(request=self.response.request) from exc
-        finally:
-            await self.response.aclose()
-        if not finished and not sse.is_done:
-            raise openai.APIConnectionError(message=CUT_SHORT, request=self.response.request)
-
-    def _bytes(self) -> AsyncIterable[bytes]:
-        """The body; where nothing is to be unpacked, without the layers of the HTTP library and our own."""
-        stream: Any = self.response.stream
-        if isinstance(stream, BoundedStream):
-            return cast("AsyncIterable[bytes]", stream.plain or stream)
-        return self.response.aiter_bytes()
-
-    def _raise_if_error(self, chunk: dict[str, Any]) -> None:
-        error = chunk.get("error")
-        if error:
-            message = error.get("message") if isinstance(error, dict) else error
-            raise openai.APIError(str(message), self.response.request, body=error)
-
-
-async def _drain(reads: AsyncIterator[bytes]) -> None:
-    """Read to the end, so that the connection can be used again; a server that leaves it open loses it."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_S):
-            async for _ in reads:
-                pass

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from rag_graph.errors import ModelError, ModelGarbled, ModelStalled
 from rag_graph.models.providers.openai import open_chat_model
-from rag_graph.models.providers.openai.bounds import MAX_ANSWER_BYTES, BoundedClient
-from rag_graph.models.providers.openai.sse import MAX_EVENT_BYTES, EventReader
+from rag_graph.models.providers.openai.bounds import MAX_ANSWER_BYTES, MAX_EVENT_BYTES, BoundedClient
+from rag_graph.models.providers.openai.stream import EventReader
 from rag_graph.models.replies import Replier
 from rag_graph.models.roles import open_embedder
 from rag_graph.settings import ModelSettings, Settings

@@ -13,7 +13,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 
 from rag_graph.models.providers.openai import ReasoningChatOpenAI, open_chat_model
 from rag_graph.models.providers.openai.bounds import http
-from rag_graph.models.providers.openai.client import DictStream, LoopClient, aiohttp_or
+from rag_graph.models.providers.openai.client import LoopClient, aiohttp_or
+from rag_graph.models.providers.openai.stream import DictStream
 from tests.upstream import Spelling, Upstream
 
 
@@ -117,7 +118,7 @@ async def test_what_nobody_hears_says_the_same(up: Upstream, model: ReasoningCha
     for _ in range(2):
         up.say("It is 330 metres.", thinking=thinking)
     heard = await streamed(model)
-    pieces = [piece async for piece in model.astream_unheard([HumanMessage("How high?")])]
+    pieces = [piece async for piece in await model.open_stream([HumanMessage("How high?")])]
     messages = [piece for piece in pieces if isinstance(piece, AIMessageChunk)]
     assert "".join(piece for piece in pieces if isinstance(piece, str)) == heard.content
     assert "".join(m.additional_kwargs.get("reasoning_content", "") for m in messages) == thinking
@@ -137,7 +138,7 @@ async def test_who_listens_hears_every_token(up: Upstream, model: ReasoningChatO
 
     up.say("It is 330 metres.")
     listener = Listener()
-    async for _ in model.astream_unheard([HumanMessage("How high?")], {"callbacks": [listener]}):
+    async for _ in await model.open_stream([HumanMessage("How high?")], {"callbacks": [listener]}):
         pass
     assert "".join(listener.heard) == "It is 330 metres."
 
