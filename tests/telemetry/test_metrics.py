@@ -12,6 +12,7 @@ from rag_graph.events import (
     AnswerStarted,
     ClaimFate,
     ClaimStated,
+    Event,
     RunCancelled,
     Usage,
     Warned,
@@ -22,7 +23,7 @@ from rag_graph.telemetry.observing import Telemetry
 from tests.servers import QUESTION, Serve, Server, until
 from tests.upstream import Upstream
 
-SENTENCES = (
+SENTENCES: tuple[Event, ...] = (
     AnswerStarted(version=1),
     ClaimStated(version=1, claim="c1", start=0, end=30, state="supported"),
     ClaimStated(version=1, claim="c2", start=31, end=41, state="unsupported"),
