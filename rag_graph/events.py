@@ -22,6 +22,8 @@ CUT_BY_FILTER: Final = "answer_cut_by_filter"
 """Codes of the warnings that a version of the answer is not whole."""
 Grade = Literal["quoted", "bears_on_it"]
 """How firmly a source supports a claim: it says it in nearly the same words, or its words bear on it."""
+ClaimState = Literal["supported", "contradicted", "unsupported", "not_checked", "needs_no_source"]
+Fate = Literal["kept", "confirmed", "corrected", "withdrawn", "added"]
 
 
 class Fact(BaseModel):
@@ -174,6 +176,64 @@ class Unsupported(Fact):
     end: int
     marker: int | None = None
     reason: str
+    contradicted: bool = False
+    """Whether a passage says otherwise, rather than none saying it."""
+
+
+class ClaimStated(Fact):
+    """A sentence, list item or table row of a version, and how it stands; `claim` names it for the whole run.
+
+    The claims of a version come in their order when its text is whole, and every character of it but blanks is in one.
+    `sources` are the numbers of the passages that its citations quote.
+    """
+
+    type: Literal["claim"] = "claim"
+    version: Version
+    claim: str
+    start: int
+    end: int
+    state: ClaimState
+    sources: tuple[int, ...] = ()
+    reason: str = ""
+
+
+class ClaimFate(Fact):
+    """What became of a claim when that version replaced the one before. Each claim of either has exactly one fate.
+
+    `before` and `after` are its words in the two versions, markers left out, where they differ. `sources` are those
+    that are new for it, and `quote` the words of one of them, `marker`, that moved it. `reason` is for people.
+    """
+
+    type: Literal["claim_fate"] = "claim_fate"
+    version: Version
+    claim: str
+    fate: Fate
+    before: str = ""
+    after: str = ""
+    reason: str = ""
+    sources: tuple[int, ...] = ()
+    quote: str = ""
+    marker: int | None = None
+
+
+class Quoted(Fact):
+    """The words of a source: `document.text[source_start:source_end] == quote`, always; `marker` is the passage's."""
+
+    marker: int
+    document: str
+    title: str
+    uri: str
+    source_start: int
+    source_end: int
+    quote: str
+
+
+class SourceConflict(Fact):
+    """Two sources say different things of what was asked; the newer one stands first where both dates are known."""
+
+    type: Literal["conflict"] = "conflict"
+    message: str
+    quotes: tuple[Quoted, Quoted]
 
 
 class Decided(Fact):
@@ -187,7 +247,7 @@ class Decided(Fact):
 
 
 class AnswerReset(Fact):
-    """All text, citations and flags of that version so far are void; what follows replaces them."""
+    """All text, citations, flags and claims of that version so far are void; what follows replaces them."""
 
     type: Literal["answer_reset"] = "answer_reset"
     version: Version
@@ -259,6 +319,9 @@ Event = Annotated[
     | AnswerFinished
     | Citation
     | Unsupported
+    | ClaimStated
+    | ClaimFate
+    | SourceConflict
     | Decided
     | AnswerReset
     | Warned

@@ -3,6 +3,8 @@
 from rag_graph.events import (
     CancelledBy,
     Citation,
+    ClaimFate,
+    ClaimStated,
     CutBy,
     Decided,
     Fact,
@@ -10,6 +12,7 @@ from rag_graph.events import (
     RunCancelled,
     RunFailed,
     RunFinished,
+    SourceConflict,
     Timings,
     Unsupported,
     Usage,
@@ -53,6 +56,9 @@ class RunResult(Fact):
     draft: str
     citations: tuple[Citation, ...]
     unsupported: tuple[Unsupported, ...]
+    claims: tuple[ClaimStated, ...] = ()
+    fates: tuple[ClaimFate, ...] = ()
+    conflicts: tuple[SourceConflict, ...] = ()
     documents: tuple[NumberedPassage, ...]
     thinking: str
     decision: Decided | None
@@ -68,6 +74,7 @@ def run_result(transcript: Transcript) -> RunResult:
     """Sum a run up; its transcript holds a terminal event, or the run counts as running."""
     passages = transcript.passages.get("deep") or transcript.passages.get("fast")
     last = transcript.terminal
+    standing = transcript.answers[transcript.standing]
     return RunResult(
         run_id=transcript.run_id,
         status=status_of(last) if last else "running",
@@ -77,7 +84,10 @@ def run_result(transcript: Transcript) -> RunResult:
         answer=last.answer if last else transcript.answer,
         draft=transcript.answers[1].content,
         citations=last.citations if isinstance(last, RunFinished) else transcript.citations,
-        unsupported=tuple(transcript.answers[transcript.standing].unsupported),
+        unsupported=tuple(standing.unsupported),
+        claims=tuple(standing.claims),
+        fates=tuple(standing.fates),
+        conflicts=tuple(transcript.conflicts),
         documents=passages.passages if passages else (),
         thinking="".join("".join(deltas) for deltas in transcript.thinking.values()),
         decision=transcript.decision,

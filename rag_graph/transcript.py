@@ -12,6 +12,8 @@ from rag_graph.events import (
     AnswerReset,
     AnswerStarted,
     Citation,
+    ClaimFate,
+    ClaimStated,
     CutBy,
     Decided,
     Event,
@@ -20,6 +22,7 @@ from rag_graph.events import (
     RunFailed,
     RunFinished,
     RunStarted,
+    SourceConflict,
     Stage,
     StepFinished,
     StepStarted,
@@ -44,6 +47,9 @@ class Written:
     finished: bool = False
     citations: list[Citation] = field(default_factory=list)
     unsupported: list[Unsupported] = field(default_factory=list)
+    claims: list[ClaimStated] = field(default_factory=list)
+    fates: list[ClaimFate] = field(default_factory=list)
+    """What became of the claims of the version before, and which are new."""
     deltas: list[str] = field(default_factory=list)
     cut_by: CutBy = ""
 
@@ -58,6 +64,8 @@ class Written:
     def void(self) -> None:
         self.citations.clear()
         self.unsupported.clear()
+        self.claims.clear()
+        self.fates.clear()
         self.deltas.clear()
         self.cut_by = ""
 
@@ -88,6 +96,7 @@ class Transcript:
     attempt: int = 1
     answers: Versions = field(default_factory=Versions)
     decision: Decided | None = None
+    conflicts: list[SourceConflict] = field(default_factory=list)
     passages: dict[Stage, PassagesRetrieved] = field(default_factory=dict)
     thinking: dict[str, list[str]] = field(default_factory=dict)
     usage: list[Usage] = field(default_factory=list)
@@ -135,7 +144,15 @@ class Transcript:
                 (self.answers.get(event.version) or self.answers.begun(event.version)).deltas.append(event.delta)
             case ThinkingDelta():
                 self.thinking.setdefault(event.step, []).append(event.delta)
-            case AnswerStarted() | AnswerFinished() | AnswerReset() | Citation() | Unsupported():
+            case (
+                AnswerStarted()
+                | AnswerFinished()
+                | AnswerReset()
+                | Citation()
+                | Unsupported()
+                | ClaimStated()
+                | ClaimFate()
+            ):
                 self._add_to_answer(event)
             case StepStarted() | StepFinished() | ThinkingStarted() | ThinkingFinished():
                 self._add_progress(event, at_ms)
@@ -163,7 +180,10 @@ class Transcript:
     def open_versions(self) -> list[Version]:
         return [version for version, written in self.answers.items() if written.open]
 
-    def _add_to_answer(self, event: AnswerStarted | AnswerFinished | AnswerReset | Citation | Unsupported) -> None:
+    def _add_to_answer(
+        self,
+        event: AnswerStarted | AnswerFinished | AnswerReset | Citation | Unsupported | ClaimStated | ClaimFate,
+    ) -> None:
         written = self.answers.begun(event.version)
         match event:
             case AnswerStarted():
@@ -176,6 +196,10 @@ class Transcript:
                 written.citations.append(event)
             case Unsupported():
                 written.unsupported.append(event)
+            case ClaimStated():
+                written.claims.append(event)
+            case ClaimFate():
+                written.fates.append(event)
 
     def _add_progress(
         self,
@@ -194,13 +218,16 @@ class Transcript:
             case ThinkingFinished():
                 self._thinkers.pop(event.step, None)
 
-    def _add_fact(self, event: RunStarted | PassagesRetrieved | Decided | Usage | Warned) -> None:
+    def _add_fact(self, event: RunStarted | PassagesRetrieved | SourceConflict | Decided | Usage | Warned) -> None:
         match event:
             case RunStarted():
                 self.run_id, self.question, self.mode = event.run_id, event.question, event.mode
                 self.attempt = event.attempt
             case PassagesRetrieved():
                 self.passages[event.stage] = event
+            case SourceConflict():
+                if event not in self.conflicts:  # another attempt may find the same again
+                    self.conflicts.append(event)
             case Decided():
                 self.decision = event
             case Usage():

@@ -38,7 +38,7 @@ MORE_TOWERS = TOWERS | {
     "cn.md": "# CN Tower\n\nThe CN Tower in Toronto was completed in 1976 and is 553 metres high.\n",
     "pisa.md": "# Tower of Pisa\n\nThe tower of Pisa began to lean while it was being built in the twelfth century.\n",
     "babel.md": "# Tower of Babel\n\nThe tower of Babel is told of in Genesis; its builders spoke many languages.\n",
-    "skytree.md": "# Tokyo Skytree\n\nTokyo Skytree opened in 2012 as a broadcasting tower of 634 metres.\n",
+    "skytree.md": "# Tokyo Skytree\n\nTokyo Skytree opened in 2012. The tower was built for radio and is 634 m high.\n",
 }
 ANSWER = "The Eiffel Tower was built by Gustave Eiffel's company and opened in 1889 [1]."
 QUESTION = "Who built the Eiffel Tower?"

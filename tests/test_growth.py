@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from rag_graph.claims.ledger import state_claims, tell_fates
 from rag_graph.claims.markers import MarkerScanner
 from rag_graph.claims.parser import ClaimParser
 from rag_graph.claims.statements import take_apart
@@ -25,6 +26,7 @@ from rag_graph.retrieval.entities import analyse
 from rag_graph.retrieval.quotes import best_quotes
 from rag_graph.text.sentences import SentenceStream, sentences
 from rag_graph.text.terms import terms
+from rag_graph.transcript import Written
 
 LEAST_S = 0.01
 """The smaller input takes at least this long, so that the clock's grain and the caches of the machine do not count."""
@@ -150,10 +152,19 @@ def cited(text: str) -> NumberedPassage:
     )
 
 
+def keep_ledger(text: str) -> None:
+    """Half a text replaces the other half, whose sentences differ where they can."""
+    before, after = Written(deltas=[text[: len(text) // 2]]), Written(deltas=[text[len(text) // 2 :].swapcase()])
+    before.claims = state_claims(before, 1)
+    after.claims = state_claims(after, 2, earlier=[before])
+    tell_fates(before, after, 2)
+
+
 PARSERS: Mapping[str, Callable[[str], object]] = {
     "markers": scan_markers,
     "claims": parse_claims,
     "claims at once": lambda text: (parser := ClaimParser({1})).feed(text) + parser.finish(),
+    "ledger": keep_ledger,
     "sentences": sentences,
     "sentences in pieces": stream_sentences,
     "thinking": filter_thinking,

@@ -2,6 +2,7 @@
 
 from rag_graph.claims.checker import Claim, ClaimChecker, Sources, Support, Verdict
 from rag_graph.claims.evidence import Coverage
+from rag_graph.claims.ledger import tell_claims
 from rag_graph.claims.markers import cited_numbers
 from rag_graph.claims.rules import RuleChecker
 from rag_graph.claims.stream import CitationStream, cite, facts_of
@@ -18,4 +19,5 @@ __all__ = [
     "cite",
     "cited_numbers",
     "facts_of",
+    "tell_claims",
 ]

@@ -178,11 +178,15 @@ def _flags(claim: Claim, verdict: Verdict, version: Version) -> Iterator[Unsuppo
     elif verdict.state != "unchecked":
         plain = _OTHERWISE if verdict.state == "contradicted" else _NOT_THERE if claim.markers else _NOWHERE
         for at in claim.markers or (None,):
-            yield _flag(claim, at, verdict.reason or plain, version)
+            yield _flag(claim, at, verdict.reason or plain, version, contradicted=verdict.state == "contradicted")
 
 
-def _flag(where: Claim | DeadMarker, marker: int | None, reason: str, version: Version) -> Unsupported:
-    return Unsupported(version=version, start=where.start, end=where.end, marker=marker, reason=reason)
+def _flag(
+    where: Claim | DeadMarker, marker: int | None, reason: str, version: Version, *, contradicted: bool = False
+) -> Unsupported:
+    return Unsupported(
+        version=version, start=where.start, end=where.end, marker=marker, reason=reason, contradicted=contradicted
+    )
 
 
 def _citation(claim: Claim, support: Support, sources: Sources, version: Version) -> Citation:

@@ -64,6 +64,11 @@ def is_talk(words: str) -> bool:
     if bare.endswith(("?", ":", "？", "：")) or _CHAT.match(words):
         return True
     # "The law does not mention it" may be a claim about the law; about "the sources" it is a refusal.
+    return is_refusal(words)
+
+
+def is_refusal(words: str) -> bool:
+    """Whether these words say that the sources do not say something."""
     return bool(_REFUSAL.search(words) and _SPEAKER.search(words))
 
 

@@ -29,6 +29,7 @@ def remaining_events(result: RunResult, known: Transcript) -> Iterator[Event]:
         yield from _rewritten(1, result.draft, None, known)
     elif result.answer:
         yield from _rewritten(1, result.answer, result, known)
+    yield from (told for told in result.conflicts if told not in known.conflicts)
     if result.decision and known.decision is None:
         yield result.decision
     if result.version != 1:
@@ -63,4 +64,6 @@ def _rewritten(version: Version, content: str, claims: RunResult | None, known: 
     yield AnswerDelta(version=version, delta=content)
     yield from citations
     yield from unsupported
+    yield from claims.claims if claims else written.claims
+    yield from claims.fates if claims else written.fates
     yield AnswerFinished(version=version)

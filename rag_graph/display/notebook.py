@@ -8,8 +8,8 @@ from typing import Any
 
 from IPython.display import DisplayHandle, Markdown
 
-from rag_graph.display.view import FindDocument, RunView, Source, sources
-from rag_graph.events import Event, RunFailed, RunFinished
+from rag_graph.display.view import FindDocument, RunView, Source, changes, sources
+from rag_graph.events import ClaimFate, Event, RunFailed, RunFinished
 from rag_graph.text.controls import inert, inert_line
 from rag_graph.transcript import Transcript
 
@@ -72,6 +72,11 @@ def _result(view: RunView, cited: list[Source]) -> Iterator[str]:
     if transcript.answer:
         yield f"**{_line(view.heading)}**"
         yield _inert(transcript.answer)
+    for conflict in transcript.conflicts:
+        yield f"⚠️ {_line(conflict.message)}"
+    if fates := changes(transcript):
+        yield "**What changed**"
+        yield "\n".join(f"- {_change(fate)}" for fate in fates)
     if cited:
         yield "**Sources**"
         yield "\n".join(f"- [{source.marker}] {_line(source.title)}, `{_line(source.place)}`" for source in cited)
@@ -85,6 +90,17 @@ def _result(view: RunView, cited: list[Source]) -> Iterator[str]:
         )
         times = " · ".join(f"{name} {ms / 1000:.2f} s" for name, ms in told if ms is not None)
         yield f"*{times}*"
+
+
+def _change(fate: ClaimFate) -> str:
+    before, after, reason = (_line(words) for words in (fate.before, fate.after, fate.reason))
+    match fate.fate:
+        case "corrected":
+            return f"~~{before}~~ → {after} *{reason}*"
+        case "withdrawn":
+            return f"~~{before}~~ *{reason}*"
+        case _:
+            return f"*{reason}* “{_line(fate.quote)}”"
 
 
 def _inert(content: str) -> str:

@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.spinner import Spinner
 from rich.text import Text
 
-from rag_graph.display.view import FindDocument, RunView, Source, sources
+from rag_graph.display.view import FindDocument, RunView, Source, changes, sources
 from rag_graph.events import Event, RunCancelled, RunFailed
 from rag_graph.text.controls import inert, inert_line
 from rag_graph.transcript import Transcript
@@ -44,6 +44,7 @@ async def show(events: AsyncIterator[Event], find: FindDocument, console: Consol
     cited = await asyncio.to_thread(sources, view.transcript.citations, find)
     _print_remarks(view.transcript)
     _print_answer(view, console)
+    _print_changes(view.transcript, console)
     _print_sources(cited, view.transcript.answer, console)
     return view.transcript
 
@@ -109,6 +110,25 @@ def _print_answer(view: RunView, console: Console) -> None:
         return
     heading = view.heading if view.transcript.terminal else "What was written so far"
     console.print(Text(inert_line(heading), style="dim"), _markdown(answer), sep="\n")
+
+
+def _print_changes(transcript: Transcript, console: Console) -> None:
+    """What a refinement made of the sentences of the draft, which only a terminal has shown."""
+    for conflict in transcript.conflicts:
+        console.print(Text(f"\n{inert_line(conflict.message)}", style="yellow"), soft_wrap=True)
+    told = changes(transcript) if console.file.isatty() else []
+    if told:
+        console.print(Text("\nWhat changed", style="bold"))
+    for fate in told:
+        before, after, reason = (inert_line(words) for words in (fate.before, fate.after, fate.reason))
+        match fate.fate:
+            case "corrected":
+                line = Text.assemble((before, "dim strike"), " → ", after, (f"  {reason}", "dim"))
+            case "withdrawn":
+                line = Text.assemble((before, "dim strike"), (f"  {reason}", "dim"))
+            case _:
+                line = Text.assemble((reason, "dim"), (f"  “{inert_line(fate.quote)}”", "dim italic"))
+        console.print(Padding(line, INDENT))
 
 
 def _print_sources(cited: list[Source], answer: str, console: Console) -> None:

@@ -8,6 +8,7 @@ from rag_graph.events import (
     AnswerReset,
     AnswerStarted,
     Citation,
+    ClaimFate,
     Decided,
     Event,
     Grade,
@@ -100,6 +101,18 @@ def sources(citations: Iterable[Citation], find: FindDocument | None = None) -> 
         )
         found.setdefault((source.marker, source.place), source)
     return list(found.values())
+
+
+def changes(transcript: Transcript) -> list[ClaimFate]:
+    """What is worth telling of a refinement: sentences that it corrected, withdrew or confirmed, in this order."""
+    fates = transcript.answers[transcript.standing].fates
+    order = ("corrected", "withdrawn", "confirmed")
+    told = [fate for fate in fates if fate.fate in order and (fate.fate == "confirmed" or _has_words(fate.before))]
+    return sorted(told, key=lambda fate: order.index(fate.fate))
+
+
+def _has_words(text: str) -> bool:
+    return any(char.isalnum() for char in text)
 
 
 def _line(citation: Citation, find: FindDocument) -> int:

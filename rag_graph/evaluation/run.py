@@ -80,6 +80,13 @@ class AnswerRecord:
     answerable: bool
     right: bool
     confidence: float | None
+    reviewed_needlessly: bool = False
+    """Whether a model was asked about a draft that then stood."""
+    corrected: int = 0
+    withdrawn: int = 0
+    """Sentences of a draft that the refinement did not let stand."""
+    survived: float | None = None
+    """The share of a draft's text that stands in its refinement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +255,7 @@ class _Session:
 def _record(question: Question, transcript: Transcript, cited: Sequence[str], ms: float) -> AnswerRecord:
     whole = score_answer(transcript.answer, question.answers)
     short = score_answer(short_answer(transcript.answer), question.answers)
+    decision, fates = transcript.decision, transcript.answers[transcript.standing].fates
     return AnswerRecord(
         question=question.id,
         f1=short.f1,
@@ -260,7 +268,20 @@ def _record(question: Question, transcript: Transcript, cited: Sequence[str], ms
         answerable=bool(question.answers),
         right=bool(short.contained or short.f1 >= LEAST_F1),
         confidence=max((citation.score for citation in transcript.citations), default=None),
+        reviewed_needlessly=bool(decision and decision.checked and decision.decision == "keep"),
+        corrected=sum(fate.fate == "corrected" for fate in fates),
+        withdrawn=sum(fate.fate == "withdrawn" for fate in fates),
+        survived=_survived(transcript),
     )
+
+
+def _survived(transcript: Transcript) -> float | None:
+    lengths = {told.claim: told.end - told.start for told in transcript.answers[1].claims}
+    if transcript.standing == 1 or not lengths:
+        return None
+    fates = transcript.answers[transcript.standing].fates
+    kept = sum(lengths.get(fate.claim, 0) for fate in fates if fate.fate in ("kept", "confirmed"))
+    return kept / sum(lengths.values())
 
 
 def _cited(find: Callable[[str], Document | None], transcript: Transcript) -> list[str]:
@@ -280,6 +301,10 @@ def _summary(asked: Sequence[AnswerRecord]) -> dict[str, Estimate]:
         "citation_precision": [record.precision for record in records if record.precision is not None],
         "cites": [float(record.precision is not None) for record in records],
         "refined": [float(record.refined) for record in records],
+        "reviewed_needlessly": [float(record.reviewed_needlessly) for record in records],
+        "corrected": [float(record.corrected) for record in records],
+        "withdrawn": [float(record.withdrawn) for record in records],
+        "draft_survived": [record.survived for record in records if record.survived is not None],
         "failed": [float(record.failed) for record in records],
     }
     times = [record.ms for record in records]

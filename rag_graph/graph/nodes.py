@@ -13,7 +13,7 @@ from uuid import uuid4
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Overwrite, StreamWriter
 
-from rag_graph.claims import cited_numbers
+from rag_graph.claims import tell_claims
 from rag_graph.clock import steady_time
 from rag_graph.errors import ModelError, RetrievalFailed
 from rag_graph.events import (
@@ -26,7 +26,7 @@ from rag_graph.events import (
     PassagesRetrieved,
     Warned,
 )
-from rag_graph.graph.decision import bearing_on, decide
+from rag_graph.graph.decision import NO_DRAFT, Draft, Evidence, decide, tell_conflicts, weigh
 from rag_graph.graph.messages import answer_message, asked_message, read_query, speaking, unheard
 from rag_graph.graph.parts import OpenParts, Parts
 from rag_graph.graph.state import State
@@ -34,6 +34,7 @@ from rag_graph.graph.step import SINK, Step, emitting, recording
 from rag_graph.research import NumberedPassages, ResearchRequest, counted, titles
 from rag_graph.retrieval.languages import QUESTION_UNREAD, unread_language, unread_sentence
 from rag_graph.retrieval.runs import search
+from rag_graph.transcript import Written
 from rag_graph.writing.contract import Assignment, Verdict
 
 DRAFT, REFINEMENT = 1, 2
@@ -116,12 +117,19 @@ class Nodes:
             except ModelError as exc:
                 update["draft_failure"] = str(exc)
                 await step.warn(exc, "the draft breaks off here and the deeper search goes on")
+            await tell_claims(written.answers[DRAFT], DRAFT, emit)
             await emit(AnswerFinished(version=DRAFT))
             step.outcome = "The draft broke off" if "draft_failure" in update else "Drafted an answer"
         draft = written.answers[DRAFT]
         if "draft_failure" not in update and _keeps_messages(config):
             update["messages"] = [answer_message(state["message_id"], draft, written.thinking.get(step.name, []))]
-        return {**update, "draft": draft.content, "draft_citations": draft.citations, "timings": step.timings}
+        return {
+            **update,
+            "draft": draft.content,
+            "draft_citations": draft.citations,
+            "draft_claims": draft.claims,
+            "timings": step.timings,
+        }
 
     async def deep_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Gather the better evidence, while the draft is written."""
@@ -149,20 +157,18 @@ class Nodes:
         step = self._step("decide", parts, state, writer, config)
         known = {passage.number for passage in state["fast_passages"]}
         new = tuple(sorted(p.number for p in state["documents"] if p.number not in known))
-        # What the model cites counts, whether or not the check could follow the sentence.
-        cited = {citation.marker for citation in state.get("draft_citations", ())}
-        cited |= cited_numbers(state.get("draft", ""), known)
         async with step.span("Comparing the draft with what was found since"):
-            bearings = bearing_on(
-                state["search"], state["documents"], new=set(new), cited=cited, shown=known, top=parts.fast_k
-            )
-            bearing = tuple(sorted(item.passage.number for item in bearings))
+            draft, evidence = Draft(_drafted(state), state["fast_passages"]), Evidence(state["documents"], parts.fast_k)
+            weighed = await asyncio.to_thread(weigh, state["search"], draft, evidence)
+            for told in await asyncio.to_thread(tell_conflicts, state["search"], evidence):
+                await step.emit(told)
+            bearing = tuple(sorted(passage.number for passage in weighed.bearing))
             if state["draft_failure"]:
-                verdict, checked = Verdict(refine=True, reason="the draft could not be written"), False
+                verdict, checked = Verdict(refine=True, reason=NO_DRAFT), False
             else:
                 verdict, checked = await decide(
                     _assignment(state, step, REFINEMENT, new_passages=bearing),
-                    bearings,
+                    weighed,
                     step,
                     unheard(config),
                     drafter=parts.drafter,
@@ -202,6 +208,7 @@ class Nodes:
                 reason = "the refinement broke off, so the draft stands"
                 await step.warn(exc, reason)
                 await emit(AnswerReset(version=REFINEMENT, attempt=1, reason=reason))
+            await tell_claims(written.answers[REFINEMENT], REFINEMENT, emit, earlier=[_drafted(state)])
             await emit(AnswerFinished(version=REFINEMENT))
             answer = written.answers[REFINEMENT]
             step.outcome = "Wrote the answer" if answer.content else "The draft stands"
@@ -225,6 +232,11 @@ class Nodes:
 
     def _step(self, name: str, parts: Parts, state: State, writer: StreamWriter, config: RunnableConfig) -> Step:
         return Step(name, emitting(writer, config), began=state["began"], clock=self.clock, narrates=parts.narrates)
+
+
+def _drafted(state: State) -> Written:
+    """The draft as it was written, whichever process wrote it."""
+    return Written(deltas=[state["draft"]], citations=state["draft_citations"], claims=state.get("draft_claims", []))
 
 
 def _assignment(state: State, step: Step, version: int, *, new_passages: tuple[int, ...] = ()) -> Assignment:

@@ -7,7 +7,7 @@ from langgraph.channels import EphemeralValue
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
-from rag_graph.events import Citation, Decided, NumberedPassage
+from rag_graph.events import Citation, ClaimStated, Decided, NumberedPassage
 from rag_graph.query import Filters, Mode, Query, Turn
 
 
@@ -49,6 +49,7 @@ class State(TypedDict, total=False):
     documents: list[NumberedPassage]
     draft: str
     draft_citations: list[Citation]
+    draft_claims: list[ClaimStated]
     draft_failure: str
     """Why there is no whole draft; empty when there is one."""
     decision: Decided

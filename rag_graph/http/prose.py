@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from rag_graph.events import Citation
+from rag_graph.events import Citation, ClaimFate
 
 RULE = "\n\n---\n\n"
 
@@ -114,3 +114,14 @@ def source_list(citations: Iterable[Citation]) -> str:
     """The cited documents, one a line, in the order of their numbers."""
     cited = {citation.marker: citation for citation in citations}
     return "\n".join(f"[{marker}] {cited[marker].title} ({cited[marker].uri})" for marker in sorted(cited))
+
+
+def change_list(fates: Iterable[ClaimFate]) -> str:
+    """What a version corrected and withdrew of the one before, one a line, and why."""
+    lines = []
+    for fate in fates:
+        if fate.fate == "corrected":
+            lines.append(f"Corrected: “{fate.before}” → “{fate.after}” {fate.reason}".rstrip())
+        elif fate.fate == "withdrawn" and any(char.isalnum() for char in fate.before):
+            lines.append(f"Withdrawn: “{fate.before}” {fate.reason}".rstrip())
+    return "\n".join(lines)

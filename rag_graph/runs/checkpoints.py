@@ -13,7 +13,7 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from rag_graph.errors import SettingsError
-from rag_graph.events import Citation, Decided, NumberedPassage
+from rag_graph.events import Citation, ClaimStated, Decided, NumberedPassage
 from rag_graph.query import Query, Turn
 from rag_graph.runs.ids import made_at
 from rag_graph.tasks import stop
@@ -26,7 +26,7 @@ CONNECT_S: Final = 5
 _SETUP_S = 30.0
 """Another server may be making the tables."""
 
-_REMEMBERED = (Citation, Decided, NumberedPassage, Query, Turn)
+_REMEMBERED = (Citation, ClaimStated, Decided, NumberedPassage, Query, Turn)
 """The only types of ours that are read back."""
 
 Connection = AsyncConnection[DictRow]

@@ -20,6 +20,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from rag_graph.events import (
     AnswerFinished,
     AnswerReset,
+    ClaimFate,
+    ClaimStated,
     Decided,
     Event,
     RunCancelled,
@@ -41,6 +43,7 @@ MAX_MODEL_CHARS: Final = 200
 COUNT_EVERY_S = 2.0
 """How old the number of a process may be that another one tells."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160)
+SHARES = (0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1)
 GAP_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 5)
 
 
@@ -75,6 +78,12 @@ class Metrics:
         self.tokens = counter("rag_tokens", kinds, "model", "kind")
         decisions = "Drafts that were kept or refined, and whether the model was asked."
         self.decisions = counter("rag_decisions", decisions, "decision", "checked", "mode")
+        fates = "What became of the sentences of answers when a later version replaced them."
+        self.fates = counter("rag_claim_fates", fates, "fate", "mode")
+        survived = "The share of a draft's words that stand in the version that replaced it."
+        self.survived = histogram("rag_draft_survived_ratio", survived, "mode", buckets=SHARES)
+        exposure = "How long sentences stood in a whole draft that were then corrected or withdrawn."
+        self.exposure = histogram("rag_exposure_seconds", exposure, "fate", "mode")
         causes = "Texts that were void: the model broke off, or another server took over."
         self.resets = counter("rag_resets", causes, "cause")
         self.warnings = counter("rag_warnings", "What went less well than it should.", "code")
@@ -144,6 +153,9 @@ class RunMetrics(RunExporter):
     def __init__(self, metrics: Metrics, *, mode: Mode, attempt: int) -> None:
         self._metrics = metrics
         self._mode = mode
+        self._drafted: dict[str, tuple[int, float]] = {}
+        """The claims of the draft: how many characters each has, and when it was told."""
+        self._kept = 0
         metrics.active.inc()
         if attempt > 1:
             metrics.takeovers.inc()
@@ -171,11 +183,15 @@ class RunMetrics(RunExporter):
     def noted(self, event: Event, at_s: float) -> None:
         metrics = self._metrics
         match event:
+            case ClaimStated() | ClaimFate():
+                self._note_claim(event, at_s)
             case AnswerFinished():
+                self._note_survival(event)
                 metrics.answer.labels("draft" if event.version == 1 else "refined", self._mode).observe(at_s)
             case Decided():
                 metrics.decisions.labels(event.decision, str(event.checked).lower(), self._mode).inc()
             case AnswerReset():
+                self._void(event)
                 metrics.resets.labels("takeover" if event.attempt > 1 else "model").inc()
             case Warned():
                 metrics.warnings.labels(event.code).inc()
@@ -192,6 +208,29 @@ class RunMetrics(RunExporter):
         self._metrics.active.dec()
         if not has_ended:
             self._end("abandoned", "unread", at_s)
+
+    def _note_claim(self, event: ClaimStated | ClaimFate, at_s: float) -> None:
+        if isinstance(event, ClaimStated):
+            if event.version == 1:
+                self._drafted[event.claim] = (event.end - event.start, at_s)
+            return
+        self._metrics.fates.labels(event.fate, self._mode).inc()
+        length, told_s = self._drafted.get(event.claim, (0, at_s))
+        if event.fate in ("kept", "confirmed"):
+            self._kept += length
+        elif length:
+            self._metrics.exposure.labels(event.fate, self._mode).observe(at_s - told_s)
+
+    def _note_survival(self, event: AnswerFinished) -> None:
+        drafted = sum(length for length, _ in self._drafted.values())
+        if event.version > 1 and drafted:
+            self._metrics.survived.labels(self._mode).observe(self._kept / drafted)
+        self._kept = 0
+
+    def _void(self, event: AnswerReset) -> None:
+        self._kept = 0
+        if event.version == 1:
+            self._drafted.clear()
 
     def _end(self, outcome: str, reason: str, at_s: float) -> None:
         self._metrics.ended.labels(self._mode, outcome, reason).inc()

@@ -4,6 +4,7 @@ What is exported, and where to, is set by OpenTelemetry's own variables, such as
 """
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from json import dumps
@@ -26,8 +27,10 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rag_graph.events import (
+    ClaimFate,
     Decided,
     Event,
+    Fate,
     PassagesRetrieved,
     RunCancelled,
     RunFailed,
@@ -140,6 +143,7 @@ class RunSpans(RunExporter):
         self._steps: dict[str, Span] = {}
         self._searching: dict[str, int] = {}
         self._question = ""
+        self._fates: Counter[Fate] = Counter()
         self._has_token = False
 
     def first(self, what: First, at_s: float) -> None:
@@ -188,6 +192,9 @@ class RunSpans(RunExporter):
                 self._question = event.question
             case PassagesRetrieved():
                 self._retrieved(event, at_s)
+            case ClaimFate():
+                self._fates[event.fate] += 1
+                self._run.set_attribute(f"rag.claims.{event.fate}", self._fates[event.fate])
             case Decided():
                 self._tracing.refined.add(1, {"rag.decision": event.decision, "rag.checked": event.checked})
                 self._run.set_attribute("rag.decision", event.decision)

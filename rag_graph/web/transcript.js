@@ -4,7 +4,7 @@
  * Version 1 of the answer is the draft; each later one replaces what came before it.
  */
 
-const newVersion = () => ({ started: false, finished: false, content: "", citations: [], unsupported: [] });
+const newVersion = () => ({ started: false, finished: false, content: "", citations: [], unsupported: [], claims: [], fates: [] });
 
 export function newTranscript() {
   return {
@@ -15,6 +15,7 @@ export function newTranscript() {
     attempt: 1,
     answers: { 1: newVersion() },
     decision: null,
+    conflicts: [],
     passages: {},
     thinking: [],
     steps: [],
@@ -109,11 +110,20 @@ const FOLDS = {
   unsupported(transcript, event) {
     begun(transcript, event.version).unsupported.push(event);
   },
+  claim(transcript, event) {
+    begun(transcript, event.version).claims.push(event);
+  },
+  claim_fate(transcript, event) {
+    begun(transcript, event.version).fates.push(event);
+  },
+  conflict(transcript, event) {
+    if (!transcript.conflicts.some(({ message }) => message === event.message)) transcript.conflicts.push(event);
+  },
   decided(transcript, event) {
     transcript.decision = event;
   },
   answer_reset(transcript, { version, attempt, reason }) {
-    Object.assign(begun(transcript, version), { content: "", citations: [], unsupported: [] });
+    Object.assign(begun(transcript, version), { content: "", citations: [], unsupported: [], claims: [], fates: [] });
     transcript.resets.push({ version, attempt, reason });
   },
   warning(transcript, event) {
@@ -133,8 +143,10 @@ const FOLDS = {
     transcript.question = result.question;
     transcript.mode = result.mode;
     transcript.answers[1].content = draft;
-    Object.assign(begun(transcript, version), { content, citations: [...citations], unsupported: [...unsupported] });
+    const { claims = [], fates = [] } = result;
+    Object.assign(begun(transcript, version), { content, citations: [...citations], unsupported: [...unsupported], claims, fates });
     transcript.passages = { deep: documents };
+    transcript.conflicts = result.conflicts ?? [];
     transcript.decision = decision;
     transcript.terminal = terminalOf(result);
     finishAll(transcript);

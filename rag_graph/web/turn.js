@@ -4,6 +4,7 @@ import { AnswerView } from "./answer.js";
 import { markChanges, wordsIn } from "./changes.js";
 import { countChanges } from "./diff.js";
 import { h, icon, say } from "./element.js";
+import { ConflictsView, FatesView } from "./fates.js";
 import { keepPlace } from "./reading.js";
 import * as words from "./sentences.js";
 import { SourceList, citedText, copy } from "./sourcelist.js";
@@ -32,6 +33,8 @@ export class TurnView {
     this.thinking = new ThinkingView();
     this.timeline = new TimelineView();
     this.stages = new StagesView();
+    this.conflicts = new ConflictsView();
+    this.fates = new FatesView();
     this.sources = new SourceList((index, opener) => this.#openSource(index, opener));
     this.#build();
     this.update({ link: null });
@@ -62,6 +65,8 @@ export class TurnView {
     this.stages.update(transcript);
     this.timeline.update(transcript);
     this.sources.update(shown);
+    this.conflicts.update(transcript);
+    this.fates.update(shown);
     this.#showStatus(transcript, problem, link);
     this.#showState(transcript, problem, shown);
     if (!isRunning(transcript)) this.#showChanges();
@@ -87,7 +92,7 @@ export class TurnView {
     this.label = h("h3", { class: "answer-label" });
     this.notice = h("div", { class: "notice", hidden: true });
     this.body = h("div", { class: "answer-body" }, this.versions[1].element);
-    this.answer = h("section", { class: "answer", "aria-label": "Answer", hidden: true }, h("header", { class: "answer-head" }, this.label, this.stages.element), this.notice, this.body);
+    this.answer = h("section", { class: "answer", "aria-label": "Answer", hidden: true }, h("header", { class: "answer-head" }, this.label, this.stages.element), this.notice, this.body, this.conflicts.element, this.fates.element);
     this.problem = h("div", { class: "problem", role: "alert" });
     this.warnings = h("ul", { class: "warnings" });
     this.actionRow = h("div", { class: "actions" });

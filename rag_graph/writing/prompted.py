@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # its module takes a second to import, and only a chat model 
     from rag_graph.models.replies import Replier
 
 LONGEST_REASON_CHARS = 200
+_MARKERS = re.compile(r"\s?\[\d{1,3}\]")
+"""Readers of a reason have no list of passages before them."""
 _VERDICT = re.compile(r"\b(?P<word>KEEP|REFINE)\b[\s*`]*:?(?P<reason>[^\n]*)", re.IGNORECASE)
 
 
@@ -110,6 +112,10 @@ def read_verdict(reply: str) -> Verdict:
     """Read the one line that was asked for; a model that says anything else would rather write."""
     said = _VERDICT.search(reply)
     refine = said is None or said["word"].upper() == "REFINE"
-    reason = shorten(said["reason"].strip(" *`"), LONGEST_REASON_CHARS, placeholder=" …") if said else ""
-    fallback = "the new passages change the answer" if refine else "the new passages agree with the draft"
+    reason = (
+        _MARKERS.sub("", shorten(said["reason"].strip(" *`"), LONGEST_REASON_CHARS, placeholder=" …")) if said else ""
+    )
+    fallback = (
+        "What was found since changes the answer" if refine else "What was found since agrees with the first answer"
+    )
     return Verdict(refine, reason or fallback)

@@ -57,7 +57,8 @@ Here is a draft answer that was written from the first sources only.
 
 Sources {new} were found since. Do they change the answer: correct it, complete it where it is incomplete, \
 or answer what it could not? Agreement, or detail that was not asked for, is no change.
-Reply with one line: `KEEP: ` or `REFINE: `, and a short reason that names what changes."""
+Reply with one line: `KEEP: ` or `REFINE: `, and a short sentence for the reader that names what changes, such as \
+"A newer page names another date"."""
 
 REFINE = """\
 This draft was written from the first sources only:

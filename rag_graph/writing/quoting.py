@@ -89,15 +89,15 @@ class QuotingWriter:
         A sure answer is never given up for another: where that was tried, it made 9 of 20 worse and none better.
         """
         if not _is_open(assignment.draft):
-            return Verdict(refine=False, reason="the draft quotes what answers the question")
+            return Verdict(refine=False, reason="The first answer quotes what answers the question")
         finding = await asyncio.to_thread(self._find, assignment)
         found = [(answer.passage, f"says “{answer.text}”") for answer in finding.sure]
         if not found and assignment.draft.startswith(NO_ANSWER):
             found = [(quote.passage, "bears on the question") for quote in finding.bearing]
         for passage, what in found:
             if passage.number in assignment.new_passages:
-                return Verdict(refine=True, reason=f"“{passage.title}” [{passage.number}] {what}")
-        return Verdict(refine=False, reason="what was found since holds no sure answer either")
+                return Verdict(refine=True, reason=f"“{passage.title}” {what}")
+        return Verdict(refine=False, reason="What was found since holds no sure answer either")
 
     def _find(self, assignment: Assignment) -> "_Finding":
         question = assignment.question

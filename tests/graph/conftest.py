@@ -15,7 +15,7 @@ from tests.fakes import FixedRetriever
 from tests.upstream import Upstream
 
 TOWER = "The tower is 300 metres tall. It was built in 1889."
-BRIDGE = "The bridge crosses the river. It was opened in 1931."
+BRIDGE = "The bridge beside the tower crosses the river. It was opened in 1931."
 
 
 @pytest.fixture

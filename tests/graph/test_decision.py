@@ -1,5 +1,10 @@
-from rag_graph.events import NumberedPassage
-from rag_graph.graph.decision import bearing_on, in_words
+import pytest
+
+from rag_graph.claims import cite
+from rag_graph.claims.ledger import state_claims
+from rag_graph.events import AnswerDelta, Citation, NumberedPassage, Unsupported
+from rag_graph.graph.decision import RESTS_ON_SOURCES, Draft, Evidence, Weighed, tell_conflicts, weigh
+from rag_graph.transcript import Written
 
 QUESTION = "Who was the first president of the association which published the Journal of Integration?"
 
@@ -13,57 +18,90 @@ def passage(number: int, title: str, content: str) -> NumberedPassage:
 JOURNAL = passage(1, "Journal of Integration", "It is published by the Psychological Society of Rome.")
 RIVER = passage(2, "River", "A river flows.")
 HILL = passage(3, "Hill", "A hill stands.")
-LAKE = passage(4, "Lake", "A lake lies still.")
-SOCIETY = passage(5, "Psychological Society of Rome", "It was founded in 1892.")
-OFFICE = passage(6, "Offices", "The first president of an association is its founder.")
-DOCUMENTS = [JOURNAL, RIVER, HILL, LAKE, SOCIETY, OFFICE]
+SOCIETY = passage(4, "Psychological Society of Rome", "Its first president was Carla Neri.")
+LAKE = passage(5, "Lake", "A lake lies still.")
+ANSWERED = "The journal is published by the Psychological Society of Rome [1]."
 
 
-def numbers(new: set[int], cited: set[int], documents: list[NumberedPassage] = DOCUMENTS) -> list[int]:
-    return [bearing.passage.number for bearing in bearing_on(QUESTION, documents, new=new, cited=cited, top=3)]
+def weighed(
+    draft: str, *new: NumberedPassage, question: str = QUESTION, first: tuple[NumberedPassage, ...] = ()
+) -> Weighed:
+    shown = first or (JOURNAL, RIVER, HILL)
+    written = Written()
+    for event in cite(draft, shown, question=question):
+        match event:
+            case AnswerDelta():
+                written.deltas.append(event.delta)
+            case Citation():
+                written.citations.append(event)
+            case Unsupported():
+                written.unsupported.append(event)
+    written.claims = state_claims(written, 1)
+    return weigh(question, Draft(written, shown), Evidence((*shown, *new), top=3))
 
 
-def test_a_new_passage_far_down_that_has_nothing_of_the_question_does_not_count() -> None:
-    assert numbers({4}, cited={1}) == []
+def test_a_draft_stands_unasked_where_nothing_is_new() -> None:
+    assert not weighed("The sources do not say this.").asks
 
 
-def test_a_passage_whose_title_the_cited_source_names_counts() -> None:
-    [bearing] = bearing_on(QUESTION, DOCUMENTS, new={5}, cited={1}, top=3)
-    assert in_words([bearing]) == "[5] “Psychological Society of Rome”, named by what the draft cites"
+@pytest.mark.parametrize(
+    "draft",
+    [ANSWERED, "It is published by the Psychological Society of Rome.", "Carla Neri chairs a rather odd club [1]."],
+)
+def test_a_draft_that_rests_on_sources_stands_unasked_with_markers_or_without(draft: str) -> None:
+    assert weighed(draft, LAKE) == Weighed(RESTS_ON_SOURCES)
 
 
-def test_a_passage_that_the_draft_was_shown_the_title_of_counts_though_it_cites_another() -> None:
-    assert numbers({5}, cited={2}) == []
-    [bearing] = bearing_on(QUESTION, DOCUMENTS, new={5}, cited={2}, shown={1, 2}, top=3)
-    assert in_words([bearing]) == "[5] “Psychological Society of Rome”, named by what the draft was given"
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "The sources do not say this.",
+        f"{ANSWERED} The sources do not mention its first president.",
+        "Bananas have grown on the moon since the war.",
+    ],
+)
+def test_a_draft_that_answers_nothing_or_says_what_lacks_or_has_no_source_is_asked_about(draft: str) -> None:
+    assert weighed(draft, LAKE).bearing == (LAKE,)
 
 
-def test_a_title_in_the_question_itself_is_no_lead() -> None:
-    asked = passage(5, "Association", "It has rooms.")
-    assert numbers({5}, {1}, [JOURNAL, RIVER, HILL, LAKE, asked]) == []
-
-
-def test_a_passage_with_words_of_the_question_that_the_draft_lacks_counts() -> None:
-    assert numbers({6}, cited={1}) == [6]
-    rules = passage(2, "Rules", "The first president of an association is elected.")
-    assert numbers({6}, cited={1, 2}, documents=[JOURNAL, rules, HILL, LAKE, SOCIETY, OFFICE]) == []
-
-
-def test_one_of_the_best_of_the_search_counts_whatever_it_says() -> None:
-    assert numbers({2, 3, 4}, cited={1}) == [2, 3]
-
-
-def test_everything_new_counts_when_the_draft_cites_nothing() -> None:
-    assert numbers({2, 4, 5}, cited=set()) == [2, 4, 5]
-
-
-def test_what_the_draft_knew_never_counts() -> None:
-    assert numbers(set(), cited={1}) == []
-
-
-def test_only_the_first_are_named() -> None:
-    bearings = bearing_on(QUESTION, DOCUMENTS, new={2, 3, 4, 5}, cited=set(), top=3)
-    assert (
-        in_words(bearings)
-        == "[2] “River”, the draft cites no source; [3] “Hill”, the draft cites no source; and 2 more"
+def test_a_page_that_the_drafts_sources_name_is_where_they_go_on() -> None:
+    assert weighed(ANSWERED, SOCIETY, LAKE) == Weighed(
+        "“Psychological Society of Rome” goes on where the sources of the first answer end", (SOCIETY,)
     )
+    assert not weighed(ANSWERED, *(passage(n, f"Lake {n}", "Still.") for n in range(6, 9)), SOCIETY).asks
+
+
+def test_the_other_side_of_a_comparison_is_asked_about() -> None:
+    pine, oak = passage(1, "Pine", "The pine lives 300 years."), passage(4, "Oak", "The oak lives 900 years.")
+    question = "Which lives longer, the pine or the oak?"
+    found = weighed("The pine lives 300 years [1].", oak, question=question, first=(pine,))
+    assert found == Weighed("“Oak” is about the other side of what was asked", (oak,))
+    assert not weighed("The pine lives 300 years [1].", oak, question="How old is the pine?", first=(pine,)).asks
+
+
+def test_a_new_page_with_a_sentence_on_the_question_in_other_words_is_asked_about() -> None:
+    tower = passage(1, "Guide", "The tower is 300 metres tall.")
+    grown = passage(4, "News", "The tower grew to 330 metres in 2022.")
+    question = "How tall is the tower?"
+    found = weighed("The tower is 300 metres tall [1].", grown, question=question, first=(tower,))
+    assert found == Weighed("“News” tells something else of what was asked", (grown,))
+    same = passage(4, "Copy", "The tower is 300 metres tall.")
+    assert not weighed("The tower is 300 metres tall [1].", same, question=question, first=(tower,)).asks
+
+
+def test_a_new_page_that_says_otherwise_is_asked_about() -> None:
+    old = passage(1, "Guide", "The Eiffel Tower is 324 metres tall.")
+    new = passage(4, "Newer page", "The Eiffel Tower is 330 metres tall.")
+    question = "How tall is the Eiffel Tower?"
+    found = weighed("The Eiffel Tower is 324 metres tall [1].", new, question=question, first=(old,))
+    assert found == Weighed("“Newer page” says otherwise than the first answer", (new,))
+    same = passage(4, "Newer page", "The Eiffel Tower is 324 metres tall.")
+    assert not weighed("The Eiffel Tower is 324 metres tall [1].", same, question=question, first=(old,)).asks
+
+
+def test_a_conflict_tells_both_quotes_the_newer_one_first() -> None:
+    old = passage(1, "Prices 2023", "The team licence costs 49 euros.")
+    new = passage(2, "Prices 2024", "The team licence costs 59 euros.")
+    [told] = tell_conflicts("What does the team licence cost?", Evidence((old, new), top=3))
+    assert [quote.quote for quote in told.quotes] == [new.content, old.content]
+    assert told.message.startswith("The sources disagree. “Prices 2024”, which is newer: “The team licence costs 59")

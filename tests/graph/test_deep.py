@@ -6,6 +6,7 @@ import pytest
 from anyio import fail_after
 
 from rag_graph.graph.build import RagGraph, build_graph
+from rag_graph.graph.decision import REASONED
 from rag_graph.graph.parts import Parts
 from rag_graph.graph.stream import stream_events
 from rag_graph.models.providers.openai import open_chat_model
@@ -70,7 +71,7 @@ async def test_another_model_writes_the_answer_whatever_was_found(upstream: Upst
     await model.aclose()
     assert transcript.decision is not None
     assert (transcript.decision.decision, transcript.decision.checked) == ("refine", False)
-    assert transcript.decision.reason == "the reasoning model answers from 1 passage from 1 document"
+    assert transcript.decision.reason == REASONED
     assert transcript.answer == "All in all, the tower is 300 metres tall [1]."
 
 

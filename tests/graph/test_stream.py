@@ -51,7 +51,7 @@ async def test_a_draft_that_the_deeper_evidence_leaves_alone_stands(graph: RagGr
     assert isinstance(events[0], RunStarted)
     assert isinstance(events[-1], RunFinished)
     assert transcript.answer == "The tower is 300 metres tall [1]."
-    reason = "the bridge does not matter ([2] “doc2”, among the best 3 of all that was found)"
+    reason = "the bridge does not matter"
     assert transcript.decision == Decided(decision="keep", checked=True, reason=reason, new_passages=(2,))
     assert not transcript.answers[2].started
 
@@ -67,6 +67,9 @@ async def test_a_refinement_replaces_the_draft(graph: RagGraph, upstream: Upstre
     assert last.answer == "The bridge was opened in 1931 [2]."
     [citation] = last.citations
     assert BRIDGE[citation.source_start : citation.source_end] == citation.quote == "It was opened in 1931."
+    transcript = Transcript.of(events)
+    assert [(told.claim, told.state) for told in transcript.answers[2].claims] == [("c2", "supported")]
+    assert [(told.claim, told.fate) for told in transcript.answers[2].fates] == [("c2", "added"), ("c1", "withdrawn")]
 
 
 async def test_no_model_is_asked_when_the_deeper_search_brings_nothing_new(

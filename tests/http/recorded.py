@@ -8,14 +8,18 @@ from rag_graph.events import (
     AnswerReset,
     AnswerStarted,
     Citation,
+    ClaimFate,
+    ClaimStated,
     Decided,
     Event,
     NumberedPassage,
     PassagesRetrieved,
+    Quoted,
     RunCancelled,
     RunFailed,
     RunFinished,
     RunStarted,
+    SourceConflict,
     StepFinished,
     StepStarted,
     ThinkingDelta,
@@ -74,6 +78,18 @@ def _cited(version: Version, passage: NumberedPassage, start: int, end: int) -> 
     )
 
 
+def _quoted(passage: NumberedPassage) -> Quoted:
+    return Quoted(
+        marker=passage.number,
+        document=passage.document,
+        title=passage.title,
+        uri=passage.uri,
+        source_start=passage.start,
+        source_end=passage.end,
+        quote=passage.content,
+    )
+
+
 def _deltas(version: Version, content: str) -> Sequence[Event]:
     words = content.split(" ")
     return [AnswerDelta(version=version, delta=word if n == 0 else f" {word}") for n, word in enumerate(words)]
@@ -105,6 +121,8 @@ _DRAFTED: Sequence[Event] = (
     ThinkingFinished(step="deep_retrieve", seconds=0.3),
     *_deltas(1, DRAFT)[4:],
     Unsupported(version=1, start=21, end=31, reason="No passage says this."),
+    ClaimStated(version=1, claim="c1", start=0, end=20, state="supported", sources=(1,)),
+    ClaimStated(version=1, claim="c2", start=21, end=31, state="unsupported", reason="No passage says this."),
     AnswerFinished(version=1),
     Usage(step="draft", model="small", input_tokens=100, output_tokens=20, reasoning_tokens=5, cached_tokens=64),
     StepFinished(step="draft", description="Drafted an answer", at_ms=50.0),
@@ -113,6 +131,7 @@ _DRAFTED: Sequence[Event] = (
     StepStarted(step="decide", description="Comparing", at_ms=53.0),
 )
 _DECIDED: Sequence[Event] = (
+    SourceConflict(message="The sources disagree.", quotes=(_quoted(OPENING), _quoted(EIFFEL))),
     Decided(decision="refine", checked=True, reason="The date was missing.", new_passages=(2,)),
     StepFinished(step="decide", description="The answer is written anew", at_ms=60.0),
     StepStarted(step="refine", description="Writing the answer", at_ms=61.0),
@@ -128,6 +147,20 @@ _REFINED: Sequence[Event] = (
     _cited(2, EIFFEL, 0, 30),
     *_deltas(2, REFINED)[5:],
     _cited(2, OPENING, 31, 53),
+    ClaimStated(version=2, claim="c1", start=0, end=30, state="supported", sources=(1,)),
+    ClaimStated(version=2, claim="c3", start=31, end=55, state="supported", sources=(2,)),
+    ClaimFate(
+        version=2,
+        claim="c1",
+        fate="corrected",
+        before="Eiffel built it.",
+        after="Eiffel’s company built it.",
+        reason="“Eiffel [Tower]” says it otherwise.",
+        quote=EIFFEL.content,
+        marker=1,
+    ),
+    ClaimFate(version=2, claim="c3", fate="added", after="It opened in 1889. 🗼", quote=OPENING.content, marker=2),
+    ClaimFate(version=2, claim="c2", fate="withdrawn", before="It is red.", reason="No passage says this."),
     AnswerFinished(version=2),
     Usage(step="refine", model="large", input_tokens=300, output_tokens=40, reasoning_tokens=7, cached_tokens=128),
     StepFinished(step="refine", description="Wrote the answer", at_ms=90.0),

@@ -6,13 +6,33 @@ import logging
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from rag_graph.events import AnswerReset, AnswerStarted, RunCancelled, Usage, Warned
+from rag_graph.events import (
+    AnswerFinished,
+    AnswerReset,
+    AnswerStarted,
+    ClaimFate,
+    ClaimStated,
+    Event,
+    RunCancelled,
+    Usage,
+    Warned,
+)
 from rag_graph.telemetry.logs import JsonLines
 from rag_graph.telemetry.metrics import MAX_MODELS, Metrics
 from rag_graph.telemetry.observing import Telemetry
 from tests.servers import QUESTION, Serve, Server, until
 from tests.upstream import Upstream
 
+SENTENCES: tuple[Event, ...] = (
+    AnswerStarted(version=1),
+    ClaimStated(version=1, claim="c1", start=0, end=30, state="supported"),
+    ClaimStated(version=1, claim="c2", start=31, end=41, state="unsupported"),
+    AnswerFinished(version=1),
+    ClaimFate(version=2, claim="c1", fate="kept"),
+    ClaimFate(version=2, claim="c2", fate="withdrawn"),
+    ClaimFate(version=2, claim="c3", fate="added"),
+    AnswerFinished(version=2),
+)
 WORDS = tuple(f"word{number} " for number in range(40))
 
 
@@ -141,3 +161,15 @@ def test_paths_methods_and_models_from_outside_are_no_labels(serve: Serve) -> No
         server.http.post("/v1/chat/completions", json={"model": odd, "messages": [{"role": "user", "content": odd}]})
         server.http.get("/config", headers={"host": f"{odd}.example"})
     assert "odd" not in server.http.get("/metrics").text.lower()
+
+
+def test_what_survived_of_a_draft_and_how_long_the_rest_was_read_is_counted() -> None:
+    metrics = Metrics()
+    run = metrics.export("R", mode="fast", attempt=1)
+    for at_s, event in enumerate(SENTENCES):
+        run.noted(event, float(at_s))
+    exposition = metrics.exposition().decode()
+    assert total(exposition, "rag_claim_fates_total") == 3
+    assert total(exposition, "rag_draft_survived_ratio_sum") == 0.75
+    assert total(exposition, "rag_exposure_seconds_sum", fate="withdrawn") == 3.0
+    assert total(exposition, "rag_exposure_seconds_count") == 1

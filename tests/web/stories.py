@@ -125,6 +125,45 @@ REFINED_FACTS = (
     ),
     Cited("About seven million people climb it each year [2].", 2, TOWER, VISITORS),
 )
+FATES: Sequence[Event] = (
+    {
+        "type": "claim_fate",
+        "version": 2,
+        "claim": "c1",
+        "fate": "confirmed",
+        "reason": "Confirmed by 2 more sources.",
+        "sources": [2, 3],
+        "quote": BUILT,
+        "marker": 2,
+    },
+    {
+        "type": "claim_fate",
+        "version": 2,
+        "claim": "c3",
+        "fate": "corrected",
+        "before": "It was designed by Eiffel himself in a single night.",
+        "after": "It was designed by Maurice Koechlin and Émile Nouguier.",
+        "reason": "“Engineers of the Compagnie des Établissements Eiffel” gives another name.",
+        "quote": SKETCHED,
+        "marker": 3,
+    },
+    {
+        "type": "claim_fate",
+        "version": 2,
+        "claim": "c4",
+        "fate": "withdrawn",
+        "before": "Nobody remembers why.",
+        "reason": "No passage says this.",
+    },
+)
+CONFLICT: Event = {
+    "type": "conflict",
+    "message": "The sources disagree.",
+    "quotes": [
+        {"marker": 1, "title": "Guide 2024", "quote": "The tower is 330 metres tall."},
+        {"marker": 2, "title": "Guide 2019", "quote": "The tower is 324 metres tall."},
+    ],
+}
 THOUGHTS = (
     "The question has two parts: who designed the tower, and when it was built. ",
     "The first passages name the company and the years. ",
@@ -148,7 +187,9 @@ def done(name: str, outcome: str, at_ms: float) -> Event:
     return {"type": "step_finished", "step": name, "description": outcome, "at_ms": at_ms}
 
 
-def written(version: int, text: str, facts: Sequence[Cited | Doubted] = ()) -> Iterator[Event]:
+def written(
+    version: int, text: str, facts: Sequence[Cited | Doubted] = (), fates: Sequence[Event] = ()
+) -> Iterator[Event]:
     """Stream a text word by word, each fact right behind its sentence."""
     yield {"type": "answer_started", "version": version}
     spans = [(text.index(fact.sentence), fact) for fact in facts]
@@ -160,6 +201,7 @@ def written(version: int, text: str, facts: Sequence[Cited | Doubted] = ()) -> I
         while due and due[0][0] + len(due[0][1].sentence) <= at:
             start, fact = due.pop(0)
             yield told(version, start, fact)
+    yield from fates
     yield {"type": "answer_finished", "version": version}
 
 
@@ -243,6 +285,7 @@ def improved(question: str = QUESTION, *, mode: str = "fast") -> Iterator[Event 
     yield {"type": "passages_retrieved", "stage": "deep", "passages": deep}
     yield done("deep_retrieve", "Found 1 passage more", 1340.0)
     yield step("decide", "Comparing the draft with what was found since", 1712.0)
+    yield CONFLICT
     yield {
         "type": "decided",
         "decision": "refine",
@@ -253,7 +296,7 @@ def improved(question: str = QUESTION, *, mode: str = "fast") -> Iterator[Event 
     yield done("decide", "The answer is written anew", 2040.0)
     yield step("refine", "Writing the answer from 3 passages", 2041.0)
     yield Gate("refine")
-    yield from gated(written(2, REFINED, REFINED_FACTS), "mid-refinement", after=12)
+    yield from gated(written(2, REFINED, REFINED_FACTS, FATES), "mid-refinement", after=12)
     yield done("refine", "Wrote the answer", 4170.0)
     yield finished(2, REFINED, refinement_first_token_ms=2300.0)
 

@@ -12,8 +12,8 @@ from rag_graph.writing.prompted import LONGEST_REASON_CHARS, read_verdict
         ("KEEP: the draft says so already", Verdict(refine=False, reason="the draft says so already")),
         ("**REFINE**: the year is 1931", Verdict(refine=True, reason="the year is 1931")),
         ("Verdict: keep\nbecause it agrees", Verdict(refine=False, reason="because it agrees")),
-        ("refine", Verdict(refine=True, reason="the new passages change the answer")),
-        ("The bridge was opened in 1931.", Verdict(refine=True, reason="the new passages change the answer")),
+        ("refine", Verdict(refine=True, reason="What was found since changes the answer")),
+        ("The bridge was opened in 1931.", Verdict(refine=True, reason="What was found since changes the answer")),
     ],
 )
 def test_a_verdict_is_read_however_it_is_wrapped(reply: str, verdict: Verdict) -> None:

@@ -149,7 +149,7 @@ async def review(
 async def test_a_draft_without_an_answer_is_refined_when_one_is_found(writer: QuotingWriter, page: Page) -> None:
     verdict, refining = await review(writer, page, "How tall is the iron tower?", HEIGHT)
     assert verdict.refine
-    assert verdict.reason == "“Heights” [3] says “330 metres”"
+    assert verdict.reason == "“Heights” says “330 metres”"
     refined = await written(writer, page, refining)
     assert short_answer(refined.content) == "330 metres"
 

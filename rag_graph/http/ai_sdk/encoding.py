@@ -13,6 +13,8 @@ from rag_graph.events import (
     AnswerFinished,
     AnswerReset,
     Citation,
+    ClaimFate,
+    ClaimStated,
     CutBy,
     Decided,
     Event,
@@ -22,6 +24,7 @@ from rag_graph.events import (
     RunFailed,
     RunFinished,
     RunStarted,
+    SourceConflict,
     StepFinished,
     StepStarted,
     ThinkingDelta,
@@ -118,6 +121,15 @@ class MessageParts(MessageEncoder):
 
     def on_unsupported(self, event: Unsupported) -> Sequence[Chunk]:
         return [self._fact("unsupported", {**_plain(event), "part": self._standing.get(event.version)})]
+
+    def on_claim(self, event: ClaimStated) -> Sequence[Chunk]:
+        return [self._fact("claim", {**_plain(event), "part": self._standing.get(event.version)})]
+
+    def on_claim_fate(self, event: ClaimFate) -> Sequence[Chunk]:
+        return [self._fact("claim-fate", {**_plain(event), "part": self._standing.get(event.version)})]
+
+    def on_conflict(self, event: SourceConflict) -> Sequence[Chunk]:
+        return [self._fact("conflict", _plain(event))]
 
     def on_decided(self, event: Decided) -> Sequence[Chunk]:
         status: Status = "kept" if event.decision == "keep" else "refining"

@@ -7,6 +7,7 @@ from rag_graph.events import (
     AnswerReset,
     AnswerStarted,
     Citation,
+    ClaimStated,
     Decided,
     Event,
     Fact,
@@ -17,7 +18,7 @@ from rag_graph.events import (
     Version,
     Warned,
 )
-from rag_graph.http.prose import source_list
+from rag_graph.http.prose import change_list, source_list
 from rag_graph.transcript import Transcript
 
 Chunk = dict[str, Any]
@@ -31,7 +32,8 @@ class PlainText:
     """Turns each event into the text that it adds, often none: the answer, and nothing but the answer.
 
     Text cannot be taken back, so the one that replaces it follows after a separator. With `final` only the answer
-    that stands is said, at the end; with `sources` they are listed after it.
+    that stands is said, at the end; with `sources` they are listed after it, and before them what was corrected and
+    withdrawn, and which sources say different things.
     """
 
     def __init__(self, *, final: bool = False, sources: bool = False) -> None:
@@ -39,8 +41,10 @@ class PlainText:
         self._sources = sources
         self._said = ""
         self._replaces = False
+        self._transcript = Transcript()
 
     def add(self, event: Event) -> str:
+        self._transcript.add(event)
         match event:
             case AnswerDelta() if event.delta and not self._final:
                 return self._say(event.delta)
@@ -52,10 +56,16 @@ class PlainText:
                 if self._said != event.answer:
                     self._replaces = bool(self._said)
                     whole = self._say(event.answer)
-                sources = source_list(event.citations) if self._sources else ""
-                return f"{whole}\n\nSources\n{sources}\n" if sources else whole
+                return whole + (self._appendix(event) if self._sources else "")
             case _:
                 return ""
+
+    def _appendix(self, event: RunFinished) -> str:
+        changes = change_list(self._transcript.answers[event.version].fates)
+        changed = f"\n\nWhat changed\n{changes}" if changes else ""
+        apart = "".join(f"\n\n{told.message}" for told in self._transcript.conflicts)
+        listed = f"\n\nSources\n{source_list(event.citations)}" if event.citations else ""
+        return f"{changed}{apart}{listed}\n" if changed or apart or listed else ""
 
     def _say(self, text: str) -> str:
         if self._replaces:
@@ -66,7 +76,7 @@ class PlainText:
 
 
 class Structured:
-    """Turns each event into a chunk: `documents`, `thinking`, `draft`, `answer`, `citations`, `decision`, `timings`.
+    """Turns each event into a chunk: `documents`, `thinking`, `draft`, `answer`, `citations`, `claims` and others.
 
     `draft` streams version 1 and `answer` what replaces it; when the draft stands, `answer` comes whole at the end.
     Chunks only add: where a version starts again, or another replaces it, `resets` says so and the text follows in
@@ -80,14 +90,14 @@ class Structured:
 
     def add(self, event: Event) -> Chunk | None:
         self._transcript.add(event)
+        if name := _LISTS.get(event.type):
+            return None if _is_of_draft(event) else {name: [_plain(event)]}
         match event:
             case AnswerDelta():
                 self._newest = max(self._newest, event.version)
                 return {"draft" if event.version == 1 else "answer": event.delta}
             case AnswerStarted() if 1 < self._newest < event.version:
                 return {"resets": [{"version": self._newest, "reason": "A later version replaces it."}]}
-            case Citation() if event.version != 1:
-                return {"citations": [_plain(event)]}
             case PassagesRetrieved():
                 new = [passage for passage in event.passages if passage.number not in self._documents]
                 self._documents |= {passage.number: passage for passage in new}
@@ -110,6 +120,8 @@ class Structured:
         chunk: Chunk = {"timings": _plain(event.timings)}
         if event.version == 1:
             chunk |= {"answer": event.answer, "citations": [_plain(citation) for citation in event.citations]}
+            if claims := self._transcript.answers[1].claims:
+                chunk["claims"] = [_plain(told) for told in claims]
         return chunk
 
     def result(self) -> Chunk:
@@ -119,12 +131,23 @@ class Structured:
             "answer": transcript.answer,
             "draft": transcript.answers[1].content,
             "citations": [_plain(citation) for citation in transcript.citations],
+            "claims": [_plain(told) for told in transcript.answers[transcript.standing].claims],
+            "fates": [_plain(fate) for fate in transcript.answers[transcript.standing].fates],
+            "conflicts": [_plain(told) for told in transcript.conflicts],
             "documents": [_plain(passage) for passage in self._documents.values()],
             "decision": _plain(transcript.decision) if transcript.decision else {},
             "thinking": "".join("".join(deltas) for deltas in transcript.thinking.values()),
             "warnings": [warning.message for warning in transcript.warnings],
             "timings": _plain(transcript.timings),
         }
+
+
+def _is_of_draft(event: Event) -> bool:
+    """Citations and claims of a draft come with the end, if it stands."""
+    return isinstance(event, Citation | ClaimStated) and event.version == 1
+
+
+_LISTS = {"citation": "citations", "claim": "claims", "claim_fate": "fates", "conflict": "conflicts"}
 
 
 def _plain(fact: Fact) -> Chunk:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from rag_graph.documents import Hit
-from rag_graph.events import Citation, Decided, Event, RunFinished, StepStarted
+from rag_graph.events import Citation, ClaimFate, ClaimStated, Decided, Event, RunFinished, SourceConflict, StepStarted
 from rag_graph.http.prose import source_list
 from rag_graph.transcript import Transcript
 
@@ -41,6 +41,9 @@ class AskOutput(BaseModel):
 
     answer: str
     citations: list[Citation]
+    claims: list[ClaimStated]
+    fates: list[ClaimFate]
+    conflicts: list[SourceConflict]
     refined: bool
     decision: str
     warnings: list[str]
@@ -73,9 +76,13 @@ def found(hits: Sequence[Hit]) -> SearchOutput:
 
 def answered(transcript: Transcript, run: RunFinished) -> AskOutput:
     decision = transcript.decision
+    standing = transcript.answers[run.version]
     return AskOutput(
         answer=run.answer,
         citations=list(run.citations),
+        claims=list(standing.claims),
+        fates=list(standing.fates),
+        conflicts=list(transcript.conflicts),
         refined=run.version != 1,
         decision=decision.reason if decision else "",
         warnings=[warning.message for warning in transcript.warnings],

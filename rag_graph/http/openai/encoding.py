@@ -23,7 +23,7 @@ from rag_graph.events import (
     Version,
 )
 from rag_graph.http.encoding import Chunk, MessageEncoder
-from rag_graph.http.openai.open_webui import source_lines, status_line
+from rag_graph.http.openai.open_webui import claims_line, source_lines, status_line
 from rag_graph.http.openai.request import MODELS, Presentation
 from rag_graph.http.prose import RULE, OneAtATime, Prose
 from rag_graph.transcript import Transcript
@@ -133,6 +133,9 @@ class CompletionChunks(MessageEncoder):
         if self._presentation.sources == "events":
             passages = self.transcript.passages.get("deep") or self.transcript.passages.get("fast")
             chunks += source_lines(passages.passages if passages else (), event.citations)
+            standing = self.transcript.answers[event.version]
+            if standing.claims:
+                chunks.append(claims_line(standing.claims, standing.fates))
         return [*chunks, *self._done(), *self._closing(_FINISH_REASONS[event.cut_by])]
 
     def on_run_failed(self, event: RunFailed) -> Sequence[Chunk]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rag_graph.events import Citation, NumberedPassage
+from rag_graph.events import Citation, ClaimFate, ClaimStated, NumberedPassage
 
 Line = dict[str, Any]
 
@@ -49,6 +49,15 @@ def source_lines(passages: Iterable[NumberedPassage], citations: Iterable[Citati
     for passage in sorted(passages, key=lambda passage: passage.number):
         if passage.number <= last:
             yield _source_line(passage, quotes.get(passage.number) or [passage.content])
+
+
+def claims_line(claims: Iterable[ClaimStated], fates: Iterable[ClaimFate]) -> Line:
+    """How the sentences of the answer stand, and what became of those before; its page passes such a line by."""
+    data = {
+        "claims": [told.model_dump(mode="json", exclude={"type"}) for told in claims],
+        "fates": [fate.model_dump(mode="json", exclude={"type"}) for fate in fates],
+    }
+    return {"event": {"type": "claims", "data": data}}
 
 
 def _source_line(passage: NumberedPassage, quotes: list[str]) -> Line:
