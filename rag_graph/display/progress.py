@@ -89,6 +89,9 @@ def print_report(report: IndexReport, console: Console) -> None:
         counts = Counter(failure.kind for failure in report.failures)
         told = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
         _print_line(f"Not indexed: {len(report.failures)} ({told}).", console, style="yellow")
+    if report.left_out:
+        told = ", ".join(f"{reason} ({number})" for reason, number in report.left_out.items())
+        _print_line(f"Left out: {sum(report.left_out.values())} files and folders: {told}.", console)
     if report.passed_over:
         count = sum(report.passed_over.values())
         told = ", ".join(f"{suffix or 'no suffix'} ({number})" for suffix, number in report.passed_over.items())

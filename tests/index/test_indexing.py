@@ -324,8 +324,8 @@ def test_what_is_wrong_with_a_file_is_remembered_until_the_limits_or_the_file_ch
 def test_each_file_ends_in_one_way_that_is_told(index: Index, documents: Path) -> None:
     (documents / "blank.txt").write_text(" \n")
     (documents / "broken.docx").write_bytes(b"PK")
-    (documents / "table.csv").write_text("a,b")
-    (documents / "other.csv").write_text("a,b")
+    (documents / "table.zip").write_text("a,b")
+    (documents / "other.zip").write_text("a,b")
     (documents / "Makefile").write_text("all:")
     (documents / "old.txt").write_bytes("Größe: naïve façade.".encode("cp1252"))
     report = index_paths(index, [documents])

@@ -65,6 +65,7 @@ def found(hits: Sequence[Hit]) -> SearchOutput:
                 end=hit.passage.end,
                 score=float(hit.score),
                 content=hit.passage.content,
+                place=place_of(hit.passage.metadata)[1],
             )
             for hit in hits
         ]
