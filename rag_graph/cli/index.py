@@ -20,7 +20,10 @@ def index(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders to index.")],
     rebuild: Annotated[bool, typer.Option(help="Forget what was indexed before.")] = False,
     loader: Annotated[
-        str, typer.Option(metavar="MODULE:NAME", help="A loader of your own that reads them, such as a LangChain BaseLoader.")
+        str,
+        typer.Option(
+            metavar="MODULE:NAME", help="A loader of your own that reads them, such as a LangChain BaseLoader."
+        ),
     ] = "",
 ) -> None:
     """Index documents: text, web pages, PDF, office files, tables, mail, books, code. Unchanged files are skipped.

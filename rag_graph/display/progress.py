@@ -81,6 +81,8 @@ def print_report(report: IndexReport, console: Console) -> None:
         f"{report.unchanged} unchanged; {report.passages} passages in {report.seconds:.1f} s ({rate:.0f}/s).",
         highlight=False,
     )
+    if report.kinds:
+        _print_line(f"Read: {', '.join(f'{suffix} ({count})' for suffix, count in report.kinds.items())}.", console)
     for note in report.notes:
         _print_line(f"note: {note.uri}: {note.text}", console)
     for failure in report.failures:

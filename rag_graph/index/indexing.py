@@ -63,7 +63,7 @@ class IndexReport:
     """What an indexing run did: documents added, replaced, removed, unchanged; passages embedded; what failed.
 
     `passed_over` counts the files of kinds that cannot be read, by suffix; `left_out` those that nobody means to ask
-    about, by the reason. `notes` are of files that were indexed.
+    about, by the reason; `kinds` those that were read anew, by suffix. `notes` are of files that were indexed.
     """
 
     added: int
@@ -75,6 +75,7 @@ class IndexReport:
     seconds: float
     passed_over: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    kinds: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
 
     @property
@@ -189,6 +190,7 @@ class _Run:
     failures: list[Failure] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
     notes: list[Note] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     _pending: list[_Pending] = field(default_factory=list)
@@ -238,6 +240,7 @@ class _Run:
             seconds=time.monotonic() - self.started,
             passed_over=dict(sorted(self.passed_over.items())),
             left_out=dict(sorted(self.left_out.items())),
+            kinds=dict(sorted(self.kinds.items())),
             notes=tuple(self.notes),
         )
 
@@ -298,6 +301,7 @@ class _Run:
             gone = [name for name in self.writer.document_ids(path) if name not in seen]
             self.writer.remove(gone)
             self.removed += len(gone)
+        self.kinds[item.path.suffix.lower()] += 1
         self._put(IndexedFile(path, uri, content_hash))
 
     def _sync_document(self, loaded: LoadedDocument, seen: set[str], *, path: str, uri: str) -> None:

@@ -81,8 +81,25 @@ _FOLDERS_LEFT_OUT = {
 }
 _LOCK_FILES = frozenset(
     (
-        *("package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml", "bun.lock", "poetry.lock", "uv.lock"),
-        *("pdm.lock", "Pipfile.lock", "Cargo.lock", "composer.lock", "Gemfile.lock", "go.sum", "flake.lock", "mix.lock"),
+        *(
+            "package-lock.json",
+            "npm-shrinkwrap.json",
+            "yarn.lock",
+            "pnpm-lock.yaml",
+            "bun.lock",
+            "poetry.lock",
+            "uv.lock",
+        ),
+        *(
+            "pdm.lock",
+            "Pipfile.lock",
+            "Cargo.lock",
+            "composer.lock",
+            "Gemfile.lock",
+            "go.sum",
+            "flake.lock",
+            "mix.lock",
+        ),
     )
 )
 _MINIFIED = (".min.js", ".min.css", ".min.mjs", ".js.map", ".css.map", ".bundle.js")
@@ -132,14 +149,19 @@ def _walk(root: Path, *, every_kind: bool) -> Iterator[FoundFile | Failure | Pas
             path = here / name
             if reason := _why_left_out(path, ignored, is_folder=False):
                 yield PassedOver(suffix_of(path), reason)
-            elif every_kind or is_known(path):
-                yield from _found(path, root)
-            elif not path.is_symlink() and path.is_file():
-                yield PassedOver(suffix_of(path))
+            else:
+                yield from _file(path, root, every_kind=every_kind)
     for failure in failures:
         if Path(failure.filename) == root:
             raise LibraryError(f"The folder {str(root)!r} cannot be read; check its permissions.") from failure
         yield Failure(_relative(Path(failure.filename), root), "the folder cannot be read", "unreadable")
+
+
+def _file(path: Path, root: Path, *, every_kind: bool) -> Iterator[FoundFile | Failure | PassedOver]:
+    if every_kind or is_known(path):
+        yield from _found(path, root)
+    elif not path.is_symlink() and path.is_file():
+        yield PassedOver(suffix_of(path))
 
 
 def _why_left_out(path: Path, ignored: Sequence[_Ignored], *, is_folder: bool) -> str:

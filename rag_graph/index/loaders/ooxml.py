@@ -239,12 +239,12 @@ def _heading_levels(package: _Package, main: str) -> dict[str, int]:
             elif (parent := _child(style, "basedOn")) is not None:
                 based[own] = attribute(parent, "val")
     for own, direct in based.items():
-        seen, parent = {own}, direct
-        while parent in based and parent not in seen:
-            seen.add(parent)
-            parent = based[parent]
-        if parent in found and "toc" not in own.lower():
-            found[own] = found[parent]
+        seen, above = {own}, direct
+        while above in based and above not in seen:
+            seen.add(above)
+            above = based[above]
+        if above in found and "toc" not in own.lower():
+            found[own] = found[above]
     return found
 
 

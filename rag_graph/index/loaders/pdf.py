@@ -33,21 +33,7 @@ def load(source: Source) -> Loaded:
     content = source.content()
     if b"%PDF-" not in content[:_MAGIC_BYTES]:  # of other files the library would have a PDF made by programs it finds
         raise DocumentUnreadable("it is damaged, or not what its suffix says")
-    parser = liteparse.LiteParse(
-        ocr_enabled=False,
-        extract_blocks=True,
-        extract_form_fields=True,
-        include_complexity=True,
-        continue_on_page_error=True,
-        quiet=True,
-        num_workers=1,
-    )
-    try:
-        parsed = parser.parse(content)
-    except liteparse.ParseError as exc:
-        if "password" in str(exc):
-            raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted") from exc
-        raise
+    content, parsed = _parsed(content)
     writer = Writer()
     pictures = []
     for page in parsed.pages:
@@ -69,6 +55,28 @@ def load(source: Source) -> Loaded:
     if parsed.page_errors:
         note = f"{len(parsed.page_errors)} pages could not be read; {note}".rstrip("; ")
     yield source.written(writer, title=_title(content), note=note)
+
+
+def _parsed(content: bytes) -> tuple[bytes, liteparse.ParseResult]:
+    """The pages of a file; one whose table of contents is lost is written anew first, which pypdf can."""
+    parser = liteparse.LiteParse(
+        ocr_enabled=False,
+        extract_blocks=True,
+        extract_form_fields=True,
+        include_complexity=True,
+        continue_on_page_error=True,
+        quiet=True,
+        num_workers=1,
+    )
+    try:
+        return content, parser.parse(content)
+    except liteparse.ParseError as exc:
+        if "password" in str(exc):
+            raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted") from exc
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+    mended = io.BytesIO()
+    pypdf.PdfWriter(clone_from=pypdf.PdfReader(io.BytesIO(content))).write(mended)
+    return mended.getvalue(), parser.parse(mended.getvalue())
 
 
 def _write_page(writer: Writer, page: liteparse.ParsedPage) -> None:
