@@ -42,8 +42,35 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where in its file a text is from `start` on: `where` names a page, slide, sheet and row, chapter or line."""
+
+    start: int
+    where: Metadata
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """A passage that a search found; higher scores are better, and comparable within one search only."""
 
     passage: Passage
     score: float
+
+
+def place_of(known: Metadata) -> tuple[int | None, str]:
+    """The page or slide on which a passage begins, and where that is, as people are told it; from its metadata."""
+    page = known.get("page", known.get("slide"))
+    told = [f"p. {known['page']}" if "page" in known else ""]
+    told += [f"{name} {known[name]}" for name in ("slide", "chapter", "sheet", "row", "line") if name in known]
+    return page if isinstance(page, int) else None, ", ".join(filter(None, told))
+
+
+def page_breaks(known: Metadata) -> tuple[int, ...]:
+    """The offsets in a passage at which another page begins."""
+    return tuple(int(offset) for offset in str(known.get("page_breaks", "")).split() if offset.isdecimal())
+
+
+def first_line(known: Metadata) -> int | None:
+    """The line of its file, or row of its sheet, at which a passage begins."""
+    line = known.get("row", known.get("line"))
+    return line if isinstance(line, int) else None

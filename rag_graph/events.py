@@ -5,6 +5,7 @@ terminal one. Spans are half-open, in Unicode code points: answer spans count fr
 that version's text, source spans from the first character of the document.
 """
 
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final, Literal, get_args
 
@@ -33,7 +34,11 @@ class Fact(BaseModel):
 
 
 class NumberedPassage(Fact):
-    """A retrieved passage under the number by which answers cite it; the number holds for the whole run."""
+    """A retrieved passage under the number by which answers cite it; the number holds for the whole run.
+
+    `page` is the one of its file, or the slide, on which it begins, and `place` what people are told of where that is;
+    at each of the `page_breaks` in `content` another page begins, and `first_line` is the line, or row, at its start.
+    """
 
     number: int
     document: str
@@ -44,6 +49,25 @@ class NumberedPassage(Fact):
     heading: tuple[str, ...] = ()
     score: float
     content: str
+    page: int | None = None
+    place: str = ""
+    page_breaks: tuple[int, ...] = ()
+    first_line: int | None = None
+
+    def page_at(self, offset: int) -> int | None:
+        """The page of its file on which that place of `content` stands."""
+        return None if self.page is None else self.page + bisect_right(self.page_breaks, offset)
+
+    def place_at(self, offset: int) -> str:
+        """Where in its file that place of `content` stands, as people are told it: "p. 12", "sheet Prices, row 7"."""
+        if self.page_breaks:
+            return f"p. {self.page_at(offset)}"
+        if self.first_line is None:
+            return self.place
+        lines = self.content.count("\n", 0, offset)
+        if "row " in self.place:  # the line that marks the header of a table is no row
+            lines -= self.content.count("\n| --- |", 0, offset)
+        return self.place.removesuffix(str(self.first_line)) + str(self.first_line + lines)
 
 
 class Timings(Fact):
@@ -162,6 +186,8 @@ class Citation(Fact):
     attributed_by: Literal["model", "check"]
     score: float
     grade: Grade = "quoted"
+    page: int | None = None
+    place: str = ""
 
 
 class Unsupported(Fact):

@@ -72,11 +72,11 @@ def test_index_reports_what_it_did_and_fails_for_a_file_it_cannot_read(tmp_path:
 def test_index_tells_which_kinds_it_passed_over(tmp_path: Path) -> None:
     folder = tmp_path / "documents"
     folder.mkdir()
-    for name in ("a.csv", "b.csv", "c.xlsx"):
+    for name in ("a.zip", "b.zip", "c.exe"):
         (folder / name).write_text("a,b")
     done = run("index", str(folder), settings={"RAG_DATA_DIR": str(tmp_path / "library")})
     assert done.returncode == 1
-    assert "Passed over: 3 of kinds that cannot be read: .csv (2), .xlsx (1)." in done.stderr
+    assert "Passed over: 3 of kinds that cannot be read: .exe (1), .zip (2)." in done.stderr
     assert "There was no file that can be read." in done.stderr
     (folder / "tower.md").write_text("The tower is tall.")
     assert run("index", str(folder), settings={"RAG_DATA_DIR": str(tmp_path / "library")}).returncode == 0

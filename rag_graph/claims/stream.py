@@ -208,6 +208,8 @@ def _citation(claim: Claim, support: Support, sources: Sources, version: Version
         attributed_by="model" if passage.number in claim.markers else "check",
         score=support.score,
         grade=support.grade,
+        page=passage.page_at(support.start),
+        place=passage.place_at(support.start),
     )
 
 

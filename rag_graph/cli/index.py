@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 def index(
     paths: Annotated[list[Path], typer.Argument(help="Files and folders to index.")],
     rebuild: Annotated[bool, typer.Option(help="Forget what was indexed before.")] = False,
+    loader: Annotated[
+        str,
+        typer.Option(
+            metavar="MODULE:NAME", help="A loader of your own that reads them, such as a LangChain BaseLoader."
+        ),
+    ] = "",
 ) -> None:
-    """Index documents: Markdown, text, HTML, PDF, DOCX, JSON Lines. Unchanged files are skipped.
+    """Index documents: text, web pages, PDF, office files, tables, mail, books, code. Unchanged files are skipped.
 
     Exits with 1 when a file could not be indexed, or none of them is of a kind that can be read.
     """
     from rag_graph.settings import Settings
 
-    if not index_with_bar(Settings.load(), paths, rebuild=rebuild).is_all_well:
+    if not index_with_bar(Settings.load(), paths, rebuild=rebuild, loader=loader).is_all_well:
         raise typer.Exit(FAILED)
 
 
@@ -47,7 +53,7 @@ def remove(
     typer.echo(f"{removed} documents removed.", err=True)
 
 
-def index_with_bar(settings: "Settings", paths: Sequence[Path], *, rebuild: bool) -> "IndexReport":
+def index_with_bar(settings: "Settings", paths: Sequence[Path], *, rebuild: bool, loader: str = "") -> "IndexReport":
     """Index into the library of the settings, and say on stderr what came of it."""
     from rich.console import Console
 
@@ -59,7 +65,7 @@ def index_with_bar(settings: "Settings", paths: Sequence[Path], *, rebuild: bool
     console = Console(stderr=True)
     with indexing(console) as on_progress, closing(choose_index(settings, choose_embedder(settings))) as index:
         limits = Limits(seconds=settings.load_max_s, memory_mb=settings.load_max_mb)
-        report = index_paths(index, paths, on_progress=on_progress, rebuild=rebuild, limits=limits)
+        report = index_paths(index, paths, on_progress=on_progress, rebuild=rebuild, limits=limits, read_by=loader)
     print_report(report, console)
     return report
 

@@ -81,6 +81,8 @@ def print_report(report: IndexReport, console: Console) -> None:
         f"{report.unchanged} unchanged; {report.passages} passages in {report.seconds:.1f} s ({rate:.0f}/s).",
         highlight=False,
     )
+    if report.kinds:
+        _print_line(f"Read: {', '.join(f'{suffix} ({count})' for suffix, count in report.kinds.items())}.", console)
     for note in report.notes:
         _print_line(f"note: {note.uri}: {note.text}", console)
     for failure in report.failures:
@@ -89,6 +91,9 @@ def print_report(report: IndexReport, console: Console) -> None:
         counts = Counter(failure.kind for failure in report.failures)
         told = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
         _print_line(f"Not indexed: {len(report.failures)} ({told}).", console, style="yellow")
+    if report.left_out:
+        told = ", ".join(f"{reason} ({number})" for reason, number in report.left_out.items())
+        _print_line(f"Left out: {sum(report.left_out.values())} files and folders: {told}.", console)
     if report.passed_over:
         count = sum(report.passed_over.values())
         told = ", ".join(f"{suffix or 'no suffix'} ({number})" for suffix, number in report.passed_over.items())

@@ -73,7 +73,10 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A place that an answer points to; `line` is 0 where the document's text is not at hand."""
+    """A place that an answer points to; `line` is 0 where the document's text is not at hand.
+
+    `part` is the page, slide, sheet or chapter, where its file has such.
+    """
 
     marker: int
     title: str
@@ -81,9 +84,12 @@ class Source:
     line: int
     quote: str
     grade: Grade = "quoted"
+    part: str = ""
 
     @property
     def place(self) -> str:
+        if self.part:
+            return f"{self.uri}, {self.part}"
         return f"{self.uri}:{self.line}" if self.line else self.uri
 
 
@@ -98,6 +104,7 @@ def sources(citations: Iterable[Citation], find: FindDocument | None = None) -> 
             line=_line(citation, find) if find else 0,
             quote=" ".join(citation.quote.split()),
             grade=citation.grade,
+            part=part_of(citation),
         )
         found.setdefault((source.marker, source.place), source)
     return list(found.values())
@@ -113,6 +120,11 @@ def changes(transcript: Transcript) -> list[ClaimFate]:
 
 def _has_words(text: str) -> bool:
     return any(char.isalnum() for char in text)
+
+
+def part_of(citation: Citation) -> str:
+    """The page, slide, sheet or chapter of a quote; a line of a text is told after its name."""
+    return "" if citation.place.startswith("line ") else citation.place
 
 
 def _line(citation: Citation, find: FindDocument) -> int:

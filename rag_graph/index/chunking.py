@@ -1,5 +1,6 @@
 """Documents to passages: where each one begins and ends in the text, and under which headings it stands."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -44,10 +45,79 @@ def chunk(text: str, outline: Sequence[Heading] = ()) -> Iterator[Chunk]:
             if first < last:
                 yield Chunk(first, last, heading)
             continue
-        for block_start, block_end in _blocks(text, first, last):
-            for piece in splitter.create_documents([text[block_start:block_end]]):
-                piece_start = block_start + int(piece.metadata["start_index"])
-                yield Chunk(piece_start, piece_start + len(piece.page_content), heading)
+        for part_start, part_end, header in _parts(text, first, last):
+            if header is not None:
+                yield from _rows(text, part_start, part_end, heading, header)
+                continue
+            yield from _prose(splitter, text, part_start, part_end, heading)
+
+
+def _prose(
+    splitter: RecursiveCharacterTextSplitter, text: str, start: int, end: int, heading: tuple[str, ...]
+) -> Iterator[Chunk]:
+    for block_start, block_end in _blocks(text, start, end):
+        for piece in splitter.create_documents([text[block_start:block_end]]):
+            piece_start = block_start + int(piece.metadata["start_index"])
+            yield Chunk(piece_start, piece_start + len(piece.page_content), heading)
+
+
+_TABLE = re.compile(
+    r"^[ \t]*(?P<header>[^\n]*\|[^\n]*?)[ \t\r]*\n"
+    r"[ \t]*(?=[^\n]*\|)\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t\r]*"
+    r"(?:\n[^\n]*\|[^\n]*)*\n?"
+    r"|(?:^\|[^\n]*\|[ \t\r]*(?:\n|\Z)){2,}",
+    re.MULTILINE,
+)
+"""A table as Markdown has it, and rows of one without names of its columns."""
+_LONGEST_HEADER = 300
+_LEAD_IN = 200
+"""So short a text before a table, such as its caption, stays with its first rows."""
+
+
+def _parts(text: str, start: int, end: int) -> Iterator[tuple[int, int, str | None]]:
+    """The tables of a stretch, each with its header, and what stands between them, which has none."""
+    for found in _TABLE.finditer(text, start, end):
+        first, last = found.span()
+        if first > start:
+            if len(text[start:first].strip()) > _LEAD_IN:
+                yield start, first, None
+            else:
+                first = start
+        yield first, last, found["header"] or ""
+        start = last
+    if start < end:
+        yield start, end, None
+
+
+def _rows(text: str, start: int, end: int, heading: tuple[str, ...], header: str) -> Iterator[Chunk]:
+    """As many whole rows as fit; all but the first of these passages have the header as the last of their headings."""
+    begins = start
+    above = heading
+    for line_start, line_end in _lines(text, start, end):
+        if line_end - begins > PASSAGE_CHARS and text[begins:line_start].strip():
+            yield Chunk(*_stripped(text, begins, line_start), above)
+            begins = line_start
+            above = (*heading, header[:_LONGEST_HEADER]) if header else heading
+        while (
+            line_end - begins > WHOLE_CHARS
+        ):  # a row that is longer than any passage is cut between cells if it can be
+            limit = begins + PASSAGE_CHARS
+            cut = max(text.rfind("|", begins + 1, limit), text.rfind(" ", begins + PASSAGE_CHARS // 2, limit))
+            cut = cut if cut > begins else limit
+            first, last = _stripped(text, begins, cut)
+            if first < last:
+                yield Chunk(first, last, above)
+            begins = cut
+    first, last = _stripped(text, begins, end)
+    if first < last:
+        yield Chunk(first, last, above)
+
+
+def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    while start < end:
+        line_end = text.find("\n", start, end) + 1 or end
+        yield start, line_end
+        start = line_end
 
 
 def _sections(text: str, outline: Sequence[Heading]) -> Iterator[tuple[int, int, tuple[str, ...]]]:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -14,7 +15,7 @@ from typing import Final, cast, get_args
 
 import numpy as np
 
-from rag_graph.documents import Document, Metadata
+from rag_graph.documents import Document, Metadata, Place
 from rag_graph.errors import DocumentUnreadable, Unreadable
 from rag_graph.index.base import Index, IndexedFile, IndexWriter
 from rag_graph.index.chunking import Chunk, chunk
@@ -61,7 +62,8 @@ class Note:
 class IndexReport:
     """What an indexing run did: documents added, replaced, removed, unchanged; passages embedded; what failed.
 
-    `passed_over` counts the files of kinds that cannot be read, by suffix. `notes` are of files that were indexed.
+    `passed_over` counts the files of kinds that cannot be read, by suffix; `left_out` those that nobody means to ask
+    about, by the reason; `kinds` those that were read anew, by suffix. `notes` are of files that were indexed.
     """
 
     added: int
@@ -72,6 +74,8 @@ class IndexReport:
     failures: tuple[Failure, ...]
     seconds: float
     passed_over: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    kinds: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
 
     @property
@@ -89,18 +93,20 @@ def index_paths(
     rebuild: bool = False,
     commit_passages: int = COMMIT_PASSAGES,
     limits: Limits = _LIMITS,
+    read_by: str = "",
 ) -> IndexReport:
     """Bring an index up to date with files and folders: documents under `paths` that are gone are removed.
 
     Those from elsewhere stay. Commits each time that so many passages were added, between documents: a search meanwhile
     finds what is in so far, and a run that was killed goes on from there when it is started again. With `rebuild` only
     at the end, so that until then all is found as before. A file that breaks the `limits` of reading one is not tried
-    again until it or they have changed. Raises `LibraryError` and its kinds.
+    again until it or they have changed. `read_by` names a loader of your own, such as a LangChain `BaseLoader`, as
+    `module:name`; it reads every file. Raises `LibraryError` and its kinds.
     """
     with (
         index.writer(rebuild=rebuild) as writer,
         ThreadPoolExecutor(_EMBEDDERS, thread_name_prefix="embed") as pool,
-        closing(Loader(limits)) as loader,
+        closing(Loader(limits, read_by)) as loader,
     ):
         known = {} if rebuild else {file.path: file for file in index.files()}
         run = _Run(
@@ -113,7 +119,7 @@ def index_paths(
             on_progress=on_progress,
             commit_passages=None if rebuild else commit_passages,
         )
-        run.sync(paths)
+        run.sync(paths, every_kind=bool(read_by))
     return run.report()
 
 
@@ -193,6 +199,8 @@ class _Run:
     passages: int = 0
     failures: list[Failure] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
     notes: list[Note] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     _pending: list[_Pending] = field(default_factory=list)
@@ -205,13 +213,15 @@ class _Run:
     def __post_init__(self) -> None:
         self._roots = roots_of(self.files.values())
 
-    def sync(self, paths: Sequence[Path]) -> None:
+    def sync(self, paths: Sequence[Path], *, every_kind: bool = False) -> None:
         found: dict[Path, FoundFile] = {}
         for root in paths:
-            for item in find_files(root):
+            for item in find_files(root, every_kind=every_kind):
                 match item:
                     case Failure():
                         self.failures.append(item)
+                    case PassedOver(reason=reason) if reason:
+                        self.left_out[reason] += 1
                     case PassedOver(suffix=suffix):
                         self.passed_over[suffix] += 1
                     case FoundFile():
@@ -239,6 +249,8 @@ class _Run:
             failures=tuple(self.failures),
             seconds=time.monotonic() - self.started,
             passed_over=dict(sorted(self.passed_over.items())),
+            left_out=dict(sorted(self.left_out.items())),
+            kinds=dict(sorted(self.kinds.items())),
             notes=tuple(self.notes),
         )
 
@@ -299,6 +311,7 @@ class _Run:
             gone = [name for name in self.writer.document_ids(path) if name not in seen]
             self.writer.remove(gone)
             self.removed += len(gone)
+        self.kinds[item.path.suffix.lower()] += 1
         self._put(IndexedFile(path, uri, content_hash))
 
     def _sync_document(self, loaded: LoadedDocument, seen: set[str], *, path: str, uri: str) -> None:
@@ -323,7 +336,7 @@ class _Run:
         else:
             self.replaced += 1
         chunks = [
-            replace(piece, metadata=_page(loaded, piece.start)) if loaded.pages else piece
+            replace(piece, metadata=where(loaded.places, loaded.text, piece)) if loaded.places else piece
             for piece in chunk(document.text, loaded.outline)
         ]
         self._pending.append(_Pending(document, chunks, path, content_hash))
@@ -423,10 +436,25 @@ def _is_gone(path: Path) -> bool:
     return True
 
 
-def _page(loaded: LoadedDocument, start: int) -> Metadata:
-    if not loaded.pages:
+def where(places: Sequence[Place], text: str, chunk: Chunk) -> Metadata:
+    """Where in its file a passage begins; `page_breaks` are the offsets in it at which further pages begin."""
+    at = bisect_right(places, chunk.start, key=lambda place: place.start) - 1
+    if at < 0:
         return {}
-    return {"page": int(np.searchsorted(np.array(loaded.pages), start, side="right"))}
+    place = dict(places[at].where)
+    for counted in ("row", "line"):
+        if isinstance(first := place.get(counted), int):
+            place[counted] = first + _lines_before(text, places[at].start, chunk.start, is_table=counted == "row")
+    if "page" in place:
+        breaks = [later.start - chunk.start for later in places[at + 1 :] if later.start < chunk.end]
+        if breaks:
+            place["page_breaks"] = " ".join(map(str, breaks))
+    return place
+
+
+def _lines_before(text: str, start: int, end: int, *, is_table: bool) -> int:
+    """How many lines end there; in a table the one that marks its header is no row."""
+    return text.count("\n", start, end) - (text.count("\n| --- |", start, end) if is_table else 0)
 
 
 def _file_hash(path: Path) -> str:

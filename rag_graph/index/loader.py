@@ -17,7 +17,7 @@ from typing import IO, Any, Final
 
 import orjson
 
-from rag_graph.documents import Heading
+from rag_graph.documents import Heading, Place
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.loading import Failure, Loaded, LoadedDocument
 
@@ -47,19 +47,20 @@ class Limits:
 class Loader:
     """Reads files in a process of its own; one file at a time. `close` may be called from any thread, to stop it."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, by: str = "") -> None:
         self.limits = limits
+        self._by = by
         self._child: _Child | None = None
         self._changing = threading.Lock()
         self._closed = False
 
     def load(self, path: Path, name: str = "") -> Loaded:
-        """`loading.load`, within the limits; what breaks them is a `DocumentUnreadable` too."""
+        """`loaders.load`, within the limits; what breaks them is a `DocumentUnreadable` too."""
         child = self._running()
         within_s = self.limits.seconds * (_PATIENCE if child.counts_time else 1)
         is_whole = False
         try:
-            child.ask({"path": str(path), "name": name or path.name})
+            child.ask({"path": str(path), "name": name or path.name, "by": self._by})
             while (found := self._next(child, within_s)) is not None:
                 yield found
             is_whole = True
@@ -100,7 +101,8 @@ class Loader:
         match told:
             case {"document": document}:
                 outline = tuple(Heading(**heading) for heading in document["outline"])
-                return LoadedDocument(**{**document, "outline": outline, "pages": tuple(document["pages"])})
+                places = tuple(Place(**place) for place in document["places"])
+                return LoadedDocument(**{**document, "outline": outline, "places": places})
             case {"failure": failure}:
                 return Failure(**failure)
             case {"unreadable": reason, "kind": kind}:

@@ -15,7 +15,8 @@ from typing import Any, Final
 import orjson
 
 from rag_graph.errors import DocumentUnreadable
-from rag_graph.index.loading import Failure, load
+from rag_graph.index.loaders import load
+from rag_graph.index.loading import Failure
 
 try:
     import resource
@@ -42,14 +43,14 @@ def main() -> None:
     say({"counts_time": resource is not None})
     for line in sys.stdin.buffer:
         asked = orjson.loads(line)
-        for told in _read(Path(asked["path"]), asked["name"], limits["seconds"], memory):
+        for told in _read(Path(asked["path"]), asked["name"], asked["by"], limits["seconds"], memory):
             say(told)
 
 
-def _read(path: Path, name: str, seconds: float, memory: int | None) -> Iterator[dict[str, Any]]:
+def _read(path: Path, name: str, by: str, seconds: float, memory: int | None) -> Iterator[dict[str, Any]]:
     try:
         _limit_time(seconds)
-        for found in load(path, name):
+        for found in load(path, name, by):
             yield {"failure" if isinstance(found, Failure) else "document": found}
             _limit_time(seconds)
         yield {"done": True}

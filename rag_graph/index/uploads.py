@@ -17,7 +17,7 @@ from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.base import Index
 from rag_graph.index.embedded.storage import sync, writing
 from rag_graph.index.indexing import IndexReport, index_files
-from rag_graph.index.loading import Failure, FoundFile, LoadedDocument, is_known, suffix_of
+from rag_graph.index.loading import Failure, FoundFile, LoadedDocument, is_known, unknown_kind
 
 _INCOMING: Final = ".incoming"
 """Hidden, so that who indexes the folder meanwhile passes over it."""
@@ -39,7 +39,7 @@ class UploadFolder:
         name = _safe(name)
         path = self._folder.absolute() / name
         if not is_known(path):
-            raise DocumentUnreadable(f"files {suffix_of(path) or 'without a suffix'} cannot be read", "unknown kind")
+            raise DocumentUnreadable(unknown_kind(path), "unknown kind")
         held = self._folder.absolute() / _INCOMING / uuid.uuid4().hex
         with writing():
             for folder in (self._folder, held.parent):

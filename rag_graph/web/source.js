@@ -38,7 +38,7 @@ export class SourcePanel {
     this.#opener = opener;
     this.#shown = citation.document;
     say(this.title, citation.title || "Untitled");
-    say(this.uri, citation.uri);
+    say(this.uri, citation.place ? `${citation.uri}, ${citation.place}` : citation.uri);
     say(this.place, "Opening the document…");
     this.text.replaceChildren();
     this.element.hidden = false;

@@ -43,17 +43,22 @@ export class SourceList {
       h("button", { type: "button", class: "source-row", onclick: show },
         h("span", { class: "source-number", "aria-hidden": "true" }, String(number)),
         h("span", { class: "source-name" }, h("span", { class: "visually-hidden" }, `Source ${number}: `), title || "Untitled"),
-        h("span", { class: "source-where" }, uri + count),
+        h("span", { class: "source-where" }, uri + placesOf(citations) + count),
       ),
     );
   }
+}
+
+/** Where in its file each quote stands, such as ", p. 12, p. 14". */
+function placesOf(citations) {
+  return [...new Set(citations.map(({ place }) => place).filter(Boolean))].map((place) => `, ${place}`).join("");
 }
 
 /** The standing answer with its sources, as plain text. */
 export function citedText(transcript) {
   const sources = sourcesOf(written(transcript, standing(transcript)));
   const lines = sources.flatMap(({ number, title, uri, citations }) => [
-    `[${number}] ${title || "Untitled"} (${uri})`,
+    `[${number}] ${title || "Untitled"} (${uri}${placesOf(citations)})`,
     ...new Set(citations.map(({ quote }) => `    “${quote.replace(/\s+/g, " ")}”`)),
   ]);
   const text = answer(transcript).trim();

@@ -270,6 +270,6 @@ function proofsOf(chip) {
 }
 
 /** A passage that is cited but not confirmed is shown as a whole. */
-function fromPassage({ number, document: id, title, uri, start, end, content }) {
-  return { marker: number, document: id, title, uri, source_start: start, source_end: end, quote: content };
+function fromPassage({ number, document: id, title, uri, start, end, content, place }) {
+  return { marker: number, document: id, title, uri, source_start: start, source_end: end, quote: content, place };
 }

@@ -18,7 +18,7 @@ from rag_graph.models.reading import Reader
 from rag_graph.retrieval.languages import unread_language
 from rag_graph.retrieval.quotes import LONGEST_QUOTE_CHARS, Quote, QuoteChoice, Weights
 from rag_graph.text.languages import PRONOUNS
-from rag_graph.text.sentences import Sentence, sentences
+from rag_graph.text.sentences import sentences
 from rag_graph.writing.contract import Assignment, Verdict
 from rag_graph.writing.reading import Answer, read_answers
 
@@ -219,6 +219,8 @@ class _Page:
             quote=quote.quote,
             attributed_by="check",
             score=round(quote.score, 4),
+            page=passage.page_at(quote.start),
+            place=passage.place_at(quote.start),
         )
 
 
@@ -255,11 +257,16 @@ def _shown(quote: Quote) -> str:
     first = here[0]
     while first and not content[rows[first - 1].end : rows[first].start].strip(" |:-\n"):
         first -= 1
-    names, cells = _cells(content, rows[first]), _cells(content, rows[here[0]])
-    if first == here[0] or len(names) != len(cells):
+    cells = _cells(content[rows[here[0]].start : rows[here[0]].end])
+    above = quote.passage.heading[-1] if quote.passage.heading else ""
+    if first < here[0] and "-" in content[rows[first].end : rows[first + 1].start]:  # the line that marks a header
+        names = _cells(content[rows[first].start : rows[first].end])
+    else:  # the later rows of a long table
+        names = _cells(above) if "|" in above else []
+    if len(names) != len(cells):
         return quote.flat
     return "; ".join(f"{name}: {cell}" if name else cell for name, cell in zip(names, cells, strict=True))
 
 
-def _cells(content: str, row: Sentence) -> list[str]:
-    return [" ".join(cell.split()) for cell in content[row.start : row.end].strip().strip("|").split("|")]
+def _cells(row: str) -> list[str]:
+    return [" ".join(cell.split()) for cell in re.sub(r"^\||\|$", "", row.strip()).split("|")]

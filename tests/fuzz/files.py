@@ -21,7 +21,9 @@ PDF = b"""%PDF-1.4
 BT /F 12 Tf 20 100 Td (The tower opened in 1889.) Tj ET
 endstream endobj
 5 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj
-trailer<</Root 1 0 R>>
+trailer<</Size 6/Root 1 0 R>>
+startxref
+0
 %%EOF"""
 
 
@@ -31,6 +33,14 @@ def _docx() -> bytes:
     document.add_paragraph("It opened in 1889.")
     document.add_table(2, 2).cell(0, 0).text = "height"
     document.save(written)
+    return written.getvalue()
+
+
+def _zipped(members: dict[str, str]) -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
     return written.getvalue()
 
 
@@ -55,6 +65,16 @@ SEEDS = {
     ".html": (HTML,),
     ".jsonl": (b'{"title": "T", "text": "It opened in 1889.", "year": 1889}\n{"text": "b"}\n',),
     ".json": (b'[{"title": "T", "text": "It opened in 1889."}]',),
+    ".csv": (b"name,year\nEiffel,1889\n'a b',\"x\ny\"\n",),
+    ".rst": (b"Eiffel\n======\n\nIt opened in 1889.\n\nHeight\n------\n\n330 m.\n",),
+    ".adoc": (b"= Eiffel\n\n----\n= x\n----\n\n== Height\n\n330 m.\n",),
+    ".eml": (b"From: a@b\nSubject: Eiffel\nContent-Type: text/html\n\n<p>It opened in 1889.</p>\n",),
+    ".ipynb": (b'{"cells": [{"cell_type": "code", "source": ["x = 1889"], "outputs": [{"text": ["1889"]}]}]}',),
+    ".xlsx": (_zipped({"[Content_Types].xml": "<Types/>", "xl/workbook.xml": "<workbook/>"}),),
+    ".epub": (_zipped({"META-INF/container.xml": "<c><rootfile full-path='p'/></c>", "p": "<p><title>E</title></p>"}),),
+    ".odt": (_zipped({"META-INF/manifest.xml": "<m/>", "content.xml": "<c><p>It opened in 1889.</p></c>"}),),
+    ".pptx": (_zipped({"_rels/.rels": "<R/>", "ppt/presentation.xml": "<p/>"}),),
+    ".msg": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1024),),
     ".pdf": (PDF,),
     ".docx": (DOCX,),
 }

@@ -142,9 +142,9 @@ def test_a_file_that_cannot_be_read_is_a_wrong_request_and_nothing_of_it_is_kept
 def test_an_answer_speaks_of_its_own_files_only(open_server: Server, own: Path) -> None:
     send(open_server, ("broken.pdf", b"%PDF-1.7 no more"))
     (own / "uploads" / "of-another.pdf").write_bytes(b"%PDF-1.7 no more")
-    answer = send(open_server, ("light.md", LIGHTHOUSE), ("data.csv", "a,b"), ("light.md", "other"))
-    assert fates(answer) == [("light.md", "added"), ("data.csv", "skipped"), ("light.md", "skipped")]
-    assert [skipped["uri"] for skipped in answer.json()["skipped"]] == ["uploads/data.csv", "uploads/light.md"]
+    answer = send(open_server, ("light.md", LIGHTHOUSE), ("data.zip", "a,b"), ("light.md", "other"))
+    assert fates(answer) == [("light.md", "added"), ("data.zip", "skipped"), ("light.md", "skipped")]
+    assert [skipped["uri"] for skipped in answer.json()["skipped"]] == ["uploads/data.zip", "uploads/light.md"]
     assert indexed(own) == {"uploads/light.md": LIGHTHOUSE}
     assert fates(send(open_server, ("light.md", LIGHTHOUSE))) == [("light.md", "unchanged")]
 

@@ -324,14 +324,15 @@ def test_what_is_wrong_with_a_file_is_remembered_until_the_limits_or_the_file_ch
 def test_each_file_ends_in_one_way_that_is_told(index: Index, documents: Path) -> None:
     (documents / "blank.txt").write_text(" \n")
     (documents / "broken.docx").write_bytes(b"PK")
-    (documents / "table.csv").write_text("a,b")
-    (documents / "other.csv").write_text("a,b")
+    (documents / "table.zip").write_text("a,b")
+    (documents / "other.zip").write_text("a,b")
     (documents / "Makefile").write_text("all:")
     (documents / "old.txt").write_bytes("Größe: naïve façade.".encode("cp1252"))
     report = index_paths(index, [documents])
     assert outcome(report) == (4, 0, 0, 0)
     assert failures(report) == [("docs/blank.txt", "no text"), ("docs/broken.docx", "damaged")]
-    assert report.passed_over == {"": 1, ".csv": 2}
+    assert report.passed_over == {"": 1, ".zip": 2}
+    assert report.kinds == {".md": 3, ".txt": 1}
     assert [(note.uri, "cp1252" in note.text) for note in report.notes] == [("docs/old.txt", True)]
     assert not report.is_all_well
 
@@ -341,7 +342,7 @@ def test_files_of_unknown_kinds_alone_are_no_success_and_beside_others_no_failur
 ) -> None:
     tables = tmp_path / "tables"
     tables.mkdir()
-    (tables / "a.csv").write_text("a,b")
+    (tables / "a.zip").write_text("a,b")
     assert not index_paths(index, [tables]).is_all_well
     assert index_paths(index, [tables, documents]).is_all_well
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from rag_graph.documents import Hit
+from rag_graph.documents import Hit, place_of
 from rag_graph.events import Citation, ClaimFate, ClaimStated, Decided, Event, RunFinished, SourceConflict, StepStarted
 from rag_graph.http.prose import source_list
 from rag_graph.transcript import Transcript
@@ -21,6 +21,7 @@ class Found(BaseModel):
     end: int
     score: float
     content: str
+    place: str = ""
 
 
 class SearchOutput(BaseModel):
@@ -33,7 +34,10 @@ class SearchOutput(BaseModel):
         """The same as text."""
         if not self.passages:
             return "The documents hold no passage on this."
-        return "\n\n".join(f"[{n}] {one.title} ({one.uri})\n{one.content}" for n, one in enumerate(self.passages, 1))
+        return "\n\n".join(
+            f"[{n}] {one.title} ({', '.join(filter(None, (one.uri, one.place)))})\n{one.content}"
+            for n, one in enumerate(self.passages, 1)
+        )
 
 
 class AskOutput(BaseModel):
@@ -68,6 +72,7 @@ def found(hits: Sequence[Hit]) -> SearchOutput:
                 end=hit.passage.end,
                 score=float(hit.score),
                 content=hit.passage.content,
+                place=place_of(hit.passage.metadata)[1],
             )
             for hit in hits
         ]

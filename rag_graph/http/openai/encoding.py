@@ -215,6 +215,8 @@ def annotated(citations: Iterable[Citation], *, offset: int = 0) -> list[Chunk]:
                 "source_start": citation.source_start,
                 "source_end": citation.source_end,
                 "grade": citation.grade,
+                **({"page": citation.page} if citation.page else {}),
+                **({"place": citation.place} if citation.place else {}),
             },
         }
         # Clients that know no markers number the sources as they come.
@@ -231,7 +233,8 @@ def markdown_sources(citations: Iterable[Citation]) -> str:
 
 def _link(citation: Citation) -> str:
     title = _MARKUP.sub(r"\\\1", " ".join(citation.title.split()))
-    return f"[{title}]({quote(citation.uri, safe=':/?#@!$&*+,;=%~')})"
+    place = f", {citation.place}" if citation.place else ""
+    return f"[{title}]({quote(citation.uri, safe=':/?#@!$&*+,;=%~')}){place}"
 
 
 def summed(usages: Iterable[Usage]) -> Chunk:

@@ -1,0 +1,139 @@
+"""JSON Lines, of which each line is a document, and JSON, of which each value is a line."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from rag_graph.errors import DocumentUnreadable
+from rag_graph.index.encoding import decode
+from rag_graph.index.loaders.base import Source, Writer, as_title, clean, notes, without_noise
+from rag_graph.index.loading import MAX_LINE_BYTES, Failure, Loaded, LoadedDocument
+from rag_graph.text.controls import inert_line
+
+_MAX_ID_CHARS = 200
+_MAX_DEPTH = 100
+
+
+def load(source: Source) -> Loaded:
+    if source.name.suffix.lower() == ".json":
+        yield from _load_json(source)
+    else:
+        yield from _load_json_lines(source)
+
+
+def _load_json(source: Source) -> Loaded:
+    """A list of objects that have text gives a document each; all else is one document, of a line for each value."""
+    text, note = decode(source.content())
+    try:
+        held = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise DocumentUnreadable("it is damaged: no JSON") from exc
+    if isinstance(held, list) and held and all(isinstance(item, dict) and _text_of(item) for item in held):
+        for number, item in enumerate(held, start=1):
+            yield _document(item, number, note)
+        return
+    writer = Writer()
+    if isinstance(held, list) and held and all(isinstance(item, dict) and _is_flat(item) for item in held):
+        names = list(dict.fromkeys(name for item in held for name in item))
+        writer.table([names, *([_shown(item.get(name)) for name in names] for item in held)], has_header=True)
+    else:
+        writer.block("\n".join(_lines(held)))
+    whole, left_out = without_noise(writer.text)
+    title = held.get("title") if isinstance(held, dict) else None
+    yield source.document(whole, title=title if isinstance(title, str) else "", note=notes(note, left_out))
+
+
+def _is_flat(entry: Mapping[str, Any]) -> bool:
+    return not any(isinstance(value, dict | list) for value in entry.values())
+
+
+def _lines(held: Any, path: str = "", depth: int = 0) -> Iterator[str]:
+    if isinstance(held, dict) and depth < _MAX_DEPTH:
+        for name, value in held.items():
+            yield from _lines(value, f"{path}.{name}" if path else str(name), depth + 1)
+    elif isinstance(held, list) and depth < _MAX_DEPTH and any(isinstance(item, dict | list) for item in held):
+        for number, value in enumerate(held, start=1):
+            yield from _lines(value, f"{path}[{number}]", depth + 1)
+    elif (shown := ", ".join(map(_shown, held)) if isinstance(held, list) else _shown(held)).strip():
+        yield f"{path}: {shown}" if path else shown
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _load_json_lines(source: Source) -> Loaded:
+    found = False
+    with source.path.open("rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), start=1):
+            if not line.strip():
+                continue
+            found = True
+            try:
+                yield _json_document(line, number)
+            except DocumentUnreadable as exc:
+                yield Failure(f"line {number}", str(exc), exc.kind)
+            if len(line) > MAX_LINE_BYTES:
+                _skip_line(file)
+    if not found:
+        raise DocumentUnreadable("there is no text in it", "no text")
+
+
+def _skip_line(file: io.BufferedReader) -> None:
+    while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+        pass
+
+
+def _json_document(line: bytes, number: int) -> LoadedDocument:
+    if len(line) > MAX_LINE_BYTES:
+        raise DocumentUnreadable(f"the line is longer than {MAX_LINE_BYTES // 1024 // 1024} MB", "too large")
+    text, note = decode(line)
+    try:
+        entry = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise DocumentUnreadable("the line is not JSON") from exc
+    if not isinstance(entry, dict):
+        raise DocumentUnreadable("the line is not a JSON object")
+    return _document(entry, number, note and f"line {number}: {note}")
+
+
+def _text_of(entry: Mapping[str, Any]) -> str | None:
+    """What an object says; None if it has no field for that."""
+    return next((entry[name] for name in _TEXT_FIELDS if isinstance(entry.get(name), str)), None)
+
+
+def _document(entry: Mapping[str, Any], number: int, note: str) -> LoadedDocument:
+    text = _text_of(entry)
+    if text is None:  # such as a line of a log
+        text = "\n".join(_lines({name: value for name, value in entry.items() if name != "title"}))
+    if not text.strip():
+        fields = " or ".join(map(repr, _TEXT_FIELDS))
+        raise DocumentUnreadable(f"the line has no text: no field {fields}", "no text")
+    own = next((entry[name] for name in _ID_FIELDS if isinstance(entry.get(name), str | int)), number)
+    key = inert_line(clean(str(own))[:_MAX_ID_CHARS])
+    title = entry.get("title")
+    return LoadedDocument(
+        title=as_title(title if isinstance(title, str) and title.strip() else key),
+        text=clean(text),
+        key=key,
+        note=note,
+        metadata={"id": key} | _scalars(entry) | _scalars(entry.get("metadata")),
+    )
+
+
+_TEXT_FIELDS = ("text", "content", "page_content", "contents", "body")
+_ID_FIELDS = ("_id", "id", "docid", "doc_id")
+
+
+def _scalars(entry: object) -> dict[str, str | int | float | bool]:
+    """The values by which one can filter."""
+    if not isinstance(entry, Mapping):
+        return {}
+    return {
+        clean(name): clean(value) if isinstance(value, str) else value
+        for name, value in cast("Mapping[str, Any]", entry).items()
+        if name not in {*_TEXT_FIELDS, *_ID_FIELDS, "title", "metadata"}
+        and isinstance(value, str | int | float | bool)
+        and (isinstance(value, str) or abs(value) < 1 << 63)
+    }

@@ -1,0 +1,157 @@
+"""Plain text, and text that marks its headings: Markdown, MDX, reStructuredText, AsciiDoc, notebooks, source code.
+
+The text is kept as it is written: what is quoted is what people find in their file.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import yaml
+from markdown_it import MarkdownIt
+
+from rag_graph.documents import Heading, Metadata, Place
+from rag_graph.errors import DocumentUnreadable
+from rag_graph.index.encoding import decode
+from rag_graph.index.loaders.base import Source, Writer, as_title, clean, notes, without_noise
+from rag_graph.index.loading import Loaded
+
+_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\r?\n(.*?\r?\n)(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+_LINE_END: Final = re.compile("\r\n|\r|\n")
+_FIRST_LINE: Final = (Place(0, {"line": 1}),)
+
+
+def load(source: Source) -> Loaded:
+    text, note = decode(source.content())
+    suffix = source.name.suffix.lower()
+    if suffix == ".ipynb":
+        yield _notebook(source, text, note)
+        return
+    text, left_out = without_noise(clean(text))
+    told = notes(note, left_out)
+    if suffix not in _OUTLINES:
+        title = "" if suffix in _PROSE else source.name.name
+        yield source.document(text, title=title, places=_FIRST_LINE, note=told)
+        return
+    title, metadata, begins = _front_matter(text)
+    outline = tuple(_OUTLINES[suffix](text, begins))
+    if not title and outline and (outline[0].level == 1 or suffix in _RST or suffix in _ADOC):
+        title = outline[0].title
+    yield source.document(text, title=title, outline=outline, places=_FIRST_LINE, metadata=metadata, note=told)
+
+
+def _front_matter(text: str) -> tuple[str, Metadata, int]:
+    """The title that a text gives itself, the values by which one can filter, and where it begins."""
+    found = _FRONT_MATTER.match(text)
+    if found is None:
+        return "", {}, 0
+    try:
+        held = yaml.safe_load(found[1])
+    except (yaml.YAMLError, RecursionError, ValueError):
+        held = None
+    if not isinstance(held, dict):
+        return "", {}, found.end()
+    known = {
+        clean(str(name)): clean(value) if isinstance(value, str) else value
+        for name, value in held.items()
+        if name != "title"
+        and isinstance(value, str | int | float | bool)
+        and (isinstance(value, str) or abs(value) < 1 << 63)
+    }
+    title = held.get("title")
+    return str(title) if isinstance(title, str | int | float) else "", known, found.end()
+
+
+def _markdown_outline(text: str, begins: int) -> Iterator[Heading]:
+    starts = [begins]
+    starts += [match.end() for match in _LINE_END.finditer(text, begins)]
+    tokens = MarkdownIt("commonmark").parse(text[begins:])
+    for number, token in enumerate(tokens):
+        if token.type == "heading_open" and token.map and tokens[number + 1].content:
+            yield Heading(
+                start=starts[token.map[0]], level=int(token.tag[1:]), title=as_title(tokens[number + 1].content)
+            )
+
+
+_RST_TITLE: Final = re.compile(
+    r"^(?:(?P<over>([!-/:-@\[-`{-~])\2{2,})[ \t]*\n)?(?P<title>[^\s].*|[ \t]+\S.*)\n"
+    r"(?P<under>([!-/:-@\[-`{-~])\5{2,})[ \t]*$",
+    re.MULTILINE,
+)
+
+
+def _rst_outline(text: str, begins: int) -> Iterator[Heading]:
+    """Lines that are underlined to their end; the first kind of line is the highest level, as the language has it."""
+    kinds: list[tuple[bool, str]] = []
+    for found in _RST_TITLE.finditer(text, begins):
+        title = found["title"].strip()
+        if (
+            len(found["under"]) < len(title)
+            or (found["title"][0].isspace() and not found["over"])
+            or not re.search(r"\w", title)
+        ):
+            continue
+        kind = (bool(found["over"]), found["under"][0])
+        if kind not in kinds:
+            kinds.append(kind)
+        yield Heading(
+            start=found.start(), level=min(kinds.index(kind) + 1, 9), title=as_title(re.sub("`+|\\*\\*?", "", title))
+        )
+
+
+_ADOC_LINE: Final = re.compile(
+    r"^(?:(?P<fence>-{4,}|\.{4,}|={4,}|\+{4,}|/{4,}|\*{4,}|_{4,}|```+)[ \t]*|"
+    r"(?P<level>={1,6}|#{1,6})[ \t]+(?P<title>\S.*?))$",
+    re.MULTILINE,
+)
+
+
+def _adoc_outline(text: str, begins: int) -> Iterator[Heading]:
+    fence = ""
+    for found in _ADOC_LINE.finditer(text, begins):
+        if found["fence"]:
+            if not fence:
+                fence = found["fence"]
+            elif found["fence"] == fence:
+                fence = ""
+        elif not fence:
+            yield Heading(start=found.start(), level=len(found["level"]), title=as_title(found["title"]))
+
+
+_MARKDOWN: Final = frozenset((".md", ".markdown", ".mdx", ".qmd", ".rmd"))
+_RST: Final = frozenset((".rst",))
+_ADOC: Final = frozenset((".adoc", ".asciidoc"))
+_PROSE: Final = frozenset((".txt", ".text", ".log"))
+_OUTLINES: Final[dict[str, Callable[[str, int], Iterator[Heading]]]] = {
+    **dict.fromkeys(_MARKDOWN, _markdown_outline),
+    **dict.fromkeys(_RST, _rst_outline),
+    **dict.fromkeys(_ADOC, _adoc_outline),
+}
+
+
+def _notebook(source: Source, text: str, note: str) -> Any:
+    try:
+        held = json.loads(text)
+        cells = held["cells"] if "cells" in held else [cell for sheet in held["worksheets"] for cell in sheet["cells"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+        raise DocumentUnreadable("it is damaged: no notebook's JSON") from exc
+    writer = Writer()
+    for cell in cells:
+        written = _joined(cell.get("source", cell.get("input", "")))
+        if cell.get("cell_type") == "code":
+            fence = "```" if "```" not in written else "~~~~"
+            writer.block(f"{fence}\n{written}\n{fence}" if written.strip() else "")
+            for output in cell.get("outputs") or ():
+                shown = _joined(output.get("text") or (output.get("data") or {}).get("text/plain") or "")
+                writer.block(f"```\n{shown}\n```" if shown.strip() else "")
+        else:
+            writer.block(written)
+    whole, left_out = without_noise(writer.text)
+    outline = tuple(_markdown_outline(whole, 0))
+    title = outline[0].title if outline and outline[0].level == 1 else ""
+    return source.document(whole, title=title, outline=outline, note=notes(note, left_out))
+
+
+def _joined(lines: Any) -> str:
+    return "".join(map(str, lines)) if isinstance(lines, list) else str(lines)

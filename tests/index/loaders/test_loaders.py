@@ -1,0 +1,388 @@
+"""Each kind of file, written by another program or library than the one that reads it."""
+
+import email.message
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import docx
+import openpyxl
+import pptx
+import pypdf
+import pytest
+from docx.oxml import parse_xml
+from docx.oxml.ns import nsdecls
+
+from rag_graph.errors import DocumentUnreadable
+from rag_graph.index.chunking import PASSAGE_CHARS, chunk
+from rag_graph.index.indexing import where
+from rag_graph.index.loaders import load
+from rag_graph.index.loading import KINDS, Failure, FoundFile, LoadedDocument, PassedOver, find_files
+from tests.index.loaders.lines import LineLoader
+
+
+def only(path: Path) -> LoadedDocument:
+    (document,) = load(path)
+    assert isinstance(document, LoadedDocument)
+    return document
+
+
+def of_text(folder: Path, name: str, text: str) -> LoadedDocument:
+    (folder / name).write_text(text)
+    return only(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "title", "headings"),
+    [
+        (
+            "a.mdx",
+            "---\ntitle: 'Pumps: all'\nsidebar: 3\n---\nimport X from 'x'\n\n## Flow\n\nText.\n",
+            "Pumps: all",
+            ["Flow"],
+        ),
+        ("a.rst", "=====\nPumps\n=====\n\nIntro.\n\nFlow\n----\n\nText.\n", "Pumps", ["Pumps", "Flow"]),
+        ("a.rst", "Pumps\n*****\n\n::\n\n   x\n\nFlow\n====\n\n``a``\n-----\nText.\n", "Pumps", ["Pumps", "Flow", "a"]),
+        ("a.adoc", "= Pumps\n\n----\n== not\n----\n\n== Flow\n\nText.\n", "Pumps", ["Pumps", "Flow"]),
+        ("tool.py", "def f():\n    return 1\n", "tool.py", []),
+    ],
+)
+def test_a_text_has_the_title_and_headings_that_its_language_marks(
+    tmp_path: Path, name: str, text: str, title: str, headings: list[str]
+) -> None:
+    document = of_text(tmp_path, name, text)
+    assert (document.title, [heading.title for heading in document.outline]) == (title, headings)
+    assert document.text == text
+
+
+def test_front_matter_says_what_one_can_filter_by(tmp_path: Path) -> None:
+    document = of_text(tmp_path, "a.md", "---\ntitle: T\nyear: 2024\ntags: [a]\n---\ntext\n")
+    assert document.metadata == {"year": 2024}
+    assert of_text(tmp_path, "b.md", "---\n: : [\n---\n# Top\n").title == "Top"
+
+
+ROWS = [["Model", "Flow", "Note"], ["A10", "40", ""], ["B20", "40", "new"]]
+TABLE = "| Model | Flow | Note |\n| --- | --- | --- |\n| A10 | 40 |  |\n| B20 | 40 | new |"
+
+
+def test_sheets_give_their_rows_under_the_names_of_their_columns(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.title = "Pumps"
+    for row in ROWS:
+        sheet.append([int(cell) if cell.isdigit() else cell for cell in row])
+    hidden = book.create_sheet("Secret")
+    hidden.append(["x", "y"])
+    hidden.sheet_state = "hidden"
+    book.save(tmp_path / "a.xlsx")
+    document = only(tmp_path / "a.xlsx")
+    assert document.text == f"Pumps\n\n{TABLE}"
+    assert "hidden sheet" in document.note
+    (tmp_path / "a.csv").write_text("\n".join(";".join(row) for row in ROWS))
+    assert only(tmp_path / "a.csv").text == TABLE
+    (tmp_path / "a.tsv").write_text("\n".join("\t".join(row) for row in ROWS))
+    assert only(tmp_path / "a.tsv").text == TABLE
+    (tmp_path / "a.json").write_text(json.dumps([dict(zip(ROWS[0], row, strict=True)) for row in ROWS[1:]]))
+    assert only(tmp_path / "a.json").text == TABLE
+
+
+def test_json_is_a_line_for_each_value_and_documents_where_it_holds_texts(tmp_path: Path) -> None:
+    assert of_text(tmp_path, "a.json", '{"title": "T", "pump": {"flow": [1, 2], "on": true}}').text == (
+        "title: T\npump.flow: 1, 2\npump.on: true"
+    )
+    (tmp_path / "b.json").write_text('[{"id": "x", "text": "One."}, {"id": "y", "text": "Two."}]')
+    assert [item.key for item in load(tmp_path / "b.json") if isinstance(item, LoadedDocument)] == ["x", "y"]
+    assert of_text(tmp_path, "c.jsonl", '{"level": "error", "code": 7}\n').text == "level: error\ncode: 7"
+
+
+def run(text: str) -> str:
+    return f"<w:r><w:t>{text}</w:t></w:r>"
+
+
+def test_a_docx_keeps_all_that_word_shows(tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_heading("Contract", 1)
+    word = nsdecls("w")
+    math = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+    fraction = "<m:f><m:num><m:r><m:t>a</m:t></m:r></m:num><m:den><m:r><m:t>b+1</m:t></m:r></m:den></m:f>"
+    for xml in (
+        f"<w:sdt {word}><w:sdtContent><w:p><w:r><w:t>in a control</w:t></w:r></w:p></w:sdtContent></w:sdt>",
+        f"<w:p {word}><w:del><w:r><w:delText>200</w:delText></w:r></w:del><w:ins>{run('300 EUR')}</w:ins></w:p>",
+        f"<w:p {word}><w:r><w:pict><w:txbxContent><w:p>{run('in a box')}</w:p></w:txbxContent></w:pict></w:r></w:p>",
+        f"<w:p {word} {math}><m:oMath>{fraction}</m:oMath></w:p>",
+        f"<w:p {word}><w:r><w:rPr><w:vanish/></w:rPr><w:t>hidden</w:t></w:r></w:p>",
+    ):
+        document.element.body.insert_element_before(parse_xml(xml), "w:sectPr")
+    table = document.add_table(2, 2)
+    for cell, text in zip([*table.rows[0].cells, *table.rows[1].cells], ("Part", "Kilos", "Valve", "5"), strict=True):
+        cell.text = text
+    table.rows[1].cells[0].add_table(1, 2).rows[0].cells[1].text = "nested"
+    document.sections[0].header.paragraphs[0].text = "No. KX-4471"
+    document.save(str(tmp_path / "a.docx"))
+    text = only(tmp_path / "a.docx").text
+    assert text.split("\n\n") == [
+        "No. KX-4471",
+        "Contract",
+        "in a control",
+        "300 EUR",
+        "in a box",
+        "a/(b+1)",
+        "| Part | Kilos |\n| --- | --- |\n| Valve | 5 |",
+        "|  | nested |",
+    ]
+    strict = tmp_path / "strict.docx"
+    with zipfile.ZipFile(tmp_path / "a.docx") as source, zipfile.ZipFile(strict, "w") as target:
+        for member in source.infolist():
+            content = source.read(member).replace(
+                b"http://schemas.openxmlformats.org/wordprocessingml/2006/main",
+                b"http://purl.oclc.org/ooxml/wordprocessingml/main",
+            )
+            content = content.replace(
+                b"http://schemas.openxmlformats.org/officeDocument/2006/relationships",
+                b"http://purl.oclc.org/ooxml/officeDocument/relationships",
+            )
+            target.writestr(member, content)
+    assert only(strict).text == text
+
+
+def test_slides_have_titles_tables_notes_and_numbers(tmp_path: Path) -> None:
+    deck = pptx.Presentation()
+    for title in ("Start", "Costs"):
+        deck.slides.add_slide(deck.slide_layouts[5]).shapes.title.text = title
+    table = deck.slides[1].shapes.add_table(3, 3, 0, 0, 100, 100).table
+    for number, row in enumerate(ROWS):
+        for column, cell in enumerate(row):
+            table.cell(number, column).text = cell
+    deck.slides[1].notes_slide.notes_text_frame.text = "Say more."
+    deck.save(str(tmp_path / "a.pptx"))
+    document = only(tmp_path / "a.pptx")
+    assert document.text == f"Start\n\nCosts\n\n{TABLE}\n\nNotes: Say more."
+    assert [place.where for place in document.places] == [{"slide": 1}, {"slide": 2}]
+
+
+def zipped(path: Path, members: dict[str, str]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_book_is_read_chapter_by_chapter_in_its_own_order(tmp_path: Path) -> None:
+    package = (
+        "<package><metadata><title>Towers</title></metadata><manifest><item id='a' href='a.xhtml'/>"
+        "<item id='b' href='b%20b.xhtml'/>"
+        "</manifest><spine><itemref idref='b'/><itemref idref='a'/></spine></package>"
+    )
+    path = zipped(
+        tmp_path / "a.epub",
+        {
+            "META-INF/container.xml": "<container><rootfiles><rootfile full-path='O/p.opf'/></rootfiles></container>",
+            "O/p.opf": package,
+            "O/a.xhtml": "<h1>Second</h1><p>Two.</p>",
+            "O/b b.xhtml": "<h1>First</h1><p>One.</p>",
+        },
+    )
+    document = only(path)
+    assert (document.title, document.text) == ("Towers", "First\n\nOne.\n\nSecond\n\nTwo.")
+    assert [place.where["chapter"] for place in document.places] == [1, 2]
+
+
+def test_open_documents_have_headings_lists_and_tables(tmp_path: Path) -> None:
+    names = "xmlns:office='o' xmlns:text='t' xmlns:table='b'"
+    body = (
+        "<text:h text:outline-level='2'>Costs</text:h><text:list><text:list-item>"
+        "<text:p>one<text:s text:c='2'/>x</text:p>"
+        "</text:list-item></text:list><table:table><table:table-header-rows><table:table-row><table:table-cell><text:p>A</text:p>"
+        "</table:table-cell><table:table-cell><text:p>B</text:p></table:table-cell></table:table-row></table:table-header-rows>"
+        "<table:table-row><table:table-cell table:number-columns-repeated='2'><text:p>7</text:p></table:table-cell>"
+        "</table:table-row></table:table>"
+    )
+    content = f"<office:document-content {names}><office:text>{body}</office:text></office:document-content>"
+    document = only(zipped(tmp_path / "a.odt", {"content.xml": content, "META-INF/manifest.xml": "<m/>"}))
+    assert document.text == "Costs\n\n- one  x\n\n| A | B |\n| --- | --- |\n| 7 | 7 |"
+    assert document.outline[0].level == 2
+
+
+def test_mail_says_from_whom_it_is_and_what_was_attached(tmp_path: Path) -> None:
+    message = email.message.EmailMessage()
+    message["Subject"], message["From"], message["To"] = "Prüfung", "a@example.org", "b@example.org"
+    message.set_content("The pump is dry.\n")
+    message.add_attachment(b"x", maintype="application", subtype="pdf", filename="report.pdf")
+    (tmp_path / "a.eml").write_bytes(bytes(message))
+    document = only(tmp_path / "a.eml")
+    assert document.title == "Prüfung"
+    assert document.text == "From: a@example.org\nTo: b@example.org\nSubject: Prüfung\n\nThe pump is dry."
+    assert "report.pdf" in document.note
+
+
+def test_a_notebook_gives_its_cells_and_what_they_printed(tmp_path: Path) -> None:
+    cells = [
+        {"cell_type": "markdown", "source": ["# Study\n", "Text."]},
+        {"cell_type": "code", "source": "print(1)", "outputs": [{"output_type": "stream", "text": ["1"]}]},
+    ]
+    document = of_text(tmp_path, "a.ipynb", json.dumps({"cells": cells}))
+    assert (document.title, document.text) == ("Study", "# Study\nText.\n\n```\nprint(1)\n```\n\n```\n1\n```")
+
+
+def test_a_page_is_its_main_part_without_what_stands_around_it_or_is_hidden(tmp_path: Path) -> None:
+    page = """<body><header>Menu</header><nav>Home</nav><main><h1>Pumps</h1><p>They pump water all day long.</p>
+      <p hidden>secret</p><p style="display:none">gone</p><div aria-hidden="true">icon</div></main>
+      <footer>Imprint</footer>"""
+    assert of_text(tmp_path, "a.html", page).text == "Pumps\n\nThey pump water all day long."
+
+
+def pdf(path: Path, *pages: str, title: str = "") -> Path:
+    """Pages of these instructions, in Helvetica."""
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Pages/Count {len(pages)}/Kids[{' '.join(f'{5 + 2 * n} 0 R' for n in range(len(pages)))}]>>",
+    ]
+    objects += ["<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>", f"<</Title({title})>>"]
+    for number, page in enumerate(pages):
+        objects.append(
+            f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents {6 + 2 * number} 0 R"
+            "/Resources<</Font<</F 3 0 R>>>>>>"
+        )
+        objects.append(f"<</Length {len(page)}>>stream\n{page}\nendstream")
+    body = "".join(f"{number} 0 obj{content}endobj\n" for number, content in enumerate(objects, 1))
+    path.write_text(f"%PDF-1.4\n{body}trailer<</Size {len(objects) + 1}/Root 1 0 R/Info 4 0 R>>\nstartxref\n0\n%%EOF")
+    return path
+
+
+def words(x: int, y: int, text: str) -> str:
+    return f"BT /F 11 Tf {x} {y} Td ({text}) Tj ET "
+
+
+def test_a_pdf_is_read_column_by_column_and_its_tables_row_by_row_with_their_blanks(tmp_path: Path) -> None:
+    left = ("The north basin was built in", "1931 and holds ninety million", "litres of water every day.")
+    right = ("The south basin was built in", "1958 and holds forty million", "litres of water every week.")
+    columns = "".join(
+        words(50, 700 - 14 * n, one) + words(330, 700 - 14 * n, two)
+        for n, (one, two) in enumerate(zip(left, right, strict=True))
+    )
+    grid = [["Model", "Flow", "Note"], ["A10", "", "old"], ["B20", "60", ""], ["C30", "70", "new"]]
+    table = "".join(
+        words(60 + 150 * c, 700 - 20 * r, cell) for r, row in enumerate(grid) for c, cell in enumerate(row) if cell
+    )
+    document = only(pdf(tmp_path / "a.pdf", columns, table, title="untitled"))
+    assert "built in 1931 and holds ninety million litres" in document.text
+    assert "| A10 |  | old |\n| B20 | 60 |  |" in document.text
+    assert document.title == "a"
+    assert [place.where for place in document.places] == [{"page": 1}, {"page": 2}]
+
+
+def test_a_scan_is_called_that_and_by_what_it_can_be_read(tmp_path: Path) -> None:
+    writer = pypdf.PdfWriter()
+    page = writer.add_blank_page(200, 200)
+    picture = pypdf.generic.StreamObject()
+    picture.set_data(bytes(100 * 100))
+    for name, value in (("/Width", 100), ("/Height", 100), ("/BitsPerComponent", 8)):
+        picture[pypdf.generic.NameObject(name)] = pypdf.generic.NumberObject(value)
+    for name, kind in (("/Type", "/XObject"), ("/Subtype", "/Image"), ("/ColorSpace", "/DeviceGray")):
+        picture[pypdf.generic.NameObject(name)] = pypdf.generic.NameObject(kind)
+    drawn = pypdf.generic.DecodedStreamObject()
+    drawn.set_data(b"200 0 0 200 0 0 cm /I Do")
+    pictures = pypdf.generic.DictionaryObject({pypdf.generic.NameObject("/I"): writer._add_object(picture)})
+    page[pypdf.generic.NameObject("/Resources")] = pypdf.generic.DictionaryObject(
+        {pypdf.generic.NameObject("/XObject"): pictures}
+    )
+    page[pypdf.generic.NameObject("/Contents")] = writer._add_object(drawn)
+    held = io.BytesIO()
+    writer.write(held)
+    (tmp_path / "a.pdf").write_bytes(held.getvalue())
+    with pytest.raises(DocumentUnreadable, match=r"rag-graph\[ocr\]|no text"):
+        only(tmp_path / "a.pdf")
+
+
+def test_pictures_in_a_text_and_minified_lines_are_left_out_and_that_is_said(tmp_path: Path) -> None:
+    document = of_text(tmp_path, "a.md", f"One ![x](data:image/png;base64,{'iVBORw0KGgo9' * 900}) two.\n")
+    assert document.text == "One ![x]() two.\n"
+    assert "1 embedded picture" in document.note
+    code = of_text(tmp_path, "a.js", f"// kept\n{'a=b(c);' * 900}\n")
+    assert code.text == "// kept\n\n"
+    assert "1 minified line" in code.note
+
+
+def test_a_long_table_is_cut_between_rows_and_each_part_has_its_header() -> None:
+    rows = "".join(f"| M{number:03} | {number} kg | steel |\n" for number in range(200))
+    text = f"# Pumps\n\nAll of them:\n\n| Model | Weight | Of |\n|---|---:|---|\n{rows}\nThe end.\n"
+    found = list(chunk(text))
+    parts = [(text[one.start : one.end], one.heading) for one in found]
+    assert all(
+        line.startswith("| M") and line.endswith("steel |") for part, _ in parts[1:-1] for line in part.splitlines()
+    )
+    assert parts[0][0].startswith("# Pumps")
+    assert {heading for _, heading in parts[1:-1]} == {("| Model | Weight | Of |",)}
+    assert parts[-1] == ("The end.", ())
+    assert max(len(part) for part, _ in parts) <= PASSAGE_CHARS
+
+
+def test_a_passage_knows_its_page_and_where_the_next_begins_or_its_row(tmp_path: Path) -> None:
+    document = only(
+        pdf(tmp_path / "a.pdf", words(50, 700, "The first page says this."), words(50, 700, "And the second that."))
+    )
+    (passage,) = chunk(document.text)
+    assert where(document.places, document.text, passage) == {"page": 1, "page_breaks": str(document.text.index("And"))}
+    rows = "\n".join(f"name {number},{number},some words about it" for number in range(2, 101))
+    (tmp_path / "a.csv").write_text(f"name,count,words\n{rows}\n")
+    document = only(tmp_path / "a.csv")
+    for passage in chunk(document.text):
+        if not passage.start:
+            continue
+        row = where(document.places, document.text, passage)["row"]
+        assert document.text[passage.start :].startswith(f"| name {row} |")
+
+
+def test_what_nobody_asks_about_is_left_out_and_told_why(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("build/\n*.log\n!kept.log\n")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / ".ragignore").write_text("drafts\n")
+    for name in (
+        "a.md",
+        "x.log",
+        "kept.log",
+        "build/b.md",
+        "node_modules/p/c.md",
+        "env/pyvenv.cfg",
+        "env/d.md",
+        "uv.lock",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    for name in ("docs/e.md", "docs/drafts/f.md", "lib.min.js"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    found = list(find_files(tmp_path))
+    assert sorted(item.path.name for item in found if isinstance(item, FoundFile)) == ["a.md", "e.md", "kept.log"]
+    assert sorted(item.reason for item in found if isinstance(item, PassedOver)) == [
+        "installed packages",
+        "installed packages",
+        "lock files",
+        "minified code",
+        "named in .gitignore",
+        "named in .gitignore",
+        "named in .ragignore",
+    ]
+    assert not any(isinstance(item, Failure) for item in found)
+
+
+def test_a_loader_of_ones_own_reads_what_we_cannot(tmp_path: Path) -> None:
+    (tmp_path / "a.weird").write_text("one\ntwo\n")
+    found = [
+        item
+        for item in load(tmp_path / "a.weird", by=f"{LineLoader.__module__}:LineLoader")
+        if isinstance(item, LoadedDocument)
+    ]
+    assert [(item.title, item.text, item.key, item.metadata) for item in found] == [
+        ("Line 1", "one", "1", {"number": 1}),
+        ("Line 2", "two", "2", {"number": 2}),
+    ]
+    with pytest.raises(DocumentUnreadable, match="no loader"):
+        list(load(tmp_path / "a.weird", by="json:NoSuch"))
+
+
+def test_each_kind_has_its_loader() -> None:
+    for module in set(KINDS.values()):
+        assert (Path(load.__code__.co_filename).parent / f"{module}.py").exists()
