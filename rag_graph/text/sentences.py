@@ -176,7 +176,7 @@ _BLOCK_START = re.compile(
 _BLOCK_START_CHARS = 8
 
 _TAIL = re.compile(r"[.!?…。！？｡।॥؟۔]*[\"'”’»)\]」』）】*_]{0,8}((?:[ \t]?\[\d{1,3}\])*)")
-_UNFINISHED_MARKER = re.compile(r"[ \t]?\[\d{0,3}")
+_UNFINISHED_MARKER = re.compile(r"[ \t]?(?:\[\d{0,3})?")
 _GAP = re.compile(r"\s*[\"'“‘«„(\[「『（*_¿¡]*")
 _BLANK_LINE = re.compile(r"[ \t\r]*\n[ \t\r]*\n")
 _LAST_WORD = re.compile(r"[^\s()\[\]\"“‘«*_—–/]+$")

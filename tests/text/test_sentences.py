@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rag_graph.text.sentences import MAX_SENTENCE_CHARS, Sentence, SentenceStream, sentence_spans, sentences
@@ -122,6 +122,7 @@ def test_spans_are_in_order_apart_and_without_outer_space(text: str) -> None:
 
 
 @settings(deadline=None)
+@example("。 [2]", [2])
 @given(TEXTS, st.lists(st.integers(min_value=0), max_size=8))
 def test_pieces_give_the_same_sentences_as_the_whole(text: str, cuts: list[int]) -> None:
     assert fed_in_pieces(text, cuts) == sentences(text)
