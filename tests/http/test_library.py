@@ -264,4 +264,4 @@ def test_a_filter_by_an_unknown_name_is_refused_with_those_that_there_are(server
     }
     refusal = server.http.post(path, json=bodies[path])
     assert refusal.status_code == (400 if path.startswith("/v1") else 422), refusal.text
-    assert "no document has 'colour'; there are: document, title, uri" in refusal.text
+    assert "no document has 'colour'; there are: document, line, title, uri" in refusal.text

@@ -43,7 +43,8 @@ test("a reset voids that version's text, citations and flags, and no other's", (
     { type: "unsupported", version: 2, start: 0, end: 1, reason: "r" },
     { type: "answer_reset", version: 2, attempt: 1, reason: "it broke off" },
   ]);
-  assert.deepEqual(transcript.answers[2], { started: false, finished: false, content: "", citations: [], unsupported: [] });
+  const empty = { citations: [], unsupported: [], claims: [], fates: [] };
+  assert.deepEqual(transcript.answers[2], { started: false, finished: false, content: "", ...empty });
   assert.equal(transcript.answers[1].citations.length, 1);
   assert.equal(answer(transcript), "Draft.");
 });

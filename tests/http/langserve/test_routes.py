@@ -91,7 +91,7 @@ def test_a_config_says_how_much_text_is_wanted(
         return str(server.http.post(f"{path}/invoke", json=asked).json()["output"])
 
     assert text() == text(final=True) == refined
-    assert text(sources=True) == f"{refined}\n\nSources\n[1] Eiffel Tower (documents/eiffel.md)\n"
+    assert text(sources=True) == f"{refined}\n\nSources\n[1] Eiffel Tower (documents/eiffel.md, line 3)\n"
 
 
 def test_what_follows_the_last_separator_is_the_answer_that_stands() -> None:
