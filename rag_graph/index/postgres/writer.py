@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +53,19 @@ def open_writer(url: str, schema: str, embedder: Embedder, *, rebuild: bool) -> 
         locked = db.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
         if locked != (True,):
             raise IndexBusy("Another process is indexing into this PostgreSQL; wait for it to end.")
-        create(db, schema)
-        db.autocommit = False
-        writer = PostgresWriter(db, embedder)
-        writer.begin(rebuild=rebuild)
-        yield writer
-        writer.finish()
+        try:
+            create(db, schema)
+            db.autocommit = False
+            writer = PostgresWriter(db, embedder)
+            writer.begin(rebuild=rebuild)
+            yield writer
+            writer.finish()
+        finally:
+            # The database lets go of an ended session's lock a little after it: whoever indexes next might come first.
+            with suppress(psycopg.Error):
+                db.rollback()
+                db.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
+                db.commit()
 
 
 class PostgresWriter:
