@@ -30,6 +30,7 @@ from rag_graph.models.embeddings import Embedder, RememberingEmbedder
 from rag_graph.models.local.child import CONTEXT_TOKENS
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.models.local.reader import LocalReader
+from rag_graph.models.providers.errors import Origin
 from rag_graph.models.roles import OpenedModels, endpoint_of, is_chat_set, open_chat_models, open_embedder
 from rag_graph.query import Filters, Mode, Query
 from rag_graph.research import BUDGETS, BridgedResearch, PlannedResearch, Researcher
@@ -328,18 +329,24 @@ def check_extras(settings: Settings) -> None:
             raise SettingsError(f"{setting} needs more packages: pip install 'rag-graph[{extra}]'.") from None
 
 
+def as_replier(model: "BaseChatModel | Replier", settings: Settings, origin: Origin) -> "Replier":
+    """A model of one's own, with the settings' patience, and blamed by the `origin` where it fails."""
+    from rag_graph.models.replies import Replier  # noqa: PLC0415 - takes a second, and only a chat model needs it
+
+    if isinstance(model, Replier):
+        return model
+    return Replier(model, None, settings.stall_timeout_s, settings.first_token_timeout_s, origin=origin)
+
+
 def _own_models(
     settings: Settings, chat: "BaseChatModel | Replier", reasoning: "BaseChatModel | Replier | None"
 ) -> OpenedModels:
-    from rag_graph.models.replies import Replier  # noqa: PLC0415 - takes a second, and only a chat model needs it
-
-    def replying(model: BaseChatModel | Replier) -> Replier:
-        if isinstance(model, Replier):
-            return model
-        patience = settings.stall_timeout_s, settings.first_token_timeout_s
-        return Replier(model, None, *patience)
-
-    return OpenedModels(chat=replying(chat), reasoning=replying(reasoning or chat))
+    given = "the {} given to default_parts"
+    chats = as_replier(chat, settings, Origin("RAG_CHAT", given.format("chat_model")))
+    if reasoning is None:
+        return OpenedModels(chat=chats, reasoning=chats)
+    origin = Origin("RAG_REASONING", given.format("reasoning_model"))
+    return OpenedModels(chat=chats, reasoning=as_replier(reasoning, settings, origin))
 
 
 def is_index(given: object) -> bool:

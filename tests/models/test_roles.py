@@ -214,7 +214,8 @@ async def test_any_langchain_model_or_name_or_settings_make_a_replier(up: Upstre
     assert await by_settings.reply(QUESTION) == "The scripted answer."
     assert by_settings.fallback is not None
     by_model = open_replier(by_settings.model, stall_timeout_s=5)
-    assert by_model == Replier(by_settings.model, stall_timeout_s=5)
+    assert (by_model.model, by_model.fallback, by_model.stall_timeout_s) == (by_settings.model, None, 5)
+    assert by_model.origin.name == "the model given to open_replier"
     for model in (by_settings.model, by_settings.fallback):
         assert isinstance(model, ReasoningChatOpenAI)
         await model.aclose()
