@@ -12,7 +12,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, cast
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 from langchain_core.vectorstores import VectorStore
@@ -24,6 +23,7 @@ from rag_graph.events import Event
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.invoke import GraphWork
 from rag_graph.graph.parts import Parts
+from rag_graph.graph.state import REMEMBERED
 from rag_graph.graph.stream import stream_events
 from rag_graph.index import EmbeddedIndex, Index
 from rag_graph.models.embeddings import Embedder, RememberingEmbedder
@@ -57,6 +57,8 @@ from rag_graph.writing.prompts import PROMPTS, Prompts
 from rag_graph.writing.quoting import QuotingWriter
 
 if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
     from rag_graph.models.replies import Replier
 
 WAITING_SEARCHES: Final = 32
@@ -398,7 +400,7 @@ async def _open_work(answerer: Answerer, settings: Settings) -> AsyncIterator[Gr
         return
     from rag_graph.runs.checkpoints import forget, open_checkpoints  # noqa: PLC0415 - optional, and chosen here
 
-    async with open_checkpoints(url, kept_s=settings.run_kept_s) as checkpoints:
+    async with open_checkpoints(url, kept_s=settings.run_kept_s, types=REMEMBERED) as checkpoints:
         graph = build_graph(answerer.parts, checkpointer=checkpoints)
         yield GraphWork(graph, forget=partial(forget, checkpoints))
 

@@ -10,7 +10,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import ArrayLike, NDArray
 
 from rag_graph.errors import ModelGarbled
-from rag_graph.models.providers.errors import Origin, translate
+from rag_graph.models.providers.errors import EMBEDDING, Origin, translate
 
 Vectors = NDArray[np.float32]
 """One row per text, each of length 1."""
@@ -146,7 +146,7 @@ class LangChainEmbedder:
     embeddings: Embeddings
     name: str
     symmetric: bool = False
-    origin: Origin = Origin("RAG_EMBEDDING")
+    origin: Origin = EMBEDDING
     _dims: list[int] = field(default_factory=list, repr=False)
 
     @property

@@ -27,7 +27,7 @@ from rag_graph.errors import (
     RagGraphError,
 )
 from rag_graph.models.pieces import Content, CutShort, Piece, Restarted, Thinking, TokensUsed
-from rag_graph.models.providers.errors import Origin, stalled, translate
+from rag_graph.models.providers.errors import CHAT, FALLBACK, Origin, stalled, translate
 from rag_graph.models.providers.openai import ReasoningChatOpenAI
 from rag_graph.models.thinking import ThinkingFilter
 
@@ -106,8 +106,8 @@ class Replier:
     fallback: BaseChatModel | None = None
     stall_timeout_s: float = 30.0
     first_token_timeout_s: float = 120.0
-    origin: Origin = Origin("RAG_CHAT")
-    fallback_origin: Origin = Origin("RAG_FALLBACK")
+    origin: Origin = CHAT
+    fallback_origin: Origin = FALLBACK
 
     @property
     def name(self) -> str:

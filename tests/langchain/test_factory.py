@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 import pytest
@@ -29,6 +29,8 @@ from pydantic import Field
 
 from rag_graph import EmbeddedIndex, Prompts, Settings, index_paths
 from rag_graph.errors import InvalidRequest, ModelDeclined, ModelError, RetrievalFailed, SettingsError
+from rag_graph.events import ClaimStated
+from rag_graph.graph.state import REMEMBERED, State
 from rag_graph.models.embeddings import LangChainEmbedder
 from tests.langchain.conftest import (
     ANSWER,
@@ -97,6 +99,27 @@ def test_a_conversation_goes_on_on_its_thread() -> None:
     assert graph.get_state(thread).values["search"] == condensed
     alone = graph.invoke({"question": QUESTION}, RunnableConfig(configurable={"thread_id": "two"}))
     assert len(alone["messages"]) == 2
+
+
+def test_a_thread_that_was_interrupted_goes_on_from_all_that_it_had(caplog: pytest.LogCaptureFixture) -> None:
+    graph = refining(checkpointer=InMemorySaver())
+    thread = RunnableConfig(configurable={"thread_id": "one"})
+    first = graph.invoke(ASKED, thread, interrupt_before=["decide"])
+    assert (first["draft"], "answer" in first) == (ANSWER, False)
+    state = graph.get_state(thread)
+    assert state.next == ("decide",)
+    assert {type(claim) for claim in state.values["draft_claims"]} == {ClaimStated}
+    assert graph.invoke(None, thread)["answer"] == REFINED
+    assert graph.invoke(None, thread)["answer"] == REFINED  # nothing is left to go on with
+    assert "Blocked" not in caplog.text
+
+
+def test_every_type_of_ours_in_a_state_is_read_back_from_a_checkpoint() -> None:
+    def within(hint: Any) -> set[Any]:
+        return {hint}.union(*map(within, get_args(hint)))
+
+    ours = {one for hint in get_type_hints(State).values() for one in within(hint) if isinstance(one, type)}
+    assert {one for one in ours if one.__module__.startswith("rag_graph")} == set(REMEMBERED)
 
 
 def test_what_one_question_of_a_thread_sets_is_not_set_for_the_next() -> None:
@@ -299,8 +322,12 @@ REFUSALS: dict[str, tuple[AIMessageChunk, str]] = {
     "a refusal beside the text": (
         AIMessageChunk(content="", additional_kwargs={"refusal": "I cannot."}), "The model declined"
     ),
-    "a block that refuses": (AIMessageChunk(content=[{"type": "refusal", "refusal": "I cannot."}]), "The model declined"),
-    "OpenAI's filter": (AIMessageChunk(content="", response_metadata={"finish_reason": "content_filter"}), "The filter"),
+    "a block that refuses": (
+        AIMessageChunk(content=[{"type": "refusal", "refusal": "I cannot."}]), "The model declined"
+    ),
+    "OpenAI's filter": (
+        AIMessageChunk(content="", response_metadata={"finish_reason": "content_filter"}), "The filter"
+    ),
     "Anthropic's": (AIMessageChunk(content="", response_metadata={"stop_reason": "refusal"}), "The filter"),
     "Google's": (AIMessageChunk(content="", response_metadata={"finish_reason": "SAFETY"}), "The filter"),
     "Bedrock's": (AIMessageChunk(content="", response_metadata={"stopReason": "guardrail_intervened"}), "The filter"),

@@ -12,7 +12,6 @@ from pydantic import SecretStr
 
 from rag_graph.errors import ModelUnavailable
 from rag_graph.models.providers.openai import ReasoningChatOpenAI
-from rag_graph.models.replies import Replier
 from rag_graph.models.roles import (
     OPENAI_CHAT_MODEL,
     Endpoint,

@@ -102,6 +102,11 @@ class Origin:
         return f"set a {self.setting}_MODEL with a larger context"
 
 
+CHAT: Final = Origin("RAG_CHAT")
+FALLBACK: Final = Origin("RAG_FALLBACK")
+EMBEDDING: Final = Origin("RAG_EMBEDDING")
+
+
 class Oversized(ValueError):
     """A service sent more than any answer takes; it was not read to its end."""
 

@@ -17,10 +17,9 @@ from rag_graph.errors import (
     ModelStalled,
     ModelUnavailable,
 )
-from rag_graph.models.providers.errors import Origin, translate
+from rag_graph.models.providers.errors import CHAT, translate
 from rag_graph.models.providers.openai.bounds import http
 
-CHAT = Origin("RAG_CHAT")
 REQUEST = http.Request("POST", "http://model/v1/chat/completions")
 
 
