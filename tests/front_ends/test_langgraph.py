@@ -155,7 +155,7 @@ async def test_a_remote_graph_that_is_given_messages_answers_in_content_blocks(g
 
 
 async def test_a_remote_graph_streams_the_answer_alone_as_one_message(graph: RemoteGraph) -> None:
-    chunks = [chunk async for chunk, _ in graph.astream(ASKED, stream_mode="messages")]
+    chunks: list[Any] = [part[0] async for part in graph.astream(ASKED, stream_mode="messages")]
     assert len({chunk["id"] for chunk in chunks}) == 1
     assert "".join(block["text"] for chunk in chunks for block in chunk["content"]) == ANSWER
 
@@ -198,7 +198,7 @@ def test_langgraphs_command_takes_what_is_packaged_and_what_studio_writes(langgr
     assert run("studio", "--write", str(tmp_path), settings={}).returncode == 0
     written = tmp_path / "langgraph.json"
     for path in (PACKAGED, written):
-        command = [langgraph / "langgraph", "validate", "--config", str(path)]
+        command = [str(langgraph / "langgraph"), "validate", "--config", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=INSTALL_TIMEOUT_S)
         assert (done.returncode, "1 graph found" in done.stdout + done.stderr) == (0, True), done.stderr
     assert json.loads(written.read_text())["graphs"] == json.loads(PACKAGED.read_text())["graphs"]
