@@ -383,6 +383,16 @@ def test_a_loader_of_ones_own_reads_what_we_cannot(tmp_path: Path) -> None:
         list(load(tmp_path / "a.weird", by="json:NoSuch"))
 
 
+def test_a_loader_of_langchains_community_reads_an_export_that_we_cannot(tmp_path: Path) -> None:
+    said = [{"text": "The release is on Friday.", "user": "ada", "ts": "1"}, {"text": "", "user": "bo", "ts": "2"}]
+    with zipfile.ZipFile(tmp_path / "slack.zip", "w") as export:
+        export.writestr("releases/2026-03-01.json", json.dumps(said))
+    found = load(tmp_path / "slack.zip", by="langchain_community.document_loaders:SlackDirectoryLoader")
+    [message] = [item for item in found if isinstance(item, LoadedDocument)]
+    assert message.text == "The release is on Friday."
+    assert message.metadata == {"channel": "releases", "user": "ada", "timestamp": "1"}
+
+
 def test_each_kind_has_its_loader() -> None:
     for module in set(KINDS.values()):
         assert (Path(load.__code__.co_filename).parent / f"{module}.py").exists()
