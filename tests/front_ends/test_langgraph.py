@@ -155,7 +155,8 @@ async def test_a_remote_graph_that_is_given_messages_answers_in_content_blocks(g
 
 
 async def test_a_remote_graph_streams_the_answer_alone_as_one_message(graph: RemoteGraph) -> None:
-    chunks: list[Any] = [part[0] async for part in graph.astream(ASKED, stream_mode="messages")]
+    stream: AsyncIterator[Any] = graph.astream(ASKED, stream_mode="messages")
+    chunks = [chunk async for chunk, _ in stream]
     assert len({chunk["id"] for chunk in chunks}) == 1
     assert "".join(block["text"] for chunk in chunks for block in chunk["content"]) == ANSWER
 

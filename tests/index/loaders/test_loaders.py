@@ -19,7 +19,7 @@ from rag_graph.index.chunking import PASSAGE_CHARS, chunk
 from rag_graph.index.indexing import where
 from rag_graph.index.loaders import load
 from rag_graph.index.loading import KINDS, Failure, FoundFile, LoadedDocument, PassedOver, find_files
-from tests.index.loaders.lines import LineLoader
+from tests.index.loaders.lines import LineLoader, LoaderThatFails, LoaderThatNeedsMore
 
 
 def only(path: Path) -> LoadedDocument:
@@ -381,6 +381,23 @@ def test_a_loader_of_ones_own_reads_what_we_cannot(tmp_path: Path) -> None:
     ]
     with pytest.raises(DocumentUnreadable, match="no loader"):
         list(load(tmp_path / "a.weird", by="json:NoSuch"))
+
+
+@pytest.mark.parametrize(
+    ("loader", "reason"),
+    [
+        (
+            LoaderThatNeedsMore,
+            "needs more packages: package `pysrt` not found, please install it with `pip install pysrt`",
+        ),
+        (LoaderThatFails, r"failed on it \(KeyError\)"),
+    ],
+)
+def test_a_loader_of_ones_own_is_blamed_for_its_failure(loader: type, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "a.weird").write_text("one\n")
+    by = f"{loader.__module__}:{loader.__name__}"
+    with pytest.raises(DocumentUnreadable, match=f"^the loader '{by}' {reason}"):
+        list(load(tmp_path / "a.weird", by=by))
 
 
 def test_a_loader_of_langchains_community_reads_an_export_that_we_cannot(tmp_path: Path) -> None:
