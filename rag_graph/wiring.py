@@ -12,7 +12,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, cast
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 from langchain_core.vectorstores import VectorStore
@@ -24,12 +23,14 @@ from rag_graph.events import Event
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.invoke import GraphWork
 from rag_graph.graph.parts import Parts
+from rag_graph.graph.state import REMEMBERED
 from rag_graph.graph.stream import stream_events
 from rag_graph.index import EmbeddedIndex, Index
 from rag_graph.models.embeddings import Embedder, RememberingEmbedder
 from rag_graph.models.local.child import CONTEXT_TOKENS
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.models.local.reader import LocalReader
+from rag_graph.models.providers.errors import Origin
 from rag_graph.models.roles import OpenedModels, endpoint_of, is_chat_set, open_chat_models, open_embedder
 from rag_graph.query import Filters, Mode, Query
 from rag_graph.research import BUDGETS, BridgedResearch, PlannedResearch, Researcher
@@ -56,6 +57,8 @@ from rag_graph.writing.prompts import PROMPTS, Prompts
 from rag_graph.writing.quoting import QuotingWriter
 
 if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
     from rag_graph.models.replies import Replier
 
 WAITING_SEARCHES: Final = 32
@@ -328,18 +331,24 @@ def check_extras(settings: Settings) -> None:
             raise SettingsError(f"{setting} needs more packages: pip install 'rag-graph[{extra}]'.") from None
 
 
+def as_replier(model: "BaseChatModel | Replier", settings: Settings, origin: Origin) -> "Replier":
+    """A model of one's own, with the settings' patience, and blamed by the `origin` where it fails."""
+    from rag_graph.models.replies import Replier  # noqa: PLC0415 - takes a second, and only a chat model needs it
+
+    if isinstance(model, Replier):
+        return model
+    return Replier(model, None, settings.stall_timeout_s, settings.first_token_timeout_s, origin=origin)
+
+
 def _own_models(
     settings: Settings, chat: "BaseChatModel | Replier", reasoning: "BaseChatModel | Replier | None"
 ) -> OpenedModels:
-    from rag_graph.models.replies import Replier  # noqa: PLC0415 - takes a second, and only a chat model needs it
-
-    def replying(model: BaseChatModel | Replier) -> Replier:
-        if isinstance(model, Replier):
-            return model
-        patience = settings.stall_timeout_s, settings.first_token_timeout_s
-        return Replier(model, None, *patience)
-
-    return OpenedModels(chat=replying(chat), reasoning=replying(reasoning or chat))
+    given = "the {} given to default_parts"
+    chats = as_replier(chat, settings, Origin("RAG_CHAT", given.format("chat_model")))
+    if reasoning is None:
+        return OpenedModels(chat=chats, reasoning=chats)
+    origin = Origin("RAG_REASONING", given.format("reasoning_model"))
+    return OpenedModels(chat=chats, reasoning=as_replier(reasoning, settings, origin))
 
 
 def is_index(given: object) -> bool:
@@ -391,7 +400,7 @@ async def _open_work(answerer: Answerer, settings: Settings) -> AsyncIterator[Gr
         return
     from rag_graph.runs.checkpoints import forget, open_checkpoints  # noqa: PLC0415 - optional, and chosen here
 
-    async with open_checkpoints(url, kept_s=settings.run_kept_s) as checkpoints:
+    async with open_checkpoints(url, kept_s=settings.run_kept_s, types=REMEMBERED) as checkpoints:
         graph = build_graph(answerer.parts, checkpointer=checkpoints)
         yield GraphWork(graph, forget=partial(forget, checkpoints))
 

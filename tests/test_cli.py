@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -429,3 +430,23 @@ def test_the_library_is_kept_up_to_date_while_files_change(tmp_path: Path) -> No
             assert watching.wait(WITHIN_S) == 130
         finally:
             watching.kill()
+
+
+def test_studio_writes_a_configuration_for_langgraphs_command_and_never_over_one(tmp_path: Path) -> None:
+    assert run("studio", "--write", settings={}).returncode == 0
+    written = tmp_path / "langgraph.json"
+    assert json.loads(written.read_text())["graphs"] == {"rag_graph": "rag_graph.deploy.graph:graph"}
+    written.write_text("mine")
+    again = run("studio", "--write", settings={})
+    assert (again.returncode, written.read_text()) == (2, "mine")
+    assert "langgraph.json is there already" in one_line(again)
+    nowhere = run("studio", "--write", "/proc", settings={})
+    assert nowhere.returncode == 2
+    assert "/proc/langgraph.json cannot be written" in one_line(nowhere)
+
+
+@pytest.mark.skipif(find_spec("langgraph_cli") is not None, reason="LangGraph's command is installed")
+def test_studio_says_what_it_needs() -> None:
+    done = run("studio", settings={})
+    assert done.returncode == 2
+    assert "pip install 'langgraph-cli[inmem]'" in one_line(done)

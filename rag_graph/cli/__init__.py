@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rag_graph.cli import ask, bench, chat, evaluate, index, library, mcp, serve, settings
+from rag_graph.cli import ask, bench, chat, evaluate, index, library, mcp, serve, settings, studio
 from rag_graph.cli.contract import FAILED, INTERRUPTED, UNUSABLE, in_one_line
 
 __all__ = ["FAILED", "INTERRUPTED", "UNUSABLE", "cli", "main"]
@@ -26,6 +26,7 @@ cli.command("chat")(in_one_line(chat.chat))
 cli.command("serve")(in_one_line(serve.serve))
 cli.command("eval")(in_one_line(evaluate.evaluate))
 cli.command("mcp")(in_one_line(mcp.serve_mcp))
+cli.command("studio")(in_one_line(studio.studio))
 cli.command("bench")(in_one_line(bench.bench))
 cli.command("settings")(in_one_line(settings.show_settings))
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
@@ -11,17 +11,12 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
 
 from rag_graph.clock import steady_time
-from rag_graph.events import Citation, Decided, NumberedPassage
 from rag_graph.graph.messages import is_conversation
 from rag_graph.graph.node import Node
 from rag_graph.graph.nodes import Nodes
 from rag_graph.graph.parts import OpenParts, Parts
 from rag_graph.graph.projections import RagProjections
-from rag_graph.graph.state import Input, Output, State
-from rag_graph.query import Query, Turn
-
-_REMEMBERED: Final = (Citation, Decided, NumberedPassage, Query, Turn)
-"""The types of ours in a state; LangGraph reads back none that is not named, and at first warns of each."""
+from rag_graph.graph.state import REMEMBERED, Input, Output, State
 
 RagGraph = CompiledStateGraph[State, None, Input, Output]
 
@@ -64,5 +59,5 @@ def _knowing(checkpointer: BaseCheckpointSaver[Any] | bool | None) -> BaseCheckp
     if not isinstance(checkpointer, BaseCheckpointSaver) or type(checkpointer.serde) is not JsonPlusSerializer:
         return checkpointer
     knowing = copy.copy(checkpointer)  # as LangGraph's own `with_allowlist` does; what it keeps is shared
-    knowing.serde = JsonPlusSerializer(allowed_msgpack_modules=_REMEMBERED)
+    knowing.serde = JsonPlusSerializer(allowed_msgpack_modules=REMEMBERED)
     return knowing

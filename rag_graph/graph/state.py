@@ -1,6 +1,6 @@
 """What the graph is asked, what it remembers of a run, and what it gives back."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels import EphemeralValue
@@ -9,6 +9,9 @@ from typing_extensions import TypedDict
 
 from rag_graph.events import Citation, ClaimStated, Decided, NumberedPassage
 from rag_graph.query import Filters, Mode, Query, Turn
+
+REMEMBERED: Final = (Citation, ClaimStated, Decided, NumberedPassage, Query, Turn)
+"""The types of ours in a state; a checkpointer reads back none that is not named."""
 
 
 def _joined(old: dict[str, float], new: dict[str, float]) -> dict[str, float]:

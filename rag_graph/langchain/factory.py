@@ -13,9 +13,10 @@ from rag_graph.errors import SettingsError
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.parts import FAST_TOP_K
 from rag_graph.models.embeddings import LangChainEmbedder
+from rag_graph.models.providers.errors import Origin
 from rag_graph.models.providers.langchain import open_named_chat_model
 from rag_graph.settings import Settings
-from rag_graph.wiring import AnyRetriever, default_parts
+from rag_graph.wiring import AnyRetriever, as_replier, default_parts
 from rag_graph.writing.prompts import PROMPTS, Prompts
 
 if TYPE_CHECKING:
@@ -55,31 +56,38 @@ def create_rag_graph(
     """
     if not 1 <= k <= MOST_K:
         raise SettingsError(f"k={k}: a draft is written from 1 to {MOST_K} passages.")
+    settings = Settings.load()
     parts = default_parts(
-        Settings.load(),
-        chat_model=_opened(model, "model"),
-        reasoning_model=_opened(reasoning_model, "reasoning_model"),
+        settings,
+        chat_model=_opened(model, "model", settings, "RAG_CHAT"),
+        reasoning_model=_opened(reasoning_model, "reasoning_model", settings, "RAG_REASONING"),
         retriever=retriever,
         deep_retriever=deep_retriever,
         checker=checker,
-        embedder=LangChainEmbedder(embeddings, _name_of(embeddings)) if embeddings is not None else None,
+        embedder=None if embeddings is None else _embedder(embeddings),
         prompts=prompts or PROMPTS,
     )
     return build_graph(replace(parts, fast_k=k), name=name, checkpointer=checkpointer, store=store)
 
 
-def _opened(model: "BaseChatModel | Replier | str | None", argument: str) -> "BaseChatModel | Replier | None":
+def _opened(
+    model: "BaseChatModel | Replier | str | None", argument: str, settings: Settings, setting: str
+) -> "Replier | None":
+    if model is None:
+        return None
     if isinstance(model, str):
-        return open_named_chat_model(model, argument)
-    if model is not None and not isinstance(model, BaseChatModel) and not hasattr(model, "stream"):
+        model = open_named_chat_model(model, argument)
+    if not isinstance(model, BaseChatModel) and not hasattr(model, "stream"):
         raise SettingsError(
             f"{argument}: a {type(model).__name__} is no chat model: give a BaseChatModel of LangChain's, or a name "
             "that its init_chat_model knows."
         )
-    return model
+    return as_replier(model, settings, Origin(setting, f"the {argument} given to create_rag_graph"))
 
 
-def _name_of(embeddings: Embeddings) -> str:
-    """An index holds whoever searches it to the name of who embedded it."""
+def _embedder(embeddings: Embeddings) -> LangChainEmbedder:
+    # An index holds whoever searches it to the name of who embedded it.
     names = (getattr(embeddings, attribute, None) for attribute in ("model", "model_name", "deployment"))
-    return next((name for name in names if name and isinstance(name, str)), type(embeddings).__name__)
+    name = next((name for name in names if name and isinstance(name, str)), type(embeddings).__name__)
+    origin = Origin("RAG_EMBEDDING", "the embeddings given to create_rag_graph")
+    return LangChainEmbedder(embeddings, name, origin=origin)

@@ -10,7 +10,7 @@ from langchain_core.embeddings import Embeddings
 from numpy.typing import ArrayLike, NDArray
 
 from rag_graph.errors import ModelGarbled
-from rag_graph.models.providers.errors import translate
+from rag_graph.models.providers.errors import EMBEDDING, Origin, translate
 
 Vectors = NDArray[np.float32]
 """One row per text, each of length 1."""
@@ -146,6 +146,7 @@ class LangChainEmbedder:
     embeddings: Embeddings
     name: str
     symmetric: bool = False
+    origin: Origin = EMBEDDING
     _dims: list[int] = field(default_factory=list, repr=False)
 
     @property
@@ -161,8 +162,7 @@ class LangChainEmbedder:
         rows = self._ask(lambda: self.embeddings.embed_documents(list(texts)))
         if len(rows) != len(texts) or len({len(row) for row in rows}) != 1:
             raise ModelGarbled(
-                f"The embedding model {self.name!r} did not return one vector per text: "
-                "check RAG_EMBEDDING_MODEL and RAG_EMBEDDING_BASE_URL."
+                f"The embedding model {self.name!r} did not return one vector per text: check {self.origin.both}."
             )
         return self._checked(rows)
 
@@ -179,7 +179,7 @@ class LangChainEmbedder:
         if vectors.shape[-1] != self._dims[0] or not np.isfinite(vectors).all():
             raise ModelGarbled(
                 f"The embedding model {self.name!r} returned a vector of another length than before, "
-                "or no numbers: check RAG_EMBEDDING_MODEL."
+                f"or no numbers: check {self.origin.name}."
             )
         return vectors
 
@@ -187,4 +187,4 @@ class LangChainEmbedder:
         try:
             return call()
         except Exception as exc:
-            raise translate(exc, "RAG_EMBEDDING") from exc
+            raise translate(exc, self.origin) from exc

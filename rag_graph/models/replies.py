@@ -27,7 +27,7 @@ from rag_graph.errors import (
     RagGraphError,
 )
 from rag_graph.models.pieces import Content, CutShort, Piece, Restarted, Thinking, TokensUsed
-from rag_graph.models.providers.errors import stalled, translate
+from rag_graph.models.providers.errors import CHAT, FALLBACK, Origin, stalled, translate
 from rag_graph.models.providers.openai import ReasoningChatOpenAI
 from rag_graph.models.thinking import ThinkingFilter
 
@@ -96,8 +96,8 @@ class Replier:
     """Any LangChain chat model, whose reply comes even when it falters.
 
     Whatever the model raises counts as its failure. A call that fails is made once more without streaming, then on
-    `fallback`, if there is one; only then is the first failure raised, as a ModelError that names the settings
-    beginning with `setting`. What a call had said is replaced only when there is something to replace it with. A
+    `fallback`, if there is one; only then is the first failure raised, as a ModelError that names what may mend
+    it by the `origin`. What a call had said is replaced only when there is something to replace it with. A
     model that refuses us, or whose context is too small, is not asked again. Leaving the stream, or being cancelled,
     closes the model's connection.
     """
@@ -106,8 +106,8 @@ class Replier:
     fallback: BaseChatModel | None = None
     stall_timeout_s: float = 30.0
     first_token_timeout_s: float = 120.0
-    setting: str = "RAG_CHAT"
-    fallback_setting: str = "RAG_FALLBACK"
+    origin: Origin = CHAT
+    fallback_origin: Origin = FALLBACK
 
     @property
     def name(self) -> str:
@@ -153,10 +153,10 @@ class Replier:
 
     def _calls(self, messages: list[BaseMessage], config: RunnableConfig | None) -> "Iterator[_Call]":
         watch = _Patience(self.first_token_timeout_s, self.stall_timeout_s)
-        yield _Call(self.model, messages, config, self.setting, watch)
-        yield _Call(self.model, messages, config, self.setting, watch, is_whole=True, is_retry=True)
+        yield _Call(self.model, messages, config, self.origin, watch)
+        yield _Call(self.model, messages, config, self.origin, watch, is_whole=True, is_retry=True)
         if self.fallback:
-            yield _Call(self.fallback, messages, config, self.fallback_setting, watch)
+            yield _Call(self.fallback, messages, config, self.fallback_origin, watch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +172,14 @@ class _Call:
     model: BaseChatModel
     messages: list[BaseMessage]
     config: RunnableConfig | None
-    setting: str
+    origin: Origin
     patience: _Patience
     is_whole: bool = False
     is_retry: bool = False
 
     @property
     def name(self) -> str:
-        return f"{self.setting} ({'whole' if self.is_whole else 'streaming'})"
+        return f"{self.origin} ({'whole' if self.is_whole else 'streaming'})"
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:  # noqa: C901, PLR0912 - in parts, a token takes more calls
         reader = _Reader(self.model)
@@ -201,12 +201,12 @@ class _Call:
                     message = None
                 except asyncio.CancelledError as exc:
                     if watchdog.takes_it_back():
-                        raise stalled(self.setting) from exc
+                        raise stalled(self.origin) from exc
                     raise
                 except RagGraphError:
                     raise
                 except Exception as exc:
-                    raise translate(exc, self.setting, started=reader.has_spoken) from exc
+                    raise translate(exc, self.origin, started=reader.has_spoken) from exc
                 if isinstance(message, str):
                     pieces: Iterable[Piece] = reader.thinking.read_text(message)
                 else:
@@ -225,7 +225,7 @@ class _Call:
             watchdog.stop()
             if source is not None:
                 await source.aclose()
-        reader.check(self.setting)
+        reader.check(self.origin)
 
     async def _opened(self) -> AsyncGenerator[str | BaseMessage]:
         if self.is_whole:
@@ -308,12 +308,11 @@ class _Reader:
         if self._usage:
             yield TokensUsed(model=self._name or _name_of(self.model), **self._usage)
 
-    def check(self, setting: str) -> None:
+    def check(self, origin: Origin) -> None:
         """Raise what was wrong with a reply that has ended; one that says something may be cut short all the same."""
         if self._ending in _BROKEN:
             raise ModelStalled(
-                "The model's service broke its answer off with an error of its own: "
-                f"try again, or set another {setting}_MODEL or {setting}_BASE_URL."
+                f"The model's service broke its answer off with an error of its own: try again, or {origin.other}."
             )
         if self.has_said:
             return
@@ -326,9 +325,9 @@ class _Reader:
         if self._ending in _CUT_BY_LENGTH:
             raise ModelGarbled(
                 "The model came to the end of its tokens before it said anything of its answer, as one that thinks for "
-                f"long may: raise the limit that its service sets, or set another {setting}_MODEL."
+                f"long may: raise the limit that its service sets, or {origin.other}."
             )
-        raise ModelGarbled(f"The model's answer was empty: try again, or check {setting}_MODEL.")
+        raise ModelGarbled(f"The model's answer was empty: try again, or check {origin.name}.")
 
     def _count(self, usage: UsageMetadata) -> None:
         counts = {

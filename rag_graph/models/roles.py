@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
 from rag_graph.models.embeddings import LangChainEmbedder
-from rag_graph.models.providers.errors import translate
+from rag_graph.models.providers.errors import CHAT, Origin, translate
 from rag_graph.models.providers.langchain import (
     Kind,
     open_provider_chat_model,
@@ -114,8 +114,8 @@ def open_chat_models(settings: Settings) -> OpenedModels:
     fallback = _open(endpoint_of(settings, "fallback"), "RAG_FALLBACK") if settings.fallback.is_set else None
     patience = settings.stall_timeout_s, settings.first_token_timeout_s
     return OpenedModels(
-        chat=Replier(chat, fallback, *patience, setting="RAG_CHAT"),
-        reasoning=Replier(reasoning, fallback, *patience, setting=reasoning_setting),
+        chat=Replier(chat, fallback, *patience, origin=CHAT),
+        reasoning=Replier(reasoning, fallback, *patience, origin=Origin(reasoning_setting)),
     )
 
 
@@ -141,7 +141,14 @@ def open_replier(
         return _open(_resolve(asked, openai), setting, effort)
 
     second = opened(fallback, "RAG_FALLBACK") if fallback else None
-    return Replier(opened(model, "RAG_CHAT"), second, stall_timeout_s, first_token_timeout_s)
+    return Replier(
+        opened(model, "RAG_CHAT"),
+        second,
+        stall_timeout_s,
+        first_token_timeout_s,
+        origin=Origin("RAG_CHAT", "the model given to open_replier"),
+        fallback_origin=Origin("RAG_FALLBACK", "the fallback given to open_replier"),
+    )
 
 
 def open_embedder(settings: Settings) -> LangChainEmbedder:
@@ -239,4 +246,4 @@ async def _learn_name(model: "ReasoningChatOpenAI") -> None:
     try:
         await model.learn_name()
     except Exception as exc:  # noqa: BLE001 - as for a call of the model
-        log.info("not ready yet: %s", translate(exc, "RAG_CHAT"))
+        log.info("not ready yet: %s", translate(exc, CHAT))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -13,8 +13,6 @@ from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from rag_graph.errors import SettingsError
-from rag_graph.events import Citation, ClaimStated, Decided, NumberedPassage
-from rag_graph.query import Query, Turn
 from rag_graph.runs.ids import made_at
 from rag_graph.tasks import stop
 
@@ -26,15 +24,12 @@ CONNECT_S: Final = 5
 _SETUP_S = 30.0
 """Another server may be making the tables."""
 
-_REMEMBERED = (Citation, ClaimStated, Decided, NumberedPassage, Query, Turn)
-"""The only types of ours that are read back."""
-
 Connection = AsyncConnection[DictRow]
 
 
 @asynccontextmanager
-async def open_checkpoints(url: str, *, kept_s: float) -> AsyncIterator[AsyncPostgresSaver]:
-    """A checkpointer for runs; what is older than `kept_s` is forgotten, whatever became of it."""
+async def open_checkpoints(url: str, *, kept_s: float, types: Sequence[type]) -> AsyncIterator[AsyncPostgresSaver]:
+    """A checkpointer for runs, whose states hold these types of ours; what is older than `kept_s` is forgotten."""
     options: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     options["connect_timeout"] = CONNECT_S
     pool = AsyncConnectionPool[Connection](
@@ -46,7 +41,7 @@ async def open_checkpoints(url: str, *, kept_s: float) -> AsyncIterator[AsyncPos
     except (Error, TimeoutError) as exc:
         raise SettingsError("RAG_POSTGRES_URL: the database does not answer, or may not be written.") from exc
     async with pool:
-        checkpoints = AsyncPostgresSaver(pool, serde=JsonPlusSerializer(allowed_msgpack_modules=_REMEMBERED))
+        checkpoints = AsyncPostgresSaver(pool, serde=JsonPlusSerializer(allowed_msgpack_modules=types))
         sweeping = asyncio.create_task(_sweep(checkpoints, pool, kept_s))
         try:
             yield checkpoints

@@ -8,7 +8,8 @@ import sys
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 import pytest
@@ -16,6 +17,7 @@ from langchain_core.callbacks import (
     BaseCallbackHandler,
 )
 from langchain_core.documents import Document
+from langchain_core.embeddings import FakeEmbeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
@@ -25,8 +27,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.message import add_messages
 from pydantic import Field
 
-from rag_graph import Prompts
-from rag_graph.errors import InvalidRequest, RetrievalFailed, SettingsError
+from rag_graph import EmbeddedIndex, Prompts, Settings, index_paths
+from rag_graph.errors import InvalidRequest, ModelDeclined, ModelError, RetrievalFailed, SettingsError
+from rag_graph.events import ClaimStated
+from rag_graph.graph.state import REMEMBERED, State
+from rag_graph.models.embeddings import LangChainEmbedder
 from tests.langchain.conftest import (
     ANSWER,
     ASKED,
@@ -40,7 +45,7 @@ from tests.langchain.conftest import (
     saying,
     store,
 )
-from tests.models.providers.scripted import ScriptedModel
+from tests.models.providers.scripted import OwnError, ScriptedModel
 from tests.upstream import Upstream
 
 
@@ -94,6 +99,27 @@ def test_a_conversation_goes_on_on_its_thread() -> None:
     assert graph.get_state(thread).values["search"] == condensed
     alone = graph.invoke({"question": QUESTION}, RunnableConfig(configurable={"thread_id": "two"}))
     assert len(alone["messages"]) == 2
+
+
+def test_a_thread_that_was_interrupted_goes_on_from_all_that_it_had(caplog: pytest.LogCaptureFixture) -> None:
+    graph = refining(checkpointer=InMemorySaver())
+    thread = RunnableConfig(configurable={"thread_id": "one"})
+    first = graph.invoke(ASKED, thread, interrupt_before=["decide"])
+    assert (first["draft"], "answer" in first) == (ANSWER, False)
+    state = graph.get_state(thread)
+    assert state.next == ("decide",)
+    assert {type(claim) for claim in state.values["draft_claims"]} == {ClaimStated}
+    assert graph.invoke(None, thread)["answer"] == REFINED
+    assert graph.invoke(None, thread)["answer"] == REFINED  # nothing is left to go on with
+    assert "Blocked" not in caplog.text
+
+
+def test_every_type_of_ours_in_a_state_is_read_back_from_a_checkpoint() -> None:
+    def within(hint: Any) -> set[Any]:
+        return {hint}.union(*map(within, get_args(hint)))
+
+    ours = {one for hint in get_type_hints(State).values() for one in within(hint) if isinstance(one, type)}
+    assert {one for one in ours if one.__module__.startswith("rag_graph")} == set(REMEMBERED)
 
 
 def test_what_one_question_of_a_thread_sets_is_not_set_for_the_next() -> None:
@@ -290,6 +316,88 @@ def test_a_model_that_streams_nothing_and_calls_tools_is_read_as_far_as_it_answe
     chunks = [chunk for chunk, _ in graph_over(Whole(), store()).stream(ASKED, stream_mode="messages")]
     assert "".join(chunk.text for chunk in chunks) == ANSWER
     assert not any(chunk.tool_call_chunks for chunk in chunks)
+
+
+REFUSALS: dict[str, tuple[AIMessageChunk, str]] = {
+    "a refusal beside the text": (
+        AIMessageChunk(content="", additional_kwargs={"refusal": "I cannot."}), "The model declined"
+    ),
+    "a block that refuses": (
+        AIMessageChunk(content=[{"type": "refusal", "refusal": "I cannot."}]), "The model declined"
+    ),
+    "OpenAI's filter": (
+        AIMessageChunk(content="", response_metadata={"finish_reason": "content_filter"}), "The filter"
+    ),
+    "Anthropic's": (AIMessageChunk(content="", response_metadata={"stop_reason": "refusal"}), "The filter"),
+    "Google's": (AIMessageChunk(content="", response_metadata={"finish_reason": "SAFETY"}), "The filter"),
+    "Bedrock's": (AIMessageChunk(content="", response_metadata={"stopReason": "guardrail_intervened"}), "The filter"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("refusal", "problem"), REFUSALS.values(), ids=REFUSALS)
+def test_a_model_that_refuses_is_asked_once_a_version_and_said_to(refusal: AIMessageChunk, problem: str) -> None:
+    model = ScriptedModel(replies=[[refusal]] * 4)
+    with pytest.raises(ModelDeclined, match=f"^{problem}") as caught:
+        graph_over(model, store()).invoke(ASKED)
+    assert "RAG_" not in str(caught.value)
+    assert "whole" not in model.calls
+
+
+def test_a_refusal_after_words_leaves_the_words_as_an_answer_that_was_cut() -> None:
+    cut = AIMessageChunk(content="", response_metadata={"finish_reason": "content_filter"})
+    output = graph_over(ScriptedModel(replies=[[ANSWER, cut]]), store()).invoke(ASKED)
+    assert output["answer"] == ANSWER
+
+
+def failing(status: int) -> OwnError:
+    return OwnError("the key sk-secret was of no use", status_code=status)
+
+
+FAILURES: dict[str, Any] = {
+    "key": failing(401),
+    "name": failing(404),
+    "request": failing(400),
+    "rate": OwnError(status_code=429, response=SimpleNamespace(headers={"retry-after": "60"})),
+    "context": OwnError("maximum context length exceeded"),
+    "service": failing(500),
+    "connection": ConnectionRefusedError(),
+    "timeout": TimeoutError(),
+    "garbled": ValueError("no such field"),
+    "broken off": AIMessageChunk(content="", response_metadata={"finish_reason": "error"}),
+    "empty": AIMessageChunk(content=""),
+    "tokens": AIMessageChunk(content="", response_metadata={"finish_reason": "length"}),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+def test_what_a_model_of_ones_own_raises_is_blamed_on_it_and_on_no_setting(failure: Any) -> None:
+    model = ScriptedModel(replies=[[failure]] * 8)
+    with pytest.raises(ModelError, match="the model given to create_rag_graph") as caught:
+        graph_over(model, store()).invoke(ASKED)
+    told = str(caught.value)
+    # These do hold for a model of one's own.
+    assert set(re.findall(r"RAG_\w+", told)) <= {
+        "RAG_CHAT_CONTEXT_TOKENS", "RAG_STALL_TIMEOUT_S", "RAG_FIRST_TOKEN_TIMEOUT_S"
+    }  # fmt: skip
+    assert "sk-secret" not in told
+
+
+class Flat(FakeEmbeddings):
+    size: int = 8
+    is_broken: bool = False
+
+    def embed_query(self, text: str) -> list[float]:
+        if self.is_broken:
+            raise failing(401)
+        return super().embed_query(text)
+
+
+def test_what_embeddings_of_ones_own_raise_is_blamed_on_them(tmp_path: Path) -> None:
+    (tmp_path / "bridge.md").write_text(OPENED)
+    index_paths(EmbeddedIndex(Settings.load().index_dir, LangChainEmbedder(Flat(), "Flat")), [tmp_path / "bridge.md"])
+    graph = graph_over(saying(), embeddings=Flat(is_broken=True))
+    with pytest.raises(ModelError, match="the embeddings given to create_rag_graph"):
+        graph.invoke(ASKED)
 
 
 BAD: dict[str, Any] = {

@@ -19,6 +19,7 @@ from rag_graph.errors import (
     ModelStalled,
     ModelUnavailable,
 )
+from rag_graph.models.providers.errors import Origin
 from rag_graph.models.providers.openai import ReasoningChatOpenAI, open_chat_model
 from rag_graph.models.replies import Content, Piece, Replier, Restarted, Thinking, TokensUsed
 from tests.upstream import WITHIN_S, Upstream, refused_url
@@ -195,7 +196,7 @@ async def test_a_service_that_asks_for_a_long_pause_is_not_waited_for(up: Upstre
 async def test_a_model_that_is_not_there_names_its_setting() -> None:
     model = open_chat_model(refused_url(), "key", "none")
     with pytest.raises(ModelUnavailable, match="RAG_REASONING_BASE_URL"):
-        await pieces_of(Replier(model, setting="RAG_REASONING"))
+        await pieces_of(Replier(model, origin=Origin("RAG_REASONING")))
     await model.aclose()
 
 

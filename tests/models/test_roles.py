@@ -12,7 +12,6 @@ from pydantic import SecretStr
 
 from rag_graph.errors import ModelUnavailable
 from rag_graph.models.providers.openai import ReasoningChatOpenAI
-from rag_graph.models.replies import Replier
 from rag_graph.models.roles import (
     OPENAI_CHAT_MODEL,
     Endpoint,
@@ -214,7 +213,8 @@ async def test_any_langchain_model_or_name_or_settings_make_a_replier(up: Upstre
     assert await by_settings.reply(QUESTION) == "The scripted answer."
     assert by_settings.fallback is not None
     by_model = open_replier(by_settings.model, stall_timeout_s=5)
-    assert by_model == Replier(by_settings.model, stall_timeout_s=5)
+    assert (by_model.model, by_model.fallback, by_model.stall_timeout_s) == (by_settings.model, None, 5)
+    assert by_model.origin.name == "the model given to open_replier"
     for model in (by_settings.model, by_settings.fallback):
         assert isinstance(model, ReasoningChatOpenAI)
         await model.aclose()

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from anyio import fail_after
+from langchain_community.vectorstores import FAISS
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.vectorstores import InMemoryVectorStore
+from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 from langchain_qdrant import QdrantVectorStore
 from qdrant_client import models
 
@@ -125,6 +126,12 @@ def qdrant() -> Iterator[QdrantVectorStore]:
     store.client.close()
 
 
+@pytest.fixture(params=["qdrant", "faiss"])
+def store(request: pytest.FixtureRequest, qdrant: QdrantVectorStore) -> VectorStore:
+    """By similarity and by distance, in numbers of Python's and of numpy's."""
+    return qdrant if request.param == "qdrant" else FAISS.from_texts([*TEXTS.values()], Hashed(), METADATA)
+
+
 def qdrant_filter(filters: Filters) -> models.Filter:
     wanted = [
         models.FieldCondition(key=f"metadata.{name}", match=models.MatchValue(value=value))
@@ -136,9 +143,9 @@ def qdrant_filter(filters: Filters) -> models.Filter:
 
 @pytest.mark.anyio
 async def test_a_vector_store_answers_through_the_graph_and_its_citations_point_into_it(
-    qdrant: QdrantVectorStore,
+    store: VectorStore,
 ) -> None:
-    retriever = VectorStoreRetriever(qdrant)
+    retriever = VectorStoreRetriever(store)
     answer = "The Larkspur engine was made by Fenwick Works [1]."
     async with Upstream(otherwise=answer) as upstream, open_model(upstream) as model:
         writer = PromptedWriter(Replier(model), 8_000)
@@ -153,6 +160,7 @@ async def test_a_vector_store_answers_through_the_graph_and_its_citations_point_
             with fail_after(20):
                 events = [event async for event in stream_events(build_graph(parts), query)]
             found = {event.stage: event.passages for event in events if isinstance(event, PassagesRetrieved)}
+            assert {type(passage.score) for passage in found["fast"]} == {float}
             assert len(found["fast"]) < len(found["deep"]) == len(TEXTS)
             assert isinstance(events[-1], RunFinished)
             citation = events[-1].citations[0]

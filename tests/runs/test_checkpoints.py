@@ -16,6 +16,7 @@ from rag_graph.events import AnswerReset, AnswerStarted, Event, StepStarted
 from rag_graph.graph.build import build_graph
 from rag_graph.graph.invoke import GraphWork
 from rag_graph.graph.parts import Parts
+from rag_graph.graph.state import REMEMBERED
 from rag_graph.index import index_paths
 from rag_graph.models.providers.openai import ReasoningChatOpenAI, open_chat_model
 from rag_graph.models.replies import Replier
@@ -81,7 +82,7 @@ def parts_of(tiers: Tiers, model: ReasoningChatOpenAI) -> Parts:
 async def process(run_log: RedisRunLog, database: str, upstream: Upstream, tiers: Tiers) -> AsyncIterator[Runner]:
     """What one server process has of the runs."""
     model = open_chat_model(upstream.base_url, "key", "scripted")
-    async with open_checkpoints(database, kept_s=60) as checkpoints:
+    async with open_checkpoints(database, kept_s=60, types=REMEMBERED) as checkpoints:
         work = GraphWork(
             build_graph(parts_of(tiers, model), checkpointer=checkpoints), forget=partial(forget, checkpoints)
         )
@@ -165,7 +166,7 @@ async def test_a_graph_that_remembers_more_than_was_told_begins_anew(
             await runner.drain(0)
         slow.gate.set()
         model = open_chat_model(upstream.base_url, "key", "scripted")
-        async with open_checkpoints(database, kept_s=60) as checkpoints:
+        async with open_checkpoints(database, kept_s=60, types=REMEMBERED) as checkpoints:
             graph = build_graph(parts_of(slow, model), checkpointer=checkpoints)
             transcript = Transcript()
 

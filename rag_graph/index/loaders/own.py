@@ -1,12 +1,14 @@
 """Somebody's own loader: a LangChain `BaseLoader`, or whatever takes a path and gives one."""
 
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 from rag_graph.documents import Place
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.loaders.base import Source, as_title, clean
 from rag_graph.index.loading import Loaded, LoadedDocument
+
+_SAID_CHARS: Final = 200
 
 
 def load(source: Source, by: str) -> Loaded:
@@ -16,9 +18,17 @@ def load(source: Source, by: str) -> Loaded:
         made = getattr(import_module(module), name)
     except (ImportError, AttributeError) as exc:
         raise DocumentUnreadable(f"there is no loader {by!r}", "unreadable") from exc
-    loader = made(str(source.path))
-    found: Any = loader.lazy_load() if hasattr(loader, "lazy_load") else loader
-    documents = [document for document in found if document.page_content.strip()]
+    try:
+        loader = made(str(source.path))
+        found: Any = loader.lazy_load() if hasattr(loader, "lazy_load") else loader
+        documents = [document for document in found if document.page_content.strip()]
+    except (OSError, MemoryError):
+        raise
+    except ImportError as exc:
+        missing = " ".join(str(exc).split())[:_SAID_CHARS]
+        raise DocumentUnreadable(f"the loader {by!r} needs more packages: {missing}", "unreadable") from exc
+    except Exception as exc:  # whatever somebody's own code raises; the file need not be at fault
+        raise DocumentUnreadable(f"the loader {by!r} failed on it ({type(exc).__name__})", "unreadable") from exc
     if not documents:
         raise DocumentUnreadable("there is no text in it", "no text")
     pages = [document.metadata.get("page") for document in documents]

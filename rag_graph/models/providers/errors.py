@@ -1,4 +1,4 @@
-"""What the call of a model raised, in our words, naming the setting that may mend it.
+"""What the call of a model raised, in our words, naming the setting or the argument that may mend it.
 
 It is read from what exceptions have in common, not from their types: providers' SDKs carry an HTTP status, their
 response and names that hardly differ, and only the packages of the providers in use are installed.
@@ -6,6 +6,7 @@ response and names that hardly differ, and only the packages of the providers in
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from time import time
@@ -58,6 +59,54 @@ _UNREACHED: Final = frozenset(
 _CUT: Final = frozenset({"ReadError", "RemoteProtocolError", "ClientPayloadError", "ServerDisconnectedError"})
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a model comes from: what is to be named as what may mend its failures."""
+
+    setting: str
+    """RAG_CHAT or its like: what the settings of its role begin with."""
+    given: str = ""
+    """Such as "the model given to create_rag_graph", where no setting chose it."""
+
+    def __str__(self) -> str:
+        return self.given or self.setting
+
+    @property
+    def name(self) -> str:
+        return self.given or f"{self.setting}_MODEL"
+
+    @property
+    def service(self) -> str:
+        return f"the service of {self.given}" if self.given else f"{self.setting}_BASE_URL"
+
+    @property
+    def both(self) -> str:
+        return f"{self.given} and its service" if self.given else f"{self.setting}_MODEL and {self.setting}_BASE_URL"
+
+    @property
+    def key(self) -> str:
+        if self.given:
+            return f"set that of {self.given}"
+        return f"set {self.setting}_API_KEY, or the provider's own variable such as OPENAI_API_KEY"
+
+    @property
+    def other(self) -> str:
+        if self.given:
+            return f"put another in the place of {self.given}"
+        return f"set another {self.setting}_MODEL or {self.setting}_BASE_URL"
+
+    @property
+    def larger(self) -> str:
+        if self.given:
+            return f"put one with a larger context in the place of {self.given}"
+        return f"set a {self.setting}_MODEL with a larger context"
+
+
+CHAT: Final = Origin("RAG_CHAT")
+FALLBACK: Final = Origin("RAG_FALLBACK")
+EMBEDDING: Final = Origin("RAG_EMBEDDING")
+
+
 class Oversized(ValueError):
     """A service sent more than any answer takes; it was not read to its end."""
 
@@ -66,94 +115,71 @@ class Oversized(ValueError):
         self.sentence = f"The model's service sent more than {limit_bytes // 1_000_000} MB as {what}"
 
 
-def translate(exc: Exception, setting: str, *, started: bool = False) -> ModelError:
-    """Say what happened. `setting` is RAG_CHAT or its like; `started` when part of the answer had come."""
+def translate(exc: Exception, origin: Origin, *, started: bool = False) -> ModelError:
+    """Say what happened; `started` when part of the answer had come."""
     if isinstance(exc, ModelError):
         return exc
     chain = list(_chain(exc))
     if oversized := next((link for link in chain if isinstance(link, Oversized)), None):
-        return ModelGarbled(
-            f"{oversized.sentence}, which no model does: check {setting}_BASE_URL, or set {_other(setting)}."
-        )
+        return ModelGarbled(f"{oversized.sentence}, which no model does: check {origin.service}, or {origin.other}.")
     names = {cls.__name__ for link in chain for cls in type(link).__mro__}
     status = _status(chain) or next((found for name, found in _STATUS_OF_NAME.items() if name in names), None)
     said = " ".join([*names, *(_said(link) for link in chain)])
 
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_LONG.search(said):
         return ContextTooLong(
-            f"The prompt does not fit the model: lower {setting}_CONTEXT_TOKENS, "
-            f"or set a {setting}_MODEL with a larger context."
+            f"The prompt does not fit the model: lower {origin.setting}_CONTEXT_TOKENS, or {origin.larger}."
         )
     if status == HTTPStatus.PAYMENT_REQUIRED or _OUT_OF_CREDIT.search(said):
-        return ModelRefused(f"The model's service has no credit left for this key: set {_key(setting)}.")
+        return ModelRefused(f"The model's service has no credit left for this key: {origin.key}.")
     if status is not None:
-        return _answered(status, chain, setting)
-    return _unanswered(exc, names, said, setting, started=started)
+        return _answered(status, chain, origin)
+    return _unanswered(exc, names, said, origin, started=started)
 
 
-def _unanswered(exc: Exception, names: set[str], said: str, setting: str, *, started: bool) -> ModelError:
+def _unanswered(exc: Exception, names: set[str], said: str, origin: Origin, *, started: bool) -> ModelError:
     if any("Timeout" in name for name in names) and not any(_is_connecting(name) for name in names):
-        return stalled(setting)
+        return stalled(origin)
     if names & _UNREACHED:
         if started or names & _CUT:
-            return ModelStalled(f"The connection to the model was cut: try again, or set {_other(setting)}.")
-        return ModelUnavailable(
-            f"The model's service could not be reached: check that it runs and that {setting}_BASE_URL is right."
-        )
+            return ModelStalled(f"The connection to the model was cut: try again, or {origin.other}.")
+        return ModelUnavailable(f"The model's service could not be reached: check that it runs, and {origin.service}.")
     if "rate_limit" in said:
-        return _busy(setting, None)
+        return _busy(origin, None)
     if "APIError" not in names and _UNKEYED.search(said):
-        return ModelRefused(f"The model's client has no key that it can use: set {_key(setting)}.")
+        return ModelRefused(f"The model's client has no key that it can use: {origin.key}.")
     if isinstance(exc, ValueError | TypeError | LookupError | AttributeError):
         # What LangChain's classes come to grief on when a service sends something else than its protocol says.
-        return ModelGarbled(
-            "What the model's service sent is no answer that can be read: "
-            f"check {setting}_BASE_URL and {setting}_MODEL."
-        )
-    return ModelUnavailable(f"The model's service reported an error of its own: try again, or set {_other(setting)}.")
+        return ModelGarbled(f"What the model's service sent is no answer that can be read: check {origin.both}.")
+    return ModelUnavailable(f"The model's service reported an error of its own: try again, or {origin.other}.")
 
 
-def stalled(setting: str) -> ModelStalled:
+def stalled(origin: Origin) -> ModelStalled:
     return ModelStalled(
-        f"The model fell silent: try again, set {_other(setting)}, "
-        "or raise RAG_STALL_TIMEOUT_S or RAG_FIRST_TOKEN_TIMEOUT_S."
+        f"The model fell silent: try again, {origin.other}, or raise RAG_STALL_TIMEOUT_S or RAG_FIRST_TOKEN_TIMEOUT_S."
     )
 
 
-def _answered(status: int, chain: list[BaseException], setting: str) -> ModelError:
+def _answered(status: int, chain: list[BaseException], origin: Origin) -> ModelError:
     match status:
         case 401 | 403:
-            return ModelRefused(f"The model's service refused the API key: set {_key(setting)}.")
+            return ModelRefused(f"The model's service refused the API key: {origin.key}.")
         case 404:
-            return ModelRefused(
-                f"The model's service does not know the model or the path: check {setting}_MODEL "
-                f"and {setting}_BASE_URL."
-            )
+            return ModelRefused(f"The model's service does not know the model or the path: check {origin.both}.")
         case 408 | 429:
-            return _busy(setting, _retry_after_s(chain))
+            return _busy(origin, _retry_after_s(chain))
         case 409:
             pass  # the SDKs retry it as a conflict of locks
         case _ if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return ModelRefused(
-                f"The model's service refused the request (HTTP {status}): check {setting}_MODEL "
-                f"and {setting}_BASE_URL."
-            )
-    return ModelUnavailable(f"The model's service is failing (HTTP {status}): try again, or set {_other(setting)}.")
+            return ModelRefused(f"The model's service refused the request (HTTP {status}): check {origin.both}.")
+    return ModelUnavailable(f"The model's service is failing (HTTP {status}): try again, or {origin.other}.")
 
 
-def _busy(setting: str, retry_after_s: float | None) -> ModelBusy:
+def _busy(origin: Origin, retry_after_s: float | None) -> ModelBusy:
     return ModelBusy(
-        f"The model's service limits our rate: wait a moment, or set {_other(setting)}.",
+        f"The model's service limits our rate: wait a moment, or {origin.other}.",
         retry_after_s=retry_after_s,
     )
-
-
-def _key(setting: str) -> str:
-    return f"{setting}_API_KEY, or the provider's own variable such as OPENAI_API_KEY"
-
-
-def _other(setting: str) -> str:
-    return f"another {setting}_MODEL or {setting}_BASE_URL"
 
 
 def _chain(exc: BaseException) -> Iterator[BaseException]:

@@ -14,3 +14,13 @@ class LineLoader(BaseLoader):
     def lazy_load(self) -> Iterator[Document]:
         for number, line in enumerate(Path(self.path).read_text().splitlines(), 1):
             yield Document(line, metadata={"title": f"Line {number}", "number": number})
+
+
+class LoaderThatNeedsMore(LineLoader):
+    def lazy_load(self) -> Iterator[Document]:
+        raise ImportError("package `pysrt` not found,\nplease install it with `pip install pysrt`")
+
+
+class LoaderThatFails(LineLoader):
+    def lazy_load(self) -> Iterator[Document]:
+        raise KeyError(self.path)

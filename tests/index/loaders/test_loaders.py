@@ -19,7 +19,7 @@ from rag_graph.index.chunking import PASSAGE_CHARS, chunk
 from rag_graph.index.indexing import where
 from rag_graph.index.loaders import load
 from rag_graph.index.loading import KINDS, Failure, FoundFile, LoadedDocument, PassedOver, find_files
-from tests.index.loaders.lines import LineLoader
+from tests.index.loaders.lines import LineLoader, LoaderThatFails, LoaderThatNeedsMore
 
 
 def only(path: Path) -> LoadedDocument:
@@ -381,6 +381,33 @@ def test_a_loader_of_ones_own_reads_what_we_cannot(tmp_path: Path) -> None:
     ]
     with pytest.raises(DocumentUnreadable, match="no loader"):
         list(load(tmp_path / "a.weird", by="json:NoSuch"))
+
+
+@pytest.mark.parametrize(
+    ("loader", "reason"),
+    [
+        (
+            LoaderThatNeedsMore,
+            "needs more packages: package `pysrt` not found, please install it with `pip install pysrt`",
+        ),
+        (LoaderThatFails, r"failed on it \(KeyError\)"),
+    ],
+)
+def test_a_loader_of_ones_own_is_blamed_for_its_failure(loader: type, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "a.weird").write_text("one\n")
+    by = f"{loader.__module__}:{loader.__name__}"
+    with pytest.raises(DocumentUnreadable, match=f"^the loader '{by}' {reason}"):
+        list(load(tmp_path / "a.weird", by=by))
+
+
+def test_a_loader_of_langchains_community_reads_an_export_that_we_cannot(tmp_path: Path) -> None:
+    said = [{"text": "The release is on Friday.", "user": "ada", "ts": "1"}, {"text": "", "user": "bo", "ts": "2"}]
+    with zipfile.ZipFile(tmp_path / "slack.zip", "w") as export:
+        export.writestr("releases/2026-03-01.json", json.dumps(said))
+    found = load(tmp_path / "slack.zip", by="langchain_community.document_loaders:SlackDirectoryLoader")
+    [message] = [item for item in found if isinstance(item, LoadedDocument)]
+    assert message.text == "The release is on Friday."
+    assert message.metadata == {"channel": "releases", "user": "ada", "timestamp": "1"}
 
 
 def test_each_kind_has_its_loader() -> None:

@@ -17,7 +17,7 @@ from rag_graph.errors import (
     ModelStalled,
     ModelUnavailable,
 )
-from rag_graph.models.providers.errors import translate
+from rag_graph.models.providers.errors import CHAT, translate
 from rag_graph.models.providers.openai.bounds import http
 
 REQUEST = http.Request("POST", "http://model/v1/chat/completions")
@@ -30,13 +30,13 @@ def _limited(retry_after: str) -> openai.RateLimitError:
 
 @pytest.mark.parametrize(("given", "seconds"), [("7", 7.0), ("0.5", 0.5), ("-1", 0.0), ("soon", None)])
 def test_retry_after_may_be_seconds(given: str, seconds: float | None) -> None:
-    busy = translate(_limited(given), "RAG_CHAT")
+    busy = translate(_limited(given), CHAT)
     assert isinstance(busy, ModelBusy)
     assert busy.retry_after_s == seconds
 
 
 def test_retry_after_may_be_a_date() -> None:
-    busy = translate(_limited(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)), "RAG_CHAT")
+    busy = translate(_limited(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)), CHAT)
     assert isinstance(busy, ModelBusy)
     assert busy.retry_after_s == pytest.approx(60, abs=2)
 
@@ -52,19 +52,19 @@ def test_retry_after_may_be_a_date() -> None:
     ],
 )
 def test_errors_that_come_as_data_are_told_apart(body: dict[str, object] | None, error: type[ModelError]) -> None:
-    assert type(translate(openai.APIError("it broke", REQUEST, body=body), "RAG_CHAT")) is error
+    assert type(translate(openai.APIError("it broke", REQUEST, body=body), CHAT)) is error
 
 
 def test_what_the_service_says_is_not_repeated() -> None:
     response = http.Response(401, request=REQUEST)
-    refused = translate(openai.AuthenticationError("bad key sk-123", response=response, body=None), "RAG_CHAT")
+    refused = translate(openai.AuthenticationError("bad key sk-123", response=response, body=None), CHAT)
     assert isinstance(refused, ModelRefused)
     assert "sk-123" not in str(refused)
 
 
 def test_our_own_errors_stay_as_they_are() -> None:
     error = ModelGarbled("Already said.")
-    assert translate(error, "RAG_CHAT") is error
+    assert translate(error, CHAT) is error
 
 
 class Failure(Exception):
@@ -110,7 +110,7 @@ class Replied:
 def test_a_status_is_understood_whosesoever_the_exception_is(
     where: Callable[[int], dict[str, object]], status: int, error: type[ModelError]
 ) -> None:
-    assert type(translate(Failure(**where(status)), "RAG_CHAT")) is error
+    assert type(translate(Failure(**where(status)), CHAT)) is error
 
 
 @pytest.mark.parametrize(
@@ -136,13 +136,13 @@ def test_a_status_is_understood_whosesoever_the_exception_is(
     ids=repr,
 )
 def test_what_has_no_status_is_told_by_what_it_is(exc: Exception, error: type[ModelError]) -> None:
-    assert type(translate(exc, "RAG_CHAT")) is error
+    assert type(translate(exc, CHAT)) is error
 
 
 def test_a_failure_is_known_by_what_it_was_raised_from() -> None:
     wrapped = Failure()
     wrapped.__cause__ = httpx.HTTPStatusError("no", request=None, response=Replied(404))  # type: ignore[arg-type]  # as much as is read of it
-    assert type(translate(wrapped, "RAG_CHAT")) is ModelRefused
+    assert type(translate(wrapped, CHAT)) is ModelRefused
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_a_failure_is_known_by_what_it_was_raised_from() -> None:
 def test_langchains_own_errors_are_known_by_name(name: str, error: type[ModelError]) -> None:
     """By name, as older versions of langchain-core have none of them."""
     raised = type("TheProviders", (type(name, (Exception,), {}),), {})()
-    assert type(translate(raised, "RAG_CHAT")) is error
+    assert type(translate(raised, CHAT)) is error
 
 
 def test_a_connection_that_is_cut_in_the_middle_is_no_service_that_is_not_there() -> None:
-    assert type(translate(ConnectionResetError(), "RAG_CHAT", started=True)) is ModelStalled
+    assert type(translate(ConnectionResetError(), CHAT, started=True)) is ModelStalled
