@@ -9,9 +9,9 @@ from rag_graph.transcript import Written
 QUESTION = "Who was the first president of the association which published the Journal of Integration?"
 
 
-def passage(number: int, title: str, content: str) -> NumberedPassage:
+def passage(number: int, title: str, content: str, score: float = 0) -> NumberedPassage:
     return NumberedPassage(
-        number=number, document=title, title=title, uri=title, start=0, end=len(content), score=0, content=content
+        number=number, document=title, title=title, uri=title, start=0, end=len(content), score=score, content=content
     )
 
 
@@ -20,6 +20,7 @@ RIVER = passage(2, "River", "A river flows.")
 HILL = passage(3, "Hill", "A hill stands.")
 SOCIETY = passage(4, "Psychological Society of Rome", "Its first president was Carla Neri.")
 LAKE = passage(5, "Lake", "A lake lies still.")
+STANDS = Weighed(RESTS_ON_SOURCES)
 ANSWERED = "The journal is published by the Psychological Society of Rome [1]."
 
 
@@ -69,6 +70,56 @@ def test_a_page_that_the_drafts_sources_name_is_where_they_go_on() -> None:
         "“Psychological Society of Rome” goes on where the sources of the first answer end", (SOCIETY,)
     )
     assert not weighed(ANSWERED, *(passage(n, f"Lake {n}", "Still.") for n in range(6, 9)), SOCIETY).asks
+
+
+@pytest.mark.parametrize(
+    ("question", "draft", "gap"),
+    [
+        ("On which date did Ada leave the river?", "Ada left the river in anger [1].", "tells no date"),
+        ("On which date did Ada leave the river?", "Ada left the river on 5 May [1].", ""),
+        ("When did Ada leave the river?", "Ada left the river in anger [1].", "tells no time"),
+        ("When does Ada leave the river?", "Ada leaves the river whenever it rains [1].", ""),
+        ("What becomes of the river when Ada leaves?", "It is dry [1].", ""),
+        ("How many boats has the river?", "The river has boats made of wood [1].", "tells no number"),
+        ("How many boats has the river?", "The river has two boats [1].", ""),
+        ("Which boat does Ada sail on the river?", "Ada sails a boat on the river [1].", "only repeats the question"),
+        ("Does Ada sail on the river?", "Ada sails on the river [1].", ""),
+        ("Who was first on the river, Ada or Eve?", "Ada [1].", ""),
+    ],
+)
+def test_a_draft_that_lacks_what_every_answer_has_is_asked_about(question: str, draft: str, gap: str) -> None:
+    river = passage(1, "River", "Ada sailed on the river.")
+    found = weighed(draft, LAKE, question=question, first=(river,))
+    assert found == (Weighed(f"The first answer {gap}, and more was found since", (LAKE,)) if gap else STANDS)
+
+
+def test_a_page_of_a_name_in_the_question_is_asked_about_unless_one_of_that_name_was_shown() -> None:
+    question = "Where did Ada Byron meet the president?"
+    shown, page = (
+        passage(1, "Meetings", "Ada Byron met the president in Rome."),
+        passage(4, "Ada Byron (poet)", "A life."),
+    )
+    found = weighed("They met in Rome [1].", page, question=question, first=(shown,))
+    assert found == Weighed("“Ada Byron (poet)” is the page on something that was asked about", (page,))
+    known = passage(2, "Ada Byron", "Another life.")
+    assert weighed("They met in Rome [1].", page, question=question, first=(shown, known)) == STANDS
+
+
+def test_words_of_a_title_that_stand_apart_in_the_sources_name_no_page() -> None:
+    assert weighed(ANSWERED, passage(4, "Society of the Journal", "A club.")) == STANDS
+
+
+@pytest.mark.parametrize(("unit", "zero"), [(1, 0), (0.01, 0), (10, -50)])
+def test_a_new_passage_that_the_search_puts_beside_the_sources_is_asked_about(unit: float, zero: float) -> None:
+    def scored(number: int, score: float) -> NumberedPassage:
+        return passage(number, f"Page {number}", f"Thing {number}.", zero + unit * score)
+
+    first = (passage(1, "Journal of Integration", JOURNAL.content, zero + unit * 10), scored(2, 9.9), scored(3, 0))
+    near, far = scored(4, 7), scored(5, 5)
+    assert weighed(ANSWERED, near, far, first=first) == Weighed(
+        "“Page 4” fits the question about as well as the sources of the first answer", (near,)
+    )
+    assert weighed(ANSWERED, far, first=first) == STANDS
 
 
 def test_the_other_side_of_a_comparison_is_asked_about() -> None:
