@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 WEIGHTS: Final = Path(__file__).parent / "data" / "reader.int8.onnx"
-WEIGHTS_SHA256: Final = "d86de555ffc268aac079ffb438b9067b99a201ad0f518d9f62357f8838692570"
+WEIGHTS_SHA256: Final = "f57a1182315e87c6a7a8eb47b046003fc8296086c4d4d29e4fc8638a5833f973"
 WINDOW_TOKENS: Final = 128
 OVERLAP_TOKENS: Final = 24
 QUESTION_TOKENS: Final = 28
