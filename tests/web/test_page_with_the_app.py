@@ -1,6 +1,5 @@
 """The page in a real browser against the real app: graph, log and routes are ours, only the model is scripted."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -142,8 +141,6 @@ def test_a_citation_of_a_pdf_opens_its_page_with_the_words_marked(
     assert drawn
     assert mark
     assert abs((mark["y"] - drawn["y"]) / drawn["height"] - 590 / 800) < 0.02
-    if folder := os.environ.get("SHOTS"):
-        page.screenshot(path=folder + "/page.png")
     page.get_by_role("button", name="Show the text").click()
     expect(page.locator("mark.current")).to_have_text(lit)
     expect(sheet).to_be_hidden()

@@ -40,6 +40,8 @@ _GAP: Final = 2.0
 _SHIFT: Final = 0.7
 _NOT_READ: Final = frozenset("|¦•·▪◦●○■□‣*\\\"'“”„‟‘’‚‛´`")
 """What a text has for the lines of a table, the marks of a list and of quotations, whatever is drawn there."""
+_LEADERS: Final = re.compile(r"(?:\.\s?){3,}")
+"""Dots that lead from a name to its number; a text may be without them."""
 
 Rectangle = tuple[float, float, float, float]
 """Left, bottom, right and top, in the page's points."""
@@ -134,7 +136,7 @@ def _boxes(page: pdfium.PdfPage, quote: Sequence[str]) -> list[list[float]]:
 
 def _reading(text: str) -> str:
     """What of a text is drawn wherever its lines end: no spaces, hyphens, or characters of two units."""
-    folded = unicodedata.normalize("NFKC", text)
+    folded = _LEADERS.sub("", unicodedata.normalize("NFKC", text))
     return "".join(
         letter
         for letter in folded
@@ -147,10 +149,11 @@ def _lines(text: pdfium.PdfTextPage) -> Iterator[list[_Sign]]:
     """The stretches of lines, in the order in which they are drawn: columns and cells apart from each other."""
     line: list[_Sign] = []
     begins_word = True
-    for at in range(min(text.count_chars(), _MAX_CHARS)):
-        code = pdfium_c.FPDFText_GetUnicode(text, at)
-        if not (read := _reading(chr(code))):
-            begins_word = begins_word or chr(code).isspace()
+    drawn = "".join(chr(pdfium_c.FPDFText_GetUnicode(text, at)) for at in range(min(text.count_chars(), _MAX_CHARS)))
+    leaders = {at for found in _LEADERS.finditer(drawn) for at in range(*found.span())}
+    for at, letter in enumerate(drawn):
+        if at in leaders or not (read := _reading(letter)):
+            begins_word = begins_word or at in leaders or letter.isspace()
             continue
         sign = _Sign(read, text.get_charbox(at), text.get_charbox(at, loose=True), begins_word)
         begins_word = False

@@ -62,7 +62,12 @@ def test_a_row_whose_cells_have_several_lines_is_marked_in_one_piece(tmp_path: P
     below = [(50, 660, "Pump B20"), (112, 660, "70"), (134, 660, "old")]
     path = pdf(tmp_path / "a.pdf", "".join(words(*cell) for cell in cells + below))
     [row] = marked(path, "Pump A10 with a filter | 60 | new |")
-    assert sorted(row.split()) == sorted("Pump A10 with a filter 60 new".split())
+    assert sorted(row.split()) == sorted(["Pump", "A10", "with", "a", "filter", "60", "new"])
+
+
+def test_the_dots_that_lead_to_a_number_are_no_words(tmp_path: Path) -> None:
+    path = pdf(tmp_path / "a.pdf", words(50, 700, "Total liabilities ........ 6,369"))
+    assert marked(path, "| Total liabilities | 6,369 |") == ["Total liabilities", "6,369"]
 
 
 def test_of_the_same_words_those_between_the_same_neighbours_are_marked(tmp_path: Path) -> None:
