@@ -210,8 +210,8 @@ def _gather(lines: Sequence[list[_Sign]], words: str) -> list[list[_Sign]]:
         if text[at] == words[0] and words.startswith(text[at:])
     )
     # Each way: its lines, where it begins in the first, and how many letters it has.
-    ways: list[tuple[tuple[int, ...], int, int]]
-    ways = [((number,), at, len(texts[number]) - at) for number, at in starts][::-1]
+    ways: list[tuple[tuple[int, ...], int, int]] = []
+    ways += [((number,), at, len(texts[number]) - at) for number, at in starts][::-1]
     for _ in range(_MAX_STEPS):
         if not ways:
             break
