@@ -19,6 +19,7 @@ RagGraphError
 │   ├── ModelDeclined      it will not answer this question, or its service's filter withheld the answer
 │   └── ContextTooLong     the prompt does not fit the model
 ├── DocumentNotFound       the library has no document with this id
+├── PageNotFound           a page of a document cannot be shown
 ├── UnknownRun             no run has this id
 │   └── RunExpired         its log is no longer kept, or was lost with the server that kept it
 ├── BadCursor              the place to go on from does not exist in that run
@@ -194,6 +195,12 @@ class DocumentNotFound(RagGraphError):
     """Look for the document under another id; it may have been indexed anew."""
 
     code = "document_not_found"
+
+
+class PageNotFound(RagGraphError):
+    """Look at the document's text: its page cannot be shown."""
+
+    code = "page_not_found"
 
 
 class BadCursor(RagGraphError):

@@ -21,6 +21,7 @@ README = ROOT / "README.md"
 MANUAL = {path.name: path.read_text() for path in sorted((PACKAGE / "sample").glob("*.md"))}
 PAPERS = [README, *(PACKAGE / "sample" / name for name in MANUAL)]
 MOST_LINES = 170
+PARAMETER = re.compile(r"\{[a-z_]+\}")
 MISSPELT = "RAG_PROT"
 LANGCHAINS = {"BaseChatModel", "BaseRetriever", "VectorStore"}
 
@@ -66,9 +67,9 @@ def test_every_event_is_described() -> None:
 
 def test_every_documented_route_is_named() -> None:
     paths = create_app(Settings(_env_file=None)).openapi()["paths"]
-    plain = {re.sub(r"\{[a-z_]+\}", "{id}", path) for path in paths}
+    plain = {PARAMETER.sub("{id}", path) for path in paths}
     own = {path for path in plain if not path.startswith(("/rag/", "/chat/"))} - {"/v1/models/{id}"}
-    named = set(re.findall(r"(?:`|`[A-Z]+ )(/[^` ]*)`", MANUAL["endpoints.md"]))
+    named = {PARAMETER.sub("{id}", path) for path in re.findall(r"(?:`|`[A-Z]+ )(/[^` ]*)`", MANUAL["endpoints.md"])}
     assert own <= named
 
 

@@ -162,6 +162,9 @@ class Index(DocumentStore, Protocol):
     def files(self) -> list[IndexedFile]:
         """The files whose documents it holds, whichever embedder built it; none while nothing was indexed."""
 
+    def file_of(self, document_id: str) -> IndexedFile | None:
+        """The file that a document was read from, or None."""
+
     def documents(self, *, matching: str = "", after: str = "", limit: int = 100) -> list[DocumentEntry]:
         """The documents whose uri or title holds `matching`, of any case, by uri; those that follow `after`, a uri."""
 

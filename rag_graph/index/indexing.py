@@ -20,7 +20,15 @@ from rag_graph.errors import DocumentUnreadable, Unreadable
 from rag_graph.index.base import Index, IndexedFile, IndexWriter
 from rag_graph.index.chunking import Chunk, chunk
 from rag_graph.index.loader import Limits, Loader
-from rag_graph.index.loading import Failure, FoundFile, Loaded, LoadedDocument, PassedOver, find_files
+from rag_graph.index.loading import (
+    Failure,
+    FoundFile,
+    Loaded,
+    LoadedDocument,
+    PassedOver,
+    find_files,
+    hash_of,
+)
 from rag_graph.models.embeddings import Embedder, readable_parts
 
 _EMBED_AT_ONCE = 128
@@ -458,11 +466,8 @@ def _lines_before(text: str, start: int, end: int, *, is_table: bool) -> int:
 
 
 def _file_hash(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
-        while block := file.read(_HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hash_of(iter(lambda: file.read(_HASH_BLOCK), b""))
 
 
 def _attempt(content_hash: str, limits: Limits) -> str:

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -56,13 +57,32 @@ class Loader:
 
     def load(self, path: Path, name: str = "") -> Loaded:
         """`loaders.load`, within the limits; what breaks them is a `DocumentUnreadable` too."""
+        with closing(self._told({"path": str(path), "name": name or path.name, "by": self._by})) as found:
+            for told in found:
+                match told:
+                    case {"document": document}:
+                        outline = tuple(Heading(**heading) for heading in document["outline"])
+                        places = tuple(Place(**place) for place in document["places"])
+                        yield LoadedDocument(**{**document, "outline": outline, "places": places})
+                    case {"failure": failure}:
+                        yield Failure(**failure)
+
+    def look(self, path: Path, *, known: str, number: int, quote: Sequence[str] | None = None) -> dict[str, Any]:
+        """`loaders.pages.look`, within the limits; what breaks them is a `DocumentUnreadable` too."""
+        asked = {"path": str(path), "page": {"hash": known, "number": number, "quote": quote}}
+        with closing(self._told(asked)) as found:
+            for told in found:
+                seen: dict[str, Any] = told["page"]
+        return seen
+
+    def _told(self, asked: dict[str, Any]) -> Generator[dict[str, Any]]:
         child = self._running()
         within_s = self.limits.seconds * (_PATIENCE if child.counts_time else 1)
         is_whole = False
         try:
-            child.ask({"path": str(path), "name": name or path.name, "by": self._by})
-            while (found := self._next(child, within_s)) is not None:
-                yield found
+            child.ask(asked)
+            while (told := self._next(child, within_s)) is not None:
+                yield told
             is_whole = True
         except DocumentUnreadable as exc:
             is_whole = exc.kind not in {"time limit", "memory limit"} and child.is_alive
@@ -93,18 +113,14 @@ class Loader:
             if self._child is child:
                 self._child = None
 
-    def _next(self, child: "_Child", within_s: float) -> LoadedDocument | Failure | None:
+    def _next(self, child: "_Child", within_s: float) -> dict[str, Any] | None:
         try:
             told = child.hear(within_s)
         except queue.Empty:
             raise self._too_long() from None
         match told:
-            case {"document": document}:
-                outline = tuple(Heading(**heading) for heading in document["outline"])
-                places = tuple(Place(**place) for place in document["places"])
-                return LoadedDocument(**{**document, "outline": outline, "places": places})
-            case {"failure": failure}:
-                return Failure(**failure)
+            case {"document": _} | {"failure": _} | {"page": _}:
+                return told
             case {"unreadable": reason, "kind": kind}:
                 raise self._too_large() if kind == "memory limit" else DocumentUnreadable(reason, kind)
             case {"done": True}:

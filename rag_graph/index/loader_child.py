@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from rag_graph.errors import DocumentUnreadable
-from rag_graph.index.loaders import load
+from rag_graph.index.loaders import load, look
 from rag_graph.index.loading import Failure
 
 try:
@@ -43,16 +43,20 @@ def main() -> None:
     say({"counts_time": resource is not None})
     for line in sys.stdin.buffer:
         asked = orjson.loads(line)
-        for told in _read(Path(asked["path"]), asked["name"], asked["by"], limits["seconds"], memory):
+        for told in _read(asked, limits["seconds"], memory):
             say(told)
 
 
-def _read(path: Path, name: str, by: str, seconds: float, memory: int | None) -> Iterator[dict[str, Any]]:
+def _read(asked: dict[str, Any], seconds: float, memory: int | None) -> Iterator[dict[str, Any]]:
+    path = Path(asked["path"])
     try:
         _limit_time(seconds)
-        for found in load(path, name, by):
-            yield {"failure" if isinstance(found, Failure) else "document": found}
-            _limit_time(seconds)
+        if page := asked.get("page"):
+            yield {"page": look(path, page)}
+        else:
+            for found in load(path, asked["name"], asked["by"]):
+                yield {"failure" if isinstance(found, Failure) else "document": found}
+                _limit_time(seconds)
         yield {"done": True}
     except MemoryError:
         yield {"unreadable": "", "kind": "memory limit"}

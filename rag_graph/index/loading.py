@@ -1,8 +1,9 @@
 """Which files a path stands for, and what a file gives: its documents with their headings and places, or why not."""
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -199,6 +200,14 @@ def _ignored_in(folder: Path) -> Iterator[_Ignored]:
                 yield folder, name, GitIgnoreSpec.from_lines(path.read_text("utf-8", "replace").splitlines())
         except (OSError, ValueError):  # one that cannot be read names nothing
             continue
+
+
+def hash_of(blocks: Iterable[bytes]) -> str:
+    """By it a file is known to be the one that was indexed."""
+    digest = hashlib.blake2b(digest_size=16)
+    for block in blocks:
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def suffix_of(path: Path) -> str:

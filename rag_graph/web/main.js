@@ -25,7 +25,7 @@ const composer = new Composer({
   onAsk: (asked) => ask(asked),
   onStop: () => conversation.stop(),
 });
-const panel = new SourcePanel((id) => server.document(id));
+const panel = new SourcePanel(server);
 const conversation = new Conversation({
   list: byId("turns"),
   server,

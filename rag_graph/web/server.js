@@ -52,6 +52,19 @@ export class Server {
     return response.json();
   }
 
+  /** Where on a page of a document a citation's words stand: `{ boxes, ... }`, in shares of the page. */
+  async page(citation) {
+    const span = new URLSearchParams({ start: citation.source_start, end: citation.source_end });
+    return this.#json(await fetch(`${pageOf(citation)}?${span}`, { headers: this.#headers() }));
+  }
+
+  /** The page itself, as a picture. */
+  async picture(citation) {
+    const response = await fetch(`${pageOf(citation)}.png`, { headers: this.#headers() });
+    if (!response.ok) throw new Error(`The page could not be loaded (${response.status}).`);
+    return createImageBitmap(await response.blob());
+  }
+
   /** A page of the library; `next` is what to go on after. */
   async documents({ matching = "", after = "" } = {}) {
     const asked = new URLSearchParams({ matching, after, limit: "50" });
@@ -95,6 +108,10 @@ export class Server {
   async #mayTryAgain(error) {
     return error instanceof AskError && error.status === 401 && (await this.access.ask());
   }
+}
+
+function pageOf({ document: id, page }) {
+  return `${BASE}documents/${encodeURIComponent(id)}/pages/${page}`;
 }
 
 function parsed(json) {

@@ -1,7 +1,11 @@
-/** The panel that shows a document's own text with the cited words marked, scrolled to the one that was asked for. */
+/** The panel that shows a document's own text with the cited words marked, scrolled to the one that was asked for.
+ *
+ * Of a PDF it shows the page itself where the words could be found on it, and the text behind a switch.
+ */
 
 import { unitsOf } from "./codepoints.js";
 import { h, icon, say } from "./element.js";
+import { Sheet } from "./sheet.js";
 
 /** Text is laid out in slices, so that a long document costs only what is in view. */
 const SLICE = 4_000;
@@ -12,10 +16,14 @@ export class SourcePanel {
   #shown = null;
   #opener = null;
   #current = 0;
+  #citations = [];
+  #prefersText = false;
 
-  /** `fetchDocument(id)` returns `{ title, uri, content }`. */
-  constructor(fetchDocument) {
-    this.fetchDocument = fetchDocument;
+  /** `server.document(id)` returns `{ title, uri, content }`; its pages are for the `Sheet`. */
+  constructor(server) {
+    this.server = server;
+    this.sheet = new Sheet(server);
+    this.switch = h("button", { type: "button", class: "quiet source-switch", hidden: true, onclick: () => this.#turn() });
     this.title = h("h2", { id: "source-title", tabindex: "-1" });
     this.uri = h("p", { class: "source-uri" });
     this.place = h("p", { class: "source-place", role: "status" });
@@ -27,7 +35,8 @@ export class SourcePanel {
       "aside",
       { class: "source", "aria-labelledby": "source-title", hidden: true },
       h("header", {}, h("div", { class: "source-heading" }, this.title, this.uri), close),
-      h("div", { class: "source-tools" }, this.place, this.previous, this.next),
+      h("div", { class: "source-tools" }, this.place, this.switch, this.previous, this.next),
+      this.sheet.element,
       this.text,
     );
     this.element.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
@@ -41,12 +50,15 @@ export class SourcePanel {
     say(this.uri, citation.place ? `${citation.uri}, ${citation.place}` : citation.uri);
     say(this.place, "Opening the document…");
     this.text.replaceChildren();
+    this.switch.hidden = true;
+    this.#show("text");
     this.element.hidden = false;
     document.documentElement.classList.add("source-open");
     this.title.focus({ preventScroll: true });
     const { content, start, note } = await this.#read(citation, passage);
     if (this.#shown !== citation.document || this.element.hidden) return;
-    this.#write(content, start, citations.filter(({ document: id }) => id === citation.document));
+    this.#citations = citations.filter(({ document: id }) => id === citation.document);
+    this.#write(content, start, this.#citations);
     this.note = note;
     this.#select(this.#marks().findIndex(({ dataset }) => dataset.starts.split(" ").includes(String(citation.source_start))));
   }
@@ -55,6 +67,7 @@ export class SourcePanel {
     if (this.element.hidden) return;
     this.element.hidden = true;
     this.#shown = null;
+    this.sheet.draw(null);
     document.documentElement.classList.remove("source-open");
     if (this.#opener?.isConnected) this.#opener.focus({ preventScroll: true });
   }
@@ -62,7 +75,7 @@ export class SourcePanel {
   /** Give the whole document; else the passage, and then the quote, with a note that says so. */
   async #read(citation, passage) {
     try {
-      const known = this.#documents.get(citation.document) ?? (await this.fetchDocument(citation.document));
+      const known = this.#documents.get(citation.document) ?? (await this.server.document(citation.document));
       this.#documents.set(citation.document, known);
       return { content: known.content, start: 0, note: "" };
     } catch {
@@ -101,7 +114,34 @@ export class SourcePanel {
     const where = many ? `Quote ${this.#current + 1} of ${marks.length}` : "The quoted words are marked.";
     say(this.place, this.note || where);
     marks.forEach((mark, at) => mark.classList.toggle("current", at === this.#current));
-    if (marks[this.#current]) bringIntoView(marks[this.#current]);
+    if (!marks[this.#current]) return;
+    bringIntoView(marks[this.#current]);
+    const [start] = marks[this.#current].dataset.starts.split(" ");
+    this.#draw(this.#citations.find(({ source_start: at }) => String(at) === start));
+  }
+
+  /** Show the page once it is there; until then, and where it cannot be shown, the text. */
+  async #draw(citation) {
+    const marks = await this.sheet.draw(citation);
+    if (marks === undefined || this.element.hidden) return;
+    this.switch.hidden = marks === null;
+    this.#show(marks && !this.#prefersText ? "page" : "text");
+  }
+
+  #turn() {
+    this.#prefersText = !this.sheet.element.hidden;
+    this.#show(this.#prefersText ? "text" : "page");
+  }
+
+  #show(what) {
+    const isPage = what === "page";
+    this.sheet.element.hidden = !isPage;
+    this.text.hidden = isPage;
+    this.element.classList.toggle("with-page", isPage);
+    this.switch.textContent = isPage ? "Show the text" : "Show the page";
+    const mark = this.#marks()[this.#current];
+    if (isPage) this.sheet.bringIntoView();
+    else if (mark) bringIntoView(mark);
   }
 }
 

@@ -244,6 +244,12 @@ def test_documents_are_listed_by_uri_a_page_at_a_time_and_found_by_part_of_a_nam
     assert fruit.documents(matching="%") == fruit.documents(matching="quince") == []
 
 
+def test_a_document_tells_the_file_that_it_was_read_from(fruit: Index) -> None:
+    [file] = fruit.files()
+    assert [fruit.file_of(one.id) for one in fruit.documents()] == [file] * 3
+    assert fruit.file_of("nothing") is None
+
+
 def test_filters_may_name_what_documents_have_until_it_changes(fruit: Index, tmp_path: Path) -> None:
     assert fruit.filter_names() >= {"uri", "title", "document", "lang", "year"}
     assert "colour" not in fruit.filter_names()

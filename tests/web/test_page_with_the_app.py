@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.index.pdfs import pdf, words
 from tests.servers import Serve
 from tests.upstream import Upstream
 from tests.web.conftest import TIMEOUT_MS, WATCH
@@ -113,4 +114,41 @@ def test_the_library_is_listed_asked_in_part_and_cleared(
     expect(rows).to_have_count(5)
     page.keyboard.press("Escape")
     expect(page.locator(".library")).to_be_hidden()
+    assert page.evaluate("violations") == []
+
+
+def test_a_citation_of_a_pdf_opens_its_page_with_the_words_marked(
+    context: BrowserContext, serve: Serve, more_towers: Path, tmp_path: Path, upstream: Upstream
+) -> None:
+    lit = "The Ras Nungwi lighthouse was first lit in 1886."
+    own = shutil.copytree(more_towers, tmp_path / "data")
+    server = serve(data_dir=own, uploads=True)
+    report = pdf(tmp_path / "light.pdf", words(50, 700, "A short history."), words(50, 200, lit)).read_bytes()
+    sent = server.http.post("/documents", files=[("files", ("light.pdf", report))])
+    assert sent.status_code == 200, sent.text
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    page.add_init_script(WATCH)
+    page.goto(server.url)
+    upstream.say(lit.removesuffix(".") + " [1].")
+    ask(page, "When was the Ras Nungwi lighthouse first lit?")
+    page.locator(".chip.confirmed").first.click()
+    sheet = page.get_by_role("img", name="Page 2 of light.pdf")
+    expect(sheet).to_be_visible()
+    expect(page.locator(".page-mark")).to_have_count(1)
+    expect(page.locator(".page-mark")).to_be_in_viewport()
+    drawn, mark = sheet.bounding_box(), page.locator(".page-mark").bounding_box()
+    assert drawn
+    assert mark
+    assert abs((mark["y"] - drawn["y"]) / drawn["height"] - 590 / 800) < 0.02
+    page.get_by_role("button", name="Show the text").click()
+    expect(page.locator("mark.current")).to_have_text(lit)
+    expect(sheet).to_be_hidden()
+    page.get_by_role("button", name="Show the page").click()
+    expect(sheet).to_be_visible()
+    page.keyboard.press("Escape")
+    (own / "uploads" / "light.pdf").unlink()
+    page.locator(".chip.confirmed").first.click()
+    expect(page.locator("mark.current")).to_have_text(lit)
+    expect(page.get_by_role("button", name="Show the page")).to_be_hidden()
     assert page.evaluate("violations") == []

@@ -181,6 +181,11 @@ class Catalogue:
         rows = self._db.execute("SELECT * FROM files ORDER BY path")
         return [IndexedFile(path, uri, found, *failure) for _, path, uri, found, _, *failure in rows]
 
+    def file_of(self, document_id: str) -> IndexedFile | None:
+        query = "SELECT f.path, f.uri, f.hash FROM files f JOIN documents d ON d.file = f.id WHERE d.id = ?"
+        row = self._db.execute(query, (document_id,)).fetchone()
+        return IndexedFile(*row) if row else None
+
     def put_file(self, file: IndexedFile, *, generation: int) -> None:
         self._db.execute(
             "INSERT INTO files VALUES (NULL, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET "

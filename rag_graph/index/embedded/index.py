@@ -80,6 +80,11 @@ class EmbeddedIndex:
         except IndexNotFound:
             return []
 
+    def file_of(self, document_id: str) -> IndexedFile | None:
+        self._newest()
+        with self._catalogue() as catalogue:
+            return catalogue.file_of(document_id)
+
     def documents(self, *, matching: str = "", after: str = "", limit: int = 100) -> list[DocumentEntry]:
         self._newest()
         with self._catalogue() as catalogue:

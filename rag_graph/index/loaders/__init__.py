@@ -1,7 +1,10 @@
 """Loaders of each kind of file; they run in the process of `index/loader.py` alone, each imported when it is needed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.loaders.base import Source
@@ -16,8 +19,21 @@ def load(path: Path, name: str = "", by: str = "") -> Loaded:
     """
     name = name or path.name
     module = "own" if by else KINDS[Path(name).suffix.lower()]
-    try:
+    with _in_our_words():
         yield from _load(module, path, Path(name), by)
+
+
+def look(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """A page of a PDF, as `pages.look` gives it; what is wrong with the file becomes `DocumentUnreadable`."""
+    with _in_our_words():
+        seen: dict[str, Any] = import_module(f"{__name__}.pages").look(Source(path, path), asked)
+        return seen
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    try:
+        yield
     except (DocumentUnreadable, MemoryError):
         raise
     except OSError as exc:

@@ -73,10 +73,16 @@ def _parsed(content: bytes) -> tuple[bytes, liteparse.ParseResult]:
     except liteparse.ParseError as exc:
         if "password" in str(exc):
             raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted") from exc
+    written = mended(content)
+    return written, parser.parse(written)
+
+
+def mended(content: bytes) -> bytes:
+    """A file whose table of contents is lost, written anew with one."""
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-    mended = io.BytesIO()
-    pypdf.PdfWriter(clone_from=pypdf.PdfReader(io.BytesIO(content))).write(mended)
-    return mended.getvalue(), parser.parse(mended.getvalue())
+    written = io.BytesIO()
+    pypdf.PdfWriter(clone_from=pypdf.PdfReader(io.BytesIO(content))).write(written)
+    return written.getvalue()
 
 
 def _write_page(writer: Writer, page: liteparse.ParsedPage) -> None:

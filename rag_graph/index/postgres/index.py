@@ -77,6 +77,13 @@ class PostgresIndex:
             rows = db.execute(f'SELECT path, uri, hash, {failure} FROM files ORDER BY path COLLATE "C"')  # noqa: S608
             return [IndexedFile(*row) for row in rows]
 
+    def file_of(self, document_id: str) -> IndexedFile | None:
+        with self._reading() as db:
+            self._newest(db)
+            query = "SELECT f.path, f.uri, f.hash FROM files f JOIN documents d ON d.file = f.id WHERE d.id = %s"
+            row = db.execute(query, (document_id,)).fetchone()
+        return IndexedFile(*row) if row else None
+
     def documents(self, *, matching: str = "", after: str = "", limit: int = 100) -> list[DocumentEntry]:
         with self._reading() as db:
             self._newest(db)

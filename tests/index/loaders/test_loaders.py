@@ -20,6 +20,7 @@ from rag_graph.index.indexing import where
 from rag_graph.index.loaders import load
 from rag_graph.index.loading import KINDS, Failure, FoundFile, LoadedDocument, PassedOver, find_files
 from tests.index.loaders.lines import LineLoader, LoaderThatFails, LoaderThatNeedsMore
+from tests.index.pdfs import pdf, words
 
 
 def only(path: Path) -> LoadedDocument:
@@ -231,28 +232,6 @@ def test_a_page_is_its_main_part_without_what_stands_around_it_or_is_hidden(tmp_
       <p hidden>secret</p><p style="display:none">gone</p><div aria-hidden="true">icon</div></main>
       <footer>Imprint</footer>"""
     assert of_text(tmp_path, "a.html", page).text == "Pumps\n\nThey pump water all day long."
-
-
-def pdf(path: Path, *pages: str, title: str = "") -> Path:
-    """Pages of these instructions, in Helvetica."""
-    objects = [
-        "<</Type/Catalog/Pages 2 0 R>>",
-        f"<</Type/Pages/Count {len(pages)}/Kids[{' '.join(f'{5 + 2 * n} 0 R' for n in range(len(pages)))}]>>",
-    ]
-    objects += ["<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>", f"<</Title({title})>>"]
-    for number, page in enumerate(pages):
-        objects.append(
-            f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents {6 + 2 * number} 0 R"
-            "/Resources<</Font<</F 3 0 R>>>>>>"
-        )
-        objects.append(f"<</Length {len(page)}>>stream\n{page}\nendstream")
-    body = "".join(f"{number} 0 obj{content}endobj\n" for number, content in enumerate(objects, 1))
-    path.write_text(f"%PDF-1.4\n{body}trailer<</Size {len(objects) + 1}/Root 1 0 R/Info 4 0 R>>\nstartxref\n0\n%%EOF")
-    return path
-
-
-def words(x: int, y: int, text: str) -> str:
-    return f"BT /F 11 Tf {x} {y} Td ({text}) Tj ET "
 
 
 def test_a_pdf_is_read_column_by_column_and_its_tables_row_by_row_with_their_blanks(tmp_path: Path) -> None:
