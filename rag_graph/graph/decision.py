@@ -31,7 +31,8 @@ from rag_graph.transcript import Written
 from rag_graph.writing.contract import Assignment, Verdict, Writer
 
 NEAR = 5
-"""A page that the draft's sources name counts among so many of the best: it may be the next hop."""
+"""A page that the draft's sources name counts among so many of the best: it may be the next hop. On the development
+halves 6 or 8 found no more, and asked about three more drafts that were right."""
 
 LEAST_FIT = 0.6
 """A new passage fits the question about as well as the draft's sources if its score is so far up from the lowest to
