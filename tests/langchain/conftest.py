@@ -68,12 +68,12 @@ def graph_over(*given: Any, **named: Any) -> Any:
 
 
 ASKED = {"messages": [{"role": "user", "content": QUESTION}]}
-LENGTH = "The bridge is 518 metres long and was opened in 1931."
-REFINED = "It was opened in 1931 [1] and is 518 metres long [2]."
+CORRECTED = "The bridge was opened on 3 May 1932, a year later than planned."
+REFINED = "The bridge was opened on 3 May 1932 [2]."
 
 
 def refining(**given: Any) -> Any:
     """A graph whose draft the deeper evidence changes."""
-    model = saying(ANSWER, "REFINE: the length is known now", REFINED)
-    found = [document(OPENED), document(LENGTH)]
+    model = saying(ANSWER, "REFINE: another source names a later day", REFINED)
+    found = [document(OPENED), document(CORRECTED)]
     return graph_over(model, Found(documents=found[:1]), deep_retriever=Found(documents=found), **given)
