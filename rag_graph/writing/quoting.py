@@ -39,7 +39,7 @@ FEWER_EMBEDDED: Final = Weights(embedded=16)
 """The reader of the answer waits for this, and half as many sentences take half the time."""
 
 MOST_ITEMS: Final = 6
-NO_ANSWER: Final = "No answer to this question was found in the documents."
+NO_ANSWER: Final = "No answer was found in the documents: nothing that came up answers this question."
 """Only what a search brought up was read, so that nothing is said of what the documents hold."""
 _READ_FROM: Final = " — read from "
 _POSSIBLE: Final = "Perhaps "

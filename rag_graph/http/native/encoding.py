@@ -25,16 +25,18 @@ class LogTrimmed(Fact):
 class EventFrames(Encoder):
     """Server-Sent Events; the id comes last, for clients that take it before the frame is whole.
 
-    The first event tells a browser how soon to come back when its connection breaks; left alone, it waits seconds.
+    With `reconnects` the first frame tells a browser's EventSource how soon to come back when its connection breaks;
+    left alone, it waits seconds. Whoever asks by POST is none.
     """
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, *, reconnects: bool = False) -> None:
         self._run_id = run_id.encode()
+        self._retry = RETRY if reconnects else b""
 
     def encode(self, item: Entry | Gap) -> bytes:
+        retry, self._retry = self._retry, b""
         if isinstance(item, Gap):
-            return b"event: log_trimmed\ndata: %s\n\n" % _trimmed(item)
-        retry = RETRY if item.seq == 1 else b""
+            return b"%sevent: log_trimmed\ndata: %s\n\n" % (retry, _trimmed(item))
         data = (retry, item.kind.encode(), item.data, self._run_id, item.seq)
         return b"%sevent: %s\ndata: %s\nid: %s:%d\n\n" % data
 

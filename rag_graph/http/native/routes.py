@@ -52,7 +52,8 @@ async def _answer(request: Request, cursor: Cursor, headers: Mapping[str, str] |
     run_id, after = cursor
     form = form_of(request.headers.get("accept", ""))
     if form == EVENT_STREAM:
-        return await stream_run(request, run_id, EventFrames(run_id), after=after, headers=headers)
+        frames = EventFrames(run_id, reconnects=request.method == "GET")
+        return await stream_run(request, run_id, frames, after=after, headers=headers)
     if form == JSON_LINES:
         return await stream_run(request, run_id, EventLines(), after=after, headers=headers)
     await runner_of(request).check(run_id, after, caller=caller_of(request))

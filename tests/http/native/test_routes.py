@@ -217,6 +217,16 @@ def test_every_resume_gives_what_followed(server: Server) -> None:
         assert frames(by_header.text) == frames(by_parameter.text) == canonical[seen:]
 
 
+def test_an_event_source_is_told_to_come_back_soon_and_a_post_is_told_events_alone(server: Server) -> None:
+    whole = server.ask()
+    run_id = whole.headers["x-run-id"]
+    assert whole.text.startswith("event: run_started\n")
+    for after in (0, 3):
+        resumed = server.http.get(f"/runs/{run_id}/events", params={"after": after})
+        assert resumed.text.startswith("retry: 500\nevent: ")
+        assert frames(resumed.text) == frames(whole.text)[after:]
+
+
 def test_an_event_source_stops_when_there_is_nothing_more(server: Server) -> None:
     whole = server.ask()
     run_id, last = whole.headers["x-run-id"], len(frames(whole.text))
