@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from math import isfinite
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -73,6 +73,11 @@ class Turn(BaseModel):
 
     role: Literal["user", "assistant"]
     content: str = Field(max_length=MAX_TURN_CHARS)
+
+    @classmethod
+    def of(cls, role: Literal["user", "assistant"], said: str) -> Self:
+        """As much of what was said as a turn may have: its end, which is what the next one answers to."""
+        return cls(role=role, content=said[-MAX_TURN_CHARS:])
 
 
 class Query(BaseModel):

@@ -35,8 +35,9 @@ _GONE: dict[ClaimState, str] = {
     "contradicted": "A source says otherwise.",
     "unsupported": "No source says it.",
     "not_checked": "No source was found that says it.",
-    "needs_no_source": "The new answer leaves it out.",
+    "needs_no_source": "",
 }
+"""Why a claim was withdrawn; where it claimed nothing, as a refusal or a heading, there is nothing to say."""
 
 _UNPROVEN = "It is put otherwise, and no source was found that says it."
 
@@ -146,7 +147,8 @@ def _standing(
         return "unsupported", open_flags[0].reason
     if citations:
         return "supported", ""
-    if sentence is None or sentence.kind in ("heading", "code") or is_talk(_bare(words)):
+    says_nothing = sentence is None or sentence.kind in ("heading", "code") or not _WORDS.search(words)
+    if says_nothing or is_talk(_bare(words)):
         return "needs_no_source", ""
     return "not_checked", ""
 

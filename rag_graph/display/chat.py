@@ -14,7 +14,7 @@ from rich.text import Text
 from rag_graph.display.terminal import show
 from rag_graph.display.view import FindDocument
 from rag_graph.events import Event, RunFinished
-from rag_graph.query import MAX_TURN_CHARS, Mode, Query, Turn
+from rag_graph.query import Mode, Query, Turn
 from rag_graph.text.controls import inert_line
 from rag_graph.transcript import Transcript
 
@@ -89,8 +89,7 @@ class Conversation:
             self._remark("Stopped.")
             return
         if isinstance(transcript.terminal, RunFinished):
-            answer = transcript.answer[:MAX_TURN_CHARS]
-            self.turns += [Turn(role="user", content=question), Turn(role="assistant", content=answer)]
+            self.turns += [Turn.of("user", question), Turn.of("assistant", transcript.answer)]
 
     def _remark(self, sentence: str) -> None:
         self.remarks.print(Text(inert_line(sentence), style="dim"), soft_wrap=not self.remarks.is_terminal)

@@ -114,12 +114,8 @@ def changes(transcript: Transcript) -> list[ClaimFate]:
     """What is worth telling of a refinement: sentences that it corrected, withdrew or confirmed, in this order."""
     fates = transcript.answers[transcript.standing].fates
     order = ("corrected", "withdrawn", "confirmed")
-    told = [fate for fate in fates if fate.fate in order and (fate.fate == "confirmed" or _has_words(fate.before))]
+    told = [fate for fate in fates if fate.fate in order and (fate.fate != "withdrawn" or fate.reason)]
     return sorted(told, key=lambda fate: order.index(fate.fate))
-
-
-def _has_words(text: str) -> bool:
-    return any(char.isalnum() for char in text)
 
 
 def part_of(citation: Citation) -> str:

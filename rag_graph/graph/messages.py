@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rag_graph.errors import InvalidRequest
 from rag_graph.events import AnswerDelta, AnswerFinished, AnswerReset, Citation, Emit, Event, ThinkingDelta
 from rag_graph.graph.state import State
-from rag_graph.query import MAX_HISTORY_TURNS, MAX_TURN_CHARS, Query, Turn
+from rag_graph.query import MAX_HISTORY_TURNS, Query, Turn
 from rag_graph.transcript import Written
 
 _V1: Final = {"output_version": "v1"}
@@ -66,7 +66,7 @@ def turns_of(messages: Iterable[BaseMessage]) -> list[Turn]:
     """The newest turns of a conversation, each as much of it as a turn may have."""
     said = [message for message in messages if _is_said(message) and message.text]
     return [
-        Turn(role="user" if isinstance(message, HumanMessage) else "assistant", content=message.text[:MAX_TURN_CHARS])
+        Turn.of("user" if isinstance(message, HumanMessage) else "assistant", message.text)
         for message in said[-MAX_HISTORY_TURNS:]
     ]
 

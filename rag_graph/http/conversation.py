@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rag_graph.errors import InvalidRequest
-from rag_graph.query import MAX_HISTORY_TURNS, MAX_TURN_CHARS, Filters, Mode, Query, Turn
+from rag_graph.query import MAX_HISTORY_TURNS, Filters, Mode, Query, Turn
 
 MAX_MESSAGES = 2_000
 """In one request. Of a chat of a thousand questions no more than the latest turns are read."""
@@ -46,8 +46,7 @@ def query_of(messages: Sequence[Message], *, mode: Mode, filters: Filters) -> Qu
     said = (message for message in reversed(earlier) if message.role in ("user", "assistant") and message.written)
     try:
         turns = [
-            # The end of a long turn is what the next one answers to.
-            Turn(role="user" if message.role == "user" else "assistant", content=message.written[-MAX_TURN_CHARS:])
+            Turn.of("user" if message.role == "user" else "assistant", message.written)
             for message in islice(said, MAX_HISTORY_TURNS)
         ]
         return Query(question=last.written, mode=mode, history=turns[::-1], filters=filters)

@@ -126,6 +126,6 @@ def change_list(fates: Iterable[ClaimFate]) -> str:
     for fate in fates:
         if fate.fate == "corrected":
             lines.append(f"Corrected: “{fate.before}” → “{fate.after}” {fate.reason}".rstrip())
-        elif fate.fate == "withdrawn" and any(char.isalnum() for char in fate.before):
+        elif fate.fate == "withdrawn" and fate.reason:
             lines.append(f"Withdrawn: “{fate.before}” {fate.reason}".rstrip())
     return "\n".join(lines)

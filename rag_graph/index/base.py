@@ -56,8 +56,9 @@ class IndexedFile:
     """A file whose documents are in an index.
 
     `uri` is how people are shown its path: from the folder that was named. `hash` is its content's when it was last
-    read to its end, "" until then. Of a file that could not be read `failure` says why, and it has no documents; then
-    `hash` also tells within which limits that was, so that it is tried again only under others.
+    read to its end, "" until then; before it, and a blank, stands the loader of somebody's own that read it. Of a file
+    that could not be read `failure` says why, and it has no documents; then `hash` also tells within which limits that
+    was, so that it is tried again only under others.
     """
 
     path: str

@@ -34,9 +34,9 @@ from rag_graph.models.embeddings import Embedder, readable_parts
 _EMBED_AT_ONCE = 128
 _EMBEDDERS = min(4, os.cpu_count() or 1)
 """Threads that embed at the same time, each its share of a batch."""
-COMMIT_PASSAGES = 16_000
-"""Fewer than fill a segment, so that each commit leaves one. The embedded embedder makes 37 passages per CPU-second: on
-one core a killed run loses seven minutes at most."""
+COMMIT_PASSAGES = 4_000
+"""Fewer than fill a segment, so that each commit leaves one. Of 486 pages of documentation the embedder of ours made 18
+passages a second on two cores without AVX-512: there a killed run loses four minutes at most."""
 _MAX_FAILURES_PER_FILE = 20
 _MAX_NOTES_PER_FILE = 3
 _LIMITS: Final = Limits()
@@ -109,7 +109,8 @@ def index_paths(
     finds what is in so far, and a run that was killed goes on from there when it is started again. With `rebuild` only
     at the end, so that until then all is found as before. A file that breaks the `limits` of reading one is not tried
     again until it or they have changed. `read_by` names a loader of your own, such as a LangChain `BaseLoader`, as
-    `module:name`; it reads every file. Raises `LibraryError` and its kinds.
+    `module:name`; it reads every file, and what it has read stays until it reads it again or the file is gone. Raises
+    `LibraryError` and its kinds.
     """
     with (
         index.writer(rebuild=rebuild) as writer,
@@ -124,10 +125,11 @@ def index_paths(
             known,
             load=loader.load,
             limits=limits,
+            read_by=read_by,
             on_progress=on_progress,
             commit_passages=None if rebuild else commit_passages,
         )
-        run.sync(paths, every_kind=bool(read_by))
+        run.sync(paths)
     return run.report()
 
 
@@ -198,6 +200,7 @@ class _Run:
     files: dict[str, IndexedFile]
     load: Load
     limits: Limits = _LIMITS
+    read_by: str = ""
     on_progress: Callable[[IndexProgress], None] = lambda _: None
     commit_passages: int | None = None
     added: int = 0
@@ -221,10 +224,32 @@ class _Run:
     def __post_init__(self) -> None:
         self._roots = roots_of(self.files.values())
 
-    def sync(self, paths: Sequence[Path], *, every_kind: bool = False) -> None:
+    def sync(self, paths: Sequence[Path]) -> None:
+        roots = [path.resolve() for path in paths]
+        found = self._find(paths)
+        for name, file in self.files.items():
+            path = Path(name)
+            root = next((root for root in roots if path.is_relative_to(root)), None)
+            # Of a kind that only a loader of somebody's own can read.
+            if root is not None and path not in found and self._is_others(file) and path.is_file():
+                found[path] = FoundFile(path, root, path.stat().st_size)
+        self._bytes_total = sum(item.size for item in found.values())
+        for item in found.values():
+            done_before = self._bytes_done
+            uri = self.sync_file(item)
+            self._bytes_done = done_before + item.size
+            self._tell(uri)
+        self.flush()
+        for name in self.files:
+            path = Path(name)
+            if path not in found and any(path.is_relative_to(root) for root in roots) and _is_gone(path):
+                self.removed += self.writer.remove_file(name)
+
+    def _find(self, paths: Sequence[Path]) -> dict[Path, FoundFile]:
+        """The files to read; what is left out and passed over is counted."""
         found: dict[Path, FoundFile] = {}
         for root in paths:
-            for item in find_files(root, every_kind=every_kind):
+            for item in find_files(root, every_kind=bool(self.read_by)):
                 match item:
                     case Failure():
                         self.failures.append(item)
@@ -234,18 +259,7 @@ class _Run:
                         self.passed_over[suffix] += 1
                     case FoundFile():
                         found.setdefault(item.path, item)
-        self._bytes_total = sum(item.size for item in found.values())
-        for item in found.values():
-            done_before = self._bytes_done
-            uri = self.sync_file(item)
-            self._bytes_done = done_before + item.size
-            self._tell(uri)
-        self.flush()
-        roots = [path.resolve() for path in paths]
-        for name in self.files:
-            path = Path(name)
-            if path not in found and any(path.is_relative_to(root) for root in roots) and _is_gone(path):
-                self.removed += self.writer.remove_file(name)
+        return found
 
     def report(self) -> IndexReport:
         return IndexReport(
@@ -271,6 +285,10 @@ class _Run:
             self._fail(path, Failure(uri, f"it cannot be read: {exc.strerror or 'the system refuses'}", "unreadable"))
             return uri
         known = self.files.get(path)
+        if known is not None and self._is_others(known):
+            self._leave(known, content_hash)
+            return uri
+        content_hash = f"{self.read_by} {content_hash}".strip()
         attempt = _attempt(content_hash, self.limits)
         if known is not None and known.failure and known.hash == attempt:
             self.failures.append(_recalled(uri, known.failure))
@@ -282,6 +300,18 @@ class _Run:
             except DocumentUnreadable as exc:
                 self._fail(path, Failure(uri, str(exc), exc.kind), attempt)
         return uri
+
+    def _is_others(self, file: IndexedFile) -> bool:
+        """Whether a loader of somebody's own has read it, and none is given now: its hash names that one."""
+        return not self.read_by and " " in file.hash
+
+    def _leave(self, file: IndexedFile, content_hash: str) -> None:
+        """Keep what a loader of somebody's own has read: ours may see nothing, or something else, in that file."""
+        by, _, known_hash = file.hash.rpartition(" ")
+        self.unchanged += sum(1 for _ in self.writer.document_ids(file.path))
+        if known_hash != content_hash:
+            reason = f"it has changed since {by} read it; index it again with --loader {by}"
+            self.failures.append(Failure(file.uri, reason, "unreadable"))
 
     def _fail(self, path: str, failure: Failure, attempt: str = "") -> None:
         """What cannot be read any more is not kept as if it could; that it was tried is, unless it may be readable."""

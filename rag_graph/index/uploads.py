@@ -80,18 +80,17 @@ class UploadFolder:
 
     def remove(self, index: Index, document_id: str) -> int:
         """Take a document out of the index, and its file out of this folder where it was the last of it."""
-        document = index.document(document_id)
-        if document is None:
+        file = index.file_of(document_id)
+        if file is None:
             return 0
-        listed = index.documents(matching=document.uri)
-        path = next((Path(one.path) for one in listed if one.id == document_id), None)
-        is_ours = path is not None and path.parent == self._folder.absolute()
+        path = Path(file.path)
+        is_ours = path.parent == self._folder.absolute()
         with index.writer() as writer:
             writer.remove([document_id])
-            is_empty = is_ours and next(iter(writer.document_ids(str(path))), None) is None
+            is_empty = is_ours and next(iter(writer.document_ids(file.path)), None) is None
             if is_empty:
-                writer.remove_file(str(path))
-        if is_empty and path is not None:
+                writer.remove_file(file.path)
+        if is_empty:
             with writing():
                 path.unlink(missing_ok=True)
         return 1

@@ -16,7 +16,7 @@ export class FatesView {
 
   /** Show the fates of a version that is whole; nothing where nothing is worth telling. */
   update({ fates, finished }) {
-    const told = finished ? TOLD.flatMap((kind) => fates.filter((one) => one.fate === kind && hasWords(one))) : [];
+    const told = finished ? TOLD.flatMap((kind) => fates.filter((one) => one.fate === kind && (kind !== "withdrawn" || one.reason))) : [];
     const key = told.map(({ claim, fate }) => `${claim} ${fate}`).join();
     if (key === this.#key) return;
     this.#key = key;
@@ -51,10 +51,6 @@ function told({ quotes }) {
 export function summaryOf(told) {
   const counts = TOLD.map((kind) => [kind, told.filter(({ fate }) => fate === kind).length]).filter(([, count]) => count);
   return counts.map(([kind, count], index) => `${index ? count : counted(count, "sentence")} ${kind}`).join(", ");
-}
-
-function hasWords({ fate, before }) {
-  return fate === "confirmed" || /[\p{L}\p{N}]/u.test(before);
 }
 
 function wordsOf({ fate, before, after, reason, quote }) {

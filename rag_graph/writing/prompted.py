@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # its module takes a second to import, and only a chat model 
 
 LONGEST_REASON_CHARS = 200
 _MARKERS = re.compile(r"\s?\[\d{1,3}\]")
+_SUBJECT = re.compile(r"\[\d{1,3}\](?P<more>(?:,?\s*(?:and|&)?\s*\[\d{1,3}\])+)?")
+"""Markers with which a sentence begins: they are who says it."""
 """Readers of a reason have no list of passages before them."""
 _VERDICT = re.compile(r"\b(?P<word>KEEP|REFINE)\b[\s*`]*:?(?P<reason>[^\n]*)", re.IGNORECASE)
 
@@ -112,9 +114,10 @@ def read_verdict(reply: str) -> Verdict:
     """Read the one line that was asked for; a model that says anything else would rather write."""
     said = _VERDICT.search(reply)
     refine = said is None or said["word"].upper() == "REFINE"
-    reason = (
-        _MARKERS.sub("", shorten(said["reason"].strip(" *`"), LONGEST_REASON_CHARS, placeholder=" …")) if said else ""
-    )
+    reason = shorten(said["reason"].strip(" *`"), LONGEST_REASON_CHARS, placeholder=" …") if said else ""
+    if sayers := _SUBJECT.match(reason):
+        reason = f"{'Sources' if sayers['more'] else 'A source'}{reason[sayers.end() :]}"
+    reason = _MARKERS.sub("", reason).strip()
     fallback = (
         "What was found since changes the answer" if refine else "What was found since agrees with the first answer"
     )

@@ -89,6 +89,11 @@ def test_what_is_new_is_added_and_what_is_gone_is_withdrawn_with_a_reason() -> N
     assert told[-1].reason
 
 
+def test_what_claimed_nothing_is_withdrawn_without_a_word() -> None:
+    told = fates("The documents hold no passage on this question.", "It is 300 metres tall [1].")
+    assert [(one.fate, one.reason) for one in told] == [("added", ""), ("withdrawn", "")]
+
+
 def test_sentences_that_changed_places_are_found_again() -> None:
     told = fates("One thing is here.\n\nAnother stands there.", "Another stands there.\n\nOne thing is here.")
     assert [(one.claim, one.fate) for one in told] == [("c2", "kept"), ("c1", "kept")]

@@ -16,6 +16,7 @@ from rag_graph.index.loader import Limits
 from rag_graph.index.postgres import PostgresIndex
 from tests.index import hostile
 from tests.index.hashing import HashEmbedder
+from tests.index.loaders.lines import LineLoader
 
 
 @pytest.fixture
@@ -359,3 +360,22 @@ def test_what_is_gone_can_be_forgotten_by_its_former_name(index: Index, document
     assert len(contents(index)) == 4
     assert forget(index, [str(documents)]) == 4
     assert contents(index) == set()
+
+
+def test_what_a_loader_of_ones_own_has_read_stays_until_it_reads_it_again(index: Index, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name in ("strange.weird", "known.md"):
+        (folder / name).write_text("One zebra.\nTwo zebras.\n")
+    by = f"{LineLoader.__module__}:LineLoader"
+    assert index_paths(index, [folder], read_by=by).added == 4
+    again = index_paths(index, [folder])
+    assert (again.unchanged, again.removed, again.failures) == (4, 0, ())
+    (folder / "strange.weird").write_text("Three zebras.\nFour zebras.\n")
+    changed = index_paths(index, [folder])
+    assert (changed.unchanged, changed.removed) == (4, 0)
+    [failure] = changed.failures
+    assert f"--loader {by}" in failure.reason
+    assert index_paths(index, [folder], read_by=by).replaced == 2
+    (folder / "strange.weird").unlink()
+    assert index_paths(index, [folder]).removed == 2

@@ -13,6 +13,8 @@ from rag_graph.writing.prompted import LONGEST_REASON_CHARS, read_verdict
         ("**REFINE**: the year is 1931", Verdict(refine=True, reason="the year is 1931")),
         ("Verdict: keep\nbecause it agrees", Verdict(refine=False, reason="because it agrees")),
         ("refine", Verdict(refine=True, reason="What was found since changes the answer")),
+        ("REFINE: [2] names another year [2]", Verdict(refine=True, reason="A source names another year")),
+        ("KEEP: [1], [2] and [3] agree", Verdict(refine=False, reason="Sources agree")),
         ("The bridge was opened in 1931.", Verdict(refine=True, reason="What was found since changes the answer")),
     ],
 )

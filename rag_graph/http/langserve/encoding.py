@@ -44,7 +44,8 @@ class PlainText:
         self._transcript = Transcript()
 
     def add(self, event: Event) -> str:
-        self._transcript.add(event)
+        if self._sources:
+            self._transcript.add(event)
         match event:
             case AnswerDelta() if event.delta and not self._final:
                 return self._say(event.delta)

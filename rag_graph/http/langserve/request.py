@@ -52,9 +52,7 @@ class Conversation(BaseModel):
         if not said or said[-1].type != "human":
             raise ValueError("the last message must be a question")
         *earlier, last = said[-MAX_HISTORY_TURNS - 1 :]
-        turns = [
-            Turn(role="user" if message.type == "human" else "assistant", content=message.text) for message in earlier
-        ]
+        turns = [Turn.of("user" if message.type == "human" else "assistant", message.text) for message in earlier]
         return Query(question=last.text, history=turns)
 
 

@@ -17,9 +17,9 @@ from rag_graph.http.openai.routes import OpenAIRefusal, OpenAIRoute
 from rag_graph.http.responses.encoding import PER_ENTRY, RESPONSE, Envelope, ResponseEvents
 from rag_graph.http.responses.request import RESULTS, NoSuchResponse, ResponseRequest, query_of
 from rag_graph.http.state import caller_of, runner_of
-from rag_graph.query import MAX_HISTORY_TURNS, MAX_TURN_CHARS, Turn
+from rag_graph.query import MAX_HISTORY_TURNS, Turn
 from rag_graph.runs.ids import new_run_id
-from rag_graph.runs.log import Entry, Run, is_terminal
+from rag_graph.runs.log import Entry, Gap, Run, is_terminal
 
 MAX_NUMBER = 10**18
 StartingAfter = Annotated[int | None, Parameter(ge=-1, le=MAX_NUMBER, description="Go on after this event's number.")]
@@ -157,8 +157,11 @@ async def _as_it_stands(request: Request, run: Run, encoder: ResponseEvents) -> 
     if run.last_seq:
         async with aclosing(runner_of(request).follow(run.run_id, caller=caller_of(request))) as items:
             async for item in items:
-                encoder.encode(item)
-                if isinstance(item, Entry) and item.seq >= run.last_seq:
+                if isinstance(item, Gap):
+                    encoder.tear()
+                    continue
+                encoder.add(item.event)
+                if item.seq >= run.last_seq:
                     break
     return encoder.response
 
@@ -194,9 +197,9 @@ async def _turns(request: Request, follows: str) -> Sequence[Turn]:
             async for item in items:
                 if isinstance(item, Entry) and is_terminal(item.event):
                     answer = item.event.answer
-        said = [Turn(role="user", content=run.query.question)]
+        said = [Turn.of("user", run.query.question)]
         if answer:
-            said.append(Turn(role="assistant", content=answer[-MAX_TURN_CHARS:]))
+            said.append(Turn.of("assistant", answer))
         turns = [*said, *turns]
         follows = run.follows
     return turns[-MAX_HISTORY_TURNS:]
