@@ -170,7 +170,7 @@ class ScriptedServer:
     def _start(self, asked: dict[str, Any]) -> Run:
         run = Run(f"01J{len(self._runs):023d}")
         self._runs[run.id] = run
-        story = self.stories.get(asked["question"].split()[0].lower(), self.stories["who"])
+        story = self.stories.get(asked["question"].split()[0].strip("?").lower(), self.stories["who"])
         parameters = {"mode": "deep"} if asked["mode"] == "deep" else {}
         task = self._loop.create_task(self._play(run, story(asked["question"], **parameters)))
         self._tasks.add(task)
