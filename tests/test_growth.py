@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from rag_graph.claims import cite
 from rag_graph.claims.ledger import state_claims, tell_fates
 from rag_graph.claims.markers import MarkerScanner
 from rag_graph.claims.parser import ClaimParser
@@ -160,10 +161,13 @@ def keep_ledger(text: str) -> None:
     tell_fates(before, after, 2)
 
 
+A_SOURCE = "The tower was built by the company of Gustave Eiffel. It is 330 metres tall and has 1,665 steps."
+
 PARSERS: Mapping[str, Callable[[str], object]] = {
     "markers": scan_markers,
     "claims": parse_claims,
     "claims at once": lambda text: (parser := ClaimParser({1})).feed(text) + parser.finish(),
+    "citing": lambda text: cite(text, [cited(A_SOURCE)], question="Who built the tower?"),
     "ledger": keep_ledger,
     "sentences": sentences,
     "sentences in pieces": stream_sentences,
