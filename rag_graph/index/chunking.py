@@ -42,8 +42,7 @@ def chunk(text: str, outline: Sequence[Heading] = ()) -> Iterator[Chunk]:
     for start, end, heading in _sections(text, outline):
         first, last = _stripped(text, start, end)
         if last - first <= whole:
-            if first < last:
-                yield Chunk(first, last, heading)
+            yield from _whole(text, first, last, heading)
             continue
         for part_start, part_end, header in _parts(text, first, last):
             if header is not None:
@@ -55,10 +54,87 @@ def chunk(text: str, outline: Sequence[Heading] = ()) -> Iterator[Chunk]:
 def _prose(
     splitter: RecursiveCharacterTextSplitter, text: str, start: int, end: int, heading: tuple[str, ...]
 ) -> Iterator[Chunk]:
+    """As many paragraphs and blocks of code as fit; a block is cut only where it alone is longer than any passage.
+
+    Where a passage began within a block and went on behind it, the fence that closes it would be read as one that
+    opens, and all that follows as code. So the rest of a cut block is a passage of its own.
+    """
+    begins = before = start
+    for first, last, is_code in _units(text, start, end):
+        if last - begins > PASSAGE_CHARS and first > begins:
+            introduces = is_code and first - before <= _LEAD_IN and before > begins
+            cut = before if introduces else first
+            yield from _whole(text, begins, cut, heading)
+            begins = cut
+        if is_code and last - begins > WHOLE_CHARS:
+            yield from _cut_lines(text, begins, last, heading)
+            begins = last
+        elif not is_code and last - begins > PASSAGE_CHARS:
+            pieces = list(_split(splitter, text, begins, last))
+            for piece_start, piece_end in pieces[:-1]:
+                yield Chunk(piece_start, piece_end, heading)
+            begins = pieces[-1][0] if pieces else last
+        before = first
+    yield from _whole(text, begins, end, heading)
+
+
+def _whole(text: str, start: int, end: int, heading: tuple[str, ...]) -> Iterator[Chunk]:
+    first, last = _stripped(text, start, end)
+    if first < last:
+        yield Chunk(first, last, heading)
+
+
+def _split(splitter: RecursiveCharacterTextSplitter, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     for block_start, block_end in _blocks(text, start, end):
         for piece in splitter.create_documents([text[block_start:block_end]]):
             piece_start = block_start + int(piece.metadata["start_index"])
-            yield Chunk(piece_start, piece_start + len(piece.page_content), heading)
+            yield piece_start, piece_start + len(piece.page_content)
+
+
+def _cut_lines(text: str, start: int, end: int, heading: tuple[str, ...]) -> Iterator[Chunk]:
+    """As many whole lines as fit; a line that is longer than any passage is cut."""
+    begins = start
+    for line_start, line_end in _lines(text, start, end):
+        if line_end - begins > PASSAGE_CHARS:
+            yield from _whole(text, begins, line_start, heading)
+            begins = line_start
+        while line_end - begins > WHOLE_CHARS:
+            yield from _whole(text, begins, begins + PASSAGE_CHARS, heading)
+            begins += PASSAGE_CHARS
+    yield from _whole(text, begins, end, heading)
+
+
+_FENCE = re.compile(
+    r"^[ \t>]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})(?P<info>[^\n]*)\n?", re.MULTILINE
+)
+_BLANK_LINE = re.compile(r"\n[ \t\r]*\n")
+
+
+def _units(text: str, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    """The blocks of code of a stretch, and the paragraphs between them; a stretch without code as it is."""
+    done, opened, fence = start, end, ""
+    for found in _FENCE.finditer(text, start, end):
+        if not fence:
+            opened, fence = found.start(), found["fence"]
+        elif found["fence"].startswith(fence) and not found["info"].strip():
+            yield from _paragraphs(text, done, opened)
+            yield opened, found.end(), True
+            done, opened, fence = found.end(), end, ""
+    if done > start or fence:
+        yield from _paragraphs(text, done, opened)
+        if fence:  # which nothing closes
+            yield opened, end, True
+    else:
+        yield start, end, False
+
+
+def _paragraphs(text: str, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
+    for found in _BLANK_LINE.finditer(text, start, end):
+        if text[start : found.start()].strip():
+            yield start, found.end(), False
+            start = found.end()
+    if start < end:
+        yield start, end, False
 
 
 _TABLE = re.compile(
@@ -76,8 +152,14 @@ _LEAD_IN = 200
 
 def _parts(text: str, start: int, end: int) -> Iterator[tuple[int, int, str | None]]:
     """The tables of a stretch, each with its header, and what stands between them, which has none."""
+    code_ends = 0
+    code = (unit for unit in _units(text, start, end) if unit[2])
     for found in _TABLE.finditer(text, start, end):
         first, last = found.span()
+        while code_ends <= first and (block := next(code, None)):
+            code_begins, code_ends, _ = block
+        if code_ends > first >= code_begins:
+            continue  # shown as an example
         if first > start:
             if len(text[start:first].strip()) > _LEAD_IN:
                 yield start, first, None
@@ -95,7 +177,7 @@ def _rows(text: str, start: int, end: int, heading: tuple[str, ...], header: str
     above = heading
     for line_start, line_end in _lines(text, start, end):
         if line_end - begins > PASSAGE_CHARS and text[begins:line_start].strip():
-            yield Chunk(*_stripped(text, begins, line_start), above)
+            yield from _whole(text, begins, line_start, above)
             begins = line_start
             above = (*heading, header[:_LONGEST_HEADER]) if header else heading
         while (
@@ -104,13 +186,9 @@ def _rows(text: str, start: int, end: int, heading: tuple[str, ...], header: str
             limit = begins + PASSAGE_CHARS
             cut = max(text.rfind("|", begins + 1, limit), text.rfind(" ", begins + PASSAGE_CHARS // 2, limit))
             cut = cut if cut > begins else limit
-            first, last = _stripped(text, begins, cut)
-            if first < last:
-                yield Chunk(first, last, above)
+            yield from _whole(text, begins, cut, above)
             begins = cut
-    first, last = _stripped(text, begins, end)
-    if first < last:
-        yield Chunk(first, last, above)
+    yield from _whole(text, begins, end, above)
 
 
 def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

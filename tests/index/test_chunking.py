@@ -1,8 +1,11 @@
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_graph.documents import Heading
 from rag_graph.index.chunking import PASSAGE_CHARS, WHOLE_CHARS, chunk
+from rag_graph.text.sentences import sentences
 
 TEXTS = st.text(st.sampled_from("ab \n.。é😀#"), max_size=6_000)
 
@@ -14,6 +17,32 @@ def test_passages_hold_all_of_a_text_but_white_space(text: str) -> None:
     assert "".join("".join(text[c.start : c.end].split()) for c in found) == "".join(text.split())
     assert all(c.end - c.start <= WHOLE_CHARS for c in found)
     assert all(text[c.start : c.end].strip() == text[c.start : c.end] != "" for c in found)
+
+
+PARAGRAPHS = st.integers(1, 60).map(lambda count: " ".join(["Apples grow here."] * count))
+TABLES = st.just("| Apples | Pears |\n|---|---|\n| Apples | 1 |")
+CODE = st.builds(
+    lambda fence, count: f"{fence}text\n" + "\n".join(["keep(pears) | count", "---", ""] * count) + f"\n{fence}",
+    st.sampled_from(["```", "~~~", "````"]),
+    st.integers(1, 80),
+)
+
+
+@given(st.lists(PARAGRAPHS | TABLES | CODE, max_size=12))
+def test_code_is_code_and_prose_is_prose_wherever_a_passage_begins(blocks: list[str]) -> None:
+    text = "\n\n".join(blocks)
+    found = list(chunk(text))
+    assert "".join("".join(text[c.start : c.end].split()) for c in found) == "".join(text.split())
+    for passage in (text[c.start : c.end] for c in found):
+        if "Apples" in passage:
+            said = [(item.kind, passage[item.start : item.end]) for item in sentences(passage)]
+            assert all((kind == "code") == ("Apples" not in words) for kind, words in said if re.search(r"\w", words))
+
+
+def test_what_introduces_code_stays_with_it() -> None:
+    code = "```py\n" + "eat(apple)\n" * 100 + "```"
+    text = "All about apples. " * 60 + "\n\nSo it is done:\n\n" + code
+    assert text[[*chunk(text)][-1].start :] == f"So it is done:\n\n{code}"
 
 
 def test_a_text_that_fits_stays_whole() -> None:
