@@ -44,6 +44,7 @@ class SentenceStream:
         self._waiting = False
         self._on_new_line = True
         self._fence = ""
+        self._directives: list[str] = []
 
     @property
     def is_waiting(self) -> bool:
@@ -110,6 +111,8 @@ class SentenceStream:
         block = self._block()
         if block["fence"] or block["heading"] or block["row"] or at < block.end():
             return True
+        if self._pending.startswith(_MARKUP_SIGNS, block.end()):
+            return True
         line = self._pending.rfind("\n", 0, at) + 1
         return len(_TICKS.findall(self._pending, line, at)) % 2 == 1
 
@@ -124,11 +127,20 @@ class SentenceStream:
         stop = len(self._pending[:end].rstrip())
         start = end - len(self._pending[block.end() : end].lstrip()) if block.end() < end else end
         if block["fence"] and "`" not in self._pending[start:stop]:
-            self._fence = block["fence"]
-        elif start < stop and not _RULE.fullmatch(self._pending, start, stop):
+            self._open(block["fence"], self._pending[start:stop])
+        elif start < stop and not _SILENT.fullmatch(self._pending, start, stop):
             kind: Kind = "heading" if block["heading"] else "row" if block["row"] else "prose"
             yield Sentence(self._offset + start, self._offset + stop, kind)
         self._drop(end)
+
+    def _open(self, fence: str, info: str) -> None:
+        """Begin what a fence opens: code, or with MyST a note, whose text is prose; or end such a note."""
+        if _ASIDE.match(info) and len(self._directives) < _DEEPEST:
+            self._directives.append(fence)
+        elif not info and self._directives and fence.startswith(self._directives[-1]):
+            self._directives.pop()
+        else:
+            self._fence = fence
 
     def _code_line(self, end: int) -> Iterator[Sentence]:
         line = self._pending[:end]
@@ -162,7 +174,20 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 _STOP = re.compile(r"[.!?…。！？｡।॥؟۔\n]")
 _WIDE_STOPS = frozenset("。！？｡।॥؟۔")
 _TICKS = re.compile(r"`+")
-_RULE = re.compile(r"[-=*_|:\s]+")
+_ASIDE = re.compile(
+    r"\{(?:note|warning|tip|hint|important|caution|attention|danger|error|seealso|see-also|admonition|topic|sidebar|margin"
+    r"|epigraph|dropdown|versionadded|versionchanged|deprecated|tab-set|tab-item|grid|grid-item|card|glossary)[^}]*\}"
+)
+"""Directives that hold prose, see https://mystmd.org/guide/directives and https://sphinx-design.readthedocs.io."""
+_DEEPEST = 16
+_MARKUP = (
+    r":{3,}[^\n]*|(?:!!!|\?\?\?\+?)[ ][^\n]*|\(\S{1,80}\)=|\.\.[ ](?:[\w:-]{1,40}::|_[^\n]{1,80}:"
+    r"|(?:code|code-block|sourcecode|highlight|include|literalinclude|image|figure|raw|auto\w{1,20}|module)::[^\n]*)"
+)
+"""Lines that are not to be read: of MyST, Docusaurus and Pandoc, of Material for MkDocs, of reStructuredText."""
+_MARKUP_SIGNS = (":::", "!!! ", "??? ", "???+ ", ".. ")
+_MARKUP_LINE = re.compile(rf"(?:{_MARKUP})[ \t\r]*$", re.MULTILINE)
+_SILENT = re.compile(rf"[-=*_|:\s]+|(?:{_MARKUP})\s*")
 
 _MARKS = r"[ \t>]*(?:[-*+•–][ \t]+|\d{1,3}[.)][ \t]+)?(?:\[[ xX]\][ \t]+)?"
 _KINDS = r"(?:(?P<fence>`{3,}|~{3,})|(?P<heading>#{1,6}[ \t]+)|(?P<row>\|[ \t]*))?"
@@ -170,7 +195,8 @@ _BLOCK = re.compile(rf"\s*{_MARKS}{_KINDS}")
 _BLOCK_AFTER_TEXT = re.compile(rf"[ \t]*(?:\n\s*{_MARKS}{_KINDS})?")
 _INDENT = re.compile(r"[ \t\r]*")
 _BLOCK_START = re.compile(
-    r"[-*+•–][ \t]|\d{1,3}[.)][ \t]|#{1,6}[ \t]|>|\||`{3}|~{3}|(?:-{3}|={3}|\*{3}|_{3})[-=*_]*\s*$",
+    r"[-*+•–][ \t]|\d{1,3}[.)][ \t]|#{1,6}[ \t]|>|\||`{3}|~{3}|:{3}|!{3}[ ]|\?{3}|\.\.[ ]|\(\S{1,80}\)=|"
+    r"(?:-{3}|={3}|\*{3}|_{3})[-=*_]*\s*$",
     re.MULTILINE,
 )
 _BLOCK_START_CHARS = 8
@@ -208,7 +234,7 @@ def _line_end(text: str, at: int, block: re.Match[str], *, final: bool) -> int |
     """Find a sentence's end at a newline; 0 if the line is only wrapped, None if the next line must come first."""
     if at < block.end():
         return 0
-    if block["fence"] or block["heading"] or block["row"]:
+    if block["fence"] or block["heading"] or block["row"] or _MARKUP_LINE.match(text, block.end(), at):
         return at + 1
     indent = _INDENT.match(text, at + 1)
     begin = indent.end() if indent else at + 1

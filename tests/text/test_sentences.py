@@ -83,6 +83,21 @@ def test_code_is_found_line_by_line() -> None:
     assert kinds == [("prose", "Run this:"), ("code", "x = 1."), ("code", "y = 2"), ("prose", "Then stop.")]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("```{note}\nIt is so. Or not.\n```\nThen\n```py\nx\n```\nD.", ["It is so.", "Or not.", "Then", "x", "D."]),
+        ("````{tip} Do\nIt is so.\n```py\nx. Y\n```\nStill.\n````\nD.", ["It is so.", "x. Y", "Still.", "D."]),
+        ("Before.\n:::tip Title\nIt helps. Use it.\n:::\nAfter.", ["Before.", "It helps.", "Use it.", "After."]),
+        ('!!! note "A title."\n    It helps.\n\nAfter.', ["It helps.", "After."]),
+        (".. code-block:: py\n\n   x = 1\n\n.. _label:\n\nAfter.", ["x = 1", "After."]),
+        ("(my-label)=\nAfter it (see below) = nothing.", ["After it (see below) = nothing."]),
+    ],
+)
+def test_what_marks_a_note_is_no_sentence_and_what_it_says_is(text: str, expected: list[str]) -> None:
+    assert split(text) == expected
+
+
 def test_scripts_without_spaces_are_split_at_their_own_stops() -> None:
     assert split("塔は330メートル。[1]「高い。」次の文！終わり") == [
         "塔は330メートル。[1]",
