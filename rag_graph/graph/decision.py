@@ -72,7 +72,6 @@ _TOLD_BY = {
 }
 """What is asked for that shows in an answer: how questions ask for it and how answers tell it. In English only, for
 in other languages nothing is missed."""
-_HEDGED = re.compile(r"\W*(?:perhaps|possibly|maybe)\b", re.IGNORECASE)
 _SPACED = re.compile(r"[\u0000-\u0dff]")
 """How names in scripts begin that set blanks between words."""
 _SHOWN_WORDS = 12
@@ -193,8 +192,6 @@ def _gap(question: str, draft: Draft, rests_on: AbstractSet[int]) -> str:
         return "The first answer did not answer the question"
     if says_what_lacks(draft.written):
         return "The first answer left a part of the question open"
-    if _HEDGED.match(draft.written.content):
-        return "The first answer is not certain"
     if not rests_on and not any(told.state == "supported" for told in claims):
         return "No source was found for what the first answer says"
     said = " ".join(entry.words for entry in entries(draft.written))

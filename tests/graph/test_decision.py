@@ -83,7 +83,6 @@ def test_a_page_that_the_drafts_sources_name_is_where_they_go_on() -> None:
         ("How many boats has the river?", "The river has boats made of wood [1].", "tells no number"),
         ("How many boats has the river?", "The river has two boats [1].", ""),
         ("Which boat does Ada sail on the river?", "Ada sails a boat on the river [1].", "only repeats the question"),
-        ("Which boat does Ada sail on the river?", "Perhaps the yawl, which sails the river [1].", "is not certain"),
         ("Does Ada sail on the river?", "Ada sails on the river [1].", ""),
         ("Who was first on the river, Ada or Eve?", "Ada [1].", ""),
     ],
