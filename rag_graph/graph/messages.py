@@ -95,7 +95,7 @@ def answer_message(message_id: str, written: Written, thinking: Sequence[str]) -
     blocks: list[Any] = [create_reasoning_block("".join(thinking))] if thinking else []
     citations: list[Any] = [annotation(citation) for citation in written.citations]
     ledger = {"claims": [_told(claim) for claim in written.claims], "fates": [_told(fate) for fate in written.fates]}
-    known = {name: facts for name, facts in ledger.items() if facts}
+    known: dict[str, Any] = {name: facts for name, facts in ledger.items() if facts}
     blocks.append(create_text_block(written.content, annotations=citations, **known))
     return AIMessage(content=blocks, id=message_id, response_metadata=_V1)
 

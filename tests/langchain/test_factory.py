@@ -165,7 +165,8 @@ def test_a_refinement_replaces_the_draft_by_its_id_and_doubles_no_text() -> None
     assert "".join(chunk.text for chunk in chunks) == ANSWER  # what only appends
     assert [message.text for message in states[-1]] == [QUESTION, REFINED]
     assert ANSWER in [messages[-1].text for messages in states]
-    known = states[-1][-1].content_blocks[-1]["extras"]
+    block: Any = states[-1][-1].content_blocks[-1]
+    known = block["extras"]
     assert [claim["claim"] for claim in known["claims"]] == [fate["claim"] for fate in known["fates"]]
     assert [(fate["fate"], fate["after"]) for fate in known["fates"]] == [("corrected", REFINED.replace(" [2]", ""))]
     # A front end that folds the updates by LangGraph's own reducer ends with one answer.
