@@ -110,7 +110,7 @@ def entries(written: Written) -> list[Entry]:
 def _stated(written: Written, version: Version) -> Iterator[Entry]:
     """Cut a text into claims, so that each character but blanks is in one, and say how they stand."""
     content = written.content
-    for start, end, sentence in _spans(content):
+    for start, end, sentence in claim_spans(content):
         words = content[start:end]
         span = ClaimStated(version=version, claim="", start=start, end=end, state="not_checked")
         citations = tuple(_within(written.citations, span))
@@ -121,7 +121,7 @@ def _stated(written: Written, version: Version) -> Iterator[Entry]:
         yield Entry(told, _bare(words), citations)
 
 
-def _spans(content: str) -> Iterator[tuple[int, int, Sentence | None]]:
+def claim_spans(content: str) -> Iterator[tuple[int, int, Sentence | None]]:
     """The stretches of the claims: a mark of a list or a heading belongs to what it stands before."""
     found = sentences(content)
     whole = len(content.rstrip())

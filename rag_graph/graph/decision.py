@@ -17,7 +17,7 @@ from langchain_core.runnables import RunnableConfig
 
 from rag_graph.claims import cited_numbers
 from rag_graph.claims.conflicts import Said, conflicts, opposes
-from rag_graph.claims.ledger import entries
+from rag_graph.claims.ledger import claim_spans, entries
 from rag_graph.claims.statements import MONTHS, MULTIPLIERS, NUMBER_WORDS
 from rag_graph.claims.wording import is_refusal
 from rag_graph.errors import ModelError
@@ -42,6 +42,12 @@ MOST_MISSING = 0.3
 """A sentence that lacks more of the question's words is about something else, unless it lacks one only. 0.4 asked about
 6 more of 67 right drafts and about no more of 21 that told of something else."""
 MOST_CONFLICTS = 3
+
+LEAST_EDITED_CHARS = 400
+"""Asking for changes makes the prompt some hundred tokens longer, which from 270 characters on is less than it saves;
+at 400 the first changed word comes twice as early. Below, a model may know the other form better for little."""
+MOST_IN_QUESTION = 1 / 3
+"""Of the claims so many at most may be without a source, else the draft is written anew: it is no frame to keep."""
 
 _COMPARES = re.compile(
     r"\b(?:both|same|than|or|versus|vs|older|younger|earlier|later|first|larger|bigger|longer|taller|more|most|closer)\b",
@@ -161,6 +167,17 @@ def _quoted(said: Said) -> Quoted:
         source_end=passage.start + said.end,
         quote=said.words,
     )
+
+
+def mostly_stands(written: Written) -> bool:
+    """Whether changes to a draft are less than writing it anew: it is long, and sources bear out most of it."""
+    claims = [told for told in written.claims if told.state != "needs_no_source"]
+    in_question = sum(told.state != "supported" for told in claims)
+    is_long = len(written.content) >= LEAST_EDITED_CHARS
+    if not claims or not is_long or in_question > MOST_IN_QUESTION * len(claims):
+        return False
+    # A line of a program is no piece that can be changed by itself.
+    return not any(sentence and sentence.kind == "code" for _, _, sentence in claim_spans(written.content))
 
 
 def says_what_lacks(written: Written) -> bool:

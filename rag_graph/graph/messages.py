@@ -14,7 +14,17 @@ from langgraph.pregel._messages import StreamMessagesHandler, StreamMessagesHand
 from pydantic import ValidationError
 
 from rag_graph.errors import InvalidRequest
-from rag_graph.events import AnswerDelta, AnswerFinished, AnswerReset, Citation, Emit, Event, ThinkingDelta
+from rag_graph.events import (
+    AnswerDelta,
+    AnswerFinished,
+    AnswerReset,
+    Citation,
+    ClaimFate,
+    ClaimStated,
+    Emit,
+    Event,
+    ThinkingDelta,
+)
 from rag_graph.graph.state import State
 from rag_graph.query import MAX_HISTORY_TURNS, Query, Turn
 from rag_graph.transcript import Written
@@ -78,10 +88,15 @@ def _is_said(message: BaseMessage) -> bool:
 
 
 def answer_message(message_id: str, written: Written, thinking: Sequence[str]) -> AIMessage:
-    """A version of the answer as LangChain's content blocks: the model's reasoning, the text and its citations."""
+    """A version of the answer as LangChain's content blocks: the model's reasoning, the text and what is known of it.
+
+    Citations are the text's annotations; how its claims stand, and what became of those before, are its `extras`.
+    """
     blocks: list[Any] = [create_reasoning_block("".join(thinking))] if thinking else []
     citations: list[Any] = [annotation(citation) for citation in written.citations]
-    blocks.append(create_text_block(written.content, annotations=citations))
+    ledger = {"claims": [_told(claim) for claim in written.claims], "fates": [_told(fate) for fate in written.fates]}
+    known: dict[str, Any] = {name: facts for name, facts in ledger.items() if facts}
+    blocks.append(create_text_block(written.content, annotations=citations, **known))
     return AIMessage(content=blocks, id=message_id, response_metadata=_V1)
 
 
@@ -99,6 +114,11 @@ def annotation(citation: Citation) -> Any:
         source_end=citation.source_end,
         grade=citation.grade,
     )
+
+
+def _told(fact: ClaimStated | ClaimFate) -> dict[str, Any]:
+    """A fact about a claim of the one version that a message holds."""
+    return fact.model_dump(mode="json", exclude={"type", "version"}, exclude_defaults=True)
 
 
 def unheard(config: RunnableConfig) -> RunnableConfig:
@@ -156,7 +176,11 @@ class _StreamedMessage:
             case ThinkingDelta():
                 self._extend("reasoning", event.delta)
             case Citation():
-                self._annotate(annotation(event))
+                self._add_to_text("annotations", annotation(event))
+            case ClaimStated():
+                self._add_to_text("claims", _told(event), is_extra=True)
+            case ClaimFate():
+                self._add_to_text("fates", _told(event), is_extra=True)
             case AnswerReset() | AnswerFinished():
                 self._finish()
             case _:
@@ -173,10 +197,13 @@ class _StreamedMessage:
         self._say({"type": kind, kind: delta, "index": self._at})
         self._tell({"event": "content-block-delta", "index": self._at, "delta": {"type": f"{kind}-delta", kind: delta}})
 
-    def _annotate(self, citation: dict[str, Any]) -> None:
+    def _add_to_text(self, name: str, fact: dict[str, Any], *, is_extra: bool = False) -> None:
         if self._blocks and self._blocks[-1]["type"] == "text":
-            self._blocks[-1].setdefault("annotations", []).append(citation)
-            self._say({"type": "text", "text": "", "annotations": [citation], "index": self._at})
+            block = self._blocks[-1]
+            holder = block.setdefault("extras", {}) if is_extra else block
+            holder.setdefault(name, []).append(fact)
+            said = {"extras": {name: [fact]}} if is_extra else {name: [fact]}
+            self._say({"type": "text", "text": "", **said, "index": self._at})
 
     def _finish(self) -> None:
         self._is_over = True

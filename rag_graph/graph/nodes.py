@@ -26,7 +26,7 @@ from rag_graph.events import (
     PassagesRetrieved,
     Warned,
 )
-from rag_graph.graph.decision import NO_DRAFT, Draft, Evidence, decide, tell_conflicts, weigh
+from rag_graph.graph.decision import NO_DRAFT, Draft, Evidence, decide, mostly_stands, tell_conflicts, weigh
 from rag_graph.graph.messages import answer_message, asked_message, read_query, speaking, unheard
 from rag_graph.graph.parts import OpenParts, Parts
 from rag_graph.graph.state import State
@@ -195,13 +195,14 @@ class Nodes:
         # A message that already holds a draft can only be replaced, whole, at the end.
         has_drafted = bool(state["draft"])
         emit, written = recording(step.emit if has_drafted else speaking(step.emit, state["message_id"], config))
-        assignment = _assignment(state, step, REFINEMENT, new_passages=state["bearing"])
+        refiner = parts.refiner(state["query"].mode)
+        # Who asked for another model's answer gets all of it from that one.
+        edits = refiner is parts.drafter and not state["draft_failure"] and mostly_stands(_drafted(state))
+        assignment = _assignment(state, step, REFINEMENT, new_passages=state["bearing"], edits=edits)
         async with step.span(f"Writing the answer from {counted(state['documents'])}"):
             await emit(AnswerStarted(version=REFINEMENT))
             try:
-                await asyncio.create_task(
-                    parts.refiner(state["query"].mode).write(assignment, emit, unheard(config))
-                )  # as above
+                await asyncio.create_task(refiner.write(assignment, emit, unheard(config)))  # as above
             except ModelError as exc:
                 if state["draft_failure"]:
                     raise
@@ -239,9 +240,14 @@ def _drafted(state: State) -> Written:
     return Written(deltas=[state["draft"]], citations=state["draft_citations"], claims=state.get("draft_claims", []))
 
 
-def _assignment(state: State, step: Step, version: int, *, new_passages: tuple[int, ...] = ()) -> Assignment:
+def _assignment(
+    state: State, step: Step, version: int, *, new_passages: tuple[int, ...] = (), edits: bool = False
+) -> Assignment:
     is_draft = version == DRAFT
     passages = state["fast_passages"] if is_draft else state["documents"]
+    if edits:  # what is kept cites what the draft was written from, which a researcher may have dropped
+        known = {passage.number for passage in passages}
+        passages = [*passages, *(passage for passage in state["fast_passages"] if passage.number not in known)]
     return Assignment(
         question=state["search"],
         passages=tuple(sorted(passages, key=lambda passage: passage.number)),
@@ -249,6 +255,7 @@ def _assignment(state: State, step: Step, version: int, *, new_passages: tuple[i
         step=step.name,
         history=tuple(state["query"].history),
         draft="" if is_draft or state["draft_failure"] else state["draft"],
+        edits=edits,
         new_passages=new_passages,
     )
 

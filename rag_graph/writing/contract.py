@@ -36,6 +36,8 @@ class Assignment:
     step: str
     history: tuple[Turn, ...] = ()
     draft: str = ""
+    edits: bool = False
+    """Most of the draft stands: changes to it will do, though a writer may write anew all the same."""
     new_passages: tuple[int, ...] = ()
     attempt: int = 1
 

@@ -13,12 +13,14 @@ from rag_graph.claims import CitationStream, ClaimChecker, RuleChecker, Sources
 from rag_graph.events import AnswerReset, Emit
 from rag_graph.models.pieces import Content, CutShort, Restarted, Thinking, TokensUsed
 from rag_graph.writing.contract import Assignment, ThinkingSpan, Verdict, cut_short, usage
+from rag_graph.writing.editing import EditReader
 from rag_graph.writing.prompts import PROMPTS, Prompts, answer_prompt, review_prompt
 
 if TYPE_CHECKING:  # its module takes a second to import, and only a chat model needs it
     from rag_graph.models.replies import Replier
 
 LONGEST_REASON_CHARS = 200
+TOLD_ANEW = "The changes to the draft came in another order, or broke off"
 _MARKERS = re.compile(r"\s?\[\d{1,3}\]")
 _SUBJECT = re.compile(r"\[\d{1,3}\](?P<more>(?:,?\s*(?:and|&)?\s*\[\d{1,3}\])+)?")
 """Markers with which a sentence begins: they are who says it."""
@@ -45,6 +47,8 @@ class PromptedWriter:
         sources = Sources(assignment.passages, assignment.question)
         begin = partial(CitationStream, sources, self.checker, emit, version=assignment.version, step=step)
         answer = begin()
+        edits = EditReader(assignment.draft) if assignment.edits else None
+        is_cut = False
         thinking = ThinkingSpan(step, emit)
         is_prepared = False
         try:
@@ -53,12 +57,14 @@ class PromptedWriter:
                     if isinstance(piece, Content):  # the way of every token: no call that it does not need
                         if thinking.is_open:
                             await thinking.end()
-                        await answer.write(piece.delta)
+                        await answer.write(edits.feed(piece.delta) if edits else piece.delta)
                     else:
                         if isinstance(piece, Restarted):
                             # The one before may hold half a sentence, or half a marker, of text that is void.
                             await answer.aclose()
                             answer = begin()
+                            edits = EditReader(assignment.draft) if edits else None
+                        is_cut |= isinstance(piece, CutShort)
                         await self._emit_aside(piece, thinking, assignment, emit)
                     if not is_prepared:
                         # Only now: the thread that reads the passages holds the interpreter, and before the first
@@ -66,6 +72,13 @@ class PromptedWriter:
                         is_prepared = True
                         answer.prepare()
             await thinking.end()
+            if edits:
+                ending = edits.finish(is_cut=is_cut)
+                if ending.void:
+                    await answer.aclose()
+                    answer = begin()
+                    await emit(AnswerReset(version=assignment.version, attempt=assignment.attempt, reason=TOLD_ANEW))
+                await answer.write(ending.content)
             await answer.finish()
         finally:
             await thinking.end()

@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from rag_graph.events import NumberedPassage, Warned
 from rag_graph.query import Turn
 from rag_graph.writing.contract import Assignment
+from rag_graph.writing.editing import labelled
 
 ANSWER_TOKENS = 1_500
 """Room that is kept free in the context for what the model writes."""
@@ -70,6 +71,23 @@ This draft was written from the first sources only:
 Write the whole answer again, from all the sources. Keep what the sources bear out, correct what they do not, \
 add what they complete. Do not mention the draft."""
 
+EDIT = """\
+This draft was written from the first sources only. Each line begins with its label:
+
+<draft>
+{draft}
+</draft>
+
+Say what has to change by all the sources, and nothing else: correct what they do not bear out, add what they complete \
+of what was asked. Each change is a line of its own, in the order of the labels, which stay as they are. Lines without \
+a change are kept. Such as:
+
+REPLACE {{2}}: The new text of this line, with the numbers of its sources [1].
+REMOVE {{3}}
+INSERT AFTER {{4}}: A new sentence, with the numbers of its sources [2].
+
+If nothing has to change, reply KEEP. Do not mention the draft."""
+
 RESEARCH = """\
 Do not answer yet. First find out what still has to be searched for. Searches made so far:
 {searched}
@@ -109,10 +127,12 @@ def estimate_tokens(content: str) -> int:
 
 
 def answer_prompt(assignment: Assignment, context_tokens: int, prompts: Prompts = PROMPTS) -> Prompt:
-    """Ask for a draft, or for its refinement when the assignment holds a draft."""
+    """Ask for a draft, or for its refinement when the assignment holds a draft: whole, or as changes."""
     closing = f"Question: {assignment.question}"
     if assignment.draft:
-        closing = f"{REFINE.format(draft=_harmless(assignment.draft))}\n\n{closing}"
+        edits = assignment.edits
+        draft = _harmless(labelled(assignment.draft) if edits else assignment.draft)
+        closing = f"{(EDIT if edits else REFINE).format(draft=draft)}\n\n{closing}"
     return _fitted(assignment, closing, context_tokens, prompts)
 
 

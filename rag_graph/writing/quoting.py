@@ -43,7 +43,7 @@ NO_ANSWER: Final = "No answer was found in the documents: nothing that came up a
 """Only what a search brought up was read, so that nothing is said of what the documents hold."""
 _READ_FROM: Final = " — read from "
 _POSSIBLE: Final = "Perhaps "
-_NOT_SURE: Final = " — not certain; judge by what they say:"
+_NOT_SURE: Final = " — not certain, so judge by what they say."
 _SAYS: Final = "What the documents say on this:"
 
 _ASKS_FOR_A_SPAN = re.compile(

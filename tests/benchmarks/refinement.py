@@ -1,15 +1,19 @@
 """How often a run refines its draft, whether that made the answer better or worse, and what it cost.
 
 python -m tests.benchmarks.refinement CACHE [--set hotpotqa --set musique] [--mode fast|deep] [--limit 10] [--show]
+python -m tests.benchmarks.refinement CACHE --set 2wiki --sources CLONES
 
-The shared sets are looked for in SHARED_DATA; each is indexed once, with the distractors, into CACHE. The
+The shared sets are looked for in SHARED_DATA; each is indexed once, with the distractors, into CACHE. 2WikiMultihopQA
+is made from the repositories that publish it: a hundred questions, over their evidence and other paragraphs. The
 models are those of the settings, so the embedded ones unless `RAG_CHAT_…` says otherwise.
 """
 
 # ruff: noqa: T201 - a benchmark prints
 import argparse
 import asyncio
+import json
 import os
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -25,9 +29,14 @@ from rag_graph.settings import Settings
 from rag_graph.transcript import Transcript, Written
 from rag_graph.wiring import Answerer, choose_embedder, open_answerer
 from rag_graph.writing.quoting import short_answer
+from tests.benchmarks.public_sets import PublicSet, Sources, write_set
+from tests.benchmarks.two_hops import read_set
 
 DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SETS = ("hotpotqa", "musique")
+TWO_WIKI = "2wiki"
+ASKED, PARAGRAPHS, SEED = 100, 1_500, 5
+"""Of 2WikiMultihopQA, drawn once."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +63,16 @@ class Outcome:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cache", type=Path)
-    parser.add_argument("--set", dest="sets", choices=SETS, action="append")
+    parser.add_argument("--set", dest="sets", choices=(*SETS, TWO_WIKI), action="append")
     parser.add_argument("--mode", choices=("fast", "deep"), default="fast")
+    parser.add_argument("--sources", type=Path, help="clones of the repositories of 2wiki; missing ones are made")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--show", action="store_true", help="print every answer that a refinement changed")
     given = parser.parse_args()
     everything: list[Outcome] = []
     for name in given.sets or SETS:
+        if name == TWO_WIKI and not (given.cache / name / "qrels.tsv").is_file():
+            _write_two_wiki(Sources(given.sources), given.cache / name)
         outcomes = asyncio.run(_run(name, given.cache / name, given.mode, given.limit))
         _report(name, outcomes)
         everything += outcomes
@@ -73,14 +85,33 @@ def main() -> None:
 async def _run(name: str, cache: Path, mode: Mode, limit: int | None) -> list[Outcome]:
     settings = Settings.load(data_dir=cache)
     if not settings.index_dir.exists():
-        paths = [DATA / name / "corpus.jsonl", DATA / "distractors" / "corpus.jsonl"]
+        paths = [_folder(name, cache) / "corpus.jsonl"]
+        paths += [DATA / "distractors" / "corpus.jsonl"] if name in SETS else []
         print(f"indexing {name} …", flush=True)
         await asyncio.to_thread(index_paths, EmbeddedIndex(settings.index_dir, choose_embedder(settings)), paths)
-    questions = load_dataset(DATA / name).questions[:limit]
+    questions = load_dataset(_folder(name, cache)).questions[:limit]
     async with open_answerer(settings) as answerer:
-        assert answerer.parts.models is not None
-        await answerer.parts.models.warm()
+        if answerer.parts.models:
+            await answerer.parts.models.warm()
         return [outcome async for outcome in _ask_all(answerer, questions, mode)]
+
+
+def _folder(name: str, cache: Path) -> Path:
+    return DATA / name if name in SETS else cache
+
+
+def _write_two_wiki(sources: Sources, folder: Path) -> None:
+    """A hundred questions with what answers them, over their evidence and as many other paragraphs as fit."""
+    whole, draw = read_set(sources), random.Random(SEED)  # noqa: S311 - nothing is kept secret
+    asked = draw.sample(whole.questions, ASKED)
+    kept = {document for _, evidence in asked for document in evidence}
+    kept |= set(draw.sample(sorted(whole.documents.keys() - kept), PARAGRAPHS - len(kept)))
+    write_set(PublicSet({name: text for name, text in whole.documents.items() if name in kept}, asked), folder)
+    published = json.loads(sources.text("weiyifan1023/SeRAG", "dataset/2wikimultihop/questions.json"))
+    answers = {entry["question"]: entry["answer"] for entry in published}
+    rows = [json.loads(line) for line in (folder / "queries.jsonl").read_text("utf-8").splitlines()]
+    lines = (json.dumps({**row, "answer": answers[row["text"]]}, ensure_ascii=False) for row in rows)
+    (folder / "queries.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
 
 
 async def _ask_all(answerer: Answerer, questions: Sequence[Question], mode: Mode) -> AsyncIterator[Outcome]:

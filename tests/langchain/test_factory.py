@@ -76,6 +76,10 @@ def test_messages_are_answered_with_content_blocks_and_citations() -> None:
     assert block["text"][citation["start_index"] : citation["end_index"]] == ANSWER
     assert citation["cited_text"] == OPENED
     assert {"url", "title"} <= citation.keys()
+    [claim] = block["extras"]["claims"]
+    assert (claim["claim"], claim["state"], claim["sources"]) == ("c1", "supported", [citation["extras"]["marker"]])
+    assert block["text"][claim["start"] : claim["end"]] == ANSWER
+    assert "fates" not in block["extras"]
 
 
 def test_a_models_reasoning_is_a_block_before_the_text() -> None:
@@ -143,6 +147,7 @@ def test_only_the_answer_streams_and_as_one_message_that_adds_up(asked: Any) -> 
     assert whole.text == ANSWER
     [block] = whole.content_blocks
     assert [citation["cited_text"] for citation in block["annotations"]] == [OPENED]
+    assert [claim["state"] for claim in block["extras"]["claims"]] == ["supported"]
 
 
 def test_a_refinement_replaces_the_draft_by_its_id_and_doubles_no_text() -> None:
@@ -160,6 +165,10 @@ def test_a_refinement_replaces_the_draft_by_its_id_and_doubles_no_text() -> None
     assert "".join(chunk.text for chunk in chunks) == ANSWER  # what only appends
     assert [message.text for message in states[-1]] == [QUESTION, REFINED]
     assert ANSWER in [messages[-1].text for messages in states]
+    block: Any = states[-1][-1].content_blocks[-1]
+    known = block["extras"]
+    assert [claim["claim"] for claim in known["claims"]] == [fate["claim"] for fate in known["fates"]]
+    assert [(fate["fate"], fate["after"]) for fate in known["fates"]] == [("corrected", REFINED.replace(" [2]", ""))]
     # A front end that folds the updates by LangGraph's own reducer ends with one answer.
     folded: Any = [HumanMessage(QUESTION)]
     for update in updates:

@@ -4,6 +4,7 @@ import pytest
 from anyio import fail_after
 from langchain_core.runnables import RunnableConfig
 
+from rag_graph.claims.ledger import state_claims
 from rag_graph.events import Citation, NumberedPassage
 from rag_graph.transcript import Written
 from rag_graph.writing.contract import Assignment, Verdict
@@ -65,6 +66,25 @@ async def test_the_answer_is_named_and_its_sentence_quoted(writer: QuotingWriter
     assert answer.content[named.start : named.end] == "1889 — read from [1]"
     assert named.quote == quoted.quote == "The iron tower was finished in 1889."
     assert short_answer(answer.content) == "1889"
+
+
+@pytest.mark.parametrize(
+    ("question", "begins", "states"),
+    [
+        ("When was the iron tower finished?", "1889 — read from [1]:", ["supported", "supported"]),
+        ("What passes the river?", "Perhaps Ships — not certain", ["not_checked", "supported"]),
+        ("Was the iron tower finished in 1889?", "What the documents say", ["needs_no_source", "supported"]),
+        ("What is the capital of Australia?", NO_ANSWER, ["needs_no_source"]),
+    ],
+)
+async def test_what_is_named_as_the_answer_is_a_claim_and_what_leads_in_is_none(
+    writer: QuotingWriter, page: Page, question: str, begins: str, states: list[str]
+) -> None:
+    answer = await written(writer, page, asked(question, TOWER, RIVER))
+    assert answer.content.startswith(begins)
+    told = state_claims(answer, 1)
+    assert [claim.state for claim in told[: len(states)]] == states
+    assert answer.content[told[0].start : told[0].end].endswith((".", ":"))
 
 
 async def test_a_question_that_no_passage_answers_is_answered_so(writer: QuotingWriter, page: Page) -> None:
