@@ -1,6 +1,7 @@
 """A running server that answers for a command: the one that is named, or this user's own over the same library."""
 
 import secrets
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def own_server(settings: "Settings") -> FoundServer | None:
     challenge = secrets.token_hex(16)
     try:
         # No proxy that the environment names: what is asked stays on this machine.
-        with httpx.Client(trust_env=False, timeout=GREETED_S) as http:
+        with httpx.Client(trust_env=False, verify=_no_tls(), timeout=GREETED_S) as http:
             health = http.get(f"{announced.url}/health", headers={CHALLENGE: challenge})
     except (httpx.HTTPError, httpx.InvalidURL):
         return None
@@ -80,8 +81,9 @@ def own_server(settings: "Settings") -> FoundServer | None:
 class RemoteAsker:
     """Asks a server, and reads documents there."""
 
-    def __init__(self, server: FoundServer, http: httpx.AsyncClient) -> None:
-        self._server = server
+    def __init__(self, server: FoundServer, http: httpx.AsyncClient, blocking: httpx.Client) -> None:
+        self._documents = f"{server.url}/documents"
+        self._blocking = blocking
         self._client = AsyncClient(server.url, api_key=server.key or None, http=http, retries=_RETRIES)
 
     async def ask(self, query: "Query") -> AsyncGenerator[Event]:
@@ -102,11 +104,8 @@ class RemoteAsker:
 
     def document(self, document_id: str) -> Document | None:
         """The document that a citation points to; blocks. None where it cannot be had: its line is not told then."""
-        key = self._server.key
-        headers = {"authorization": f"Bearer {key}"} if key else {}
         try:
-            with httpx.Client(headers=headers, timeout=GREETED_S, trust_env=not self._server.is_own) as http:
-                said = http.get(f"{self._server.url}/documents/{document_id}").raise_for_status().json()
+            said = self._blocking.get(f"{self._documents}/{document_id}").raise_for_status().json()
             return Document(id=document_id, uri=said["uri"], title=said["title"], text=said["content"])
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return None
@@ -114,5 +113,13 @@ class RemoteAsker:
 
 @asynccontextmanager
 async def open_remote(server: FoundServer) -> AsyncIterator[RemoteAsker]:
-    async with httpx.AsyncClient(trust_env=not server.is_own) as http:
-        yield RemoteAsker(server, http)
+    verify, trust_env = (_no_tls(), False) if server.is_own else (True, True)
+    headers = {"authorization": f"Bearer {server.key}"} if server.key else {}
+    with httpx.Client(headers=headers, verify=verify, trust_env=trust_env, timeout=GREETED_S) as blocking:
+        async with httpx.AsyncClient(verify=verify, trust_env=trust_env) as http:
+            yield RemoteAsker(server, http, blocking)
+
+
+def _no_tls() -> ssl.SSLContext:
+    """A context that trusts nobody: one's own server speaks HTTP, and reading all authorities takes a while."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
