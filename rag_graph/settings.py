@@ -80,6 +80,10 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address the server listens on.")
     port: int = Field(default=8000, ge=0, le=65_535, description="Port the server listens on.")
     data_dir: Path = Field(default_factory=lambda: user_data_path("rag-graph"), description="Where the index is kept.")
+    server_url: str = Field(
+        default="", description="The running server that `ask` and `chat` are to ask; `none` for none."
+    )
+    server_key: SecretStr = Field(default=SecretStr(""), description="The key that they send to it.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="How much the server logs."
     )
@@ -217,6 +221,32 @@ class Settings(BaseSettings):
         keys = {key.strip() for key in self.api_keys.get_secret_value().split(",")} - {""}
         share = (self.max_runs + 1) // 2 if len(keys) > 1 else self.max_runs + self.max_queued
         return self.max_runs_per_caller or share
+
+    @property
+    def answering(self) -> dict[str, object]:
+        """What decides how a question is answered: where the library is, and which models read and write."""
+        return {
+            "library": self.postgres_url.get_secret_value() or str(self.index_dir.resolve()),
+            **self.model_dump(
+                mode="json",
+                include={
+                    "chat",
+                    "reasoning",
+                    "fallback",
+                    "embedding",
+                    "local_gguf",
+                    "thinking",
+                    "depth",
+                    "openai_api_key",
+                    "openai_base_url",
+                },
+            ),
+        }
+
+    @property
+    def server_file(self) -> Path:
+        """What a running server leaves beside its library."""
+        return self.data_dir / "server.json"
 
     @property
     def index_dir(self) -> Path:

@@ -29,8 +29,10 @@ from rag_graph.index import EmbeddedIndex, Index
 from rag_graph.models.embeddings import Embedder, RememberingEmbedder
 from rag_graph.models.local.child import CONTEXT_TOKENS
 from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.models.local.guide import GuideEmbedder
 from rag_graph.models.local.reader import LocalReader
 from rag_graph.models.providers.errors import Origin
+from rag_graph.models.reading import Reader
 from rag_graph.models.roles import OpenedModels, endpoint_of, is_chat_set, open_chat_models, open_embedder
 from rag_graph.query import Filters, Mode, Query
 from rag_graph.research import BUDGETS, BridgedResearch, PlannedResearch, Researcher
@@ -174,9 +176,10 @@ def default_parts(
     deep_retriever: AnyRetriever | None = None,
     checker: ClaimChecker | None = None,
     embedder: Embedder | None = None,
+    reader: Reader | None = None,
     prompts: Prompts = PROMPTS,
 ) -> Parts:
-    """The parts that the settings choose, over a chat model, a retriever or a checker of one's own where given.
+    """The parts that the settings choose, over those of one's own that are given.
 
     With a chat model of one's own and no reasoning model, that one also thinks harder; with a retriever of one's own
     and no deep one, that one searches deeply too. Nothing is opened or asked yet. Raises SettingsError.
@@ -207,11 +210,11 @@ def default_parts(
     research: Researcher
     warming: tuple[Callable[[], object], ...] = ()
     if models is None:
-        reader = LocalReader()
-        drafter = QuotingWriter(embedder, reader)
+        local = LocalReader() if reader is None else reader
+        drafter = QuotingWriter(embedder, local)
         condenser = PrecedingQuestion()
         research = BridgedResearch(deep, budget=BUDGETS[settings.depth])
-        warming = (reader.load,)
+        warming = (local.load,) if isinstance(local, LocalReader) else ()
     else:
         shows_thinking = settings.thinking == "full"
         chat_tokens, reasoning_tokens = settings.chat.context_tokens, settings.reasoning.context_tokens
@@ -275,7 +278,7 @@ def choose_embedder(settings: Settings) -> Embedder:
         and (settings.openai_base_url or OPENAI_URL) == OPENAI_URL
         and endpoint_of(settings, "chat").is_openai
     )
-    return open_embedder(settings) if settings.embedding.is_set or (key and talks_to_openai) else LocalEmbedder()
+    return open_embedder(settings) if settings.embedding.is_set or (key and talks_to_openai) else GuideEmbedder()
 
 
 def choose_index(settings: Settings, embedder: Embedder) -> Index:

@@ -161,16 +161,33 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
     assert says in one_line(done)
 
 
-def test_ctrl_c_while_a_command_loads_is_one_line_too(tmp_path: Path) -> None:
-    variables = environment({"RAG_DATA_DIR": str(tmp_path), "PYTHONPROFILEIMPORTTIME": "1"})
-    with subprocess.Popen([COMMAND, "ask", QUESTION], env=variables, stderr=subprocess.PIPE, text=True) as process:
+@pytest.mark.parametrize("imported", ["typer", "rag_graph.settings", "onnxruntime", "langsmith", "langgraph.types"])
+@pytest.mark.parametrize("command", ["ask", "chat"])
+def test_ctrl_c_while_a_command_imports_is_one_line(
+    command: str, imported: str, scripted: dict[str, str], upstream: Upstream
+) -> None:
+    upstream.say(ANSWER, hold_after=1)
+    variables = environment({**scripted, "PYTHONPROFILEIMPORTTIME": "1"})
+    arguments = [sys.executable, "-m", "rag_graph", command, *([QUESTION] if command == "ask" else [])]
+    with subprocess.Popen(
+        arguments, env=variables, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr
-        imported = iter(process.stderr)
-        assert any("langchain_core" in line for line in imported)
+        lines = iter(process.stderr)
+        assert any(line.rstrip().endswith(f" {imported}") for line in lines)
         process.send_signal(signal.SIGINT)
-        said = [line for line in imported if not line.startswith("import time:")]
+        said = [line for line in lines if not line.startswith("import time:")]
         assert process.wait(WITHIN_S) == 130
     assert said == ["rag-graph: Stopped.\n"]
+
+
+@pytest.mark.parametrize("command", [["ask", QUESTION], ["chat"]], ids=["ask", "chat"])
+def test_a_terminal_is_told_what_loads_and_ctrl_c_ends_that(command: list[str], towers: Path) -> None:
+    with Terminal(*command, settings={"RAG_DATA_DIR": str(towers)}) as terminal:
+        terminal.wait_for("Loading the models and the library")
+        terminal.interrupt()
+        assert terminal.wait() == 130
+    assert terminal.text.strip() == "rag-graph: Stopped."
 
 
 @pytest.mark.parametrize(
@@ -319,6 +336,16 @@ def test_ask_answers_from_the_sample_without_a_model(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert re.match(r"January 2024 — read from \[\d\]:", done.stdout)
     assert "sample/history.md" in done.stdout
+
+
+def test_where_nothing_can_be_kept_the_sample_is_asked_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = {"RAG_DATA_DIR": str(tmp_path / "file" / "data"), "TMPDIR": str(tmp_path)}
+    done = run("ask", "--sample", "When was LangGraph released?", settings=settings)
+    assert done.returncode == 0
+    assert "for this time only" in done.stderr
+    assert re.match(r"January 2024 — read from \[\d\]:", done.stdout)
+    assert not list(tmp_path.glob("rag-graph-*"))
 
 
 def test_ctrl_c_takes_a_model_of_ones_own_along(towers: Path) -> None:

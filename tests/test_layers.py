@@ -10,7 +10,7 @@ import rag_graph
 
 PACKAGE = Path(rag_graph.__file__).parent
 LAYERS = (
-    "errors documents query tasks clock",
+    "errors documents query tasks clock interrupts",
     "events settings text",
     "transcript",
     "runs claims models",
@@ -25,6 +25,7 @@ LAYERS = (
     "langchain",
     "deploy display evaluation server",
     "cli",
+    "__main__",
 )
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names.split()}
 

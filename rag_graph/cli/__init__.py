@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from rag_graph.cli import ask, bench, chat, evaluate, index, library, mcp, serve, settings, studio
-from rag_graph.cli.contract import FAILED, INTERRUPTED, UNUSABLE, in_one_line
+from rag_graph.cli.contract import FAILED, UNUSABLE, in_one_line
+from rag_graph.interrupts import INTERRUPTED
 
 __all__ = ["FAILED", "INTERRUPTED", "UNUSABLE", "cli", "main"]
 

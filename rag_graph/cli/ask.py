@@ -3,36 +3,51 @@
 import asyncio
 import sys
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from rag_graph.cli.answering import OpenAsker, ServerOption, choose_asker, settings_for
 from rag_graph.cli.contract import FAILED, FilterOption, filters_of, keep_logs_from_the_answer
-from rag_graph.cli.index import index_sample
+from rag_graph.interrupts import leaving_at_once
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from rag_graph.display.saved import SavedRun
+    from rag_graph.events import Event
     from rag_graph.query import Query
-    from rag_graph.settings import Settings
     from rag_graph.transcript import Transcript
+
+Form = Literal["shown", "document", "lines"]
 
 
 def ask(
-    question: Annotated[str, typer.Argument(help="What you want to know; - reads it from stdin.")],
+    question: Annotated[str, typer.Argument(help="What you want to know; - or nothing reads it from stdin.")] = "-",
     deep: Annotated[bool, typer.Option(help="Think harder: more searches, the reasoning model.")] = False,
     sample: Annotated[bool, typer.Option(help="Index the sample documents first.")] = False,
     filters: FilterOption = None,
+    server: ServerOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the whole run as one JSON document.")] = False,
+    as_lines: Annotated[bool, typer.Option("--jsonl", help="Write each event as it comes, a line of JSON.")] = False,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep the answer: in a .md, its run in a .json or .jsonl.")
+    ] = None,
 ) -> None:
     """Ask a question; the answer is shown as it comes, and replaced when the evidence changes it."""
-    from pydantic import ValidationError
+    with leaving_at_once():
+        from pydantic import ValidationError
 
-    from rag_graph.errors import InvalidRequest
-    from rag_graph.events import RunFailed
-    from rag_graph.query import Query
-    from rag_graph.settings import Settings
+        from rag_graph.display.saved import SavedRun
+        from rag_graph.errors import InvalidRequest
+        from rag_graph.events import RunFailed
+        from rag_graph.query import Query
 
-    settings = Settings.load()
+    settings = settings_for(server)
     keep_logs_from_the_answer()
+    if question == "-" and sys.stdin.isatty():
+        sys.stderr.write("Type the question, then Ctrl-D:\n")
     try:
         asked = sys.stdin.read().strip() if question == "-" else question
         query = Query(question=asked, mode="deep" if deep else "fast", filters=filters_of(filters))
@@ -40,29 +55,42 @@ def ask(
         first = exc.errors()[0]
         what = "The filters cannot be used" if first["loc"][0] == "filters" else "The question is not one"
         raise InvalidRequest(f"{what}: {first['msg']}.") from None
-    if sample:
-        index_sample(settings)
-    transcript = asyncio.run(_ask(settings, query, as_json=as_json))
+    saved = SavedRun(save) if save else None
+    asker = choose_asker(settings, sample=sample, filters=query.filters)
+    form: Form = "lines" if as_lines else "document" if as_json else "shown"
+    transcript = asyncio.run(_ask(asker, query, form, saved))
     if isinstance(transcript.terminal, RunFailed):
         raise typer.Exit(FAILED)
 
 
-async def _ask(settings: "Settings", query: "Query", *, as_json: bool) -> "Transcript":
+async def _ask(opening: OpenAsker, query: "Query", form: Form, saved: "SavedRun | None") -> "Transcript":
     from rich.console import Console
 
     from rag_graph.display import terminal
-    from rag_graph.result import run_result
-    from rag_graph.text.controls import inert_json
+    from rag_graph.display.saved import as_json, as_line
+    from rag_graph.display.view import sources
     from rag_graph.transcript import Transcript
-    from rag_graph.wiring import open_answerer
 
-    async with open_answerer(settings) as answerer:
-        await answerer.check_ready(query.filters)
-        async with aclosing(answerer.ask(query)) as events:
-            if not as_json:
-                return await terminal.show(events, answerer.document, Console())
+    heard: list[Event] = []
+
+    async def noted(events: "AsyncIterator[Event]") -> "AsyncIterator[Event]":
+        async for event in events:
+            heard.append(event)
+            yield event
+
+    async with opening as asker, aclosing(asker.ask(query)) as events:
+        if form == "shown":
+            transcript = await terminal.show(noted(events), asker.document, Console())
+        else:
             transcript = Transcript()
-            async for event in events:
+            async for event in noted(events):
                 transcript.add(event)
-        sys.stdout.write(inert_json(run_result(transcript).model_dump_json(indent=2)) + "\n")
-        return transcript
+                if form == "lines":
+                    sys.stdout.write(as_line(event))
+                    sys.stdout.flush()
+        if form == "document":
+            sys.stdout.write(as_json(transcript))
+        if saved is not None:
+            cited = await asyncio.to_thread(sources, transcript.citations, asker.document)
+            saved.write(query.question, transcript, heard, cited)
+    return transcript

@@ -11,14 +11,15 @@ from typing import Annotated, Final, ParamSpec, TypeVar
 import typer
 
 from rag_graph.errors import InvalidRequest, RagGraphError
+from rag_graph.interrupts import INTERRUPTED, interruptible
 from rag_graph.text.controls import inert_line
 
 FAILED: Final = 1
 """It was done, and something of it failed."""
 UNUSABLE: Final = 2
 """It could not be done, for a reason that the user can mend."""
-INTERRUPTED: Final = 130
-"""Ctrl-C: what shells say of a process that SIGINT has ended."""
+UNREAD: Final = 141
+"""What shells say of a process that SIGPIPE has ended."""
 
 FilterOption = Annotated[
     list[str] | None,
@@ -37,10 +38,16 @@ def in_one_line(command: Callable[P, R]) -> Callable[P, R]:
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return command(*args, **kwargs)
+            with interruptible():
+                done = command(*args, **kwargs)
+                sys.stdout.flush()
+                return done
         except RagGraphError as exc:
             _complain(str(exc))
             raise typer.Exit(UNUSABLE) from None
+        except BrokenPipeError:  # such as `| head`, which has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the flush at the exit fails too
+            raise typer.Exit(UNREAD) from None
         except KeyboardInterrupt:
             _complain("Stopped.")
             raise typer.Exit(INTERRUPTED) from None

@@ -1,18 +1,22 @@
 """`rag-graph index`: documents into the library, with a bar that says how far it is."""
 
+import atexit
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from importlib.resources import as_file, files
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rag_graph.cli.contract import FAILED
+from rag_graph.errors import SettingsError
 
 if TYPE_CHECKING:
     from rag_graph.index.indexing import IndexReport
+    from rag_graph.models.embeddings import Embedder
     from rag_graph.settings import Settings
 
 
@@ -53,7 +57,14 @@ def remove(
     typer.echo(f"{removed} documents removed.", err=True)
 
 
-def index_with_bar(settings: "Settings", paths: Sequence[Path], *, rebuild: bool, loader: str = "") -> "IndexReport":
+def index_with_bar(
+    settings: "Settings",
+    paths: Sequence[Path],
+    *,
+    rebuild: bool,
+    loader: str = "",
+    embedder: "Embedder | None" = None,
+) -> "IndexReport":
     """Index into the library of the settings, and say on stderr what came of it."""
     from rich.console import Console
 
@@ -62,28 +73,47 @@ def index_with_bar(settings: "Settings", paths: Sequence[Path], *, rebuild: bool
     from rag_graph.index.loader import Limits
     from rag_graph.wiring import choose_embedder, choose_index
 
-    console = Console(stderr=True)
-    with indexing(console) as on_progress, closing(choose_index(settings, choose_embedder(settings))) as index:
+    console, chosen = Console(stderr=True), embedder or choose_embedder(settings)
+    with indexing(console) as on_progress, closing(choose_index(settings, chosen)) as index:
         limits = Limits(seconds=settings.load_max_s, memory_mb=settings.load_max_mb)
         report = index_paths(index, paths, on_progress=on_progress, rebuild=rebuild, limits=limits, read_by=loader)
     print_report(report, console)
     return report
 
 
-def index_sample(settings: "Settings") -> None:
-    """Index a copy of the documents that come along, so that another installation of the package replaces it."""
+def index_sample(settings: "Settings", embedder: "Embedder | None" = None) -> "Settings":
+    """Index a copy of the documents that come along, so that another installation of the package replaces it.
+
+    The `embedder` is the one that the settings choose, where that is at hand already. Returns the settings of the
+    library that has them: where the data folder cannot be written to, one that is gone when the process ends.
+    """
     from rag_graph.errors import IndexMismatch
     from rag_graph.index.indexing import roots_of
     from rag_graph.wiring import choose_embedder, choose_index
 
-    copy = settings.data_dir / "sample"
-    with as_file(files("rag_graph") / "sample") as folder:
-        shutil.copytree(folder, copy, dirs_exist_ok=True)
     try:
-        index_with_bar(settings, [copy], rebuild=False)
+        copy = _copy_of_the_sample(settings.data_dir)
+    except OSError as exc:
+        if settings.postgres_url.get_secret_value():
+            raise SettingsError(f"RAG_DATA_DIR: {settings.data_dir} cannot be written to: {exc.strerror}.") from exc
+        folder = Path(mkdtemp(prefix="rag-graph-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        typer.echo(f"{settings.data_dir} cannot be written to: the sample is indexed for this time only.", err=True)
+        settings = settings.model_copy(update={"data_dir": folder})
+        copy = _copy_of_the_sample(folder)
+    try:
+        index_with_bar(settings, [copy], rebuild=False, embedder=embedder)
     except IndexMismatch:
         # Another embedding model is set than last time. What is not ours to rebuild is left as it is.
         with closing(choose_index(settings, choose_embedder(settings))) as kept:
             if any(not root.is_relative_to(copy.resolve()) for root in roots_of(kept.files())):
                 raise
-        index_with_bar(settings, [copy], rebuild=True)
+        index_with_bar(settings, [copy], rebuild=True, embedder=embedder)
+    return settings
+
+
+def _copy_of_the_sample(data_dir: Path) -> Path:
+    copy = data_dir / "sample"
+    with as_file(files("rag_graph") / "sample") as folder:
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+    return copy

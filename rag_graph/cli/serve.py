@@ -23,11 +23,12 @@ def serve(
     given = {"host": host, "port": port}
     settings = Settings.load(**{name: value for name, value in given.items() if value is not None})
     if sample:
-        index_sample(settings)
+        settings = index_sample(settings)
     if workers > 1:
         process.serve_workers(settings, workers, parts)
     else:
         from rag_graph.server.app import create_app
         from rag_graph.wiring import load_parts
 
-        process.serve(create_app(settings, load_parts(parts, settings)), settings)
+        # Parts of one's own answer otherwise than a command would, which has none.
+        process.serve(create_app(settings, load_parts(parts, settings)), settings, is_announced=not parts)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from rag_graph.display.terminal import show
 from rag_graph.display.view import FindDocument
+from rag_graph.errors import RagGraphError
 from rag_graph.events import Event, RunFinished
 from rag_graph.query import Mode, Query, Turn
 from rag_graph.text.controls import inert_line
@@ -87,6 +88,9 @@ class Conversation:
             running.cancel()
             over.wait()  # a cancelled future is done before its task has let go of the terminal
             self._remark("Stopped.")
+            return
+        except RagGraphError as exc:  # a server that is gone for now ends no conversation
+            self._remark(str(exc))
             return
         if isinstance(transcript.terminal, RunFinished):
             self.turns += [Turn.of("user", question), Turn.of("assistant", transcript.answer)]

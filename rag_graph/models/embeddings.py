@@ -3,14 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from langchain_core.embeddings import Embeddings
 from numpy.typing import ArrayLike, NDArray
 
 from rag_graph.errors import ModelGarbled
 from rag_graph.models.providers.errors import EMBEDDING, Origin, translate
+
+if TYPE_CHECKING:  # takes a second, in which the embedded one can be loading
+    from langchain_core.embeddings import Embeddings
 
 Vectors = NDArray[np.float32]
 """One row per text, each of length 1."""
@@ -143,7 +145,7 @@ class LangChainEmbedder:
     `symmetric`: it embeds questions as it embeds passages, so that many questions are one call.
     """
 
-    embeddings: Embeddings
+    embeddings: "Embeddings"
     name: str
     symmetric: bool = False
     origin: Origin = EMBEDDING

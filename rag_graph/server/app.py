@@ -5,15 +5,16 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
 from starlette.routing import Route
 
+from rag_graph.client.announcement import CHALLENGE, PROOF, Announcement, prove
 from rag_graph.errors import IndexNotFound, RagGraphError
 from rag_graph.events import Event
 from rag_graph.graph.parts import Parts
@@ -174,8 +175,15 @@ def _add_health(app: FastAPI) -> None:
         return found
 
     @app.get("/health", tags=["server"], responses=cannot)
-    async def health(request: Request, response: Response) -> Health:
+    async def health(
+        request: Request,
+        response: Response,
+        challenge: Annotated[str | None, Header(alias=CHALLENGE, include_in_schema=False)] = None,
+    ) -> Health:
         """Whether the server can answer questions; 503 when it cannot."""
+        announcement: Announcement | None = getattr(request.app.state, "announcement", None)
+        if announcement and challenge:
+            response.headers[PROOF] = prove(announcement.secret, challenge)
         parts = request.app.state.answerer.parts
         known = {
             "chat_model": parts.models.chat_name if parts.models else "",

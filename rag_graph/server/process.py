@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -26,6 +26,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from sse_starlette.sse import AppStatus
 from uvicorn.importer import import_from_string
 
+from rag_graph.client.announcement import Announcement
 from rag_graph.errors import RagGraphError, SettingsError
 from rag_graph.server.connections import Connections, bounded, most_connections
 from rag_graph.settings import Settings
@@ -49,12 +50,16 @@ class WorkersFailed(RagGraphError):
     """Look at what the workers wrote before they ended."""
 
 
-def serve(app: FastAPI, settings: Settings) -> None:
+def serve(app: FastAPI, settings: Settings, *, is_announced: bool = True) -> None:
     """Serve until a signal comes; then refuse new runs, and let those that go on end first.
 
-    Raises what keeps the app from starting, such as SettingsError.
+    With `is_announced`, this user's own commands let this server answer. Raises what keeps the app from starting, such
+    as SettingsError.
     """
-    _server(app, settings).run()
+    server = _server(app, settings)
+    if is_announced:
+        server.announcing = partial(_announce, app, settings)
+    server.run()
 
 
 def serve_workers(settings: Settings, workers: int, parts: str = "") -> None:
@@ -263,6 +268,9 @@ class DrainingServer(uvicorn.Server):
         self._drain_s = drain_s
         self._write_timeout_s = write_timeout_s
         self._on_serving = on_serving
+        self.announcing: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext()
+        """How to let others find this server, at its port, from when it serves until it is to end."""
+        self._announced = ExitStack()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self._opened.enter_async_context(self._app.router.lifespan_context(self._app))
@@ -274,9 +282,12 @@ class DrainingServer(uvicorn.Server):
         for server in self.servers:
             for listening in server.sockets:
                 _drop_stuck_readers(listening, after_s=self._write_timeout_s)
+        port = self.servers[0].sockets[0].getsockname()[1] if self.servers else 0
+        self._announced.enter_context(self.announcing(port))
         self._on_serving()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._announced.close()
         began = monotonic()
         draining = asyncio.create_task(self._app.state.runner.drain(self._drain_s))
         while not draining.done() and not self.force_exit:
@@ -293,6 +304,14 @@ def _drop_stuck_readers(listening: socket.socket, *, after_s: float) -> None:
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is not None and listening.family in {socket.AF_INET, socket.AF_INET6}:
         listening.setsockopt(socket.IPPROTO_TCP, option, int(after_s * 1000))
+
+
+def _announce(app: FastAPI, settings: Settings, port: int) -> AbstractContextManager[None]:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)  # noqa: S104
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    announcement = Announcement.of(url, has_keys=bool(settings.api_keys), answering=settings.answering)
+    app.state.announcement = announcement
+    return announcement.standing(settings.server_file)
 
 
 @contextmanager

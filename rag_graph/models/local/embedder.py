@@ -47,6 +47,10 @@ class LocalEmbedder:
     def languages(self) -> frozenset[str]:
         return frozenset({"English"})
 
+    def load(self) -> None:
+        """Do now what the first call would otherwise wait for. Raises SettingsError."""
+        self._model()
+
     def embed(self, texts: Sequence[str]) -> Vectors:
         return self._model().embed(texts)
 
