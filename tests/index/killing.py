@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from rag_graph.index import EmbeddedIndex, Index, index_paths
+from rag_graph.index.archive import export_library, import_library
 from rag_graph.index.postgres import PostgresIndex
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.local.embedder import LocalEmbedder
@@ -102,6 +103,12 @@ def start(library: Library, folder: Path, *, commit_passages: int, moment: str =
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
+def run_killed(what: str, library: Library, path: Path, moment: str) -> int:
+    """Index a path, or `export` to or `import` from it, in a process that is killed at that moment; what it left by."""
+    told = (library.kept_in, library.at, library.embedder, str(path), what, moment)
+    return subprocess.run([sys.executable, "-m", "tests.index.killing", *told], cwd=ROOT, check=False).returncode
+
+
 def kill_at(moment: str) -> None:
     """Have this process killed then, whichever of its threads comes there."""
     event, name, count = moment.split(":")
@@ -118,11 +125,17 @@ def kill_at(moment: str) -> None:
 
 
 def main() -> None:
-    kept_in, at, embedder, folder, commit_passages, moment = sys.argv[1:]
+    kept_in, at, embedder, folder, what, moment = sys.argv[1:]
     with closing(Library(kept_in, at, embedder).open()) as index:
         if moment:
             kill_at(moment)
-        report = index_paths(index, [Path(folder)], commit_passages=int(commit_passages))
+        if what == "export":
+            export_library(index, Path(folder))
+        if what == "import":
+            import_library(index, Path(folder), replace=True)
+        if not what.isdecimal():
+            return
+        report = index_paths(index, [Path(folder)], commit_passages=int(what))
         sys.setprofile(None)
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu_s = sum(one.ru_utime + one.ru_stime for one in used)
