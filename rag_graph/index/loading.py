@@ -219,7 +219,7 @@ def suffix_of(path: Path) -> str:
 
 def is_known(path: Path) -> bool:
     kind = KINDS.get(path.suffix.lower())
-    return kind is not None and (kind != "ocr" or find_spec("rapidocr_onnxruntime") is not None)
+    return kind is not None and (kind != "ocr" or find_spec("rapidocr") is not None)
 
 
 def unknown_kind(path: Path) -> str:

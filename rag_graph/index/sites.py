@@ -240,11 +240,17 @@ class _Visit:
         if not waiting:
             return
         documents = {file.content: found for file, found, _ in waiting}
+
+        def place(file: FoundFile) -> None:
+            with writing():
+                file.content.replace(file.path)
+                sync(file.path.parent)
+
         reports = index_files(
             self._index,
             [file for file, _, _ in waiting],
             lambda path, _: iter(documents[path]),
-            place=lambda file: file.content.replace(file.path),
+            place=place,
         )
         for report, (_, _, page) in zip(reports, waiting, strict=True):
             self._report = _sum(self._report, report)

@@ -177,9 +177,9 @@ class Web:
         if httpx.codes.is_success(answer.status):
             robots.parse(answer.content.decode("utf-8", "replace").splitlines())
         elif httpx.codes.is_server_error(answer.status):
-            robots.disallow_all = True
+            robots.parse(["User-agent: *", "Disallow: /"])
         else:
-            robots.allow_all = True
+            robots.parse([])
         robots.modified()
         return robots
 

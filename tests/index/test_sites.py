@@ -170,14 +170,14 @@ def test_an_address_that_is_not_everybodys_is_none_to_read(address: str, public:
 def test_the_connection_goes_to_the_address_that_was_checked(site: Site) -> None:
     asked: list[str] = []
 
-    def resolver(host: str, _: int, *, allow_private: bool) -> list[str]:
-        asked.append(f"{host} {allow_private}")
+    def resolver(host: str, port: int, *, allow_private: bool) -> list[str]:
+        asked.append(f"{host}:{port} {allow_private}")
         return ["127.0.0.1"]
 
     site.html("/", "Once.")
     with closing(Web(Bounds(delay_s=0), resolver=resolver)) as web:
         assert b"Once." in (web.fetch(f"http://tower.example:{site.port}/").content or b"")
-    assert set(asked) == {"tower.example False"}
+    assert set(asked) == {f"tower.example:{site.port} False"}
     assert set(site.hosts) == {f"tower.example:{site.port}"}
 
 
