@@ -4,6 +4,7 @@ import atexit
 import shutil
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,12 +17,16 @@ from rag_graph.errors import SettingsError
 
 if TYPE_CHECKING:
     from rag_graph.index.indexing import IndexReport
+    from rag_graph.index.sites import Sites
     from rag_graph.models.embeddings import Embedder
     from rag_graph.settings import Settings
 
 
 def index(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders to index.")],
+    named: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH|URL...", help="Files and folders, and addresses of pages and sitemaps."),
+    ],
     rebuild: Annotated[bool, typer.Option(help="Forget what was indexed before.")] = False,
     loader: Annotated[
         str,
@@ -29,19 +34,75 @@ def index(
             metavar="MODULE:NAME", help="A loader of your own that reads them, such as a LangChain BaseLoader."
         ),
     ] = "",
+    max_pages: Annotated[int, typer.Option(min=1, help="Pages of a sitemap that are read.")] = 500,
+    delay: Annotated[float, typer.Option(min=0, help="Seconds between two requests to one site.")] = 0.5,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Read pages of this machine and of private networks, too.")
+    ] = False,
 ) -> None:
     """Index documents: text, web pages, PDF, office files, tables, mail, books, code. Unchanged files are skipped.
 
     Exits with 1 when a file could not be indexed, or none of them is of a kind that can be read.
     """
+    from rag_graph.errors import InvalidRequest
+    from rag_graph.index.sites import is_address
     from rag_graph.settings import Settings
 
-    if not index_with_bar(Settings.load(), paths, rebuild=rebuild, loader=loader).is_all_well:
+    settings = Settings.load()
+    addresses = [one for one in named if is_address(one)]
+    paths = [Path(one) for one in named if not is_address(one)]
+    if addresses and (loader or (rebuild and not paths)):
+        raise InvalidRequest("--rebuild and --loader are for files and folders; name addresses without them.")
+    is_well = not paths or index_with_bar(settings, paths, rebuild=rebuild, loader=loader).is_all_well
+    if addresses:
+        visit = Visit(max_pages=max_pages, delay_s=delay, allow_private=allow_private)
+        is_well = index_addresses(settings, addresses, visit).is_all_well and is_well
+    if not is_well:
         raise typer.Exit(FAILED)
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """How pages of the web are read."""
+
+    max_pages: int = 500
+    delay_s: float = 0.5
+    allow_private: bool = False
+
+
+def index_addresses(settings: "Settings", addresses: Sequence[str], visit: Visit) -> "IndexReport":
+    """Bring the pages of these addresses into the library, and say on stderr what came of it."""
+    from rich.console import Console
+
+    from rag_graph.display.progress import print_report, visiting
+    from rag_graph.wiring import choose_embedder, choose_index
+
+    console = Console(stderr=True)
+    sites = open_sites(settings, visit)
+    with visiting(console) as on_page, closing(choose_index(settings, choose_embedder(settings))) as index:
+        report = sites.index(index, addresses, on_page)
+    print_report(report, console)
+    return report
+
+
+def open_sites(settings: "Settings", visit: Visit) -> "Sites":
+    """The pages that are kept in the data folder."""
+    from rag_graph.index.loader import Limits
+    from rag_graph.index.sites import Sites
+    from rag_graph.index.web import Bounds
+
+    return Sites(
+        settings.data_dir / "web",
+        bounds=Bounds(pages=visit.max_pages, delay_s=visit.delay_s),
+        limits=Limits(seconds=settings.load_max_s, memory_mb=settings.load_max_mb),
+        allow_private=visit.allow_private,
+    )
+
+
 def remove(
-    named: Annotated[list[str], typer.Argument(help="Files and folders, whether they are still there or not, or ids.")],
+    named: Annotated[
+        list[str], typer.Argument(help="Files, folders and addresses, whether still there or not, or ids.")
+    ],
 ) -> None:
     """Take documents out of the library; their files stay as they are."""
     from rag_graph.errors import LibraryError
@@ -51,9 +112,9 @@ def remove(
 
     settings = Settings.load()
     with closing(choose_index(settings, choose_embedder(settings))) as index:
-        removed = forget(index, named)
+        removed = open_sites(settings, Visit()).drop(index, named) + forget(index, named)
     if not removed:
-        raise LibraryError("The library has no document of these files, folders and ids.")
+        raise LibraryError("The library has no document of these files, folders, addresses and ids.")
     typer.echo(f"{removed} documents removed.", err=True)
 
 

@@ -46,6 +46,7 @@ def show(
 @in_one_line
 def status(as_json: Annotated[bool, typer.Option("--json", help="Write it as JSON.")] = False) -> None:
     """Say how much there is, from which folders, and by which embedding model."""
+    from rag_graph.cli.index import Visit, open_sites
     from rag_graph.display.listing import print_status
     from rag_graph.errors import IndexNotFound
     from rag_graph.index.indexing import roots_of
@@ -61,7 +62,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Write it as JSO
                 "passages": passages,
                 "files": len(files),
                 "unread": sum(bool(file.failure) for file in files),
-                "roots": [str(root) for root in roots_of(files)],
+                "roots": [*map(str, roots_of(files)), *open_sites(settings, Visit()).roots()],
                 "embedder": index.embedder.name,
                 "kept_in": "PostgreSQL" if settings.postgres_url else str(settings.data_dir),
             },
@@ -71,22 +72,61 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Write it as JSO
 
 @library.command()
 @in_one_line
-def sync() -> None:
-    """Read all files and folders again that were indexed: what is new, changed or gone.
+def sync(
+    max_pages: Annotated[int, typer.Option(min=1, help="Pages of a sitemap that are read.")] = 500,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Read pages of this machine and of private networks, too.")
+    ] = False,
+) -> None:
+    """Read all files, folders and addresses again that were indexed: what is new, changed or gone.
 
     Exits with 1 when a file could not be read, or a folder is not there: its documents stay until you remove them.
     """
-    from rag_graph.cli.index import index_with_bar
+    from rag_graph.cli.index import Visit, index_addresses, index_with_bar, open_sites
+    from rag_graph.errors import IndexNotFound
+    from rag_graph.index.indexing import roots_of
 
+    visit = Visit(max_pages=max_pages, allow_private=allow_private)
     with _opened() as (settings, index):
-        roots = _roots(index)
+        roots = list(roots_of(index.files()))
+    addresses = open_sites(settings, visit).roots()
+    if not roots and not addresses:
+        raise IndexNotFound("Nothing has been indexed yet; run: rag-graph index PATH")
     gone = [root for root in roots if not root.exists()]
     for root in gone:
         typer.echo(f"Not there: {root}. If it is gone for good: rag-graph remove {str(root)!r}", err=True)
     there = [root for root in roots if root.exists()]
     is_well = not there or index_with_bar(settings, there, rebuild=False).is_all_well
+    if addresses:
+        is_well = index_addresses(settings, addresses, visit).is_all_well and is_well
     if gone or not is_well:
         raise typer.Exit(FAILED)
+
+
+@library.command("export")
+@in_one_line
+def export(file: Annotated[Path, typer.Argument(help="The archive to write, such as library.zip.")]) -> None:
+    """Write the whole library into one file: texts, passages and vectors."""
+    from rag_graph.index.archive import export_library
+
+    with _opened() as (_, index):
+        copied = export_library(index, file)
+    typer.echo(f"{copied.documents} documents, {copied.passages} passages written.", err=True)
+
+
+@library.command("import")
+@in_one_line
+def import_(
+    file: Annotated[Path, typer.Argument(help="An archive that `library export` has written.")],
+    replace: Annotated[bool, typer.Option(help="Let go of what the library holds now.")] = False,
+) -> None:
+    """Take a library out of a file. Nothing is embedded where the same model has made its vectors."""
+    from rag_graph.index.archive import import_library
+
+    with _opened() as (_, index):
+        copied = import_library(index, file, replace=replace)
+    how = ", embedded anew" if copied.embedded else ""
+    typer.echo(f"{copied.documents} documents, {copied.passages} passages taken in{how}.", err=True)
 
 
 @library.command()

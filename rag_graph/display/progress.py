@@ -50,6 +50,15 @@ def indexing(console: Console) -> Iterator[Callable[[IndexProgress], None]]:
 
 
 @contextmanager
+def visiting(console: Console) -> Iterator[Callable[[str], None]]:
+    """A line that tells which page is read."""
+    columns = (TextColumn("Reading page {task.completed}"), TextColumn("{task.description}", style="dim", markup=False))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda url: progress.update(task, advance=1, description=inert_line(url))
+
+
+@contextmanager
 def evaluating(
     parts: Sequence[str], console: Console
 ) -> Iterator[tuple[Callable[[IndexProgress], None], Callable[[str, int, int], None]]]:

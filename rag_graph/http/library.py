@@ -1,37 +1,33 @@
 """The documents over HTTP: their texts, and, where it is allowed, adding to them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
-from time import monotonic
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, FastAPI, File, Query, Request, UploadFile
+from fastapi import APIRouter, FastAPI, File, Header, Query, Request, Response, UploadFile
 from fastapi import Path as PathParameter
 from pydantic import BaseModel
 
-from rag_graph.errors import DocumentNotFound, DocumentUnreadable, IndexBusy, IndexNotFound, InvalidRequest
+from rag_graph.errors import BadCursor, DocumentNotFound, IndexNotFound, InvalidRequest
+from rag_graph.http.encoding import EVENT_STREAM
+from rag_graph.http.jobs import JOBS, UploadJobs, UploadState
+from rag_graph.http.native.encoding import EventFrames
+from rag_graph.http.native.routes import MAX_CURSOR
 from rag_graph.http.problems import documented
-from rag_graph.http.state import documents_of, index_of
-from rag_graph.index import Failure, Index, IndexReport
-from rag_graph.index.loader import Limits, Loader
-from rag_graph.index.loading import FoundFile, LoadedDocument
-from rag_graph.index.uploads import ReadFile, UploadFolder
-from rag_graph.text.controls import inert_line
+from rag_graph.http.state import caller_of, documents_of, heartbeat_s_of, index_of, write_timeout_s_of
+from rag_graph.http.stream import FrameStream
+from rag_graph.http.uploads import Added, Uploads
+from rag_graph.index import Index
+from rag_graph.index.loader import Limits
+from rag_graph.runs.ids import Cursor
 
 NO_NUL: Final = r"^[^\x00]*$"
 """PostgreSQL takes a NUL in no text, and no document has one in its id."""
-READERS: Final = 4
-"""Files that are read at a time, each in a process: so many hostile ones may stand beside one that is none."""
-MAX_UPLOADS: Final = 64
-"""Uploads that this process has at a time; nearly all of them wait."""
-_BUSY_S: Final = 30.0
-"""How long an upload waits for another process that indexes."""
-_ASK_AGAIN_S: Final = 0.25
-_SHOWN_NAME_CHARS: Final = 100
-T = TypeVar("T")
-_LEFT: Final = "who sent it has left"
+_FOLLOWED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "What became of them, or events as they come.", "content": {EVENT_STREAM: {}}}
+}
 
 
 class DocumentText(BaseModel):
@@ -67,36 +63,6 @@ class Removed(BaseModel):
     """How many documents were taken out."""
 
     removed: int
-
-
-class Skipped(BaseModel):
-    """A file that was not indexed, and why."""
-
-    uri: str
-    reason: str
-
-
-class FileFate(BaseModel):
-    """What became of one file; `reason` says why it was skipped, `note` what to know of how it was read."""
-
-    name: str
-    outcome: Literal["added", "replaced", "unchanged", "skipped"]
-    documents: int = 0
-    passages: int = 0
-    reason: str = ""
-    note: str = ""
-
-
-class Added(BaseModel):
-    """What became of the files that were sent, one after the other, and of no others.
-
-    `skipped` names what is not in the library: files, and lines of files.
-    """
-
-    documents: int
-    passages: int
-    skipped: list[Skipped]
-    files: list[FileFate]
 
 
 router = APIRouter(tags=["library"])
@@ -141,140 +107,52 @@ async def document(request: Request, document_id: Annotated[str, PathParameter(p
     )
 
 
-class Uploads:
-    """The uploads of this process: many are read at a time, each in its turn is written."""
-
-    def __init__(self, folder: Path, limits: Limits) -> None:
-        self._folder = UploadFolder(folder)
-        self._label = folder.name
-        self._limits = limits
-        self._count = 0
-        self._reading = asyncio.Semaphore(READERS)
-        self._writing = asyncio.Lock()
-        self._idle: list[Loader] = []
-
-    async def take(self, index: Index, sent: Sequence[UploadFile], left: asyncio.Event) -> Added:
-        """Bring files into the library. Raises `InvalidRequest` if none of them can be, `IndexBusy`, `LibraryError`.
-
-        With `left` set, nobody waits for the answer: what is not read yet is dropped.
-        """
-        if self._count >= MAX_UPLOADS:
-            raise IndexBusy("As many uploads wait as this server takes; send it again in a moment.", retry_after_s=5)
-        self._count += 1
-        fates: dict[int, FileFate] = {}
-        held: dict[int, FoundFile] = {}
-        try:
-            await asyncio.to_thread(self._receive, sent, held, fates)
-            read: dict[int, ReadFile] = {}
-            for number, file in held.items():
-                try:
-                    read[number] = file, await self._read(file, left)
-                except DocumentUnreadable as exc:
-                    fates[number] = FileFate(name=_shown(sent[number]), outcome="skipped", reason=str(exc))
-            if not read:
-                told = "; ".join(f"{fates[number].name}: {fates[number].reason}" for number in sorted(fates))
-                raise InvalidRequest(f"files: nothing was added. {told}.")
-            reports = await self._add(index, list(read.values()))
-        finally:
-            self._count -= 1
-            await asyncio.to_thread(self._folder.drop, list(held.values()))
-        for number, report in zip(read, reports, strict=True):
-            fates[number] = _fate(_shown(sent[number]), report)
-        return self._added([fates[number] for number in range(len(sent))], reports)
-
-    def _receive(self, sent: Sequence[UploadFile], held: dict[int, FoundFile], fates: dict[int, FileFate]) -> None:
-        taken: set[Path] = set()
-        for number, upload in enumerate(sent):
-            try:
-                file = self._folder.receive(upload.filename or "", upload.file)
-                held[number] = file
-                if file.path in taken:
-                    self._folder.drop([held.pop(number)])
-                    raise DocumentUnreadable("another file of this request has the same name")  # noqa: TRY301
-                taken.add(file.path)
-            except DocumentUnreadable as exc:
-                fates[number] = FileFate(name=_shown(upload), outcome="skipped", reason=str(exc))
-
-    async def _read(self, file: FoundFile, left: asyncio.Event) -> list[LoadedDocument | Failure]:
-        """What is in a file. Raises `DocumentUnreadable`, also when nobody waits for it any more."""
-        async with self._reading:
-            if left.is_set():
-                raise DocumentUnreadable(_LEFT)
-            loader = self._idle.pop() if self._idle else Loader(self._limits)
-            reading = asyncio.ensure_future(asyncio.to_thread(_read, loader, file))
-            leaving = asyncio.ensure_future(left.wait())
-            try:
-                await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
-                if not reading.done():
-                    raise DocumentUnreadable(_LEFT)
-                return reading.result()
-            finally:
-                leaving.cancel()
-                if reading.done():
-                    self._idle.append(loader)
-                else:  # its thread ends with the process that it hears
-                    await asyncio.to_thread(loader.close)
-                    with suppress(DocumentUnreadable):
-                        await reading
-
-    async def _add(self, index: Index, read: Sequence[ReadFile]) -> list[IndexReport]:
-        return await self._write(lambda: self._folder.add(index, read))
-
-    async def remove(self, index: Index, document_id: str) -> int:
-        """Take a document out, and the file that was sent with it when it held no other. Raises `IndexBusy`."""
-        return await self._write(lambda: self._folder.remove(index, document_id))
-
-    async def _write(self, change: Callable[[], T]) -> T:
-        async with self._writing:
-            give_up_at = monotonic() + _BUSY_S
-            while True:
-                try:
-                    return await asyncio.to_thread(change)
-                except IndexBusy as exc:
-                    if monotonic() > give_up_at:
-                        raise IndexBusy(str(exc), retry_after_s=_BUSY_S) from exc
-                await asyncio.sleep(_ASK_AGAIN_S)
-
-    def _added(self, fates: list[FileFate], reports: Sequence[IndexReport]) -> Added:
-        skipped = [
-            Skipped(uri=f"{self._label}/{fate.name}", reason=fate.reason) for fate in fates if fate.outcome == "skipped"
-        ]
-        skipped += [Skipped(uri=one.uri, reason=one.reason) for report in reports for one in report.failures]
-        return Added(
-            documents=sum(fate.documents for fate in fates),
-            passages=sum(fate.passages for fate in fates),
-            skipped=skipped,
-            files=fates,
-        )
-
-    def close(self) -> None:
-        while self._idle:
-            self._idle.pop().close()
-
-
-def upload_routes(*, folder: Path, limits: Limits) -> APIRouter:
+def upload_routes(*, folder: Path, limits: Limits, kept_s: float) -> APIRouter:
     """Routes that keep what is sent in `folder` and index it. A file of the same name is replaced."""
     uploads = Uploads(folder, limits)
+    jobs = UploadJobs(uploads, folder.absolute() / JOBS, kept_s)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        index = app.state.answerer.parts.index
+        if index is not None:
+            await jobs.go_on(index)
         yield
+        await jobs.close()
         await asyncio.to_thread(uploads.close)
 
     routes = APIRouter(tags=["library"], lifespan=lifespan)
 
-    @routes.post("/documents", responses=documented(413, 415, 422, 503, 507))
-    async def upload(request: Request, files: Annotated[list[UploadFile], File()]) -> Added:
-        """Add documents to the library."""
-        index = index_of(request)
-        if index is None:
-            raise InvalidRequest("This server answers from a store of its own, to which nothing can be uploaded.")
-        left = asyncio.Event()
-        watching = asyncio.create_task(_watch(request, left))
-        try:
-            return await uploads.take(index, files, left)
-        finally:
-            watching.cancel()
+    @routes.post(
+        "/documents",
+        response_model=Added,
+        responses=_FOLLOWED
+        | {202: {"description": "It goes on by itself; `Location` says where to look.", "model": UploadState}}
+        | documented(413, 415, 422, 503, 507),
+    )
+    async def upload(
+        request: Request,
+        files: Annotated[list[UploadFile], File()],
+        prefer: Annotated[str, Header(description="With `respond-async`, 202 at once; it goes on by itself.")] = "",
+    ) -> Any:
+        """Add documents to the library: with `Accept: text/event-stream`, what happens to them as it does."""
+        index = _index_for_uploads(request)
+        if is_streamed := EVENT_STREAM in request.headers.get("accept", ""):
+            prefer = "respond-async"
+        if "respond-async" not in prefer.lower():
+            left = asyncio.Event()
+            watching = asyncio.create_task(_watch(request, left))
+            try:
+                return await uploads.take(index, files, left)
+            finally:
+                watching.cancel()
+        caller = caller_of(request)
+        job_id = await jobs.start(index, files, caller=caller)
+        headers = {"location": f"/documents/jobs/{job_id}"}
+        if is_streamed:
+            return _stream(request, jobs, job_id, after=0, headers=headers)
+        state = await jobs.state(index, job_id, caller=caller)
+        return Response(state.model_dump_json(), 202, headers, media_type="application/json")
 
     @routes.delete("/documents/{document_id}", responses=documented(404, 422, 503))
     async def remove(request: Request, document_id: Annotated[str, PathParameter(pattern=NO_NUL)]) -> Removed:
@@ -285,7 +163,59 @@ def upload_routes(*, folder: Path, limits: Limits) -> APIRouter:
             raise DocumentNotFound("The library has no document with this id; it may have been removed already.")
         return Removed(removed=removed)
 
+    routes.include_router(_job_routes(jobs))
     return routes
+
+
+def _job_routes(jobs: UploadJobs) -> APIRouter:
+    """Routes that tell of uploads that go on by themselves."""
+    routes = APIRouter(tags=["library"])
+
+    @routes.get("/documents/jobs/{job_id}", responses=documented(404, 422, 503))
+    async def job(request: Request, job_id: Annotated[str, PathParameter(pattern=NO_NUL)]) -> UploadState:
+        """How an upload stands."""
+        return await jobs.state(_index_for_uploads(request), job_id, caller=caller_of(request))
+
+    @routes.get(
+        "/documents/jobs/{job_id}/events",
+        response_model=None,
+        responses=_FOLLOWED | {204: {"description": "It has ended and all was seen."}} | documented(404, 422, 503),
+    )
+    async def job_events(
+        request: Request,
+        job_id: Annotated[str, PathParameter(pattern=NO_NUL)],
+        after: Annotated[int, Query(ge=0, le=MAX_CURSOR, description="Go on after this event number.")] = 0,
+        last_event_id: Annotated[str, Header(description="Go on after this event, written `upload:seq`.")] = "",
+    ) -> Response:
+        """Follow an upload from its start, or from where a reader stopped. 204 when there is nothing more to come."""
+        cursor = Cursor.parse(last_event_id) if last_event_id else Cursor(job_id, after)
+        if cursor.run_id != job_id:
+            raise BadCursor("The last event id belongs to another upload: follow this one from its beginning.")
+        if await jobs.is_over(_index_for_uploads(request), job_id, cursor.seq, caller=caller_of(request)):
+            return Response(status_code=204)
+        return _stream(request, jobs, job_id, after=cursor.seq)
+
+    return routes
+
+
+def _index_for_uploads(request: Request) -> Index:
+    index = index_of(request)
+    if index is None:
+        raise InvalidRequest("This server answers from a store of its own, to which nothing can be uploaded.")
+    return index
+
+
+def _stream(
+    request: Request, jobs: UploadJobs, job_id: str, *, after: int, headers: Mapping[str, str] | None = None
+) -> FrameStream:
+    return FrameStream(
+        job_id,
+        jobs.reading(job_id, after),
+        EventFrames(job_id, reconnects=request.method == "GET"),
+        headers=headers or {},
+        heartbeat_s=heartbeat_s_of(request),
+        write_timeout_s=write_timeout_s_of(request),
+    )
 
 
 async def _watch(request: Request, left: asyncio.Event) -> None:
@@ -293,27 +223,3 @@ async def _watch(request: Request, left: asyncio.Event) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
     left.set()
-
-
-def _read(loader: Loader, file: FoundFile) -> list[LoadedDocument | Failure]:
-    found = list(loader.load(file.content, file.path.name))
-    if not any(isinstance(one, LoadedDocument) for one in found):
-        reasons = [one.reason for one in found if isinstance(one, Failure)]
-        raise DocumentUnreadable(f"none of its {len(reasons)} lines can be read: {reasons[0]}")
-    return found
-
-
-def _shown(upload: UploadFile) -> str:
-    return inert_line(upload.filename or "")[:_SHOWN_NAME_CHARS] or "a file"
-
-
-def _fate(name: str, report: IndexReport) -> FileFate:
-    documents = report.added + report.replaced
-    changed: Literal["added", "replaced"] = "added" if report.added and not report.replaced else "replaced"
-    return FileFate(
-        name=name,
-        outcome=changed if documents or report.removed else "unchanged",
-        documents=documents,
-        passages=report.passages,
-        note="; ".join(note.text for note in report.notes),
-    )

@@ -79,6 +79,17 @@ class DocumentEntry:
     passages: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document as an index keeps it, with its file's path; each chunk is found by the vectors in its place."""
+
+    document: Document
+    path: str
+    hash: str
+    chunks: Sequence[Chunk]
+    vectors: Sequence[Vectors]
+
+
 class Snapshot(Protocol):
     """An index as it was at one moment, under one filter: nothing outside the filter can be reached through it."""
 
@@ -171,6 +182,9 @@ class Index(DocumentStore, Protocol):
 
     def filter_names(self) -> frozenset[str]:
         """What filters may name: the metadata of its documents and passages, beside `uri`, `title` and `document`."""
+
+    def stored(self) -> AbstractContextManager[tuple[list[IndexedFile], Iterator[StoredDocument]]]:
+        """All of it as it was last committed, to be copied: its vectors as well as it still knows them."""
 
     def writer(self, *, rebuild: bool = False) -> AbstractContextManager[IndexWriter]:
         """Change it: leaving the block commits, an exception drops what was not committed. One at a time.

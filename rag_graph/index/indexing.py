@@ -17,7 +17,7 @@ import numpy as np
 
 from rag_graph.documents import Document, Metadata, Place
 from rag_graph.errors import DocumentUnreadable, Unreadable
-from rag_graph.index.base import Index, IndexedFile, IndexWriter
+from rag_graph.index.base import Index, IndexedFile, IndexWriter, StoredDocument
 from rag_graph.index.chunking import Chunk, chunk
 from rag_graph.index.loader import Limits, Loader
 from rag_graph.index.loading import (
@@ -32,7 +32,7 @@ from rag_graph.index.loading import (
 from rag_graph.models.embeddings import Embedder, readable_parts
 
 _EMBED_AT_ONCE = 128
-_EMBEDDERS = min(4, os.cpu_count() or 1)
+EMBEDDERS = min(4, os.cpu_count() or 1)
 """Threads that embed at the same time, each its share of a batch."""
 COMMIT_PASSAGES = 4_000
 """Fewer than fill a segment, so that each commit leaves one. Of 486 pages of documentation the embedder of ours made 18
@@ -114,7 +114,7 @@ def index_paths(
     """
     with (
         index.writer(rebuild=rebuild) as writer,
-        ThreadPoolExecutor(_EMBEDDERS, thread_name_prefix="embed") as pool,
+        ThreadPoolExecutor(EMBEDDERS, thread_name_prefix="embed") as pool,
         closing(Loader(limits, read_by)) as loader,
     ):
         known = {} if rebuild else {file.path: file for file in index.files()}
@@ -133,25 +133,51 @@ def index_paths(
     return run.report()
 
 
+OnFile = Callable[[FoundFile, int], None]
+"""Is told which of some files is being embedded, and how many passages of them all are done. What it raises ends it."""
+
+
+def unobserved(_: FoundFile, __: int) -> None:
+    """Nobody looks on."""
+
+
 def index_files(
-    index: Index, files: Sequence[FoundFile], load: Load, *, place: Callable[[FoundFile], None]
+    index: Index,
+    files: Sequence[FoundFile],
+    load: Load,
+    *,
+    place: Callable[[FoundFile], None],
+    on_file: OnFile = unobserved,
 ) -> list[IndexReport]:
     """Bring an index up to date with these files and no others; give a report for each.
 
     `load` gives their documents, which have been read already. `place` is called of each when all else is done but for
     the commit, so that it comes into its place together with its documents. Raises `LibraryError` and its kinds.
     """
-    reports = []
-    with index.writer() as writer, ThreadPoolExecutor(_EMBEDDERS, thread_name_prefix="embed") as pool:
+    reports: list[IndexReport] = []
+    with index.writer() as writer, ThreadPoolExecutor(EMBEDDERS, thread_name_prefix="embed") as pool:
         known = {file.path: file for file in index.files()}
         for file in files:
-            run = _Run(writer, index.embedder, pool, known, load=load)
+            before = sum(report.passages for report in reports)
+
+            def tell(done: IndexProgress, file: FoundFile = file, before: int = before) -> None:
+                on_file(file, before + done.passages)
+
+            run = _Run(writer, index.embedder, pool, known, load=load, on_progress=tell)
             run.sync_file(file)
             run.flush()
             reports.append(run.report())
         for file in files:
             place(file)
     return reports
+
+
+def embed_and_add(embedder: Embedder, writer: IndexWriter, pool: Executor, stored: Sequence[StoredDocument]) -> None:
+    """Add documents with new vectors, as those that they have are another model's."""
+    run = _Run(writer, embedder, pool, {}, load=lambda _, __: iter(()))
+    for one in stored:
+        run.add(_Pending(one.document, one.chunks, one.path, one.hash))
+    run.flush()
 
 
 def forget(index: Index, named: Sequence[str]) -> int:
@@ -377,8 +403,12 @@ class _Run:
             replace(piece, metadata=where(loaded.places, loaded.text, piece)) if loaded.places else piece
             for piece in chunk(document.text, loaded.outline)
         ]
-        self._pending.append(_Pending(document, chunks, path, content_hash))
-        self._pending_chunks += len(chunks)
+        self.add(_Pending(document, chunks, path, content_hash))
+
+    def add(self, waiting: _Pending) -> None:
+        """Embed and write a document, together with those that come next."""
+        self._pending.append(waiting)
+        self._pending_chunks += len(waiting.chunks)
         if self._pending_chunks >= _EMBED_AT_ONCE:
             self.flush()
 
@@ -391,7 +421,7 @@ class _Run:
         starts = np.cumsum([0, *map(len, parts)])
         vectors = np.empty((len(texts), self.embedder.dims), dtype=np.float32)
         # Each thread takes every so-manyth text, so that long documents are spread over all of them.
-        shares = -(-len(texts) // _EMBED_AT_ONCE) * _EMBEDDERS
+        shares = -(-len(texts) // _EMBED_AT_ONCE) * EMBEDDERS
         for number, embedded in enumerate(self.pool.map(self.embedder.embed, _shares(texts, shares))):
             vectors[number::shares] = embedded
             self.passages += int(np.count_nonzero(starts[:-1] % shares == number))
@@ -419,6 +449,8 @@ class _Run:
 
         A folder's label is its name; of two folders with one name, the second is told apart by a number.
         """
+        if item.uri:
+            return item.uri
         if known := self.files.get(str(item.path)):
             return known.uri
         roots = self._roots
@@ -451,6 +483,8 @@ def roots_of(files: Iterable[IndexedFile]) -> dict[Path, str]:
     """
     roots = {}
     for file in files:
+        if "://" in file.uri:  # a page of the web: its file is ours
+            continue
         label, _, inside = file.uri.partition("/")
         root = Path(file.path)
         for _ in Path(inside).parts:

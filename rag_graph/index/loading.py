@@ -47,13 +47,15 @@ class Failure:
 class FoundFile:
     """A file that may hold documents, and the folder from which its path is shown.
 
-    `held_at` is where its bytes are until they take their place, if that is elsewhere.
+    `held_at` is where its bytes are until they take their place, if that is elsewhere; `uri` how people know it, if not
+    by its path.
     """
 
     path: Path
     root: Path
     size: int
     held_at: Path | None = None
+    uri: str = ""
 
     @property
     def content(self) -> Path:
@@ -217,7 +219,7 @@ def suffix_of(path: Path) -> str:
 
 def is_known(path: Path) -> bool:
     kind = KINDS.get(path.suffix.lower())
-    return kind is not None and (kind != "ocr" or find_spec("rapidocr_onnxruntime") is not None)
+    return kind is not None and (kind != "ocr" or find_spec("rapidocr") is not None)
 
 
 def unknown_kind(path: Path) -> str:

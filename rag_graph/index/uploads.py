@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.base import Index
 from rag_graph.index.embedded.storage import sync, writing
-from rag_graph.index.indexing import IndexReport, index_files
+from rag_graph.index.indexing import IndexReport, OnFile, index_files, unobserved
 from rag_graph.index.loading import Failure, FoundFile, LoadedDocument, is_known, unknown_kind
 
 _INCOMING: Final = ".incoming"
@@ -59,7 +59,7 @@ class UploadFolder:
             raise DocumentUnreadable("it is empty", "no text")
         return FoundFile(path, path.parent, size, held_at=held)
 
-    def add(self, index: Index, read: Sequence[ReadFile]) -> list[IndexReport]:
+    def add(self, index: Index, read: Sequence[ReadFile], on_file: OnFile = unobserved) -> list[IndexReport]:
         """Index files that were read, and put each in its place, all of them or none. Raises `LibraryError`."""
         documents = {file.content: found for file, found in read}
         with ExitStack() as undoing:
@@ -73,7 +73,9 @@ class UploadFolder:
                     file.content.replace(file.path)
                     sync(file.path.parent)
 
-            reports = index_files(index, [file for file, _ in read], lambda path, _: iter(documents[path]), place=place)
+            reports = index_files(
+                index, [file for file, _ in read], lambda path, _: iter(documents[path]), place=place, on_file=on_file
+            )
             undoing.pop_all()
         self.drop(file for file, _ in read)
         return reports
@@ -94,6 +96,14 @@ class UploadFolder:
             with writing():
                 path.unlink(missing_ok=True)
         return 1
+
+    def hold_again(self, file: FoundFile) -> bool:
+        """Hold what a process had taken in that is gone; it may have put the file in its place already."""
+        if not file.content.exists() and file.path.exists():
+            with writing():
+                file.content.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                shutil.copy2(file.path, file.content)
+        return file.content.exists()
 
     def drop(self, files: Iterable[FoundFile]) -> None:
         """Remove what is still held of these files."""

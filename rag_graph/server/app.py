@@ -111,7 +111,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     looking = Limits(seconds=min(limits.seconds, _PAGE_S), memory_mb=limits.memory_mb)
     app.include_router(pages.page_routes(looking))
     if settings.uploads:
-        app.include_router(library.upload_routes(folder=settings.data_dir / "uploads", limits=limits))
+        folder = settings.data_dir / "uploads"
+        app.include_router(library.upload_routes(folder=folder, limits=limits, kept_s=settings.run_kept_s))
     app.include_router(docs.router)
     page.serve_page(app, uploads=settings.uploads, keys=bool(keys))
     _add_health(app)

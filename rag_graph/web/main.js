@@ -16,8 +16,8 @@ const byId = (id) => document.getElementById(id);
 
 const access = new Access();
 const server = new Server(access);
-const upload = new Upload(async (files, onProgress) => {
-  const told = await server.upload(files, onProgress);
+const upload = new Upload(async (send) => {
+  const told = await send(server);
   library.refresh();
   return told;
 });
@@ -104,6 +104,7 @@ function offer({ upload: mayUpload, models, version }) {
   if (!mayUpload) return;
   composer.hint.after(upload.button);
   composer.element.prepend(upload.note, upload.input);
+  library.adding.append(upload.list);
   upload.attend(document.body);
 }
 

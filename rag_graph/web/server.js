@@ -1,6 +1,7 @@
 /** The server as the page uses it, with the key it may ask for. */
 
 import { AskError, ask, cancel, follow } from "./client.js";
+import { followUpload } from "./upload.js";
 
 const BASE = new URL(".", document.baseURI).href;
 
@@ -76,23 +77,33 @@ export class Server {
     return this.#json(response);
   }
 
-  /** Send files; `onProgress` is told the share that has left. Only XMLHttpRequest tells how much has been sent. */
-  upload(files, onProgress) {
+  /**
+   * Send files; `onProgress` is told the share that has left, and `onEvent` what happens to them on the server.
+   * Only XMLHttpRequest tells how much has been sent.
+   */
+  upload(files, onProgress, onEvent = () => {}) {
     const body = new FormData();
     for (const file of files) body.append("files", file);
     const request = new XMLHttpRequest();
     request.open("POST", `${BASE}documents`);
+    request.setRequestHeader("prefer", "respond-async");
     for (const [name, value] of Object.entries(this.#headers())) request.setRequestHeader(name, value);
     request.upload.addEventListener("progress", ({ loaded, total }) => onProgress(total ? loaded / total : 0));
     return new Promise((resolve, reject) => {
       request.addEventListener("load", () => {
         const answer = parsed(request.responseText);
-        if (request.status < 300) resolve(answer ?? {});
+        if (request.status === 202) resolve(this.followUpload(answer.id, onEvent));
+        else if (request.status < 300) resolve(answer ?? {});
         else reject(new Error(answer?.error?.message ?? `The server answered with status ${request.status}.`));
       });
       request.addEventListener("error", () => reject(new Error("The server cannot be reached. Try again in a moment.")));
       request.send(body);
     });
+  }
+
+  /** Tell what happens to files that were sent, from the start, and resolve to what became of them. */
+  followUpload(id, onEvent) {
+    return followUpload(`${BASE}documents/jobs/${encodeURIComponent(id)}/events`, { headers: () => this.#headers(), onEvent });
   }
 
   async #json(response) {

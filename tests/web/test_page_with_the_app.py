@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, FilePayload, Page, expect
 
 from tests.index.pdfs import pdf, words
 from tests.servers import Serve
@@ -114,6 +114,35 @@ def test_the_library_is_listed_asked_in_part_and_cleared(
     expect(rows).to_have_count(5)
     page.keyboard.press("Escape")
     expect(page.locator(".library")).to_be_hidden()
+    assert page.evaluate("violations") == []
+
+
+def test_files_are_added_one_by_one_before_the_eyes_and_each_tells_its_fate(
+    context: BrowserContext, serve: Serve, more_towers: Path, tmp_path: Path
+) -> None:
+    expect.set_options(timeout=TIMEOUT_MS)
+    own = shutil.copytree(more_towers, tmp_path / "data")
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    page.add_init_script(WATCH)
+    page.goto(serve(data_dir=own, uploads=True).url)
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Add documents").click()
+    light = b"# Ras Nungwi Light\n\nThe lighthouse was first lit in 1886.\n"
+    chooser.value.set_files(
+        [
+            FilePayload(name="light.md", mimeType="text/markdown", buffer=light),
+            FilePayload(name="broken.pdf", mimeType="application/pdf", buffer=b"%PDF-1.7 no more"),
+        ]
+    )
+    expect(page.locator(".upload-told")).to_contain_text("1 document skipped. uploads/broken.pdf: it is damaged")
+    page.get_by_role("button", name="Library").click()
+    fates = page.get_by_role("list", name="Files being added").get_by_role("listitem")
+    expect(fates).to_have_count(2)
+    expect(fates.nth(0)).to_contain_text("light.mdAdded, 1 passage")
+    expect(fates.nth(1)).to_contain_text("broken.pdfSkipped: it is damaged")
+    expect(page.locator(".library-row").filter(has_text="Ras Nungwi Light")).to_have_count(1)
+    assert page.evaluate("sessionStorage.length") == 0
     assert page.evaluate("violations") == []
 
 

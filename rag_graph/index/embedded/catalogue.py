@@ -260,6 +260,21 @@ class Catalogue:
         rows = self._db.execute(_ENTRIES, {"matching": matching.lower(), "after": after, "limit": limit})
         return [DocumentEntry(*row) for row in rows]
 
+    def stored(self) -> Iterator[tuple[Document, str, str, list[tuple[int, Chunk]]]]:
+        """All documents, each with its file's path, its hash, and its passages with their ids."""
+        rows = self._db.execute(
+            "SELECT d.id, d.uri, d.title, d.text, d.metadata, f.path, d.hash "
+            "FROM documents d JOIN files f ON f.id = d.file "
+            "ORDER BY (SELECT min(p.id) FROM passages p WHERE p.document = d.id)"
+        )
+        query = 'SELECT id, start, "end", heading, metadata FROM passages WHERE document = ? ORDER BY id'
+        for number, uri, title, text, metadata, path, content_hash in rows:
+            chunks = [
+                (passage, Chunk(start, end, tuple(json.loads(heading)), json.loads(own)))
+                for passage, start, end, heading, own in self._db.execute(query, (number,))
+            ]
+            yield Document(number, uri, title, text, json.loads(metadata)), path, content_hash, chunks
+
     def metadata_names(self) -> set[str]:
         """The keys of the metadata of all documents and passages."""
         names: set[str] = set()

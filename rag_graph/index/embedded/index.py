@@ -1,6 +1,7 @@
 """An index that is embedded in the process, and seen by others that open the same folder."""
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ import numpy as np
 
 from rag_graph.documents import Document, Passage
 from rag_graph.errors import IndexNotFound, RetrievalFailed
-from rag_graph.index.base import DocumentEntry, IndexedFile, Ranking
+from rag_graph.index.base import DocumentEntry, IndexedFile, Ranking, StoredDocument
 from rag_graph.index.embedded.catalogue import Catalogue
 from rag_graph.index.embedded.segments import SEGMENTS, FolderSegment
 from rag_graph.index.embedded.storage import (
@@ -96,6 +97,29 @@ class EmbeddedIndex:
                 return catalogue.metadata_names()
 
         return self._filters.names(self._newest().generation, read)
+
+    @contextmanager
+    def stored(self) -> Iterator[tuple[list[IndexedFile], Iterator[StoredDocument]]]:
+        with self._catalogue() as catalogue:
+            while True:
+                generation = self._newest().generation
+                catalogue.begin_read()
+                if catalogue.generation() == generation.number:
+                    break
+                catalogue.rollback()  # a commit came between
+            try:
+                yield catalogue.files(), self._stored(catalogue, generation.segments)
+            finally:
+                catalogue.rollback()
+
+    def _stored(self, catalogue: Catalogue, segments: Sequence[FolderSegment]) -> Iterator[StoredDocument]:
+        firsts = [int(segment.ids[0]) for segment in segments]  # segments stand in the order of their ids
+        for document, path, content_hash, passages in catalogue.stored():
+            vectors = []
+            for number, _ in passages:
+                segment = segments[bisect_right(firsts, number) - 1]
+                vectors.append(segment.vectors_of(int(np.searchsorted(segment.ids, number))))
+            yield StoredDocument(document, path, content_hash, [chunk for _, chunk in passages], vectors)
 
     @contextmanager
     def writer(self, *, rebuild: bool = False) -> Iterator[EmbeddedWriter]:

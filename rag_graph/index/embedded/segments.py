@@ -65,6 +65,11 @@ class FolderSegment:
             first = np.sort(np.unique(found, return_index=True)[1])[:limit] if is_parted else slice(limit)
             yield found[first], scores[first]
 
+    def vectors_of(self, ordinal: int) -> Vectors:
+        """Those of one passage."""
+        first, last = np.searchsorted(self.owners, (ordinal, ordinal + 1)).tolist()
+        return self.vectors.rows(first, last - first)
+
     def titled(self, number: int) -> NDArray[np.int32]:
         """The passages that open documents whose title has this key."""
         first, last = (

@@ -97,6 +97,13 @@ class VectorIndex:
         in_cells: Any = faiss.SearchParametersIVF
         return in_cells(nprobe=min(int(self._cells.nlist), int(PROBES / share)), **chosen)
 
+    def rows(self, first: int, count: int) -> Vectors:
+        """So many vectors in a row, as well as the index still knows them."""
+        if self._cells is not None:
+            self._cells.make_direct_map()
+        found: Vectors = self._index.reconstruct_batch(np.arange(first, first + count, dtype=np.int64))
+        return found
+
     def blocks(self, alive: Mask) -> Iterator[Vectors]:
         """The living vectors, in order, as well as the index still knows them."""
         if self._cells is not None:

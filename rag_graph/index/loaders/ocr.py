@@ -21,7 +21,7 @@ _SAME_LINE: Final = 0.6
 
 @cache
 def is_installed() -> bool:
-    return find_spec("rapidocr_onnxruntime") is not None
+    return find_spec("rapidocr") is not None
 
 
 def load(source: Source) -> Loaded:
@@ -42,9 +42,13 @@ def read_page(pdf: Path, number: int) -> str:
 
 
 def _read(picture: bytes) -> str:
-    found, _ = _engine()(picture)
+    try:
+        found = _engine()(picture)
+    except OSError as exc:  # Pillow's word for a picture that is cut off, or none
+        raise DocumentUnreadable("it is damaged, or not what its suffix says") from exc
     lines: list[tuple[float, float, list[tuple[float, str]]]] = []
-    for box, text, confidence in found or ():
+    named = () if found.boxes is None else zip(found.boxes.tolist(), found.txts, found.scores, strict=True)
+    for box, text, confidence in named:
         if float(confidence) < _LEAST_CONFIDENCE:
             continue
         top, bottom = min(y for _, y in box), max(y for _, y in box)
@@ -61,4 +65,4 @@ def _read(picture: bytes) -> str:
 
 @cache
 def _engine() -> Any:
-    return import_module("rapidocr_onnxruntime").RapidOCR()
+    return import_module("rapidocr").RapidOCR()

@@ -1,16 +1,19 @@
 """An index in a schema of a database: any number of processes may search it while one writes."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
 import numpy as np
 import psycopg
+from psycopg import sql
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from rag_graph.documents import Document
 from rag_graph.errors import IndexNotFound, RetrievalFailed
-from rag_graph.index.base import DocumentEntry, IndexedFile
+from rag_graph.index.base import DocumentEntry, IndexedFile, StoredDocument
+from rag_graph.index.chunking import Chunk
 from rag_graph.index.filters import where
 from rag_graph.index.postgres.filters import printed
 from rag_graph.index.postgres.segments import PostingsCache, StoredSegment
@@ -18,13 +21,15 @@ from rag_graph.index.postgres.snapshot import PostgresSnapshot
 from rag_graph.index.postgres.tables import Db, fact, has_table, in_our_words, point
 from rag_graph.index.postgres.writer import PostgresWriter, open_writer
 from rag_graph.index.segmented import FilterCache, Generation, Ids, check_builder
-from rag_graph.models.embeddings import Embedder
+from rag_graph.models.embeddings import Embedder, unit
 from rag_graph.query import Filters
 
 CONNECTIONS = 10
 """How many searches one process makes at a time; more wait."""
 CONNECT_S = 5
 _PATIENCE_S = 10.0
+_STORED_AT_ONCE = 50
+"""Documents that are fetched at a time: each has its whole text."""
 _ENTRIES = """
 SELECT d.id, d.uri, d.title, f.path, length(d.text), (SELECT count(*) FROM passages p WHERE p.document = d.id)
 FROM documents d JOIN files f ON f.id = d.file
@@ -99,6 +104,14 @@ class PostgresIndex:
             return self._filters.names(self._newest(db), lambda: [row[0] for row in db.execute(query)])
 
     @contextmanager
+    def stored(self) -> Iterator[tuple[list[IndexedFile], Iterator[StoredDocument]]]:
+        with self._reading() as db:
+            self._newest(db)
+            rows = db.execute('SELECT path, uri, hash, failure FROM files ORDER BY path COLLATE "C"')
+            files = [IndexedFile(*row) for row in rows]
+            yield files, _stored(db)
+
+    @contextmanager
     def writer(self, *, rebuild: bool = False) -> Iterator[PostgresWriter]:
         with open_writer(self.url, self.schema, self.embedder, rebuild=rebuild) as writer:
             yield writer
@@ -150,6 +163,27 @@ class PostgresIndex:
             dead = np.array([row[0] for row in db.execute("SELECT passage FROM dead")], dtype=np.int64)
             known = self._generation = Generation.of(int(number), segments, dead)
         return known
+
+
+def _stored(db: Db) -> Iterator[StoredDocument]:
+    vectors = sql.Identifier(fact(db, "vectors") or "")
+    passages = sql.SQL(
+        "SELECT p.start, p.stop, p.heading, p.metadata, array_agg(v.embedding::text ORDER BY v.ctid) "
+        "FROM passages p JOIN {} v ON v.passage = p.id WHERE p.document = %s GROUP BY p.id ORDER BY p.id"
+    ).format(vectors)
+    with db.cursor("stored") as documents:
+        documents.itersize = _STORED_AT_ONCE
+        documents.execute(
+            "SELECT d.id, d.uri, d.title, d.text, d.metadata, f.path, d.hash "
+            "FROM documents d JOIN files f ON f.id = d.file "
+            "ORDER BY (SELECT min(p.id) FROM passages p WHERE p.document = d.id)"
+        )
+        for number, uri, title, text, metadata, path, content_hash in documents:
+            chunks, rows = [], []
+            for start, stop, heading, own, its in db.execute(passages, (number,)):
+                chunks.append(Chunk(start, stop, tuple(heading), own))
+                rows.append(unit([json.loads(vector) for vector in its]))
+            yield StoredDocument(Document(number, uri, title, text, metadata), path, content_hash, chunks, rows)
 
 
 def _allowed(db: Db, filters: Filters) -> Ids:
