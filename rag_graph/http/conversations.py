@@ -36,7 +36,7 @@ from rag_graph.transcript import Transcript
 ID: Final = r"^[A-Za-z0-9_-]{1,64}$"
 """Of conversations and of turns: whoever asks first chooses it."""
 MAX_SHARE_CHARS: Final = 64
-_TURN_ID = re.compile(ID)
+_NAME = re.compile(ID)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!<>|~])")
 _SHOWN_QUOTE_CHARS: Final = 300
 
@@ -146,9 +146,16 @@ class Place:
     conversation: str
     follows: str
 
+    @classmethod
+    def named(cls, conversation: str | None, follows: str = "") -> "Place | None":
+        """None for a name that no conversation is kept under."""
+        return cls(conversation, follows) if conversation and _NAME.fullmatch(conversation) else None
 
-async def start_turn(request: Request, asked: Asked, place: Place, *, key: str | None) -> StartedRun:
-    """Start the run of a turn, as `start_run` does; it needs no reader, and its answer is kept with the turn.
+
+async def start_turn(
+    request: Request, asked: Asked, place: Place, *, key: str | None, unattended: bool = True
+) -> StartedRun:
+    """Start the run of a turn, as `start_run` does, and keep its answer with the turn, also when no reader stays.
 
     Where nothing can be kept now, the question is answered all the same. Raises `ConversationNotFound` and
     `ConversationFull` too.
@@ -156,14 +163,16 @@ async def start_turn(request: Request, asked: Asked, place: Place, *, key: str |
     store, owner = conversations_of(request), digest(caller_of(request))
     if store is None:
         return await start_run(request, asked, key=key)
-    known = None if key is None else key if _TURN_ID.fullmatch(key) else digest(key)[:32]
+    known = None if key is None else key if _NAME.fullmatch(key) else digest(key)[:32]
     await check_ready(request, asked.filters)
     try:
         preceding = await asyncio.to_thread(store.check, owner, place.conversation, follows=place.follows, turn=known)
     except ConversationsUnavailable as exc:
         log.warning("a question is answered and not kept: %s", exc)
         return await start_run(request, asked, key=key)
-    started = await start_run(request, asked, key=key, chat=place.conversation, follows=preceding, unattended=True)
+    started = await start_run(
+        request, asked, key=key, chat=place.conversation, follows=preceding, unattended=unattended
+    )
     runner, caller = runner_of(request), caller_of(request)
     try:
         run = await runner.state(started.run_id, caller=caller)
@@ -175,6 +184,18 @@ async def start_turn(request: Request, asked: Asked, place: Place, *, key: str |
     except (ConversationsUnavailable, LogUnavailable) as exc:
         log.warning("a question is answered and not kept: %s", exc, extra={"run_id": started.run_id})
     return started
+
+
+async def kept_branch(request: Request, conversation: str) -> list[ToldTurn]:
+    """The newest branch of a conversation of who asks; empty where it is not kept, or nothing can be read now."""
+    store, owner = conversations_of(request), digest(caller_of(request))
+    if store is None:
+        return []
+    try:
+        _, turns = await asyncio.to_thread(store.get, owner, conversation)
+        return newest_branch(await _told(request, store, turns))
+    except (ConversationNotFound, ConversationsUnavailable):
+        return []
 
 
 @router.get("/conversations", responses=documented(404, 422, 503))

@@ -1,6 +1,7 @@
 """Conversations over HTTP, at a real server: what is kept, for whom, and what becomes of it when a server dies."""
 
 import json
+import re
 import shutil
 import signal
 import threading
@@ -128,7 +129,7 @@ def test_hostile_words_stay_words_in_titles_and_exports(keeping: Server) -> None
     ask(keeping, "c-1", "t1", HOSTILE)
     until(lambda: statuses(keeping, "c-1") == ["finished"])
     title = get(keeping, "/conversations/c-1")["title"]
-    assert "\n" not in title and "\u202e" not in title and "\x00" not in title
+    assert not {"\n", "\u202e", "\x00"} & set(title)
     answer = keeping.http.get("/conversations/c-1/export", params={"form": "markdown"}, headers={"x-caller": "me"})
     assert answer.headers["content-disposition"] == 'attachment; filename="conversation-c-1.md"'
     assert answer.headers["content-type"].startswith("text/markdown")
@@ -136,7 +137,9 @@ def test_hostile_words_stay_words_in_titles_and_exports(keeping: Server) -> None
     assert [line for line in lines if line.startswith("#")] == [lines[0], lines[2]]
     assert lines[0].startswith("# \\<img src=x onerror=alert\\(1\\)\\> \\[x\\]\\(javascript:alert\\) \\# \\*a\\*")
     assert ANSWER in answer.text
-    assert "- \\[1\\] Eiffel Tower (documents/eiffel.md, line 3): “The Eiffel Tower was built by" in answer.text
+    assert re.search(
+        r"- \\\[\d\\\] Eiffel Tower \(documents/eiffel.md, line 3\): “The Eiffel Tower was built", answer.text
+    )
     whole = get(keeping, "/conversations/c-1/export", form="json")
     assert whole["asked"][0]["question"] == HOSTILE
     refused(keeping.http.get("/conversations/c-1/export?form=pdf", headers={"x-caller": "me"}), 422, "invalid_request")
@@ -170,7 +173,8 @@ def test_with_keys_each_key_has_its_own_and_a_share_needs_one_too(serve: Serve, 
     elsewhere = {**first, "origin": "https://elsewhere.example"}
     refused(server.http.delete("/conversations/c-1", headers=elsewhere), 403, "cross_site")
     kept = b"".join(path.read_bytes() for path in own.glob("conversations.db*"))
-    assert kept and b"first-key" not in kept
+    assert kept
+    assert b"first-key" not in kept
 
 
 def test_an_answer_is_kept_though_its_reader_leaves(serve: Serve, own: Path, upstream: Upstream) -> None:
@@ -211,18 +215,11 @@ def test_what_a_killed_server_was_answering_is_answered_by_the_next(
     until(lambda: statuses_of(server, "c-1") == ["finished"])
     held = upstream.say(WORDS, hold_after=5)
     asked = {"params": {"conversation": "c-1", "follows": "t0"}, "headers": {"idempotency-key": "t1"}}
-    with (
-        pytest.raises(httpx.TransportError),
-        server.http.stream(
-            "POST",
-            "/query",
-            json={"question": QUESTION},
-            **asked,  # type: ignore[arg-type]
-        ) as response,
-    ):
+    with server.http.stream("POST", "/query", json={"question": QUESTION}, **asked) as response:  # type: ignore[arg-type]
         until(held.reached.is_set)
         server.process.send_signal(signal.SIGKILL)
-        response.read()
+        with pytest.raises(httpx.TransportError):
+            response.read()
     server.process.wait()
     held.release()
     after = spawn(**settings)
