@@ -19,18 +19,18 @@ export class History {
   constructor({ server, onDeleted, onRenamed, announce }) {
     Object.assign(this, { server, onDeleted, onRenamed, announce });
     this.button = h("button", { type: "button", class: "quiet", "aria-expanded": "false", hidden: true, onclick: () => this.toggle() }, "History");
-    this.search = h("input", { type: "search", class: "library-search", placeholder: "Find a conversation", "aria-label": "Find a conversation", autocomplete: "off" });
-    this.told = h("p", { class: "library-told", role: "status" });
+    this.search = h("input", { type: "search", class: "history-search", placeholder: "Find a conversation", "aria-label": "Find a conversation", autocomplete: "off" });
+    this.told = h("p", { class: "history-told", role: "status" });
     this.list = h("div", { class: "history-list" });
     this.more = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.#load(this.#next) }, "Show more");
-    this.kept = h("p", { class: "library-told", hidden: true });
+    this.kept = h("p", { class: "history-told", hidden: true });
     const close = h("button", { type: "button", class: "quiet", "aria-label": "Close the history", onclick: () => this.close() }, icon("M6 6l12 12", "M18 6 6 18"));
     this.element = h(
       "aside",
-      { class: "source library history", "aria-label": "History", hidden: true },
+      { class: "source history", "aria-label": "History", hidden: true },
       h("header", {}, h("div", { class: "source-heading" }, h("h2", { tabindex: "-1" }, "History"), this.told), close),
       h("div", { class: "source-tools" }, this.search),
-      h("div", { class: "library-body" }, this.list, this.more, this.kept),
+      h("div", { class: "history-body" }, this.list, this.more, this.kept),
     );
     let pause = 0;
     this.search.addEventListener("input", () => {
@@ -101,7 +101,7 @@ export class History {
     const name = dayOf(at * 1000, Date.now());
     const last = this.list.lastElementChild;
     if (last?.dataset.day === name) return last.querySelector("ul");
-    const list = h("ul", { class: "library-list" });
+    const list = h("ul", { class: "history-items" });
     this.list.append(h("section", { "data-day": name }, h("h3", { class: "history-day" }, name), list));
     return list;
   }
@@ -110,9 +110,9 @@ export class History {
     const link = h("a", { class: "history-link", href: addressOf({ conversation: one.id }), dir: "auto" }, one.title);
     markCurrent(link, one.id === this.#current);
     link.addEventListener("click", () => this.#opener?.isConnected && matchMedia("(max-width: 75rem)").matches && this.close());
-    const actions = h("div", { class: "library-actions", hidden: true });
+    const actions = h("div", { class: "history-actions", hidden: true });
     const more = h("button", { type: "button", class: "quiet history-more", "aria-expanded": "false", "aria-label": `More about ${one.title}` }, icon("M5 11v2", "M12 11v2", "M19 11v2"));
-    const row = h("li", { class: "library-row" }, h("div", { class: "history-row" }, link, more), actions);
+    const row = h("li", { class: "history-item" }, h("div", { class: "history-row" }, link, more), actions);
     more.addEventListener("click", () => {
       if (!actions.childElementCount) actions.append(...this.#actionsFor(one, row, link, more));
       actions.hidden = !actions.hidden;
@@ -128,7 +128,7 @@ export class History {
   }
 
   #rename(one, link, more, opener) {
-    const input = h("input", { class: "library-search", maxlength: "200", "aria-label": "The conversation's title", dir: "auto" });
+    const input = h("input", { class: "history-search", maxlength: "200", "aria-label": "The conversation's title", dir: "auto" });
     input.value = one.title;
     const close = () => {
       input.replaceWith(link);
@@ -163,7 +163,7 @@ export class History {
     if (shown) return shown.remove();
     try {
       const { share } = await this.server.share(one.id);
-      const field = h("input", { class: "library-search", readonly: true, "aria-label": "The shared address", value: wholeAddress({ share }), onfocus: (event) => event.currentTarget.select() });
+      const field = h("input", { class: "history-search", readonly: true, "aria-label": "The shared address", value: wholeAddress({ share }), onfocus: (event) => event.currentTarget.select() });
       const taking = h("button", { type: "button", class: "quiet" }, "Copy");
       taking.addEventListener("click", async () => {
         await copy(field.value).then(() => say(taking, "Copied"), () => say(taking, "Copying was not allowed"));
@@ -180,7 +180,7 @@ export class History {
           say(this.told, error.message);
         }
       });
-      const box = h("div", { class: "history-share" }, h("p", { class: "library-told" }, "Whoever may ask this server can read it here, and change nothing."), field, h("div", { class: "library-actions" }, taking, ending));
+      const box = h("div", { class: "history-share" }, h("p", { class: "history-told" }, "Whoever may ask this server can read it here, and change nothing."), field, h("div", { class: "history-actions" }, taking, ending));
       row.append(box);
       field.focus({ preventScroll: true });
     } catch (error) {

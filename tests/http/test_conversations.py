@@ -191,6 +191,24 @@ def test_an_answer_is_kept_though_its_reader_leaves(serve: Serve, own: Path, ups
     assert "word39" in get(server, "/conversations/c-1")["asked"][0]["result"]["answer"]
 
 
+def test_the_responses_api_goes_on_with_the_same_conversation(serve: Serve, own: Path, upstream: Upstream) -> None:
+    server = serve(data_dir=own)
+    ask(server, "c-1", "t1", "Who built the tower in Paris?")
+    until(lambda: statuses(server, "c-1") == ["finished"])
+    body = {"model": "rag-fast", "input": "And when?", "conversation": "c-1"}
+    mine = {"x-caller": "me", "idempotency-key": "t2"}
+    told = server.http.post("/v1/responses", json=body, headers=mine).json()
+    assert (told["status"], told["background"]) == ("completed", False)
+    assert "Who built the tower in Paris?" in str(upstream.chats[-1].body)
+    again = server.http.post("/v1/responses", json=body, headers=mine).json()
+    assert again["id"] == told["id"]
+    until(lambda: statuses(server, "c-1") == ["finished"] * 2)
+    turns = get(server, "/conversations/c-1")["asked"]
+    assert [(turn["id"], turn["follows"], turn["question"]) for turn in turns][1] == ("t2", "t1", "And when?")
+    others = server.http.post("/v1/responses", json=body, headers={"x-caller": "you"}).json()
+    assert others["previous_response_id"] is None
+
+
 def test_deleting_one_stops_what_is_being_answered(serve: Serve, own: Path, upstream: Upstream) -> None:
     server = serve(data_dir=own)
     held = upstream.say(WORDS, hold_after=5)
