@@ -78,6 +78,7 @@ welcome();
 composer.focus();
 const configuring = server.config();
 let config = null;
+let arriving = null;
 offer((config = await configuring));
 if (conversation.isKept) {
   addEventListener("hashchange", visit);
@@ -89,6 +90,8 @@ if (conversation.isKept) {
 
 async function ask(asked) {
   if (!config) await configuring; // only then is it known who keeps what is asked
+  await arriving; // and where
+  say(byId("place"), "");
   panel.close();
   library.close();
   conversation.ask({ ...asked, filters: scope ? { document: scope.id } : {} });
@@ -123,7 +126,11 @@ function goTo(hash) {
 }
 
 /** Show what the address of the page names. */
-async function visit() {
+function visit() {
+  return (arriving = show());
+}
+
+async function show() {
   const place = placeIn(location.hash);
   if (place.conversation && place.conversation === conversation.id && (!place.turn || conversation.goTo(place.turn))) return;
   panel.close();

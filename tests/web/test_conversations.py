@@ -93,6 +93,7 @@ def test_back_reload_and_a_second_device_show_what_was_asked(page: Page, browser
     elsewhere = visit(page.context, f"{app.url}/#/c/nothing")
     expect(elsewhere.locator("#place")).to_contain_text("There is no such conversation")
     ask(elsewhere, WHO)
+    expect(elsewhere.locator("#place")).to_be_empty()
 
 
 def test_a_running_answer_is_picked_up_in_another_tab_and_outlives_its_own(
