@@ -20,6 +20,9 @@ RagGraphError
 │   └── ContextTooLong     the prompt does not fit the model
 ├── DocumentNotFound       the library has no document with this id
 ├── PageNotFound           a page of a document cannot be shown
+├── ConversationNotFound   this caller has no conversation with this id
+├── ConversationFull       a conversation takes no more questions
+├── ConversationsUnavailable the store of the conversations cannot be used
 ├── UnknownRun             no run has this id
 │   └── RunExpired         its log is no longer kept, or was lost with the server that kept it
 ├── BadCursor              the place to go on from does not exist in that run
@@ -176,6 +179,25 @@ class ContextTooLong(ModelError):
 
     code = "context_too_long"
     retryable = False
+
+
+class ConversationNotFound(RagGraphError):
+    """List the conversations again, or begin a new one."""
+
+    code = "conversation_not_found"
+
+
+class ConversationFull(RagGraphError):
+    """Begin a new conversation."""
+
+    code = "conversation_full"
+
+
+class ConversationsUnavailable(RagGraphError):
+    """Make room on the disk, or check that PostgreSQL runs; questions are answered meanwhile."""
+
+    code = "conversations_unavailable"
+    retryable = True
 
 
 class UnknownRun(RagGraphError):

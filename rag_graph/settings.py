@@ -169,6 +169,18 @@ class Settings(BaseSettings):
         description="Runs that one caller may have at a time; 0: half of RAG_MAX_RUNS, or all with less than two keys.",
     )
 
+    conversations: bool | None = Field(
+        default=None,
+        description="Whether conversations are kept for the page, each caller's apart; unset: where there are keys, "
+        "or only this machine can ask.",
+    )
+    max_conversations: int = Field(
+        default=1_000, ge=1, description="Conversations kept of one caller; those longest untouched make room."
+    )
+    max_conversation_bytes: int = Field(
+        default=200_000_000, ge=1_000_000, description="Bytes kept of one caller's conversations, as above."
+    )
+
     v1_draft: Literal["reasoning", "content", "none"] = Field(
         default="content",
         description="Where `/v1` sends the draft: as content (a refinement then follows it), as reasoning, nowhere.",

@@ -17,6 +17,8 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.vectorstores import VectorStore
 
 from rag_graph.claims import ClaimChecker, RuleChecker
+from rag_graph.conversations import Bounds as ConversationBounds
+from rag_graph.conversations import ConversationStore, SqliteDatabase
 from rag_graph.documents import Document
 from rag_graph.errors import InvalidRequest, RagGraphError, SettingsError
 from rag_graph.events import Event
@@ -52,6 +54,7 @@ from rag_graph.runs.memory import MemoryRunLog
 from rag_graph.runs.observer import Observer, Unobserved
 from rag_graph.runs.runner import Runner
 from rag_graph.settings import OPENAI_URL, ReasoningSettings, Settings
+from rag_graph.transcript import Transcript
 from rag_graph.writing.condensing import Condenser, PrecedingQuestion, PromptedCondenser
 from rag_graph.writing.contract import Writer  # noqa: TC001 - so is every contract here
 from rag_graph.writing.prompted import PromptedWriter
@@ -143,10 +146,13 @@ async def open_answerer(
 
 
 @asynccontextmanager
-async def open_worker(answerer: Answerer, settings: Settings) -> AsyncIterator[Runner]:
+async def open_worker(
+    answerer: Answerer, settings: Settings, *, on_end: Callable[[Transcript], Awaitable[None]] | None = None
+) -> AsyncIterator[Runner]:
     """What executes runs in a server process, and shares them with others that have the same RAG_REDIS_URL.
 
-    It takes over what others have left only while it could answer itself. Raises SettingsError.
+    `on_end` hears of the runs that end here. What others have left is taken over only while it could answer itself.
+    Raises SettingsError.
     """
     async with AsyncExitStack() as stack:
         run_log, leases = await stack.enter_async_context(_open_log(answerer.parts, settings))
@@ -163,6 +169,7 @@ async def open_worker(answerer: Answerer, settings: Settings) -> AsyncIterator[R
             is_ready=answerer.is_ready,
             kept_s=settings.run_kept_s,
             observer=answerer.observer,
+            on_end=on_end,
         )
         yield await stack.enter_async_context(runner)
 
@@ -290,6 +297,18 @@ def choose_index(settings: Settings, embedder: Embedder) -> Index:
     from rag_graph.index.postgres import PostgresIndex  # noqa: PLC0415 - optional, and chosen here
 
     return PostgresIndex(url, embedder)
+
+
+def choose_conversations(settings: Settings) -> ConversationStore:
+    """Where conversations are kept: like documents, in PostgreSQL or in the data folder. Nothing is opened yet."""
+    check_extras(settings)
+    bounds = ConversationBounds(conversations=settings.max_conversations, bytes=settings.max_conversation_bytes)
+    url = settings.postgres_url.get_secret_value()
+    if not url:
+        return ConversationStore(SqliteDatabase(settings.data_dir / "conversations.db"), bounds=bounds)
+    from rag_graph.conversations.postgres import PostgresDatabase  # noqa: PLC0415 - optional, and chosen here
+
+    return ConversationStore(PostgresDatabase(url), bounds=bounds)
 
 
 def open_models(settings: Settings) -> OpenedModels | None:

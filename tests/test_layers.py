@@ -15,7 +15,7 @@ LAYERS = (
     "transcript",
     "runs claims models",
     "result index",
-    "retrieval",
+    "retrieval conversations",
     "writing",
     "research",
     "graph",

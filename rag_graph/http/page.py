@@ -1,5 +1,7 @@
 """The page at `/`, its modules under `/static`, and what it must know of this server."""
 
+import asyncio
+import logging
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request
@@ -7,7 +9,10 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
 
-from rag_graph.http.state import heartbeat_s_of, models_of
+from rag_graph.errors import ConversationsUnavailable
+from rag_graph.http.state import conversations_of, heartbeat_s_of, models_of
+
+log = logging.getLogger(__name__)
 
 WEB = Path(__file__).parent.parent / "web"
 POLICY = (
@@ -24,8 +29,20 @@ HEADERS = {
 }
 
 
+async def _keeps_conversations(request: Request) -> bool:
+    """Whether they are to be kept and can be: the data folder may be one that nobody writes in."""
+    store = conversations_of(request)
+    try:
+        if store is not None:
+            await asyncio.to_thread(store.open)
+    except ConversationsUnavailable as exc:
+        log.warning("no conversation is kept: %s", exc)
+        return False
+    return store is not None
+
+
 class PageConfig(BaseModel):
-    """What the page must know: whether documents may be added and keys are asked for, and which models answer.
+    """What the page must know: whether documents may be added, keys are asked for, and conversations are kept.
 
     A stream that is silent for much longer than `heartbeat_s` is dead.
     """
@@ -33,6 +50,7 @@ class PageConfig(BaseModel):
     upload: bool
     keys: bool
     models: dict[str, str]
+    conversations: bool
     heartbeat_s: float
     version: str
 
@@ -51,6 +69,7 @@ def serve_page(app: FastAPI, *, uploads: bool, keys: bool) -> None:
             upload=uploads,
             keys=keys,
             models=models_of(request),
+            conversations=await _keeps_conversations(request),
             heartbeat_s=heartbeat_s_of(request),
             version=app.version,
         )

@@ -6,6 +6,7 @@ from typing import Protocol, cast
 from fastapi import Request
 from starlette.types import Scope
 
+from rag_graph.conversations import ConversationStore
 from rag_graph.documents import Document
 from rag_graph.index import Index
 from rag_graph.query import Filters
@@ -31,6 +32,11 @@ def documents_of(request: Request) -> Documents:
 def index_of(request: Request) -> Index | None:
     """The index that is searched, unless retrieval is the user's own."""
     return cast("Index | None", request.app.state.answerer.parts.index)
+
+
+def conversations_of(request: Request) -> ConversationStore | None:
+    """Where conversations are kept, unless they are not."""
+    return cast("ConversationStore | None", request.app.state.conversations)
 
 
 def models_of(request: Request) -> dict[str, str]:

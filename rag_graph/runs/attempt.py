@@ -101,6 +101,11 @@ class Attempt:
         self._sink_failure: Exception | None = None
         self._working: asyncio.Task[None] | None = None
 
+    @property
+    def transcript(self) -> Transcript:
+        """All that this attempt and those before it have said."""
+        return self._transcript
+
     async def run(self, work: Work) -> None:
         """Let `work` answer, and end the run, unless it was given up.
 

@@ -53,7 +53,7 @@ class Runner:
     """Executes runs in this process and reads those that any process executes.
 
     With `leases` several processes share the runs; this one takes over what others have left while `is_ready` says
-    that it could answer.
+    that it could answer. `on_end` hears of every run that has ended here, as a whole.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Runner:
         kept_s: float = Bounds().ttl_s,
         clock: Callable[[], float] = steady_time,
         observer: Observer | None = None,
+        on_end: Callable[[Transcript], Awaitable[None]] | None = None,
     ) -> None:
         self._log = run_log
         self._work = work
@@ -83,6 +84,7 @@ class Runner:
         self._kept_s = kept_s
         self._clock = clock
         self._observer = observer or Unobserved()
+        self._on_end = on_end
         self._started_at = clock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._starting = asyncio.Lock()
@@ -373,6 +375,14 @@ class Runner:
                 del self.executions[attempt.run_id]
             self._admission.leave(execution.caller)
             execution.ended.set()
+            if self._on_end is not None and attempt.transcript.terminal is not None:
+                self.spawn(self._tell_end(self._on_end, attempt.transcript))
+
+    async def _tell_end(self, on_end: Callable[[Transcript], Awaitable[None]], transcript: Transcript) -> None:
+        try:
+            await on_end(transcript)
+        except RagGraphError as exc:
+            log.warning("what became of the run was not kept: %s", exc, extra={"run_id": transcript.run_id})
 
     def _arrive(self, run_id: str) -> None:
         self.readers[run_id] += 1

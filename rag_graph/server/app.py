@@ -18,7 +18,7 @@ from rag_graph.client.announcement import CHALLENGE, PROOF, Announcement, prove
 from rag_graph.errors import IndexNotFound, RagGraphError
 from rag_graph.events import Event
 from rag_graph.graph.parts import Parts
-from rag_graph.http import docs, library, page, pages, problems
+from rag_graph.http import conversations, docs, library, page, pages, problems
 from rag_graph.http.ai_sdk import routes as ai_sdk
 from rag_graph.http.answering import while_read
 from rag_graph.http.langserve import routes as langserve
@@ -33,14 +33,14 @@ from rag_graph.query import Query
 from rag_graph.runs.admission import Admission
 from rag_graph.runs.runner import Runner
 from rag_graph.server.bodies import limit_bodies
-from rag_graph.server.hosts import AllowedHosts
+from rag_graph.server.hosts import AllowedHosts, is_local
 from rag_graph.server.policies import Policies
 from rag_graph.server.process import calm_collector
 from rag_graph.server.security import AccessKeys, parse_origins, protect
 from rag_graph.settings import Settings
 from rag_graph.telemetry.metrics import CONTENT_TYPE, Metrics
 from rag_graph.telemetry.observing import Telemetry, choose_tracing
-from rag_graph.wiring import Answerer, check_extras, open_answerer, open_worker
+from rag_graph.wiring import Answerer, check_extras, choose_conversations, open_answerer, open_worker
 
 _PAGE_S = 10.0
 """CPU time that a page may take; nearly all take a hundredth of it, and somebody waits for each."""
@@ -78,9 +78,10 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        store = app.state.conversations
         async with (
             open_answerer(settings, parts, observer=observer) as answerer,
-            open_worker(answerer, settings) as runner,
+            open_worker(answerer, settings, on_end=store.record if store else None) as runner,
             _open_mcp(app, answerer, runner, settings),
         ):
             app.state.answerer = answerer
@@ -89,6 +90,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
             with calm_collector():
                 async with metrics.counting(lambda: runner.waiting):
                     yield
+        if store is not None:  # after the runs, whose ends it keeps
+            await asyncio.to_thread(store.close)
         if tracing is not None:
             tracing.close()
 
@@ -100,6 +103,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
         docs_url=None,  # their own pages load scripts from another host, onto an origin that may know a key
         redoc_url=None,
     )
+    app.state.conversations = choose_conversations(settings) if _keeps_conversations(settings, keys) else None
     app.state.heartbeat_s = settings.heartbeat_s
     app.state.write_timeout_s = settings.write_timeout_s
     app.include_router(native.router)
@@ -107,6 +111,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app.include_router(openai.create_router(Presentation(draft=settings.v1_draft, sources=settings.v1_sources)))
     app.include_router(ai_sdk.router)
     app.include_router(library.router)
+    app.include_router(conversations.router)
     limits = Limits(seconds=settings.load_max_s, memory_mb=settings.load_max_mb)
     looking = Limits(seconds=min(limits.seconds, _PAGE_S), memory_mb=limits.memory_mb)
     app.include_router(pages.page_routes(looking))
@@ -134,6 +139,13 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
         app.add_exception_handler(kind, problems.explain)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
+
+
+def _keeps_conversations(settings: Settings, keys: AccessKeys) -> bool:
+    """As it is set; unset, not where everybody counts as one caller and others could read what was asked."""
+    if settings.conversations is None:
+        return bool(keys) or is_local(settings.host)
+    return settings.conversations
 
 
 @asynccontextmanager

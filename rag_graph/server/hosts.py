@@ -51,13 +51,13 @@ class AllowedHosts:
                     f"RAG_ALLOWED_HOSTS: {name!r} is no host name; write it as example.org, or *.example.org for all "
                     "below it, without scheme and port."
                 )
-        if not names and has_keys and not _is_local(address.lower()):
+        if not names and has_keys and not is_local(address.lower()):
             names = ["*"]
         return cls([*names, address.lower()])
 
     def allow(self, host: Host) -> bool:
         """An address can be in `Host` only where the address was asked for: no name was rebound to get there."""
-        if "*" in self._names or _is_local(host.name) or _is_address(host.name):
+        if "*" in self._names or is_local(host.name) or _is_address(host.name):
             return True
         return host.name in self._names or host.name.endswith(self._endings)
 
@@ -75,7 +75,7 @@ def is_own_origin(origin: str, host: Host) -> bool:
     return (port or default) == (host.port or default)
 
 
-def _is_local(name: str) -> bool:
+def is_local(name: str) -> bool:
     """A name under which a browser finds its own machine: it asks no DNS for `localhost` and what is below it."""
     if name == "localhost" or name.endswith(".localhost"):
         return True

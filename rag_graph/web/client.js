@@ -5,6 +5,7 @@
  *
  * A module of its own, without dependencies. Leaving the loop, or aborting the signal, ends the reading and not the
  * run: `cancel` does that. Options: `idempotencyKey`, `token` (bearer), `signal`, `base` (where the server is),
+ * `path` (of asking, there)
  * `onRun(runId)`, `onLink({ state: "open" | "lost", retryInMs })`, `heartbeatS()` (how often a server breaks its
  * silence), and for tests `fetch`, `clock`, `random`.
  */
@@ -128,6 +129,7 @@ class Reader {
     after = 0,
     token = null,
     base = "",
+    path = "query",
     signal = null,
     onRun = () => {},
     onLink = () => {},
@@ -136,7 +138,7 @@ class Reader {
     clock = systemClock,
     random = Math.random,
   }) {
-    Object.assign(this, { query, idempotencyKey, runId, token, base, signal, onRun, onLink, heartbeatS, fetch, clock });
+    Object.assign(this, { query, idempotencyKey, runId, token, base, path, signal, onRun, onLink, heartbeatS, fetch, clock });
     this.random = random;
     this.seq = after;
     this.stopped = null;
@@ -197,7 +199,7 @@ class Reader {
       headers: { accept, "content-type": "application/json", "idempotency-key": this.idempotencyKey },
       body: JSON.stringify(this.query),
     };
-    const response = await this.#request("query", init, patienceMs);
+    const response = await this.#request(this.path, init, patienceMs);
     const runId = response.headers.get("x-run-id");
     if (runId && runId === this.stopped?.runId) {
       // The key still stands for the run that is over: the server that kept it has not been replaced yet.

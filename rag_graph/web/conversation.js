@@ -1,5 +1,7 @@
-/** The turns of a conversation: asks, reads, stops, and takes up again after a reload. */
+/** A conversation: asks, reads, stops, branches, and shows what the server keeps of it, or this tab where that keeps nothing. */
 
+import { Asked } from "./asked.js";
+import { before, branchThrough, branchesOf } from "./branches.js";
 import { newKey } from "./client.js";
 import { loadTurns, saveTurns } from "./session.js";
 import { add, answer, isRunning, newTranscript } from "./transcript.js";
@@ -12,37 +14,103 @@ const BREATH_MS = 12;
 /** After a costly rendering, this many times its cost belongs to everything else. */
 const REST = 2;
 const CLOCK_TICK_MS = 100;
+/** Why reading ends though nobody has stopped the answer. */
+const LEFT = new DOMException("Another conversation is shown.", "AbortError");
 
 export class Conversation {
+  #turns = new Map();
   #views = new Map();
+  #asked = new Map();
+  #shown = [];
   #active = null;
+  #opening = 0;
+  #isReadOnly = false;
 
-  /** `list` holds the turns; `onRunning(boolean)`; `openSource(turn, citation, opener)`. */
-  constructor({ list, server, announcer, onRunning, openSource }) {
-    Object.assign(this, { list, server, announcer, onRunning, openSource });
-    this.turns = [];
-    addEventListener("pagehide", () => saveTurns(this.turns));
+  /** `list` holds the turns; `onRunning(boolean)`; `onChange()`: a run has begun or ended; `openSource(turn, citation, opener)`. */
+  constructor({ list, server, announcer, onRunning, onChange, openSource }) {
+    Object.assign(this, { list, server, announcer, onRunning, onChange, openSource });
+    /** Whether the server keeps conversations; until it has told, none is asked. */
+    this.isKept = false;
+    this.id = "";
+    addEventListener("pagehide", () => this.#save());
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.refresh());
   }
 
   get isEmpty() {
-    return !this.turns.length;
+    return !this.#shown.length;
   }
 
-  /** Show what the tab remembers, and go on with the run that was being read. */
+  /** Whether the server has begun to keep it. */
+  get hasAddress() {
+    return this.isKept && this.#shown.some(({ transcript }) => transcript.runId);
+  }
+
+  get title() {
+    return this.#turns.values().next().value?.question ?? "";
+  }
+
+  /** Show what the tab remembers, where the server keeps nothing, and go on with the run that was being read. */
   restore() {
-    for (const turn of loadTurns()) this.#show(turn);
-    const last = this.turns.at(-1);
-    if (!last) return;
-    scrollTo({ top: document.scrollingElement.scrollHeight, behavior: "instant" });
-    if (isRunning(last.transcript) && !last.problem) this.#read(last);
+    let follows = "";
+    for (const turn of loadTurns()) {
+      turn.follows ??= follows; // as an earlier version of the page has kept it
+      follows = turn.key;
+      this.#turns.set(turn.key, turn);
+    }
+    this.#show(branchThrough(this.#turns, null));
+    this.#pickUp();
+    if (!this.isEmpty) scrollTo({ top: document.scrollingElement.scrollHeight, behavior: "instant" });
   }
 
-  ask({ question, mode, history = historyOf(this.turns), filters = {} }) {
-    if (this.#active) return;
+  /** Show what the server keeps under this id, or under the secret of a share; resolve to its title. Throws where there is none. */
+  async open({ conversation = "", share = "", turn = "" }) {
+    const opening = ++this.#opening;
+    const told = await (share ? this.server.shared(share) : this.server.conversation(conversation));
+    if (opening !== this.#opening) return null; // another one was wanted meanwhile
+    this.#leave();
+    this.id = conversation;
+    this.#isReadOnly = Boolean(share);
+    this.#take(told.asked);
+    const wanted = this.#turns.get(turn);
+    this.#show(branchThrough(this.#turns, wanted));
+    const last = wanted ?? this.#shown.at(-1);
+    if (last) this.#views.get(last.key).element.scrollIntoView({ block: "start", behavior: "instant" });
+    this.#pickUp();
+    return told.title;
+  }
+
+  /** Go to a turn of what is shown; false where it has none such. */
+  goTo(key) {
+    const turn = this.#turns.get(key);
+    if (!turn) return false;
+    this.#show(branchThrough(this.#turns, turn));
+    this.#views.get(key).element.scrollIntoView({ block: "start", behavior: "instant" });
+    return true;
+  }
+
+  /** See what was asked elsewhere meanwhile. */
+  async refresh() {
+    if (!this.hasAddress || this.#active || this.#isReadOnly) return;
+    const opening = this.#opening;
+    try {
+      const { asked } = await this.server.conversation(this.id);
+      if (opening !== this.#opening || this.#active) return;
+      this.#take(asked);
+      this.#show(branchThrough(this.#turns, this.#shown.at(-1)));
+      this.#pickUp();
+    } catch {
+      // What is shown stays.
+    }
+  }
+
+  ask({ question, mode, filters = {}, follows = this.#lastKnown(), history = historyOf(this.#shown) }) {
+    if (this.#active || this.#isReadOnly) return;
+    if (this.isKept) this.id ||= newKey();
     const query = { question, mode, history, filters };
-    const turn = { key: newKey(), question, mode, query, transcript: newTranscript(), problem: null, askedAt: Date.now() };
-    const { element } = this.#show(turn);
-    element.scrollIntoView({ block: "start", behavior: "instant" });
+    const turn = { key: newKey(), follows, conversation: this.id, question, mode, query, transcript: newTranscript(), problem: null, askedAt: Date.now() };
+    this.#turns.set(turn.key, turn);
+    this.#show(branchThrough(this.#turns, turn));
+    this.#views.get(turn.key).element.scrollIntoView({ block: "start", behavior: "instant" });
     this.announcer.begin();
     this.#read(turn);
   }
@@ -59,12 +127,11 @@ export class Conversation {
     }
   }
 
+  /** Begin anew; what the server keeps stays there, and goes on being answered. */
   clear() {
-    this.#active?.control.abort();
-    this.turns = [];
-    this.#views.clear();
-    this.list.replaceChildren();
-    saveTurns([]);
+    this.#opening += 1;
+    this.#leave();
+    this.#save();
   }
 
   /** What a chip on the page stands for. */
@@ -72,24 +139,101 @@ export class Conversation {
     return this.#views.get(chip.closest(".turn")?.dataset.key)?.describe(chip);
   }
 
-  #show(turn) {
-    const view = new TurnView(turn, {
-      openSource: this.openSource,
-      announce: (words) => this.announcer.tell(words),
-      thinkHarder: ({ question, query }) => this.ask({ question, mode: "deep", history: query.history, filters: query.filters }),
-      askAgain: ({ question, mode, query }) => this.ask({ question, mode, history: query.history, filters: query.filters }),
-    });
+  #leave() {
+    this.#active?.control.abort(LEFT);
+    this.#active = null;
+    this.onRunning(false);
+    this.id = "";
+    this.#isReadOnly = false;
+    this.#shown = [];
+    for (const known of [this.#turns, this.#views, this.#asked]) known.clear();
+    this.list.replaceChildren();
+  }
+
+  /** Take over what the server tells of turns, where it knows more. */
+  #take(asked) {
+    for (const told of asked) {
+      const known = this.#turns.get(told.id);
+      if (known && !(isRunning(known.transcript) && (told.result || known.transcript.runId !== told.run_id))) continue;
+      this.#forget(told.id);
+      const turn = turnOf(told, this.id, this.#isReadOnly);
+      this.#turns.set(told.id, turn);
+      turn.query.history = historyOf(before(this.#turns, turn));
+    }
+  }
+
+  #forget(key) {
+    this.#views.delete(key);
+    this.#asked.delete(key);
+  }
+
+  /** The turn that the next one follows: of those shown, the last one of which the server has heard. */
+  #lastKnown() {
+    return this.#shown.findLast(({ transcript }) => !this.isKept || transcript.runId)?.key ?? "";
+  }
+
+  #askBeside(turn, changed) {
+    const { question, mode, follows, query } = turn;
+    this.ask({ question, mode, follows, history: query.history, filters: query.filters, ...changed });
+  }
+
+  #viewOf(turn) {
+    const known = this.#views.get(turn.key);
+    if (known) return known;
+    const announce = (words) => this.announcer.tell(words);
+    const asking = this.#isReadOnly ? {} : { thinkHarder: () => this.#askBeside(turn, { mode: "deep" }), askAgain: () => this.#askBeside(turn, {}) };
+    const view = new TurnView(turn, { openSource: this.openSource, announce, ...asking });
     view.element.dataset.key = turn.key;
-    this.turns.push(turn);
+    const onEdit = this.#isReadOnly ? null : (question) => this.#askBeside(turn, { question });
     this.#views.set(turn.key, view);
-    this.list.append(view.element);
+    this.#asked.set(turn.key, new Asked(turn, view, { onEdit, onBranch: (step) => this.#step(turn, step), announce }));
     return view;
+  }
+
+  /** Show the branch before or after this turn's. */
+  #step(turn, step) {
+    const branches = branchesOf(this.#turns, turn);
+    const other = branches[branches.indexOf(turn) + step];
+    if (!other) return;
+    const { top } = this.#views.get(turn.key).element.getBoundingClientRect();
+    this.#show(branchThrough(this.#turns, other));
+    const { element } = this.#views.get(other.key);
+    scrollBy({ top: element.getBoundingClientRect().top - top, behavior: "instant" });
+    this.#asked.get(other.key).focusSwitch(step);
+    this.announcer.tell(`Version ${branches.indexOf(other) + 1} of ${branches.length}.`);
+    this.#pickUp();
+  }
+
+  /** Put these turns on the page; those that are there already are not touched, so that nothing loses the focus. */
+  #show(turns) {
+    this.#shown = turns;
+    const wanted = turns.map((turn) => this.#viewOf(turn).element);
+    let same = 0;
+    while (same < wanted.length && this.list.children[same] === wanted[same]) same += 1;
+    while (this.list.children.length > same) this.list.lastElementChild.remove();
+    this.list.append(...wanted.slice(same));
+    this.#updateAsked();
+  }
+
+  #updateAsked() {
+    for (const turn of this.#shown) {
+      const branches = branchesOf(this.#turns, turn);
+      this.#asked.get(turn.key).update({ at: branches.indexOf(turn) + 1, of: branches.length, isRunning: this.#active !== null });
+    }
+  }
+
+  /** Read on what is shown and goes on, one run after the other. */
+  #pickUp() {
+    if (this.#active || this.#isReadOnly) return;
+    const open = this.#shown.find(({ transcript, problem }) => isRunning(transcript) && !problem);
+    if (open && (open.transcript.runId || !this.isKept)) this.#read(open);
   }
 
   async #read(turn) {
     const control = new AbortController();
     this.#active = { turn, control };
     this.onRunning(true);
+    this.#updateAsked();
     const painter = new Painter(this.#views.get(turn.key));
     const options = {
       signal: control.signal,
@@ -99,18 +243,28 @@ export class Conversation {
     try {
       await this.#follow(turn, options, painter);
     } catch (error) {
-      turn.problem = problemOf(error, control.signal);
+      if (control.signal.reason !== LEFT) turn.problem = problemOf(error, control.signal);
     }
-    if (this.#active?.turn === turn) this.#active = null;
     painter.finish();
-    saveTurns(this.turns);
-    this.onRunning(this.#active !== null);
+    if (this.#active?.turn !== turn) return; // another conversation is shown
+    this.#active = null;
+    this.#save();
+    this.onRunning(false);
+    this.#updateAsked();
+    this.onChange();
+    this.#pickUp();
   }
 
   /** From here on a reload can take the run up again, even after a crash. */
   #begin(turn, runId) {
     turn.transcript.runId = runId;
-    saveTurns(this.turns);
+    this.#save();
+    this.#updateAsked();
+    this.onChange();
+  }
+
+  #save() {
+    if (!this.isKept) saveTurns([...this.#turns.values()]);
   }
 
   async #follow(turn, options, painter) {
@@ -164,6 +318,17 @@ class Painter {
       this.#waiting = false;
     }, rest);
   }
+}
+
+/** A turn as the server tells it: with its result, or with the run that is to be read. */
+function turnOf({ id, follows, question, mode, filters, run_id: runId, asked_at, result }, conversation, isReadOnly) {
+  const transcript = newTranscript();
+  if (result) add(transcript, { runId, seq: null, event: { ...result, type: "run_result" } });
+  else transcript.runId = runId;
+  const unanswered = { message: "This question has not been answered yet.", code: "unanswered", retryable: false };
+  const problem = isReadOnly && !result ? unanswered : null;
+  const query = { question, mode, history: [], filters };
+  return { key: id, follows, conversation, question, mode, query, transcript, problem, askedAt: asked_at * 1000 };
 }
 
 /** Earlier questions and their answers, without the numbers, which mean other passages now. */

@@ -1,10 +1,12 @@
 /** Joins the parts of the page. */
 
 import { Access } from "./access.js";
+import { addressOf, placeIn } from "./address.js";
 import { Announcer } from "./announcer.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
-import { h } from "./element.js";
+import { h, say } from "./element.js";
+import { History } from "./history.js";
 import { Library } from "./library.js";
 import { QuoteCard } from "./quote.js";
 import { Server } from "./server.js";
@@ -26,17 +28,25 @@ const composer = new Composer({
   onStop: () => conversation.stop(),
 });
 const panel = new SourcePanel(server);
+const announcer = new Announcer(byId("announcements"));
 const conversation = new Conversation({
   list: byId("turns"),
   server,
-  announcer: new Announcer(byId("announcements")),
+  announcer,
   onRunning: (isRunning) => composer.setRunning(isRunning),
+  onChange: () => told(),
   openSource: ({ transcript }, citation, opener) =>
     panel.open(citation, {
       citations: citationsWith(citation, transcript),
       passage: passagesByNumber(transcript).get(citation.marker),
       opener,
     }),
+});
+const history = new History({
+  server,
+  announce: (words) => announcer.tell(words),
+  onDeleted: (id) => id === conversation.id && goTo(""),
+  onRenamed: (id, title) => id === conversation.id && entitle(title),
 });
 const library = new Library({
   server,
@@ -55,17 +65,33 @@ let scope = null;
 const card = new QuoteCard((chip) => conversation.describe(chip));
 
 byId("composer").append(composer.element);
-document.body.append(panel.element, library.element, access.element, card.element);
-byId("new").before(library.button);
+document.body.append(history.element, panel.element, library.element, access.element, card.element);
+byId("new").before(history.button, library.button);
 library.button.addEventListener("click", () => panel.close());
 card.attend(byId("turns"));
 byId("new").addEventListener("click", startAnew);
-conversation.restore();
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // its address would take the place of the conversation's
+  composer.focus();
+});
 welcome();
 composer.focus();
-offer(await server.config());
+const configuring = server.config();
+let config = null;
+let arriving = null;
+offer((config = await configuring));
+if (conversation.isKept) {
+  addEventListener("hashchange", visit);
+  await visit();
+} else {
+  conversation.restore();
+  welcome();
+}
 
-function ask(asked) {
+async function ask(asked) {
+  if (!config) await configuring; // only then is it known who keeps what is asked
+  await arriving; // and where
+  say(byId("place"), "");
   panel.close();
   library.close();
   conversation.ask({ ...asked, filters: scope ? { document: scope.id } : {} });
@@ -87,9 +113,62 @@ function scopeTo(one) {
 
 function startAnew() {
   panel.close();
+  if (conversation.isKept) return goTo("");
   conversation.clear();
   welcome();
-  composer.focus();
+  return composer.focus();
+}
+
+/** Go to an address of the page, as if a link to it had been followed. */
+function goTo(hash) {
+  if (location.hash !== hash) globalThis.history.pushState(null, "", hash || location.pathname + location.search);
+  return visit();
+}
+
+/** Show what the address of the page names. */
+function visit() {
+  return (arriving = show());
+}
+
+async function show() {
+  const place = placeIn(location.hash);
+  if (place.conversation && place.conversation === conversation.id && (!place.turn || conversation.goTo(place.turn))) return;
+  panel.close();
+  say(byId("place"), "");
+  try {
+    if (place.conversation || place.share) {
+      const title = await conversation.open(place);
+      if (title === null) return;
+      entitle(title);
+      if (place.share) byId("place").replaceChildren(h("strong", { dir: "auto" }, title), " A shared conversation, to be read only. ", h("a", { href: "#/" }, "Ask a question of your own"));
+    } else {
+      conversation.clear();
+      entitle("");
+    }
+  } catch (error) {
+    conversation.clear();
+    entitle("");
+    say(byId("place"), error.message);
+  }
+  byId("composer").hidden = Boolean(place.share);
+  history.mark(conversation.id);
+  welcome();
+  if (!place.share) composer.focus();
+}
+
+/** A run has begun or ended: from its beginning on, the conversation has an address. */
+function told() {
+  if (!conversation.hasAddress) return;
+  if (placeIn(location.hash).conversation !== conversation.id) {
+    globalThis.history.pushState(null, "", addressOf({ conversation: conversation.id }));
+    entitle(conversation.title);
+  }
+  history.mark(conversation.id);
+  history.refresh();
+}
+
+function entitle(title) {
+  document.title = title ? `${title.slice(0, 80)} · rag_graph` : "Ask your documents · rag_graph";
 }
 
 function welcome() {
@@ -98,9 +177,11 @@ function welcome() {
 }
 
 /** What this server can do beyond answering. */
-function offer({ upload: mayUpload, models, version }) {
+function offer({ upload: mayUpload, models, version, conversations }) {
   byId("about").textContent = [models.chat, version && `rag_graph ${version}`].filter(Boolean).join(" · ");
   library.mayRemove = mayUpload;
+  conversation.isKept = conversations;
+  history.button.hidden = !conversations;
   if (!mayUpload) return;
   composer.hint.after(upload.button);
   composer.element.prepend(upload.note, upload.input);

@@ -15,7 +15,7 @@ export class Server {
   }
 
   async config() {
-    const defaults = { upload: false, keys: false, version: "", models: {} };
+    const defaults = { upload: false, keys: false, version: "", models: {}, conversations: false };
     try {
       const response = await fetch(`${BASE}config`, { headers: this.#headers() });
       if (!response.ok) return defaults;
@@ -29,10 +29,11 @@ export class Server {
 
   /** Yield the rest of a turn's run: from its start, or from where reading stopped. */
   async *read(turn, options) {
-    const { transcript, query, key: idempotencyKey } = turn;
+    const { transcript, query, key: idempotencyKey, conversation, follows } = turn;
+    const path = conversation ? `query?${new URLSearchParams({ conversation, follows })}` : "query";
     for (;;) {
       const heartbeatS = () => this.#heartbeatS;
-      const link = { ...options, base: BASE, token: this.access.key, idempotencyKey, heartbeatS };
+      const link = { ...options, base: BASE, path, token: this.access.key, idempotencyKey, heartbeatS };
       try {
         const { runId, seq: after } = transcript;
         yield* runId ? follow(runId, { ...link, query, after }) : ask(query, link);
@@ -75,6 +76,50 @@ export class Server {
   async remove(id) {
     const response = await fetch(`${BASE}documents/${encodeURIComponent(id)}`, { method: "DELETE", headers: this.#headers() });
     return this.#json(response);
+  }
+
+  /** A page of the conversations that are kept; `next` is what to go on after. */
+  conversations({ q = "", after = "" } = {}) {
+    return this.#keeping(`conversations?${new URLSearchParams({ q, after, limit: "50" })}`);
+  }
+
+  conversation(id) {
+    return this.#keeping(`conversations/${id}`);
+  }
+
+  shared(share) {
+    return this.#keeping(`shared/${share}`);
+  }
+
+  rename(id, title) {
+    const headers = { "content-type": "application/json" };
+    return this.#keeping(`conversations/${id}`, { method: "PATCH", body: JSON.stringify({ title }), headers });
+  }
+
+  deleteConversation(id) {
+    return this.#keeping(`conversations/${id}`, { method: "DELETE" });
+  }
+
+  share(id) {
+    return this.#keeping(`conversations/${id}/share`, { method: "POST" });
+  }
+
+  unshare(id) {
+    return this.#keeping(`conversations/${id}/share`, { method: "DELETE" });
+  }
+
+  /** A conversation as a file. */
+  async exported(id, form) {
+    const response = await fetch(`${BASE}conversations/${id}/export?form=${form}`, { headers: this.#headers() });
+    if (!response.ok) throw new Error(`The server answered with status ${response.status}.`);
+    return response.blob();
+  }
+
+  async #keeping(path, { headers = {}, ...init } = {}) {
+    for (;;) {
+      const response = await fetch(BASE + path, { ...init, headers: { ...headers, ...this.#headers() }, cache: "no-store" });
+      if (response.status !== 401 || !(await this.access.ask())) return this.#json(response);
+    }
   }
 
   /**

@@ -29,7 +29,7 @@ function stagesOf(transcript) {
   const verdict = !decision ? "Verdict" : decision.decision === "keep" ? "Stands" : isDeciding ? "Improving" : newest(transcript) > 1 ? "Improved" : "Stands";
   return [
     { name: "First answer", state: state(answers[1].started || answers[1].content, !answers[1].finished && !terminal) },
-    { name: "Deeper reading", state: state(has("deep_retrieve"), isOpen("deep_retrieve")) },
+    { name: "Deeper reading", state: state(has("deep_retrieve") || decision, isOpen("deep_retrieve")) },
     { name: verdict, state: state(has("decide") || decision, isDeciding) },
   ];
 }

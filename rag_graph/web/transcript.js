@@ -147,6 +147,8 @@ const FOLDS = {
     Object.assign(begun(transcript, version), { content, citations: [...citations], unsupported: [...unsupported], claims, fates });
     transcript.passages = { deep: documents };
     transcript.conflicts = result.conflicts ?? [];
+    // Whose notes were whose is told by events alone.
+    if (result.thinking) transcript.thinking = [{ step: "", thinker: "pipeline", content: result.thinking, seconds: 0 }];
     transcript.decision = decision;
     transcript.terminal = terminalOf(result);
     finishAll(transcript);

@@ -25,7 +25,7 @@ export class TurnView {
   #isMarked = false;
   #moment = "";
 
-  /** `actions`: `openSource(turn, citation, opener)`, `thinkHarder(turn)`, `askAgain(turn)`, `announce(words)`. */
+  /** `actions`: `openSource(turn, citation, opener)`, `announce(words)`, and, where more may be asked, `thinkHarder(turn)` and `askAgain(turn)`. */
   constructor(turn, actions) {
     this.turn = turn;
     this.actions = actions;
@@ -236,8 +236,8 @@ export class TurnView {
     const button = (sign, name, act) => h("button", { type: "button", class: "action", onclick: act }, icon(...ICONS[sign]), h("span", {}, name));
     const all = [];
     if (written(transcript, this.#shown).content) all.push(button("copy", "Copy with sources", (event) => this.#copy(event)));
-    if (type === "run_finished" && this.turn.mode === "fast") all.push(button("harder", "Think harder about this", () => this.actions.thinkHarder(this.turn)));
-    all.push(button("again", "Ask again", () => this.actions.askAgain(this.turn)));
+    if (this.actions.thinkHarder && type === "run_finished" && this.turn.mode === "fast") all.push(button("harder", "Think harder about this", () => this.actions.thinkHarder(this.turn)));
+    if (this.actions.askAgain) all.push(button("again", "Ask again", () => this.actions.askAgain(this.turn)));
     this.actionRow.replaceChildren(...all);
   }
 

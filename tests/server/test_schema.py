@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.servers import Serve
 
-OURS = r"^/(query|runs|documents|health)"
+OURS = r"^/(query|runs|documents|health|conversations|shared)"
 BOUNDED = settings(
     max_examples=25,
     deadline=None,

@@ -115,7 +115,7 @@ def test_thinking_opens_while_it_streams_and_folds_when_the_answer_starts(page: 
 def test_an_answered_question_can_be_thought_about_harder(page: Page, server: ScriptedServer) -> None:
     open_all(server)
     ask(page, QUESTION).get_by_role("button", name="Think harder about this").click()
-    expect(page.locator(".turn")).to_have_count(2)
+    expect(page.locator(".branch-place")).to_have_text("2 / 2")
     expect(page.locator(".turn").last.locator(".answer-label")).to_have_text("Improved answer")
     first, second = server.queries
     assert (second["question"], second["mode"]) == (QUESTION, "deep")

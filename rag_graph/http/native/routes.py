@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from rag_graph.errors import BadCursor
 from rag_graph.events import Event
 from rag_graph.http.answering import read_run, start_run, stream_run
+from rag_graph.http.conversations import ID, Place, start_turn
 from rag_graph.http.encoding import EVENT_STREAM, JSON_LINES
 from rag_graph.http.native.encoding import EventFrames, EventLines, LogTrimmed
 from rag_graph.http.native.request import form_of
@@ -72,11 +73,20 @@ async def query(
     asked: Query,
     idempotency_key: Annotated[str | None, Header(description="Same key, same run: safe to send again.")] = None,
     last_event_id: LastEventId = "",
+    conversation: Annotated[
+        str | None, Parameter(pattern=ID, description="Keep it there; the first question begins a conversation.")
+    ] = None,
+    follows: Annotated[
+        str, Parameter(pattern=f"{ID}|^$", description="The turn of the conversation whose answer this replies to.")
+    ] = "",
 ) -> Response:
     """Ask a question. `Accept` chooses events as they come (the default), lines of JSON, or one document at the end."""
     if last_event_id:
         return await _answer(request, Cursor.parse(last_event_id))
-    run_id, replayed = await start_run(request, asked, key=idempotency_key)
+    if conversation is None:
+        run_id, replayed = await start_run(request, asked, key=idempotency_key)
+    else:
+        run_id, replayed = await start_turn(request, asked, Place(conversation, follows), key=idempotency_key)
     headers = {}
     if idempotency_key is not None:
         headers = {"idempotency-key": idempotency_key, "idempotent-replayed": str(replayed).lower()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import aclosing
+from itertools import takewhile
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
@@ -11,17 +12,19 @@ from fastapi.responses import JSONResponse
 from rag_graph.clock import steady_time
 from rag_graph.errors import BadCursor, RunExpired, UnknownRun
 from rag_graph.http.answering import hear_run, start_run, stream_run
+from rag_graph.http.conversations import Place, ToldTurn, kept_branch, start_turn
 from rag_graph.http.encoding import EVENT_STREAM
 from rag_graph.http.openai.request import MODELS, Draft
 from rag_graph.http.openai.routes import OpenAIRefusal, OpenAIRoute
 from rag_graph.http.responses.encoding import PER_ENTRY, RESPONSE, Envelope, ResponseEvents
 from rag_graph.http.responses.request import RESULTS, NoSuchResponse, ResponseRequest, query_of
-from rag_graph.http.state import caller_of, runner_of
+from rag_graph.http.state import caller_of, conversations_of, runner_of
 from rag_graph.query import MAX_HISTORY_TURNS, Turn
 from rag_graph.runs.ids import new_run_id
 from rag_graph.runs.log import Entry, Gap, Run, is_terminal
 
 MAX_NUMBER = 10**18
+GOES_ON = "The response that this one follows goes on: wait for its end, or cancel it."
 StartingAfter = Annotated[int | None, Parameter(ge=-1, le=MAX_NUMBER, description="Go on after this event's number.")]
 
 
@@ -47,16 +50,21 @@ def create_router(draft: Draft) -> APIRouter:
         x_rag_draft: Annotated[Draft | None, Header(description="As `rag.draft` in the body.")] = None,
     ) -> Response:
         """Answer the last message of the input from the documents: as a stream, at its end, or in the background."""
-        follows = await _predecessor(request, asked)
-        query = query_of(asked, await _turns(request, follows))
-        run_id, _ = await start_run(
-            request,
-            query,
-            key=idempotency_key,
-            chat=asked.conversation_id,
-            follows=follows,
-            unattended=bool(asked.background),
-        )
+        kept = await _kept(request, asked.conversation_id, idempotency_key)
+        follows = kept[-1].run_id if kept else await _predecessor(request, asked)
+        query = query_of(asked, _said(kept) if kept else await _turns(request, follows))
+        place = Place.named(asked.conversation_id, kept[-1].id if kept else "")
+        if place is not None and conversations_of(request) is not None:
+            run_id, _ = await start_turn(request, query, place, key=idempotency_key, unattended=bool(asked.background))
+        else:
+            run_id, _ = await start_run(
+                request,
+                query,
+                key=idempotency_key,
+                chat=asked.conversation_id,
+                follows=follows,
+                unattended=bool(asked.background),
+            )
         run = await runner_of(request).state(run_id, caller=caller_of(request))
         envelope = _envelope(run, conversation=asked.conversation_id)
         encoder = ResponseEvents(
@@ -125,7 +133,7 @@ async def input_items(request: Request, response_id: str) -> dict[str, Any]:
 
 @plain.post("/conversations")
 async def begin_conversation() -> dict[str, Any]:
-    """A name under which responses follow one another; what was said lives with them."""
+    """A name under which responses follow one another. Where conversations are kept, the first one begins it."""
     made_at = steady_time()
     return {
         "id": f"conv_{new_run_id(made_at)}",
@@ -166,6 +174,24 @@ async def _as_it_stands(request: Request, run: Run, encoder: ResponseEvents) -> 
     return encoder.response
 
 
+async def _kept(request: Request, conversation: str | None, key: str | None) -> Sequence[ToldTurn]:
+    """The turns of a kept conversation, up to the one of this key. Raises `NoSuchResponse` while the last goes on."""
+    branch = await kept_branch(request, conversation) if conversation else []
+    earlier = list(takewhile(lambda turn: turn.id != key, branch))
+    if earlier and earlier[-1].status == "running":
+        raise NoSuchResponse(GOES_ON)
+    return earlier
+
+
+def _said(kept: Sequence[ToldTurn]) -> Sequence[Turn]:
+    turns: list[Turn] = []
+    for turn in kept:
+        turns.append(Turn.of("user", turn.question))
+        if turn.result and turn.result["answer"]:
+            turns.append(Turn.of("assistant", turn.result["answer"]))
+    return turns[-MAX_HISTORY_TURNS:]
+
+
 async def _predecessor(request: Request, asked: ResponseRequest) -> str:
     """The id of the run whose answer this question follows, empty where it begins a conversation."""
     if asked.previous_response_id:
@@ -191,7 +217,7 @@ async def _turns(request: Request, follows: str) -> Sequence[Turn]:
                 raise NoSuchResponse("The response that this one follows is not kept (any more).") from None
             break  # the conversation is older than runs are kept
         if run.status == "running":
-            raise NoSuchResponse("The response that this one follows goes on: wait for its end, or cancel it.")
+            raise NoSuchResponse(GOES_ON)
         answer = ""
         async with aclosing(runner.follow(follows, run.last_seq - 1, caller=caller)) as items:
             async for item in items:
