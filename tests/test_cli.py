@@ -18,6 +18,7 @@ import pytest
 
 from rag_graph.result import RunResult
 from tests.gguf import small_gguf
+from tests.index.sites import serving_site
 from tests.servers import ANSWER, QUESTION, free_port, more_towers, towers, until, upstream
 from tests.terminals import COMMAND, Terminal, environment, run
 from tests.upstream import WITHIN_S, Script, Upstream, refused_url, tokens
@@ -438,6 +439,28 @@ def test_the_library_is_listed_brought_up_to_date_and_asked_in_part(tmp_path: Pa
     done = run("library", "sync", settings=settings)
     assert (done.returncode, f"Not there: {folder}" in one_line_of(done.stderr)) == (1, True)
     assert "Horses" in run("library", settings=settings).stdout
+
+
+def test_a_page_of_the_web_is_read_when_that_is_allowed_and_the_library_moves_in_one_file(tmp_path: Path) -> None:
+    home, other = ({"RAG_DATA_DIR": str(tmp_path / name)} for name in ("data", "other"))
+    with serving_site() as site:
+        site.html("/zebra", "Zebras have stripes.")
+        url = f"{site.url}/zebra"
+        refused = run("index", url, settings=home)
+        assert (refused.returncode, "no public address; --allow-private" in refused.stderr) == (1, True)
+        assert site.asked == []
+        done = run("index", url, "--allow-private", settings=home)
+        assert (done.returncode, done.stderr[:17]) == (0, "1 documents added"), done.stderr
+        site.html("/zebra", "Zebras have black stripes.")
+        done = run("library", "sync", "--allow-private", settings=home)
+        assert "0 documents added, 1 replaced" in done.stderr
+    archive = str(tmp_path / "library.zip")
+    assert run("library", "export", archive, settings=home).stderr == "1 documents, 1 passages written.\n"
+    assert run("library", "import", archive, settings=other).stderr == "1 documents, 1 passages taken in.\n"
+    assert "--replace" in one_line(run("library", "import", archive, settings=other))
+    [entry] = map(json.loads, run("library", "--json", settings=other).stdout.splitlines())
+    assert entry["uri"] == url
+    assert run("remove", url, settings=home).stderr == "1 documents removed.\n"
 
 
 def test_the_library_is_kept_up_to_date_while_files_change(tmp_path: Path) -> None:

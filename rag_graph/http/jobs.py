@@ -234,9 +234,9 @@ class UploadJobs:
 
     async def _checked(self, index: Index, job_id: str, caller: str) -> list[Entry]:
         known = await asyncio.to_thread(self._record, job_id) if RUN_ID.fullmatch(job_id) else None
-        if known is None or known["caller"] != digest(caller):
+        entries = await asyncio.to_thread(self._read, job_id) if known is not None else []
+        if known is None or not entries or known["caller"] != digest(caller):
             raise DocumentNotFound("There is no upload with this id, or it ended long ago.")
-        entries = await asyncio.to_thread(self._read, job_id)
         if entries[-1].kind not in _LAST:
             await self._take_over(index, job_id)
         return entries

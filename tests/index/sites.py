@@ -40,7 +40,7 @@ class Site:
 
 
 @contextmanager
-def serving() -> Iterator[Site]:
+def serving_site() -> Iterator[Site]:
     site = Site()
 
     class Handler(BaseHTTPRequestHandler):

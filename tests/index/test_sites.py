@@ -13,12 +13,12 @@ from rag_graph.index.sites import Sites
 from rag_graph.index.web import Bounds, NotFetched, Web, is_public, resolve
 from tests.index.hashing import HashEmbedder
 from tests.index.pdfs import pdf, words
-from tests.index.sites import Page, Site, serving
+from tests.index.sites import Page, Site, serving_site
 
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with serving() as running:
+    with serving_site() as running:
         yield running
 
 
