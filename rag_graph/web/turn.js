@@ -2,12 +2,13 @@
 
 import { AnswerView } from "./answer.js";
 import { markChanges, wordsIn } from "./changes.js";
+import { copy } from "./clipboard.js";
 import { countChanges } from "./diff.js";
 import { h, icon, say } from "./element.js";
 import { ConflictsView, FatesView } from "./fates.js";
 import { keepPlace } from "./reading.js";
 import * as words from "./sentences.js";
-import { SourceList, citedText, copy } from "./sourcelist.js";
+import { SourceList, citedText, sectionOf } from "./sourcelist.js";
 import { StagesView } from "./stages.js";
 import { ThinkingView } from "./thinking.js";
 import { TimelineView } from "./timeline.js";
@@ -64,7 +65,7 @@ export class TurnView {
     this.thinking.update(transcript);
     this.stages.update(transcript);
     this.timeline.update(transcript);
-    this.sources.update(shown);
+    this.sources.update(shown, numbers);
     this.conflicts.update(transcript);
     this.fates.update(shown);
     this.#showStatus(transcript, problem, link);
@@ -77,7 +78,8 @@ export class TurnView {
     const view = this.#viewOf(this.#shown);
     const { citations, unsupported } = written(this.turn.transcript, this.#shown);
     const [first, ...more] = proofsOf(chip).map((index) => citations[index]);
-    if (first) return { citation: first, more: more.length, ranges: view.rangesOf(first) };
+    const section = first && sectionOf(passagesByNumber(this.turn.transcript).get(first.marker));
+    if (first) return { citation: first, section, more: more.length, ranges: view.rangesOf(first) };
     const flag = chip.dataset.flag ? unsupported[Number(chip.dataset.flag)] : null;
     if (flag) return { reason: flag.reason, ranges: view.rangesOf(flag) };
     const isOpen = isRunning(this.turn.transcript);

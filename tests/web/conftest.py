@@ -23,6 +23,8 @@ STORIES = {
     "hostile": stories.hostile,
     "long": stories.long,
     "rewrite": stories.rewritten,
+    "sources": stories.sources,
+    "technical": stories.technical,
 }
 WATCH = """
 globalThis.violations = [];

@@ -166,12 +166,52 @@ def test_a_citation_shows_its_words_and_opens_the_document_there(page: Page, ser
     current = panel.locator("mark.current")
     expect(current).to_be_in_viewport()
     expect(current).to_have_text(BUILT)
-    assert panel.locator(".source-text").evaluate("element => element.textContent") == stories.TOWER.content
+    expect(panel.get_by_role("heading", name="The tower 🗼")).to_be_attached()
+    expect(panel.locator(".source-text p")).to_have_count(5)
     panel.get_by_role("button", name="Next quote").click()
     expect(current).not_to_have_text(BUILT)
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(turn.get_by_role("button", name="Source 1: A history of the tower").first).to_be_focused()
+
+
+def test_sources_tell_where_they_are_from_and_open_as_they_are_read(
+    page: Page, context: BrowserContext, server: ScriptedServer
+) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_all(server)
+    turn = ask(page, "Sources please")
+    expect(turn.locator(".source-about")).to_have_text(["Install › On Linux · line 9 · Markdown", "Web page"])
+    expect(turn.locator(".source-where")).to_have_text([stories.GUIDE.uri, stories.ONLINE.uri])
+    expect(turn.locator(".source-snippet").first).to_have_text("“Run make install from the shell, and wait.”")
+    links = turn.locator(".sources a")
+    assert links.evaluate_all("links => links.map(link => link.href)") == [stories.ONLINE.uri]
+    turn.get_by_role("button", name="Source 2: Setup").first.hover()
+    expect(page.get_by_role("tooltip")).to_contain_text("Install › On Linux · line 9")
+    expect(page.get_by_role("tooltip")).to_contain_text("Run make install from the shell, and wait.")
+    turn.get_by_role("button", name="Source 2: Setup").first.click()
+    panel = page.get_by_role("complementary", name="Setup")
+    expect(panel.locator("mark.current").first).to_be_in_viewport()
+    assert "".join(panel.locator("mark.current").all_text_contents()) == "Run make install from the shell, and wait."
+    expect(panel.get_by_role("heading", name="On Linux")).to_be_attached()
+    expect(panel.locator("td", has_text="8080")).to_be_attached()
+    told = panel.locator(".source-text").inner_text()
+    assert not re.search(r"///|<a |</a>|\*\*|\{#|script|title: Setup\n---", told)
+    expect(panel.locator("strong", has_text="Mind this")).to_be_attached()
+    expect(panel.get_by_role("link", name="the shell")).to_have_attribute("href", "https://example.org/shell(1)")
+    assert page.title() == "Ask your documents · rag_graph"
+    page.keyboard.press("Escape")
+    turn.get_by_role("button", name="Copy with sources").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.partition("## Sources")[2].split("\n")[2:] == [
+        "- [2] Setup (docs/linux/setup.md, Install › On Linux, line 9)",
+        "  > “Run make install from the shell, and wait.”",
+        f"- [4] Setup (<{stories.ONLINE.uri}>)",
+        "  > “Wait.”",
+        "- [5] Setup (docs/linux/setup.md)",
+        "",
+    ]
 
 
 def test_every_chip_stands_at_its_words(page: Page, server: ScriptedServer) -> None:
@@ -314,6 +354,33 @@ def test_the_answer_can_be_copied_with_its_sources(page: Page, context: BrowserC
     assert copied.startswith(DRAFT)
     assert "[1] A history of the tower (notes/tower.md)" in copied
     assert f"“{BUILT}”" in copied
+
+
+def test_formulas_and_code_are_set_and_citations_stay_at_their_words(
+    page: Page, context: BrowserContext, server: ScriptedServer
+) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_all(server)
+    expect(ask(page, "Keep it?").get_by_role("button", name="Ask again")).to_be_visible()
+    assert [url for url in asked if "katex" in url or "highlight" in url] == []
+    turn = ask(page, "Technical answer?")
+    expect(turn.locator("tex-formula .katex")).to_have_count(2)
+    expect(turn.locator("tex-formula.display .katex-display")).to_be_visible()
+    expect(turn.locator(".answer-text")).to_contain_text("it costs $5 to $6 to climb")
+    chips = turn.locator(".answer-text .chip")
+    behind = "chips => chips.map(chip => chip.parentElement.previousSibling?.textContent.trim().split(' ').at(-1))"
+    assert chips.evaluate_all(behind) == ["1889", "e^{-kh}", "1889."]
+    expect(turn.locator("pre .hljs-keyword").first).to_have_text("def")
+    expect(turn.locator("pre .hljs-string")).to_have_text('"<b>tight</b>"')
+    turn.get_by_role("button", name="Copy code").click()
+    expect(turn.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == 'def rivet(girder):  # [1] is no source here\n    return "<b>tight</b>"\n'
+    page.reload()
+    expect(turn.locator("tex-formula .katex")).to_have_count(2)
+    expect(turn.locator("pre .hljs-comment")).to_have_text("# [1] is no source here")
 
 
 def test_documents_can_be_added_only_where_the_server_allows_it(page: Page, server: ScriptedServer) -> None:
