@@ -1,9 +1,7 @@
 """`rag-graph index`: documents into the library, with a bar that says how far it is."""
 
-import shutil
 from collections.abc import Sequence
 from contextlib import closing
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,12 +71,11 @@ def index_with_bar(settings: "Settings", paths: Sequence[Path], *, rebuild: bool
 def index_sample(settings: "Settings") -> None:
     """Index a copy of the documents that come along, so that another installation of the package replaces it."""
     from rag_graph.errors import IndexMismatch
+    from rag_graph.index.guide import copy_guide
     from rag_graph.index.indexing import roots_of
     from rag_graph.wiring import choose_embedder, choose_index
 
-    copy = settings.data_dir / "sample"
-    with as_file(files("rag_graph") / "sample") as folder:
-        shutil.copytree(folder, copy, dirs_exist_ok=True)
+    copy = copy_guide(settings.data_dir)
     try:
         index_with_bar(settings, [copy], rebuild=False)
     except IndexMismatch:

@@ -15,6 +15,8 @@ from rag_graph.errors import DocumentNotFound, DocumentUnreadable, IndexBusy, In
 from rag_graph.http.problems import documented
 from rag_graph.http.state import documents_of, index_of
 from rag_graph.index import Failure, Index, IndexReport
+from rag_graph.index.guide import copy_guide
+from rag_graph.index.indexing import index_paths
 from rag_graph.index.loader import Limits, Loader
 from rag_graph.index.loading import FoundFile, LoadedDocument
 from rag_graph.index.uploads import ReadFile, UploadFolder
@@ -147,6 +149,7 @@ class Uploads:
     def __init__(self, folder: Path, limits: Limits) -> None:
         self._folder = UploadFolder(folder)
         self._label = folder.name
+        self._data_dir = folder.parent
         self._limits = limits
         self._count = 0
         self._reading = asyncio.Semaphore(READERS)
@@ -220,6 +223,15 @@ class Uploads:
     async def _add(self, index: Index, read: Sequence[ReadFile]) -> list[IndexReport]:
         return await self._write(lambda: self._folder.add(index, read))
 
+    async def add_guide(self, index: Index) -> IndexReport:
+        """Index the documents that come along. Raises `InvalidRequest` where the library has others, `IndexBusy`."""
+        return await self._write(lambda: self._index_guide(index))
+
+    def _index_guide(self, index: Index) -> IndexReport:
+        if index.files():
+            raise InvalidRequest("The guide is for an empty library, and this one holds documents.")
+        return index_paths(index, [copy_guide(self._data_dir)], limits=self._limits)
+
     async def remove(self, index: Index, document_id: str) -> int:
         """Take a document out, and the file that was sent with it when it held no other. Raises `IndexBusy`."""
         return await self._write(lambda: self._folder.remove(index, document_id))
@@ -275,6 +287,15 @@ def upload_routes(*, folder: Path, limits: Limits) -> APIRouter:
             return await uploads.take(index, files, left)
         finally:
             watching.cancel()
+
+    @routes.post("/library/guide", responses=documented(422, 503, 507))
+    async def add_guide(request: Request) -> Added:
+        """Add the guide that comes along to a library that is empty."""
+        index = index_of(request)
+        if index is None:
+            raise InvalidRequest("This server answers from a store of its own, to which nothing can be added.")
+        report = await uploads.add_guide(index)
+        return Added(documents=report.added, passages=report.passages, skipped=[], files=[])
 
     @routes.delete("/documents/{document_id}", responses=documented(404, 422, 503))
     async def remove(request: Request, document_id: Annotated[str, PathParameter(pattern=NO_NUL)]) -> Removed:

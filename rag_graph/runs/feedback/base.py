@@ -1,0 +1,36 @@
+"""What is kept of somebody's feedback on an answer, and where."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+Verdict = Literal["up", "down"]
+KEPT: Final = 10_000
+"""So many are kept, the newest: a caller who judges without end fills no disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """A caller's verdict on the answer of a run; `documents` are those that it cites. A later one takes its place."""
+
+    run_id: str
+    caller: str
+    at: float
+    verdict: Verdict
+    reason: str
+    question: str
+    answer: str
+    documents: tuple[str, ...]
+
+
+class FeedbackStore(Protocol):
+    """Any thread and any process may call it; all calls block, and raise `LibraryError` where it cannot be written."""
+
+    def put(self, feedback: Feedback) -> None:
+        """Keep it, in place of what this caller has said of this run before; beyond `KEPT` the oldest go."""
+
+    def remove(self, run_id: str, caller: str) -> None:
+        """Take back what a caller has said."""
+
+    def all(self) -> Iterator[Feedback]:
+        """All that is kept, oldest first."""
