@@ -11,6 +11,8 @@ import { Server } from "./server.js";
 import { SourcePanel } from "./source.js";
 import { passagesByNumber, standing, written } from "./transcript.js";
 import { Upload } from "./upload.js";
+import { inventory, takeStock } from "./inventory.js";
+import { Welcome } from "./welcome.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -19,6 +21,7 @@ const server = new Server(access);
 const upload = new Upload(async (files, onProgress) => {
   const told = await server.upload(files, onProgress);
   library.refresh();
+  lookThrough();
   return told;
 });
 const composer = new Composer({
@@ -45,13 +48,23 @@ const library = new Library({
     library.close();
     composer.focus();
   },
-  openDocument: (one, opener) => {
-    library.close();
-    panel.open({ document: one.id, title: one.title, uri: one.uri, source_start: -1 }, { citations: [], opener });
+  openDocument,
+  onChange: (one) => {
+    if (one.id === scope?.id) scopeTo(null);
+    lookThrough();
   },
-  onChange: (one) => one.id === scope?.id && scopeTo(null),
 });
 let scope = null;
+const start = new Welcome(byId("welcome"), {
+  onAsk: (question) => ask({ question, mode: "fast" }),
+  onAdd: () => upload.input.click(),
+  onGuide: async () => {
+    await server.addGuide();
+    await lookThrough();
+    composer.focus();
+  },
+  onOpen: openDocument,
+});
 const card = new QuoteCard((chip) => conversation.describe(chip));
 
 byId("composer").append(composer.element);
@@ -63,13 +76,35 @@ byId("new").addEventListener("click", startAnew);
 conversation.restore();
 welcome();
 composer.focus();
+// What a turn offers beyond itself; its buttons are far below.
+byId("turns").addEventListener("page-ask", ({ detail }) => ask({ mode: "fast", ...detail }));
+byId("turns").addEventListener("page-feedback", ({ detail: { runId, verdict, reason, onDone } }) =>
+  server.judge(runId, verdict, reason).then(
+    () => onDone(),
+    (error) => onDone(error.message),
+  ),
+);
+byId("turns").addEventListener("page-add", () => upload.input.click());
+byId("turns").addEventListener("page-library", () => library.toggle());
 offer(await server.config());
+await lookThrough();
 
 function ask(asked) {
   panel.close();
   library.close();
-  conversation.ask({ ...asked, filters: scope ? { document: scope.id } : {} });
+  conversation.ask({ filters: scope ? { document: scope.id } : {}, ...asked });
   welcome();
+}
+
+function openDocument(one, opener) {
+  library.close();
+  panel.open({ document: one.id, title: one.title, uri: one.uri, source_start: -1 }, { citations: [], opener });
+}
+
+/** Hear anew what the library holds. */
+async function lookThrough() {
+  takeStock(await server.overview());
+  start.update();
 }
 
 /** Ask only of this document, until that is taken back; null asks of all. */
@@ -100,7 +135,7 @@ function welcome() {
 /** What this server can do beyond answering. */
 function offer({ upload: mayUpload, models, version }) {
   byId("about").textContent = [models.chat, version && `rag_graph ${version}`].filter(Boolean).join(" · ");
-  library.mayRemove = mayUpload;
+  library.mayRemove = inventory.mayAdd = mayUpload;
   if (!mayUpload) return;
   composer.hint.after(upload.button);
   composer.element.prepend(upload.note, upload.input);

@@ -4,6 +4,8 @@ import { isOnWeb, kindOf, wordsOf } from "./document.js";
 import { h, icon } from "./element.js";
 import { answer, passagesByNumber, standing, written } from "./transcript.js";
 
+/** So many sources are shown at first. */
+const SHOWN = 6;
 const MARKER = /\[(\d{1,3})\]/g;
 
 /** Return `{ number, title, uri, document, section, citations }` per cited passage; `passages` are the run's, by number. */
@@ -24,12 +26,14 @@ export function sectionOf(passage) {
 
 export class SourceList {
   #drawn = "";
+  #isWhole = false;
 
   /** `open(index, opener)` shows the citation with that index. */
   constructor(open) {
     this.open = open;
     this.list = h("ol", { class: "sources-list" });
-    this.element = h("section", { class: "sources", "aria-label": "Sources", hidden: true }, h("h3", {}, "Sources"), this.list);
+    this.more = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.#showAll() });
+    this.element = h("section", { class: "sources", "aria-label": "Sources", hidden: true }, h("h3", {}, "Sources"), this.list, this.more);
   }
 
   update(shown, passages) {
@@ -39,6 +43,16 @@ export class SourceList {
     this.#drawn = drawn;
     this.element.hidden = !sources.length;
     this.list.replaceChildren(...sources.map((source) => this.#row(source)));
+    this.more.hidden = sources.length <= SHOWN || this.#isWhole;
+    this.more.textContent = `Show all ${sources.length} sources`;
+    if (!this.more.hidden) [...this.list.children].slice(SHOWN).forEach((row) => (row.hidden = true));
+  }
+
+  #showAll() {
+    this.#isWhole = true;
+    this.more.hidden = true;
+    for (const row of this.list.children) row.hidden = false;
+    this.list.children[SHOWN].querySelector("button").focus();
   }
 
   #row({ number, title, uri, section, citations }) {

@@ -23,6 +23,8 @@ STORIES = {
     "hostile": stories.hostile,
     "long": stories.long,
     "rewrite": stories.rewritten,
+    "many": stories.many,
+    "absent": stories.absent,
     "sources": stories.sources,
     "technical": stories.technical,
 }

@@ -430,7 +430,12 @@ def sources(question: str, *, mode: str = "fast") -> Iterator[Event | Gate]:
     yield started(question, mode=mode)
     yield step("draft", "Drafting an answer from 3 passages", 25.0)
     guide = GUIDE.passage(2, GUIDED) | {"heading": ["Setup", "Install", "On Linux"], "place": "line 9"}
-    passages = [GUIDE.passage(1, "Do not run it twice."), guide, ONLINE.passage(4, "Wait."), GUIDE.passage(5, "8080")]
+    passages = [
+        GUIDE.passage(1, "Do not run it twice.") | {"heading": ["Setup", "After it"]},
+        guide,
+        ONLINE.passage(4, "Wait."),
+        GUIDE.passage(5, "8080"),
+    ]
     yield {"type": "passages_retrieved", "stage": "fast", "passages": passages}
     facts = [
         Cited("Run make install from the shell [2]", 2, GUIDE, GUIDED),
@@ -438,6 +443,34 @@ def sources(question: str, *, mode: str = "fast") -> Iterator[Event | Gate]:
     ]
     for event in written(1, answer, facts):
         yield event | ({"place": "line 9"} if event.get("marker") == 2 else {})
+    yield finished(1, answer)
+
+
+NOTHING_FOUND = "The documents hold no passage on this question."
+
+
+def absent(question: str, *, mode: str = "fast") -> Iterator[Event | Gate]:
+    """A question that the documents do not answer."""
+    yield from opening(question, mode=mode)
+    yield from written(1, NOTHING_FOUND)
+    reason = "the deeper search found no new evidence"
+    yield {"type": "decided", "decision": "keep", "checked": False, "reason": reason, "new_passages": []}
+    yield finished(1, NOTHING_FOUND)
+
+
+def many(question: str, *, mode: str = "fast") -> Iterator[Event | Gate]:
+    """Forty sources, of titles that are too long."""
+    pages = [
+        Document(f"d-{n}", f"Volume {n} " + "of the collected papers " * 12, f"papers/{n}.md", f"Paper {n} agrees.\n")
+        for n in range(1, 41)
+    ]
+    yield started(question, mode=mode)
+    passages = [page.passage(n, f"Paper {n} agrees.") for n, page in enumerate(pages, 1)]
+    yield {"type": "passages_retrieved", "stage": "fast", "passages": passages}
+    answer = " ".join(f"Paper {n} agrees [{n}]." for n in range(1, 41))
+    yield from written(
+        1, answer, [Cited(f"Paper {n} agrees [{n}].", n, p, f"Paper {n} agrees.") for n, p in enumerate(pages, 1)]
+    )
     yield finished(1, answer)
 
 

@@ -383,6 +383,122 @@ def test_formulas_and_code_are_set_and_citations_stay_at_their_words(
     expect(turn.locator("pre .hljs-comment")).to_have_text("# [1] is no source here")
 
 
+LIBRARY = {
+    "documents": 3,
+    "passages": 12,
+    "kinds": {"md": 2, "pdf": 1},
+    "newest": [{"id": "d-tower", "title": "A history of the tower", "uri": "notes/tower.md"}],
+    "questions": ["What does “A history of the tower” say about “Its lifts”?", "Who built it?"],
+}
+
+
+def test_an_empty_page_tells_what_can_be_asked(page: Page, server: ScriptedServer) -> None:
+    server.library = LIBRARY
+    open_all(server)
+    page.reload()
+    expect(page.locator(".inventory")).to_contain_text("3 documents, 12 passages · 2 Markdown, 1 PDF")
+    page.get_by_role("button", name="A history of the tower", exact=True).click()
+    expect(page.get_by_role("complementary", name="A history of the tower")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Who built it?").click()
+    expect(page.locator(".turn .question")).to_have_text("Who built it?")
+    expect(page.locator(".welcome")).to_be_hidden()
+
+
+def test_an_empty_library_says_so_before_anybody_asks(page: Page, server: ScriptedServer) -> None:
+    server.library = {"documents": 0, "passages": 0, "kinds": {}, "newest": [], "questions": []}
+    page.reload()
+    expect(page.get_by_role("heading", name="There are no documents yet.")).to_be_visible()
+    expect(page.locator(".inventory")).to_contain_text("rag-graph index FOLDER")
+    expect(page.get_by_role("button", name="Try it on the guide")).to_have_count(0)
+    server.config["upload"] = True
+    page.reload()
+    with page.expect_file_chooser() as chooser:
+        page.locator(".invitation").get_by_role("button", name="Add documents").click()
+    server.library = LIBRARY
+    chooser.value.set_files(FilePayload(name="notes.md", mimeType="text/markdown", buffer=b"# Notes"))
+    expect(page.get_by_role("heading", name="Ask your documents.")).to_be_visible()
+
+
+def test_what_is_not_in_the_documents_is_an_answer_with_ways_on(page: Page, server: ScriptedServer) -> None:
+    server.library = LIBRARY
+    open_all(server)
+    page.reload()
+    turn = ask(page, "Absent thing?")
+    told = turn.get_by_role("region", name="Not found in your documents")
+    expect(told).to_contain_text("All of the library was searched: 3 documents, 12 passages. 2 passages were near")
+    expect(turn.locator(".answer-label")).to_have_text("No answer")
+    expect(turn.locator(".notice")).to_be_hidden()
+    expect(turn.locator(".follow-ups")).to_be_hidden()
+    expect(told.get_by_role("button", name="Add documents")).to_have_count(0)
+    told.get_by_role("button", name="A history of the tower").first.click()
+    expect(page.locator("mark.current").first).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    told.get_by_role("button", name="See what is in the library").click()
+    expect(page.get_by_role("complementary", name="Library")).to_be_visible()
+
+
+def test_what_an_answer_left_unused_is_asked_by_a_click(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    turn = ask(page, "Sources please")
+    expect(turn.locator(".question-button")).to_have_text(["What does “Setup” say about “After it”?"])
+    turn.locator(".question-button").click()
+    expect(page.locator(".turn")).to_have_count(2)
+    assert server.queries[-1]["question"] == "What does “Setup” say about “After it”?"
+    expect(turn.locator(".follow-ups")).to_be_hidden()
+
+
+def test_a_pasted_question_and_forty_sources_stay_small_until_asked_for(
+    browser: Browser, server: ScriptedServer
+) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    open_all(server)
+    page.goto(server.url)
+    turn = ask(page, "Many papers were pasted here. " * 60)
+    question = turn.locator(".question")
+    clamped = question.evaluate("element => element.clientHeight")
+    turn.get_by_role("button", name="Show all of it").click()
+    assert question.evaluate("element => element.clientHeight") > 2 * clamped
+    expect(turn.locator(".source-row:visible")).to_have_count(6)
+    turn.get_by_role("button", name="Show all 40 sources").click()
+    expect(turn.locator(".source-row:visible")).to_have_count(40)
+    expect(turn.locator(".source-row").nth(6)).to_be_focused()
+    turn.locator(".source-row").first.click()
+    panel = page.get_by_role("complementary", name="Volume 1 of")
+    expect(panel.locator("mark.current")).to_be_in_viewport()
+    heading = "element => element.getBoundingClientRect().height / element.closest('aside').clientHeight"
+    assert panel.get_by_role("heading").first.evaluate(heading) < 0.35
+    assert page.evaluate("document.scrollingElement.scrollWidth") == 360
+    context.close()
+
+
+def test_an_answer_can_be_judged_with_a_reason_and_that_taken_back(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    turn = ask(page, "Keep it?")
+    good, bad = turn.get_by_role("button", name="Good answer"), turn.get_by_role("button", name="Bad answer")
+    bad.click()
+    expect(bad).to_have_attribute("aria-pressed", "true")
+    turn.get_by_label("Why (optional)").fill("It names the wrong year.")
+    page.keyboard.press("Enter")
+    expect(turn.get_by_label("Why (optional)")).to_be_hidden()
+    expect(turn.locator(".reason-told")).to_have_text("Thank you, this is kept.")
+    page.reload()
+    expect(bad).to_have_attribute("aria-pressed", "true")
+    bad.click()
+    expect(turn.locator(".reason-told")).to_have_text("Taken back.")
+    gone = {"error": {"code": "run_expired", "message": "This run is no longer kept.", "retryable": False}}
+    server.refusal = (410, gone, {})
+    good.click()
+    expect(turn.locator(".reason-told")).to_have_text("This could not be kept. This run is no longer kept.")
+    expect(good).to_have_attribute("aria-pressed", "false")
+    assert server.judged == [
+        {"verdict": "down", "reason": ""},
+        {"verdict": "down", "reason": "It names the wrong year."},
+        {"verdict": None, "reason": ""},
+    ]
+
+
 def test_documents_can_be_added_only_where_the_server_allows_it(page: Page, server: ScriptedServer) -> None:
     expect(page.get_by_role("button", name="Ask", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Add documents")).to_have_count(0)
