@@ -1,8 +1,9 @@
 """What is kept of somebody's feedback on an answer, and where."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, Self
 
 Verdict = Literal["up", "down"]
 KEPT: Final = 10_000
@@ -21,6 +22,16 @@ class Feedback:
     question: str
     answer: str
     documents: tuple[str, ...]
+
+    def as_row(self) -> tuple[str | float, ...]:
+        """As both stores keep it, in the order of their columns."""
+        facts = (self.run_id, self.caller, self.at, self.verdict, self.reason, self.question, self.answer)
+        return *facts, json.dumps(self.documents)
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Self:
+        run_id, caller, at, verdict, reason, question, answer, documents = row
+        return cls(run_id, caller, at, verdict, reason, question, answer, tuple(json.loads(documents)))
 
 
 class FeedbackStore(Protocol):

@@ -1,6 +1,5 @@
 """Feedback in a file of SQLite, in the data folder."""
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -28,12 +27,8 @@ class EmbeddedFeedback:
         self._kept = kept
 
     def put(self, feedback: Feedback) -> None:
-        row = (
-            *(feedback.run_id, feedback.caller, feedback.at, feedback.verdict, feedback.reason),
-            *(feedback.question, feedback.answer, json.dumps(feedback.documents)),
-        )
         with self._opened() as db:
-            db.execute("INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            db.execute("INSERT OR REPLACE INTO feedback VALUES (?, ?, ?, ?, ?, ?, ?, ?)", feedback.as_row())
             db.execute(_LEAST, (self._kept,))
 
     def remove(self, run_id: str, caller: str) -> None:
@@ -46,8 +41,7 @@ class EmbeddedFeedback:
             return
         with self._opened() as db:
             rows = db.execute("SELECT * FROM feedback ORDER BY at").fetchall()
-        for *facts, documents in rows:  # out of the transaction: who reads them may write
-            yield Feedback(*facts, documents=tuple(json.loads(documents)))
+        yield from map(Feedback.of_row, rows)  # out of the transaction: who reads them may write
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:

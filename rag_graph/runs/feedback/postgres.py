@@ -1,6 +1,5 @@
 """Feedback in PostgreSQL, where the library is kept there: all servers over it keep it together."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -37,12 +36,8 @@ class PostgresFeedback:
         self._kept = kept
 
     def put(self, feedback: Feedback) -> None:
-        row = (
-            *(feedback.run_id, feedback.caller, feedback.at, feedback.verdict, feedback.reason),
-            *(feedback.question, feedback.answer, json.dumps(feedback.documents)),
-        )
         with self._opened() as db:
-            db.execute(_PUT, row)
+            db.execute(_PUT, feedback.as_row())
             db.execute(_LEAST, (self._kept,))
 
     def remove(self, run_id: str, caller: str) -> None:
@@ -52,8 +47,7 @@ class PostgresFeedback:
     def all(self) -> Iterator[Feedback]:
         with self._opened() as db:
             rows = db.execute("SELECT * FROM rag_graph_feedback.feedback ORDER BY at").fetchall()
-        for *facts, documents in rows:  # out of the transaction: who reads them may write
-            yield Feedback(*facts, documents=tuple(json.loads(documents)))
+        yield from map(Feedback.of_row, rows)  # out of the transaction: who reads them may write
 
     @contextmanager
     def _opened(self) -> Iterator[Connection[tuple[Any, ...]]]:
