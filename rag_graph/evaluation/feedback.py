@@ -29,7 +29,12 @@ def export_feedback(feedback: Iterable[Feedback], index: Index, folder: Path) ->
                 corpus.write(_line({"_id": document.id, "title": document.title, "text": document.text}))
     with (folder / "queries.jsonl").open("w", encoding="utf-8") as queries:
         for one in questions:
-            entry = {"_id": one.run_id, "text": one.question, "feedback": one.verdict, "reason": one.reason}
+            entry: dict[str, object] = {
+                "_id": one.run_id,
+                "text": one.question,
+                "feedback": one.verdict,
+                "reason": one.reason,
+            }
             if one.verdict == "up" and not one.documents:
                 entry["answerable"] = False
             queries.write(_line({**entry, "answered": one.answer}))
