@@ -48,6 +48,8 @@ from rag_graph.retrieval import (
     VectorStoreRetriever,
 )
 from rag_graph.runs.attempt import Budget
+from rag_graph.runs.feedback.base import FeedbackStore
+from rag_graph.runs.feedback.embedded import EmbeddedFeedback
 from rag_graph.runs.lease import Leases
 from rag_graph.runs.log import Bounds, RunLog
 from rag_graph.runs.memory import MemoryRunLog
@@ -309,6 +311,16 @@ def choose_conversations(settings: Settings) -> ConversationStore:
     from rag_graph.conversations.postgres import PostgresDatabase  # noqa: PLC0415 - optional, and chosen here
 
     return ConversationStore(PostgresDatabase(url), bounds=bounds)
+
+
+def choose_feedback(settings: Settings) -> FeedbackStore:
+    """Where feedback is kept: where the library is."""
+    url = settings.postgres_url.get_secret_value()
+    if not url:
+        return EmbeddedFeedback(settings.data_dir / "feedback.sqlite")
+    from rag_graph.runs.feedback.postgres import PostgresFeedback  # noqa: PLC0415 - optional, and chosen here
+
+    return PostgresFeedback(url)
 
 
 def open_models(settings: Settings) -> OpenedModels | None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rag_graph.cli import ask, bench, chat, evaluate, index, library, mcp, serve, settings, studio
+from rag_graph.cli import ask, bench, chat, evaluate, feedback, index, library, mcp, serve, settings, studio
 from rag_graph.cli.contract import FAILED, UNUSABLE, in_one_line
 from rag_graph.interrupts import INTERRUPTED
 
@@ -25,6 +25,7 @@ cli.add_typer(library.library, name="library")
 cli.command("ask")(in_one_line(ask.ask))
 cli.command("chat")(in_one_line(chat.chat))
 cli.command("serve")(in_one_line(serve.serve))
+cli.add_typer(feedback.feedback, name="feedback")
 cli.command("eval")(in_one_line(evaluate.evaluate))
 cli.command("mcp")(in_one_line(mcp.serve_mcp))
 cli.command("studio")(in_one_line(studio.studio))

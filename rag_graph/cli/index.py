@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated
@@ -149,11 +148,12 @@ def index_sample(settings: "Settings", embedder: "Embedder | None" = None) -> "S
     library that has them: where the data folder cannot be written to, one that is gone when the process ends.
     """
     from rag_graph.errors import IndexMismatch
+    from rag_graph.index.guide import copy_guide
     from rag_graph.index.indexing import roots_of
     from rag_graph.wiring import choose_embedder, choose_index
 
     try:
-        copy = _copy_of_the_sample(settings.data_dir)
+        copy = copy_guide(settings.data_dir)
     except OSError as exc:
         if settings.postgres_url.get_secret_value():
             raise SettingsError(f"RAG_DATA_DIR: {settings.data_dir} cannot be written to: {exc.strerror}.") from exc
@@ -161,7 +161,7 @@ def index_sample(settings: "Settings", embedder: "Embedder | None" = None) -> "S
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         typer.echo(f"{settings.data_dir} cannot be written to: the sample is indexed for this time only.", err=True)
         settings = settings.model_copy(update={"data_dir": folder})
-        copy = _copy_of_the_sample(folder)
+        copy = copy_guide(folder)
     try:
         index_with_bar(settings, [copy], rebuild=False, embedder=embedder)
     except IndexMismatch:
@@ -171,10 +171,3 @@ def index_sample(settings: "Settings", embedder: "Embedder | None" = None) -> "S
                 raise
         index_with_bar(settings, [copy], rebuild=True, embedder=embedder)
     return settings
-
-
-def _copy_of_the_sample(data_dir: Path) -> Path:
-    copy = data_dir / "sample"
-    with as_file(files("rag_graph") / "sample") as folder:
-        shutil.copytree(folder, copy, dirs_exist_ok=True)
-    return copy

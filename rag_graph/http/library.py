@@ -154,6 +154,15 @@ def upload_routes(*, folder: Path, limits: Limits, kept_s: float) -> APIRouter:
         state = await jobs.state(index, job_id, caller=caller)
         return Response(state.model_dump_json(), 202, headers, media_type="application/json")
 
+    @routes.post("/library/guide", responses=documented(422, 503, 507))
+    async def add_guide(request: Request) -> Added:
+        """Add the guide that comes along to a library that is empty."""
+        index = index_of(request)
+        if index is None:
+            raise InvalidRequest("This server answers from a store of its own, to which nothing can be added.")
+        report = await uploads.add_guide(index)
+        return Added(documents=report.added, passages=report.passages, skipped=[], files=[])
+
     @routes.delete("/documents/{document_id}", responses=documented(404, 422, 503))
     async def remove(request: Request, document_id: Annotated[str, PathParameter(pattern=NO_NUL)]) -> Removed:
         """Take a document out of the library: it is not found any more, by questions that are being answered either."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from rag_graph.errors import ConversationsUnavailable
@@ -75,4 +76,5 @@ def serve_page(app: FastAPI, *, uploads: bool, keys: bool) -> None:
         )
 
     app.include_router(router)
-    app.mount("/static", StaticFiles(directory=WEB), name="static")
+    # Only what is under it: a stream that is compressed comes late.
+    app.mount("/static", GZipMiddleware(StaticFiles(directory=WEB), minimum_size=1_000, compresslevel=6), name="static")

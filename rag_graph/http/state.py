@@ -10,6 +10,7 @@ from rag_graph.conversations import ConversationStore
 from rag_graph.documents import Document
 from rag_graph.index import Index
 from rag_graph.query import Filters
+from rag_graph.runs.feedback.base import FeedbackStore
 from rag_graph.runs.runner import Runner
 
 
@@ -43,6 +44,11 @@ def models_of(request: Request) -> dict[str, str]:
     """The names of the models that answer, by what they are for; none where the writers are the user's own."""
     models = request.app.state.answerer.parts.models
     return {"chat": models.chat_name, "reasoning": models.reasoning_name} if models else {}
+
+
+def feedback_of(request: Request) -> FeedbackStore:
+    """Where feedback is kept."""
+    return cast("FeedbackStore", request.app.state.feedback)
 
 
 async def check_ready(request: Request, filters: Filters | None = None) -> None:

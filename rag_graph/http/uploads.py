@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from rag_graph.errors import DocumentUnreadable, IndexBusy, InvalidRequest
 from rag_graph.index import Failure, Index, IndexReport
-from rag_graph.index.indexing import OnFile, unobserved
+from rag_graph.index.guide import copy_guide
+from rag_graph.index.indexing import OnFile, index_paths, unobserved
 from rag_graph.index.loader import Limits, Loader
 from rag_graph.index.loading import FoundFile, LoadedDocument
 from rag_graph.index.uploads import ReadFile, UploadFolder
@@ -71,6 +72,7 @@ class Uploads:
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder = UploadFolder(folder)
         self._label = folder.name
+        self._data_dir = folder.parent
         self._limits = limits
         self._count = 0
         self._reading = asyncio.Semaphore(READERS)
@@ -161,6 +163,15 @@ class Uploads:
     ) -> list[IndexReport]:
         """Bring what was read into the library. Raises `IndexBusy` if another process indexes and it may not wait."""
         return await self._write(lambda: self.folder.add(index, read, on_file), may_wait)
+
+    async def add_guide(self, index: Index) -> IndexReport:
+        """Index the documents that come along. Raises `InvalidRequest` where the library has others, `IndexBusy`."""
+        return await self._write(lambda: self._index_guide(index), lambda waited_s: waited_s < _BUSY_S)
+
+    def _index_guide(self, index: Index) -> IndexReport:
+        if index.files():
+            raise InvalidRequest("The guide is for an empty library, and this one holds documents.")
+        return index_paths(index, [copy_guide(self._data_dir)], limits=self._limits)
 
     async def remove(self, index: Index, document_id: str) -> int:
         """Take a document out, and the file that was sent with it when it held no other. Raises `IndexBusy`."""

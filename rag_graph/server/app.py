@@ -18,7 +18,7 @@ from rag_graph.client.announcement import CHALLENGE, PROOF, Announcement, prove
 from rag_graph.errors import IndexNotFound, RagGraphError
 from rag_graph.events import Event
 from rag_graph.graph.parts import Parts
-from rag_graph.http import conversations, docs, library, page, pages, problems
+from rag_graph.http import conversations, docs, feedback, library, overview, page, pages, problems
 from rag_graph.http.ai_sdk import routes as ai_sdk
 from rag_graph.http.answering import while_read
 from rag_graph.http.langserve import routes as langserve
@@ -40,7 +40,14 @@ from rag_graph.server.security import AccessKeys, parse_origins, protect
 from rag_graph.settings import Settings
 from rag_graph.telemetry.metrics import CONTENT_TYPE, Metrics
 from rag_graph.telemetry.observing import Telemetry, choose_tracing
-from rag_graph.wiring import Answerer, check_extras, choose_conversations, open_answerer, open_worker
+from rag_graph.wiring import (
+    Answerer,
+    check_extras,
+    choose_conversations,
+    choose_feedback,
+    open_answerer,
+    open_worker,
+)
 
 _PAGE_S = 10.0
 """CPU time that a page may take; nearly all take a hundredth of it, and somebody waits for each."""
@@ -87,6 +94,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
             app.state.answerer = answerer
             app.state.runner = runner
             app.state.closing = asyncio.Event()
+            app.state.feedback = choose_feedback(settings)
             with calm_collector():
                 async with metrics.counting(lambda: runner.waiting):
                     yield
@@ -110,8 +118,10 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app.include_router(responses.create_router(settings.v1_draft))  # before the one that refuses what else is asked
     app.include_router(openai.create_router(Presentation(draft=settings.v1_draft, sources=settings.v1_sources)))
     app.include_router(ai_sdk.router)
+    app.include_router(feedback.router)
     app.include_router(library.router)
     app.include_router(conversations.router)
+    app.include_router(overview.router)
     limits = Limits(seconds=settings.load_max_s, memory_mb=settings.load_max_mb)
     looking = Limits(seconds=min(limits.seconds, _PAGE_S), memory_mb=limits.memory_mb)
     app.include_router(pages.page_routes(looking))

@@ -2,7 +2,7 @@
 
 /** A character that is not found so near was not written as itself: an entity, say. */
 const REACH = 2_000;
-const OURS = ".chip, .doubt, del.gone";
+const OURS = ".chip, .doubt, .copy-code, del.gone";
 
 /** All text nodes below, in order, without those of our own marks. */
 export function textNodes(root) {

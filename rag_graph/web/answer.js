@@ -1,10 +1,12 @@
 /** One version of an answer as elements. Finished blocks stay as they are; only the open one is rendered again. */
 
 import { align } from "./alignment.js";
+import { colour, copyOnClick } from "./code.js";
 import { unitsOf } from "./codepoints.js";
 import { h } from "./element.js";
 import { blocksOf, render } from "./markdown.js";
 import { decorate, factsOf } from "./marks.js";
+import { typeset } from "./maths.js";
 import { morph } from "./morph.js";
 import { closed } from "./tail.js";
 
@@ -16,6 +18,7 @@ export class AnswerView {
 
   constructor() {
     this.element = h("div", { class: "answer-text", dir: "auto" });
+    copyOnClick(this.element);
   }
 
   /** Show this version as far as it has come; `numbers` are those of the run's passages, null if not known. */
@@ -67,6 +70,8 @@ export class AnswerView {
     decorate(fragment, block.source, { start: block.start, facts: this.#facts, numbers });
     fragment.normalize();
     morph(block.element, fragment);
+    typeset(block.element);
+    if (!isOpen) colour(block.element);
   }
 
   /** All that decides how a block looks. */

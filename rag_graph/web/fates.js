@@ -1,5 +1,6 @@
 /** What became of the sentences of the first answer, and where sources disagree: told in a line, in full on demand. */
 
+import { wordsOf as plain } from "./document.js";
 import { h } from "./element.js";
 import { counted } from "./sentences.js";
 
@@ -43,7 +44,7 @@ export class ConflictsView {
 }
 
 function told({ quotes }) {
-  const said = ({ title, quote }) => h("li", { dir: "auto" }, h("cite", {}, title), " ", h("q", {}, quote));
+  const said = ({ title, quote }) => h("li", { dir: "auto" }, h("cite", {}, title), " ", h("q", {}, plain(quote)));
   return h("section", {}, h("strong", {}, "The sources disagree."), h("ul", {}, ...quotes.map(said)));
 }
 
@@ -55,7 +56,7 @@ export function summaryOf(told) {
 
 function wordsOf({ fate, before, after, reason, quote }) {
   const why = reason && h("span", { class: "why" }, reason);
-  const proof = quote && h("q", {}, quote);
+  const proof = quote && h("q", {}, plain(quote));
   if (fate === "withdrawn") return [h("del", {}, before), " ", why];
   if (fate === "corrected") return [h("del", {}, before), " ", h("ins", {}, after), " ", why, proof ? " " : "", proof];
   return [why, proof ? " " : "", proof];

@@ -13,6 +13,8 @@ import { Server } from "./server.js";
 import { SourcePanel } from "./source.js";
 import { passagesByNumber, standing, written } from "./transcript.js";
 import { Upload } from "./upload.js";
+import { inventory, takeStock } from "./inventory.js";
+import { Welcome } from "./welcome.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -21,6 +23,7 @@ const server = new Server(access);
 const upload = new Upload(async (send) => {
   const told = await send(server);
   library.refresh();
+  lookThrough();
   return told;
 });
 const composer = new Composer({
@@ -55,13 +58,23 @@ const library = new Library({
     library.close();
     composer.focus();
   },
-  openDocument: (one, opener) => {
-    library.close();
-    panel.open({ document: one.id, title: one.title, uri: one.uri, source_start: -1 }, { citations: [], opener });
+  openDocument,
+  onChange: (one) => {
+    if (one.id === scope?.id) scopeTo(null);
+    lookThrough();
   },
-  onChange: (one) => one.id === scope?.id && scopeTo(null),
 });
 let scope = null;
+const start = new Welcome(byId("welcome"), {
+  onAsk: (question) => ask({ question, mode: "fast" }),
+  onAdd: () => upload.input.click(),
+  onGuide: async () => {
+    await server.addGuide();
+    await lookThrough();
+    composer.focus();
+  },
+  onOpen: openDocument,
+});
 const card = new QuoteCard((chip) => conversation.describe(chip));
 
 byId("composer").append(composer.element);
@@ -76,10 +89,21 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 welcome();
 composer.focus();
+// What a turn offers beyond itself; its buttons are far below.
+byId("turns").addEventListener("page-ask", ({ detail }) => ask({ mode: "fast", ...detail }));
+byId("turns").addEventListener("page-feedback", ({ detail: { runId, verdict, reason, onDone } }) =>
+  server.judge(runId, verdict, reason).then(
+    () => onDone(),
+    (error) => onDone(error.message),
+  ),
+);
+byId("turns").addEventListener("page-add", () => upload.input.click());
+byId("turns").addEventListener("page-library", () => library.toggle());
 const configuring = server.config();
 let config = null;
 let arriving = null;
 offer((config = await configuring));
+lookThrough();
 if (conversation.isKept) {
   addEventListener("hashchange", visit);
   await visit();
@@ -94,8 +118,19 @@ async function ask(asked) {
   say(byId("place"), "");
   panel.close();
   library.close();
-  conversation.ask({ ...asked, filters: scope ? { document: scope.id } : {} });
+  conversation.ask({ filters: scope ? { document: scope.id } : {}, ...asked });
   welcome();
+}
+
+function openDocument(one, opener) {
+  library.close();
+  panel.open({ document: one.id, title: one.title, uri: one.uri, source_start: -1 }, { citations: [], opener });
+}
+
+/** Hear anew what the library holds. */
+async function lookThrough() {
+  takeStock(await server.overview());
+  start.update();
 }
 
 /** Ask only of this document, until that is taken back; null asks of all. */
@@ -179,7 +214,7 @@ function welcome() {
 /** What this server can do beyond answering. */
 function offer({ upload: mayUpload, models, version, conversations }) {
   byId("about").textContent = [models.chat, version && `rag_graph ${version}`].filter(Boolean).join(" · ");
-  library.mayRemove = mayUpload;
+  library.mayRemove = inventory.mayAdd = mayUpload;
   conversation.isKept = conversations;
   history.button.hidden = !conversations;
   if (!mayUpload) return;

@@ -4,7 +4,7 @@ import { align } from "./alignment.js";
 import { h } from "./element.js";
 
 const MARKER = /\[(\d{1,3})\]/g;
-const VERBATIM = "code, pre, a";
+const VERBATIM = "code, pre, a, tex-formula";
 
 /**
  * The facts of an answer in UTF-16 units, each with its index in the events.

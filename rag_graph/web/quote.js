@@ -1,5 +1,6 @@
 /** The card that shows a citation's exact words, or why a sentence is in doubt, beside its chip. */
 
+import { wordsOf } from "./document.js";
 import { h } from "./element.js";
 
 const SHOW_AFTER_MS = 60;
@@ -42,7 +43,7 @@ export class QuoteCard {
     if (!told) return;
     this.hide();
     this.#chip = chip;
-    this.element.replaceChildren(...(told.citation ? quoteParts(told.citation, told.more) : [h("p", { class: "quote-reason" }, told.reason)]));
+    this.element.replaceChildren(...(told.citation ? quoteParts(told.citation, told) : [h("p", { class: "quote-reason" }, told.reason)]));
     this.element.classList.toggle("in-doubt", !told.citation);
     chip.setAttribute("aria-describedby", this.element.id);
     this.element.showPopover();
@@ -79,11 +80,12 @@ function noteOn(by, bears) {
   return bears ? "This bears on it: much the same words stand in the source." : "Checked: the source says this in nearly these words.";
 }
 
-function quoteParts({ title, quote, attributed_by: by, marker, grade }, more) {
+function quoteParts({ title, uri, quote, place, attributed_by: by, marker, grade }, { more, section }) {
   const bears = grade === "bears_on_it";
   return [
-    h("p", { class: "quote-title" }, h("span", { class: "quote-number" }, marker), title || "Untitled"),
-    h("blockquote", { class: "quote-words", dir: "auto" }, quote),
+    h("p", { class: "quote-title" }, h("span", { class: "quote-number" }, marker), h("span", { class: "quote-name" }, title || "Untitled")),
+    h("p", { class: "quote-where", dir: "auto" }, [section || uri, place].filter(Boolean).join(" · ")),
+    h("blockquote", { class: "quote-words", dir: "auto" }, wordsOf(quote)),
     h(
       "p",
       { class: "quote-note" },

@@ -73,6 +73,29 @@ export class Server {
     return this.#json(await fetch(`${BASE}documents?${asked}`, { headers: this.#headers() }));
   }
 
+  /** What the library holds at a glance, null where that is not told. */
+  async overview() {
+    try {
+      const response = await fetch(`${BASE}library`, { headers: this.#headers() });
+      return response.ok ? await response.json() : null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Say whether an answer was good; null takes back what was said. */
+  async judge(runId, verdict, reason) {
+    const headers = { ...this.#headers(), "content-type": "application/json" };
+    const body = JSON.stringify({ verdict, reason });
+    const response = await fetch(`${BASE}runs/${encodeURIComponent(runId)}/feedback`, { method: "POST", headers, body });
+    if (!response.ok) await this.#json(response);
+  }
+
+  /** Add the guide that comes along. */
+  async addGuide() {
+    return this.#json(await fetch(`${BASE}library/guide`, { method: "POST", headers: this.#headers() }));
+  }
+
   async remove(id) {
     const response = await fetch(`${BASE}documents/${encodeURIComponent(id)}`, { method: "DELETE", headers: this.#headers() });
     return this.#json(response);

@@ -1,14 +1,16 @@
-/** The panel that shows a document's own text with the cited words marked, scrolled to the one that was asked for.
+/** The panel that shows a document with the cited words marked, scrolled to the one that was asked for.
  *
  * Of a PDF it shows the page itself where the words could be found on it, and the text behind a switch.
  */
 
+import { colour, copyOnClick } from "./code.js";
 import { unitsOf } from "./codepoints.js";
+import { isOnWeb, pageOf } from "./document.js";
 import { h, icon, say } from "./element.js";
+import { typeset } from "./maths.js";
+import { originalLink, sectionOf } from "./sourcelist.js";
 import { Sheet } from "./sheet.js";
 
-/** Text is laid out in slices, so that a long document costs only what is in view. */
-const SLICE = 4_000;
 const SETTLING_FRAMES = 6;
 
 export class SourcePanel {
@@ -39,6 +41,7 @@ export class SourcePanel {
       this.sheet.element,
       this.text,
     );
+    copyOnClick(this.text);
     this.element.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
   }
 
@@ -47,7 +50,8 @@ export class SourcePanel {
     this.#opener = opener;
     this.#shown = citation.document;
     say(this.title, citation.title || "Untitled");
-    say(this.uri, citation.place ? `${citation.uri}, ${citation.place}` : citation.uri);
+    const where = [citation.uri, sectionOf(passage), citation.place].filter(Boolean).join(" · ");
+    this.uri.replaceChildren(where, ...(isOnWeb(citation.uri) ? [originalLink(citation.uri, citation.title)] : []));
     say(this.place, "Opening the document…");
     this.text.replaceChildren();
     this.switch.hidden = true;
@@ -58,9 +62,9 @@ export class SourcePanel {
     const { content, start, note } = await this.#read(citation, passage);
     if (this.#shown !== citation.document || this.element.hidden) return;
     this.#citations = citations.filter(({ document: id }) => id === citation.document);
-    this.#write(content, start, this.#citations);
+    this.#write(citation.uri, content, start);
     this.note = note;
-    this.#select(this.#marks().findIndex(({ dataset }) => dataset.starts.split(" ").includes(String(citation.source_start))));
+    this.#select(this.#quotes().findIndex(([starts]) => starts.split(" ").includes(String(citation.source_start))));
   }
 
   close() {
@@ -85,38 +89,46 @@ export class SourcePanel {
     }
   }
 
-  #write(content, offset, citations) {
+  #write(uri, content, offset) {
     const toUnits = unitsOf(content);
     const quotes = merged(
-      citations.map((citation) => ({
+      this.#citations.map((citation) => ({
         start: toUnits(citation.source_start - offset),
         end: toUnits(citation.source_end - offset),
         name: citation.source_start,
       })),
     ).filter(({ start, end }) => start >= 0 && end <= content.length);
-    this.text.replaceChildren(...slices(content, quotes));
+    this.text.replaceChildren(...pageOf(uri, content, quotes));
+    typeset(this.text);
+    colour(this.text);
   }
 
-  #marks() {
-    return [...this.text.querySelectorAll("mark[data-starts]")];
+  /** `[starts, marks]` of each quote; one that runs over emphasis or cells has several marks. */
+  #quotes() {
+    const found = new Map();
+    for (const mark of this.text.querySelectorAll("mark[data-starts]")) {
+      found.set(mark.dataset.starts, [...(found.get(mark.dataset.starts) ?? []), mark]);
+    }
+    return [...found];
   }
 
   #go(step) {
-    const count = this.#marks().length;
+    const count = this.#quotes().length;
     this.#select((this.#current + step + count) % count);
   }
 
   #select(index) {
-    const marks = this.#marks();
+    const quotes = this.#quotes();
     this.#current = Math.max(0, index);
-    const many = marks.length > 1;
+    const many = quotes.length > 1;
     this.previous.hidden = this.next.hidden = !many;
-    const where = many ? `Quote ${this.#current + 1} of ${marks.length}` : "The quoted words are marked.";
+    const where = many ? `Quote ${this.#current + 1} of ${quotes.length}` : quotes.length ? "The quoted words are marked." : "";
     say(this.place, this.note || where);
-    marks.forEach((mark, at) => mark.classList.toggle("current", at === this.#current));
-    if (!marks[this.#current]) return;
-    bringIntoView(marks[this.#current]);
-    const [start] = marks[this.#current].dataset.starts.split(" ");
+    quotes.forEach(([, marks], at) => marks.forEach((mark) => mark.classList.toggle("current", at === this.#current)));
+    if (!quotes[this.#current]) return;
+    const [starts, [mark]] = quotes[this.#current];
+    bringIntoView(mark);
+    const [start] = starts.split(" ");
     this.#draw(this.#citations.find(({ source_start: at }) => String(at) === start));
   }
 
@@ -139,7 +151,7 @@ export class SourcePanel {
     this.text.hidden = isPage;
     this.element.classList.toggle("with-page", isPage);
     this.switch.textContent = isPage ? "Show the text" : "Show the page";
-    const mark = this.#marks()[this.#current];
+    const mark = this.#quotes()[this.#current]?.[1][0];
     if (isPage) this.sheet.bringIntoView();
     else if (mark) bringIntoView(mark);
   }
@@ -161,31 +173,4 @@ function merged(quotes) {
     result.at(-1).names = [...(result.at(-1).names ?? []), quote.name];
   }
   return result;
-}
-
-function slices(content, quotes) {
-  const edges = [0];
-  while (edges.at(-1) < content.length) edges.push(sliceEnd(content, edges.at(-1), quotes));
-  return edges.slice(0, -1).map((from, index) => {
-    const to = edges[index + 1];
-    return h("div", { class: "slice" }, ...pieces(content, from, to, quotes));
-  });
-}
-
-/** End a slice at a line's end, and never within a quote. */
-function sliceEnd(content, from, quotes) {
-  let end = content.indexOf("\n", from + SLICE) + 1 || content.length;
-  const cut = quotes.find((quote) => quote.start < end && end < quote.end);
-  if (cut) end = content.indexOf("\n", cut.end) + 1 || content.length;
-  return end;
-}
-
-function pieces(content, from, to, quotes) {
-  let at = from;
-  const result = [];
-  for (const { start, end, names } of quotes.filter((quote) => quote.start >= from && quote.start < to)) {
-    result.push(content.slice(at, start), h("mark", { "data-starts": names.join(" ") }, content.slice(start, end)));
-    at = end;
-  }
-  return [...result, content.slice(at, to)];
 }

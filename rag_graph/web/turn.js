@@ -2,12 +2,16 @@
 
 import { AnswerView } from "./answer.js";
 import { markChanges, wordsIn } from "./changes.js";
+import { copy } from "./clipboard.js";
 import { countChanges } from "./diff.js";
 import { h, icon, say } from "./element.js";
 import { ConflictsView, FatesView } from "./fates.js";
+import { FeedbackView } from "./feedback.js";
+import { FollowUps } from "./followups.js";
+import { NotFoundView, isWithheld } from "./notfound.js";
 import { keepPlace } from "./reading.js";
 import * as words from "./sentences.js";
-import { SourceList, citedText, copy } from "./sourcelist.js";
+import { SourceList, citedText, sectionOf } from "./sourcelist.js";
 import { StagesView } from "./stages.js";
 import { ThinkingView } from "./thinking.js";
 import { TimelineView } from "./timeline.js";
@@ -18,6 +22,9 @@ const ICONS = {
   harder: ["M12 3v3", "M12 18v3", "M3 12h3", "M18 12h3", "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"],
   again: ["M20 11a8 8 0 1 0-2.3 6.3", "M20 5v6h-6"],
 };
+
+const LONG_QUESTION = 240;
+const LONG_LINES = 4;
 
 export class TurnView {
   #shown = 1;
@@ -35,6 +42,9 @@ export class TurnView {
     this.stages = new StagesView();
     this.conflicts = new ConflictsView();
     this.fates = new FatesView();
+    this.notFound = new NotFoundView((passage, opener) => this.actions.openSource(this.turn, fromPassage(passage), opener));
+    this.followUps = new FollowUps();
+    this.feedback = new FeedbackView(turn);
     this.sources = new SourceList((index, opener) => this.#openSource(index, opener));
     this.#build();
     this.update({ link: null });
@@ -64,9 +74,11 @@ export class TurnView {
     this.thinking.update(transcript);
     this.stages.update(transcript);
     this.timeline.update(transcript);
-    this.sources.update(shown);
+    this.sources.update(shown, numbers);
     this.conflicts.update(transcript);
     this.fates.update(shown);
+    this.notFound.update(this.turn);
+    this.followUps.update(this.turn);
     this.#showStatus(transcript, problem, link);
     this.#showState(transcript, problem, shown);
     if (!isRunning(transcript)) this.#showChanges();
@@ -77,7 +89,8 @@ export class TurnView {
     const view = this.#viewOf(this.#shown);
     const { citations, unsupported } = written(this.turn.transcript, this.#shown);
     const [first, ...more] = proofsOf(chip).map((index) => citations[index]);
-    if (first) return { citation: first, more: more.length, ranges: view.rangesOf(first) };
+    const section = first && sectionOf(passagesByNumber(this.turn.transcript).get(first.marker));
+    if (first) return { citation: first, section, more: more.length, ranges: view.rangesOf(first) };
     const flag = chip.dataset.flag ? unsupported[Number(chip.dataset.flag)] : null;
     if (flag) return { reason: flag.reason, ranges: view.rangesOf(flag) };
     const isOpen = isRunning(this.turn.transcript);
@@ -92,14 +105,14 @@ export class TurnView {
     this.label = h("h3", { class: "answer-label" });
     this.notice = h("div", { class: "notice", hidden: true });
     this.body = h("div", { class: "answer-body" }, this.versions[1].element);
-    this.answer = h("section", { class: "answer", "aria-label": "Answer", hidden: true }, h("header", { class: "answer-head" }, this.label, this.stages.element), this.notice, this.body, this.conflicts.element, this.fates.element);
+    this.answer = h("section", { class: "answer", "aria-label": "Answer", hidden: true }, h("header", { class: "answer-head" }, this.label, this.stages.element), this.notice, this.body, this.conflicts.element, this.fates.element, this.notFound.element);
     this.problem = h("div", { class: "problem", role: "alert" });
     this.warnings = h("ul", { class: "warnings" });
     this.actionRow = h("div", { class: "actions" });
     this.element = h(
       "article",
       { class: "turn", "aria-labelledby": id },
-      h("header", { class: "turn-head" }, h("h2", { class: "question", id, dir: "auto", tabindex: "-1" }, question), mode === "deep" && h("p", { class: "mode" }, icon(...ICONS.harder), "Thinking harder")),
+      h("header", { class: "turn-head" }, ...questionParts(question, id), mode === "deep" && h("p", { class: "mode" }, icon(...ICONS.harder), "Thinking harder")),
       this.statusLine,
       this.thinking.element,
       this.answer,
@@ -107,6 +120,9 @@ export class TurnView {
       this.warnings,
       this.sources.element,
       this.actionRow,
+      this.feedback.form,
+      this.feedback.told,
+      this.followUps.element,
       this.timeline.element,
     );
     this.answer.addEventListener("click", (event) => {
@@ -161,17 +177,17 @@ export class TurnView {
     this.answer.hidden = !shown.content && !(transcript.answers[1].started && !isOver);
     this.answer.setAttribute("aria-busy", String(!isOver));
     this.#viewOf(this.#shown).element.classList.toggle("writing", !isOver && !shown.finished);
-    say(this.label, words.labelOf(transcript, this.#shown));
-    this.#showNotice(transcript);
+    say(this.label, isWithheld(transcript) ? "No answer" : words.labelOf(transcript, this.#shown));
+    this.#showNotice(transcript, isOver);
     this.#showProblem(transcript, problem);
     this.#showActions(transcript, isOver);
   }
 
-  #showNotice(transcript) {
-    const verdict = words.verdictOf(transcript);
+  #showNotice(transcript, isOver) {
+    const verdict = isWithheld(transcript) ? null : words.verdictOf(transcript);
     if (this.#isImproving()) this.#fillNotice("improving", words.improvementOf(transcript), this.#followButton(transcript));
     else if (verdict) this.#fillNotice(this.#shown > 1 ? "improved" : "stands", verdict, this.#changesButton());
-    else if (isRunning(transcript)) this.#fillNotice("draft", words.DRAFT_NOTICE);
+    else if (!isOver) this.#fillNotice("draft", words.DRAFT_NOTICE);
     else this.notice.hidden = true;
   }
 
@@ -200,7 +216,7 @@ export class TurnView {
     const isOn = this.answer.classList.contains("with-changes");
     const toggle = () => {
       keepPlace(this.body, () => this.answer.classList.toggle("with-changes", !isOn));
-      this.#showNotice(this.turn.transcript);
+      this.#showNotice(this.turn.transcript, true);
     };
     return h("button", { type: "button", class: "quiet", "aria-pressed": String(isOn), onclick: toggle }, this.changeWords);
   }
@@ -217,7 +233,7 @@ export class TurnView {
     this.#isMarked = true;
     this.changeWords = `Show changes: ${added} new, ${removed} gone`;
     this.answer.classList.add("fresh-changes");
-    this.#showNotice(this.turn.transcript);
+    this.#showNotice(this.turn.transcript, true);
   }
 
   #showProblem({ terminal, warnings, gap }, problem) {
@@ -225,7 +241,7 @@ export class TurnView {
     const stopped = terminal?.type === "run_cancelled" ? words.stoppedBy(terminal) : "";
     say(this.problem, told ? words.problemOf(told) : stopped);
     this.problem.classList.toggle("calm", Boolean(stopped));
-    const hints = warnings.map(({ message }) => message);
+    const hints = [...new Set(warnings.map(({ message }) => message))].filter((message) => message !== told?.message);
     if (gap) hints.push("A part of this run was no longer kept by the server; the answer is complete.");
     if (this.warnings.childElementCount !== hints.length) this.warnings.replaceChildren(...hints.map((hint) => h("li", {}, hint)));
   }
@@ -238,6 +254,7 @@ export class TurnView {
     if (written(transcript, this.#shown).content) all.push(button("copy", "Copy with sources", (event) => this.#copy(event)));
     if (this.actions.thinkHarder && type === "run_finished" && this.turn.mode === "fast") all.push(button("harder", "Think harder about this", () => this.actions.thinkHarder(this.turn)));
     if (this.actions.askAgain) all.push(button("again", "Ask again", () => this.actions.askAgain(this.turn)));
+    if (this.actions.askAgain && type === "run_finished") all.push(this.feedback.element);
     this.actionRow.replaceChildren(...all);
   }
 
@@ -263,6 +280,19 @@ export class TurnView {
   #openSource(index, opener) {
     this.actions.openSource(this.turn, written(this.turn.transcript, this.#shown).citations[index], opener);
   }
+}
+
+/** A pasted page is no heading: it is shown small, and clamped until it is asked for. */
+function questionParts(question, id) {
+  const heading = h("h2", { class: "question", id, dir: "auto", tabindex: "-1" }, question);
+  if (question.length <= LONG_QUESTION && question.split("\n").length <= LONG_LINES) return [heading];
+  heading.classList.add("long");
+  const toggle = ({ currentTarget: button }) => {
+    const isWhole = heading.classList.toggle("whole");
+    button.setAttribute("aria-expanded", String(isWhole));
+    say(button, isWhole ? "Show less" : "Show all of it");
+  };
+  return [heading, h("button", { type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": id, onclick: toggle }, "Show all of it")];
 }
 
 function proofsOf(chip) {

@@ -266,3 +266,30 @@ def test_a_filter_by_an_unknown_name_is_refused_with_those_that_there_are(server
     refusal = server.http.post(path, json=bodies[path])
     assert refusal.status_code == (400 if path.startswith("/v1") else 422), refusal.text
     assert "no document has 'colour'; there are: document, line, title, uri" in refusal.text
+
+
+def test_an_empty_library_says_so_and_takes_the_guide_that_comes_along(serve: Serve, tmp_path: Path) -> None:
+    server = serve(is_ready=False, data_dir=tmp_path / "new", uploads=True)
+    nothing = {"documents": 0, "passages": 0, "kinds": {}, "newest": [], "questions": []}
+    assert server.http.get("/library").json() == nothing
+    added = server.http.post("/library/guide", timeout=None).json()  # a slow machine embeds it for minutes
+    held = server.http.get("/library").json()
+    assert held["documents"] == added["documents"] == held["kinds"]["md"]
+    assert held["passages"] == added["passages"]
+    assert len(held["newest"]) == len(held["questions"]) == 3
+    refused(server.http.post("/library/guide"), 422, "invalid_request")
+    assert server.http.get("/library").json() == held
+
+
+def test_a_library_offers_questions_of_its_own_titles_and_headings(open_server: Server) -> None:
+    text = "# The light\n\n## Who lit it? {#who}\n\nAbdul lit the lamp first.\n"
+    assert send(open_server, ("light.md", text)).status_code == 200
+    held = open_server.http.get("/library").json()
+    assert "Who lit it?" in held["questions"]
+    assert {"id", "title", "uri"} == set(held["newest"][0])
+    assert all(question.endswith("?") for question in held["questions"])
+
+
+def test_the_guide_is_added_only_where_documents_may_be(serve: Serve, tmp_path: Path) -> None:
+    server = serve(is_ready=False, data_dir=tmp_path / "new")
+    assert server.http.post("/library/guide").status_code == 404

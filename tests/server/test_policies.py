@@ -1,5 +1,7 @@
 """What browsers are told they may do with each answer."""
 
+import re
+
 import pytest
 
 from tests.servers import Server
@@ -9,6 +11,9 @@ OTHERS = (
     "/config", "/openapi.json", "/metrics", "/health", "/static/main.js", "/nothing", "/v1/models", "/runs/unknown",
     "/docs/swagger-ui.css", "/rag/input_schema",
 )  # fmt: skip
+PAGE_BYTES = 250_000
+SMALL = 1_000
+"""What is shorter is sent as it is."""
 
 
 def directives(policy: str) -> dict[str, set[str]]:
@@ -56,3 +61,21 @@ def test_there_is_no_second_page_of_docs_and_no_other_file(server: Server) -> No
     assert server.http.get("/docs/__init__.py").status_code == 404
     assert server.http.get("/docs/..%2f__init__.py").status_code == 404
     assert server.http.get("/docs/swagger-ui-bundle.js").headers["content-type"].startswith("text/javascript")
+
+
+def test_the_page_comes_compressed_and_weighs_little_before_formulas_and_code(server: Server) -> None:
+    """All that it imports at once, its fonts aside, as it goes over the wire."""
+    weights: dict[str, int] = {}
+    waiting = ["", "static/style.css", "static/main.js"]
+    while waiting:
+        path = waiting.pop()
+        if path in weights:
+            continue
+        with server.http.stream("GET", f"/{path}", headers={"accept-encoding": "gzip"}) as response:
+            source = response.read().decode()
+            weights[path] = response.num_bytes_downloaded
+        assert not path or len(source) < SMALL or response.headers["content-encoding"] == "gzip"
+        waiting += [f"static/{name}" for name in re.findall(r'^import .*?"\./(.+?)";$', source, re.MULTILINE)]
+    assert "static/vendor/marked.esm.js" in weights
+    assert not [path for path in weights if "katex" in path or "highlight" in path]
+    assert sum(weights.values()) <= PAGE_BYTES

@@ -23,6 +23,10 @@ STORIES = {
     "hostile": stories.hostile,
     "long": stories.long,
     "rewrite": stories.rewritten,
+    "many": stories.many,
+    "absent": stories.absent,
+    "sources": stories.sources,
+    "technical": stories.technical,
 }
 WATCH = """
 globalThis.violations = [];

@@ -53,10 +53,12 @@ class ScriptedServer:
             "version": "test",
             "keys": False,
         }
+        self.library: dict[str, Any] | None = None
         self.required_key: str | None = None
         self.refusal: tuple[int, dict[str, Any], dict[str, str]] | None = None
         self.queries: list[dict[str, Any]] = []
         self.uploads: list[str] = []
+        self.judged: list[dict[str, Any]] = []
         self.cancelled: list[str] = []
         self.resumed_from: list[str] = []
         self.is_down = False
@@ -118,6 +120,8 @@ class ScriptedServer:
                 web.post("/query", self._query),
                 web.get("/runs/{id}/events", self._events),
                 web.post("/runs/{id}/cancel", self._cancel),
+                web.post("/runs/{id}/feedback", self._judge),
+                web.get("/library", self._overview),
                 web.get("/documents/{id}", self._document),
                 web.post("/documents", self._upload),
                 web.static("/static", PAGE),
@@ -155,6 +159,9 @@ class ScriptedServer:
 
     async def _config(self, _: web.Request) -> web.Response:
         return web.json_response(self.config)
+
+    async def _overview(self, _: web.Request) -> web.Response:
+        return problem(404, "document_not_found", "No.") if self.library is None else web.json_response(self.library)
 
     async def _query(self, request: web.Request) -> web.StreamResponse:
         if self.refusal:
@@ -229,6 +236,13 @@ class ScriptedServer:
         run.append({"type": "answer_finished", "version": 1})
         run.append({"type": "run_cancelled", "by": "client", "answer": answer})
         return web.json_response({"run_id": run.id, "status": "cancelled"})
+
+    async def _judge(self, request: web.Request) -> web.Response:
+        if self.refusal:
+            status, body, headers = self.refusal
+            return web.json_response(body, status=status, headers=headers)
+        self.judged.append(await request.json())
+        return web.Response(status=204)
 
     async def _document(self, request: web.Request) -> web.Response:
         document = DOCUMENTS.get(request.match_info["id"])

@@ -82,7 +82,18 @@ HOSTILE = Document(
     "javascript:alert(1)",
     "Before. <script>document.title='pwned'</script><b>bold</b> &amp; <img src=x onerror=\"document.title='pwned'\"> after.",
 )
-DOCUMENTS = {document.id: document for document in (TOWER, COMPANY, HOSTILE)}
+GUIDE = Document(
+    "d-guide",
+    "Setup",
+    "docs/linux/setup.md",
+    "---\ntitle: Setup\n---\n\n# Setup {#setup}\n\n## Install\n\n### On Linux { #linux }\n\n"
+    '**Run** `make install` from <a class="x" href="https://example.org/shell(1)">the *shell*</a>, and wait.\n\n'
+    "/// tip | Mind this\n\nDo not run it twice.\n\n///\n\n<script>document.title='pwned'</script>\n\n"
+    "<img src=x onerror=\"document.title='pwned'\">\n\n| port | what |\n| --- | --- |\n| 8080 | the page |\n",
+)
+GUIDED = '**Run** `make install` from <a class="x" href="https://example.org/shell(1)">the *shell*</a>, and wait.'
+ONLINE = Document("d-online", "Setup", "https://example.org/setup", "Wait. Then go on.\n")
+DOCUMENTS = {document.id: document for document in (TOWER, COMPANY, HOSTILE, GUIDE, ONLINE)}
 
 BUILT = "The tower was built by the company of Gustave Eiffel between 1887 and 1889."
 OPENED = "It opened on 31 March 1889 and stands 330 metres tall today."
@@ -387,6 +398,80 @@ def long_answer() -> str:
         "```python\nfor girder in range({n}):\n    rivet(girder)  # <b>not bold</b>\n```\n\n"
     )
     return "".join(section.format(n=n) for n in range(1, 17))
+
+
+TECHNICAL_ANSWER = (
+    "The tower was built by the company of Gustave Eiffel between 1887 and 1889 [1]. Its width obeys $w(h)=w_0 e^{-kh}$ "
+    "[1], it costs $5 to $6 to climb, and\n\n$$\n\\int_0^{300} w(h)\\,dh\n$$\n\nIt opened on 31 March 1889.\n\n"
+    '```python\ndef rivet(girder):  # [1] is no source here\n    return "<b>tight</b>"\n```\n\n'
+    "| part | what was said of it when it was built, in the words of those who were there | year | height | weight |\n"
+    "|---|---|---|---|---|\n"
+    "| feet | masonry that stands on caissons of iron, sunk with compressed air below the level of the river | 1887 | 4 m "
+    "| much |\n"
+)
+TECHNICAL_FACTS = (
+    Cited("The tower was built by the company of Gustave Eiffel between 1887 and 1889 [1].", 1, TOWER, BUILT),
+    Cited("It opened on 31 March 1889.", 1, TOWER, OPENED, by="check"),
+)
+
+
+def technical(question: str, *, mode: str = "fast") -> Iterator[Event | Gate]:
+    """Formulas, code and a wide table."""
+    yield from opening(question, mode=mode)
+    yield step("draft", "Drafting an answer from 2 passages", 25.0)
+    yield from written(1, TECHNICAL_ANSWER, TECHNICAL_FACTS)
+    yield done("draft", "Drafted an answer", 1200.0)
+    yield finished(1, TECHNICAL_ANSWER)
+
+
+def sources(question: str, *, mode: str = "fast") -> Iterator[Event | Gate]:
+    """Two documents of one title, of which the answer cites some numbers, one of them unproven."""
+    answer = "Run make install from the shell [2], then wait [4], and begin [5]."
+    yield started(question, mode=mode)
+    yield step("draft", "Drafting an answer from 3 passages", 25.0)
+    guide = GUIDE.passage(2, GUIDED) | {"heading": ["Setup", "Install", "On Linux"], "place": "line 9"}
+    passages = [
+        GUIDE.passage(1, "Do not run it twice.") | {"heading": ["Setup", "After it"]},
+        guide,
+        ONLINE.passage(4, "Wait."),
+        GUIDE.passage(5, "8080"),
+    ]
+    yield {"type": "passages_retrieved", "stage": "fast", "passages": passages}
+    facts = [
+        Cited("Run make install from the shell [2]", 2, GUIDE, GUIDED),
+        Cited("then wait [4]", 4, ONLINE, "Wait."),
+    ]
+    for event in written(1, answer, facts):
+        yield event | ({"place": "line 9"} if event.get("marker") == 2 else {})
+    yield finished(1, answer)
+
+
+NOTHING_FOUND = "The documents hold no passage on this question."
+
+
+def absent(question: str, *, mode: str = "fast") -> Iterator[Event | Gate]:
+    """A question that the documents do not answer."""
+    yield from opening(question, mode=mode)
+    yield from written(1, NOTHING_FOUND)
+    reason = "the deeper search found no new evidence"
+    yield {"type": "decided", "decision": "keep", "checked": False, "reason": reason, "new_passages": []}
+    yield finished(1, NOTHING_FOUND)
+
+
+def many(question: str, *, mode: str = "fast") -> Iterator[Event | Gate]:
+    """Forty sources, of titles that are too long."""
+    pages = [
+        Document(f"d-{n}", f"Volume {n} " + "of the collected papers " * 12, f"papers/{n}.md", f"Paper {n} agrees.\n")
+        for n in range(1, 41)
+    ]
+    yield started(question, mode=mode)
+    passages = [page.passage(n, f"Paper {n} agrees.") for n, page in enumerate(pages, 1)]
+    yield {"type": "passages_retrieved", "stage": "fast", "passages": passages}
+    answer = " ".join(f"Paper {n} agrees [{n}]." for n in range(1, 41))
+    yield from written(
+        1, answer, [Cited(f"Paper {n} agrees [{n}].", n, p, f"Paper {n} agrees.") for n, p in enumerate(pages, 1)]
+    )
+    yield finished(1, answer)
 
 
 def rewritten(question: str, *, mode: str = "fast") -> Iterator[Event | Gate]:

@@ -1,5 +1,6 @@
 """The page's pure modules, tried by node's own test runner."""
 
+import hashlib
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tests.needed import program
 from tests.upstream import WITHIN_S
 
 HERE = Path(__file__).parent
+VENDOR = HERE.parents[1] / "rag_graph" / "web" / "vendor"
 
 
 @pytest.mark.parametrize("suite", sorted(path.name for path in HERE.glob("*.test.mjs")))
@@ -17,3 +19,11 @@ def test_the_modules_pass_their_own_tests(suite: str) -> None:
         [program("node"), "--test", suite], cwd=HERE, capture_output=True, text=True, timeout=WITHIN_S, check=False
     )
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_vendored_files_are_those_that_were_published() -> None:
+    lines = [line.split("  ") for line in (VENDOR / "SHA256SUMS").read_text().splitlines()]
+    told = {name: digest for digest, name in lines}
+    there = [path for path in VENDOR.rglob("*") if path.suffix in {".js", ".mjs", ".css", ".woff2"}]
+    found = {path.relative_to(VENDOR).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in there}
+    assert found == told

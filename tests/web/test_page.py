@@ -164,12 +164,52 @@ def test_a_citation_shows_its_words_and_opens_the_document_there(page: Page, ser
     current = panel.locator("mark.current")
     expect(current).to_be_in_viewport()
     expect(current).to_have_text(BUILT)
-    assert panel.locator(".source-text").evaluate("element => element.textContent") == stories.TOWER.content
+    expect(panel.get_by_role("heading", name="The tower 🗼")).to_be_attached()
+    expect(panel.locator(".source-text p")).to_have_count(5)
     panel.get_by_role("button", name="Next quote").click()
     expect(current).not_to_have_text(BUILT)
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(turn.get_by_role("button", name="Source 1: A history of the tower").first).to_be_focused()
+
+
+def test_sources_tell_where_they_are_from_and_open_as_they_are_read(
+    page: Page, context: BrowserContext, server: ScriptedServer
+) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    open_all(server)
+    turn = ask(page, "Sources please")
+    expect(turn.locator(".source-about")).to_have_text(["Install › On Linux · line 9 · Markdown", "Web page"])
+    expect(turn.locator(".source-where")).to_have_text([stories.GUIDE.uri, stories.ONLINE.uri])
+    expect(turn.locator(".source-snippet").first).to_have_text("“Run make install from the shell, and wait.”")
+    links = turn.locator(".sources a")
+    assert links.evaluate_all("links => links.map(link => link.href)") == [stories.ONLINE.uri]
+    turn.get_by_role("button", name="Source 2: Setup").first.hover()
+    expect(page.get_by_role("tooltip")).to_contain_text("Install › On Linux · line 9")
+    expect(page.get_by_role("tooltip")).to_contain_text("Run make install from the shell, and wait.")
+    turn.get_by_role("button", name="Source 2: Setup").first.click()
+    panel = page.get_by_role("complementary", name="Setup")
+    expect(panel.locator("mark.current").first).to_be_in_viewport()
+    assert "".join(panel.locator("mark.current").all_text_contents()) == "Run make install from the shell, and wait."
+    expect(panel.get_by_role("heading", name="On Linux")).to_be_attached()
+    expect(panel.locator("td", has_text="8080")).to_be_attached()
+    told = panel.locator(".source-text").inner_text()
+    assert not re.search(r"///|<a |</a>|\*\*|\{#|script|title: Setup\n---", told)
+    expect(panel.locator("strong", has_text="Mind this")).to_be_attached()
+    expect(panel.get_by_role("link", name="the shell")).to_have_attribute("href", "https://example.org/shell(1)")
+    assert page.title() == "Ask your documents · rag_graph"
+    page.keyboard.press("Escape")
+    turn.get_by_role("button", name="Copy with sources").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.partition("## Sources")[2].split("\n")[2:] == [
+        "- [2] Setup (docs/linux/setup.md, Install › On Linux, line 9)",
+        "  > “Run make install from the shell, and wait.”",
+        f"- [4] Setup (<{stories.ONLINE.uri}>)",
+        "  > “Wait.”",
+        "- [5] Setup (docs/linux/setup.md)",
+        "",
+    ]
 
 
 def test_every_chip_stands_at_its_words(page: Page, server: ScriptedServer) -> None:
@@ -314,6 +354,149 @@ def test_the_answer_can_be_copied_with_its_sources(page: Page, context: BrowserC
     assert f"“{BUILT}”" in copied
 
 
+def test_formulas_and_code_are_set_and_citations_stay_at_their_words(
+    page: Page, context: BrowserContext, server: ScriptedServer
+) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_all(server)
+    expect(ask(page, "Keep it?").get_by_role("button", name="Ask again")).to_be_visible()
+    assert [url for url in asked if "katex" in url or "highlight" in url] == []
+    turn = ask(page, "Technical answer?")
+    expect(turn.locator("tex-formula .katex")).to_have_count(2)
+    expect(turn.locator("tex-formula.display .katex-display")).to_be_visible()
+    expect(turn.locator(".answer-text")).to_contain_text("it costs $5 to $6 to climb")
+    chips = turn.locator(".answer-text .chip")
+    behind = "chips => chips.map(chip => chip.parentElement.previousSibling?.textContent.trim().split(' ').at(-1))"
+    assert chips.evaluate_all(behind) == ["1889", "e^{-kh}", "1889."]
+    expect(turn.locator("pre .hljs-keyword").first).to_have_text("def")
+    expect(turn.locator("pre .hljs-string")).to_have_text('"<b>tight</b>"')
+    turn.get_by_role("button", name="Copy code").click()
+    expect(turn.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == 'def rivet(girder):  # [1] is no source here\n    return "<b>tight</b>"\n'
+    page.reload()
+    expect(turn.locator("tex-formula .katex")).to_have_count(2)
+    expect(turn.locator("pre .hljs-comment")).to_have_text("# [1] is no source here")
+
+
+LIBRARY = {
+    "documents": 3,
+    "passages": 12,
+    "kinds": {"md": 2, "pdf": 1},
+    "newest": [{"id": "d-tower", "title": "A history of the tower", "uri": "notes/tower.md"}],
+    "questions": ["What does “A history of the tower” say about “Its lifts”?", "Who built it?"],
+}
+
+
+def test_an_empty_page_tells_what_can_be_asked(page: Page, server: ScriptedServer) -> None:
+    server.library = LIBRARY
+    open_all(server)
+    page.reload()
+    expect(page.locator(".inventory")).to_contain_text("3 documents, 12 passages · 2 Markdown, 1 PDF")
+    page.get_by_role("button", name="A history of the tower", exact=True).click()
+    expect(page.get_by_role("complementary", name="A history of the tower")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Who built it?").click()
+    expect(page.locator(".turn .question")).to_have_text("Who built it?")
+    expect(page.locator(".welcome")).to_be_hidden()
+
+
+def test_an_empty_library_says_so_before_anybody_asks(page: Page, server: ScriptedServer) -> None:
+    server.library = {"documents": 0, "passages": 0, "kinds": {}, "newest": [], "questions": []}
+    page.reload()
+    expect(page.get_by_role("heading", name="There are no documents yet.")).to_be_visible()
+    expect(page.locator(".inventory")).to_contain_text("rag-graph index FOLDER")
+    expect(page.get_by_role("button", name="Try it on the guide")).to_have_count(0)
+    server.config["upload"] = True
+    page.reload()
+    with page.expect_file_chooser() as chooser:
+        page.locator(".invitation").get_by_role("button", name="Add documents").click()
+    server.library = LIBRARY
+    chooser.value.set_files(FilePayload(name="notes.md", mimeType="text/markdown", buffer=b"# Notes"))
+    expect(page.get_by_role("heading", name="Ask your documents.")).to_be_visible()
+
+
+def test_what_is_not_in_the_documents_is_an_answer_with_ways_on(page: Page, server: ScriptedServer) -> None:
+    server.library = LIBRARY
+    open_all(server)
+    page.reload()
+    turn = ask(page, "Absent thing?")
+    told = turn.get_by_role("region", name="Not found in your documents")
+    expect(told).to_contain_text("All of the library was searched: 3 documents, 12 passages. 2 passages were near")
+    expect(turn.locator(".answer-label")).to_have_text("No answer")
+    expect(turn.locator(".notice")).to_be_hidden()
+    expect(turn.locator(".follow-ups")).to_be_hidden()
+    expect(told.get_by_role("button", name="Add documents")).to_have_count(0)
+    told.get_by_role("button", name="A history of the tower").first.click()
+    expect(page.locator("mark.current").first).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    told.get_by_role("button", name="See what is in the library").click()
+    expect(page.get_by_role("complementary", name="Library")).to_be_visible()
+
+
+def test_what_an_answer_left_unused_is_asked_by_a_click(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    turn = ask(page, "Sources please")
+    expect(turn.locator(".question-button")).to_have_text(["What does “Setup” say about “After it”?"])
+    turn.locator(".question-button").click()
+    expect(page.locator(".turn")).to_have_count(2)
+    assert server.queries[-1]["question"] == "What does “Setup” say about “After it”?"
+    expect(turn.locator(".follow-ups")).to_be_hidden()
+
+
+def test_a_pasted_question_and_forty_sources_stay_small_until_asked_for(
+    browser: Browser, server: ScriptedServer
+) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    open_all(server)
+    page.goto(server.url)
+    turn = ask(page, "Many papers were pasted here. " * 60)
+    question = turn.locator(".question")
+    clamped = question.evaluate("element => element.clientHeight")
+    turn.get_by_role("button", name="Show all of it").click()
+    assert question.evaluate("element => element.clientHeight") > 2 * clamped
+    expect(turn.locator(".source-row:visible")).to_have_count(6)
+    turn.get_by_role("button", name="Show all 40 sources").click()
+    expect(turn.locator(".source-row:visible")).to_have_count(40)
+    expect(turn.locator(".source-row").nth(6)).to_be_focused()
+    turn.locator(".source-row").first.click()
+    panel = page.get_by_role("complementary", name="Volume 1 of")
+    expect(panel.locator("mark.current")).to_be_in_viewport()
+    heading = "element => element.getBoundingClientRect().height / element.closest('aside').clientHeight"
+    assert panel.get_by_role("heading").first.evaluate(heading) < 0.35
+    assert page.evaluate("document.scrollingElement.scrollWidth") == 360
+    context.close()
+
+
+def test_an_answer_can_be_judged_with_a_reason_and_that_taken_back(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    turn = ask(page, "Keep it?")
+    good, bad = turn.get_by_role("button", name="Good answer"), turn.get_by_role("button", name="Bad answer")
+    bad.click()
+    expect(bad).to_have_attribute("aria-pressed", "true")
+    turn.get_by_label("Why (optional)").fill("It names the wrong year.")
+    page.keyboard.press("Enter")
+    expect(turn.get_by_label("Why (optional)")).to_be_hidden()
+    expect(turn.locator(".reason-told")).to_have_text("Thank you, this is kept.")
+    page.reload()
+    expect(bad).to_have_attribute("aria-pressed", "true")
+    bad.click()
+    expect(turn.locator(".reason-told")).to_have_text("Taken back.")
+    gone = {"error": {"code": "run_expired", "message": "This run is no longer kept.", "retryable": False}}
+    server.refusal = (410, gone, {})
+    good.click()
+    expect(turn.locator(".reason-told")).to_have_text("This could not be kept. This run is no longer kept.")
+    expect(good).to_have_attribute("aria-pressed", "false")
+    assert server.judged == [
+        {"verdict": "down", "reason": ""},
+        {"verdict": "down", "reason": "It names the wrong year."},
+        {"verdict": None, "reason": ""},
+    ]
+
+
 def test_documents_can_be_added_only_where_the_server_allows_it(page: Page, server: ScriptedServer) -> None:
     expect(page.get_by_role("button", name="Ask", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Add documents")).to_have_count(0)
@@ -381,6 +564,28 @@ def test_axe_finds_no_serious_barrier(browser: Browser, server: ScriptedServer, 
     page.keyboard.press("Escape")
     expect(ask(page, "Fail it?").get_by_role("alert")).not_to_be_empty()
     check(page)
+    turn = ask(page, "Technical answer?")
+    expect(turn.locator("tex-formula .katex").first).to_be_visible()
+    expect(turn.locator("pre .hljs-keyword").first).to_be_visible()
+    turn.get_by_role("button", name="Bad answer").click()
+    expect(turn.get_by_label("Why (optional)")).to_be_visible()
+    check(page)
+    turn = ask(page, "Sources please")
+    expect(turn.locator(".question-button").first).to_be_visible()
+    turn.locator(".chip.confirmed").first.click()
+    expect(page.locator("mark.current").first).to_be_visible()
+    check(page)
+    page.keyboard.press("Escape")
+    expect(ask(page, "Absent thing?").locator(".not-found")).to_be_visible()
+    check(page)
+    for server.library in ({**LIBRARY, "documents": 0}, LIBRARY):
+        page.evaluate("sessionStorage.clear()")
+        page.get_by_role("button", name="New conversation").click()
+        page.reload()
+        page.evaluate(axe)
+        expect(page.locator(".inventory")).not_to_be_empty()
+        check(page)
+        ask(page, "Keep it?").get_by_role("button", name="Ask again").wait_for()
     context.close()
 
 
