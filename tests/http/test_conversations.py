@@ -87,17 +87,17 @@ def test_callers_see_and_change_only_their_own(keeping: Server) -> None:
     ask(keeping, "c-1", "t1")
     ask(keeping, "c-1", "t1", "Something else?", caller="you")
     assert get(keeping, "/conversations/c-1", caller="you")["title"] == "Something else?"
-    theirs: dict[str, Any] = {"headers": {"x-caller": "third"}}
-    for method, path, more in (
-        ("GET", "/conversations/c-1", {}),
-        ("GET", "/conversations/c-1/export?form=json", {}),
-        ("PATCH", "/conversations/c-1", {"json": {"title": "Mine"}}),
-        ("DELETE", "/conversations/c-1", {}),
-        ("POST", "/conversations/c-1/share", {}),
-        ("DELETE", "/conversations/c-1/share", {}),
-        ("GET", "/shared/c-1", {}),
+    for method, path, body in (
+        ("GET", "/conversations/c-1", None),
+        ("GET", "/conversations/c-1/export?form=json", None),
+        ("PATCH", "/conversations/c-1", {"title": "Mine"}),
+        ("DELETE", "/conversations/c-1", None),
+        ("POST", "/conversations/c-1/share", None),
+        ("DELETE", "/conversations/c-1/share", None),
+        ("GET", "/shared/c-1", None),
     ):
-        refused(keeping.http.request(method, path, **theirs, **more), 404, "conversation_not_found")
+        answer = keeping.http.request(method, path, json=body, headers={"x-caller": "third"})
+        refused(answer, 404, "conversation_not_found")
     assert get(keeping, "/conversations", caller="third")["conversations"] == []
     assert keeping.http.delete("/conversations/c-1", headers={"x-caller": "you"}).json()["deleted"]
     assert get(keeping, "/conversations", caller="you")["total"] == 0
