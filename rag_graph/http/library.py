@@ -157,10 +157,7 @@ def upload_routes(*, folder: Path, limits: Limits, kept_s: float) -> APIRouter:
     @routes.post("/library/guide", responses=documented(422, 503, 507))
     async def add_guide(request: Request) -> Added:
         """Add the guide that comes along to a library that is empty."""
-        index = index_of(request)
-        if index is None:
-            raise InvalidRequest("This server answers from a store of its own, to which nothing can be added.")
-        report = await uploads.add_guide(index)
+        report = await uploads.add_guide(_index_for_uploads(request))
         return Added(documents=report.added, passages=report.passages, skipped=[], files=[])
 
     @routes.delete("/documents/{document_id}", responses=documented(404, 422, 503))

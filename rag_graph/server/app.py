@@ -114,14 +114,17 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     app.state.conversations = choose_conversations(settings) if _keeps_conversations(settings, keys) else None
     app.state.heartbeat_s = settings.heartbeat_s
     app.state.write_timeout_s = settings.write_timeout_s
-    app.include_router(native.router)
-    app.include_router(responses.create_router(settings.v1_draft))  # before the one that refuses what else is asked
-    app.include_router(openai.create_router(Presentation(draft=settings.v1_draft, sources=settings.v1_sources)))
-    app.include_router(ai_sdk.router)
-    app.include_router(feedback.router)
-    app.include_router(library.router)
-    app.include_router(conversations.router)
-    app.include_router(overview.router)
+    for router in (
+        native.router,
+        responses.create_router(settings.v1_draft),  # before the one that refuses what else is asked
+        openai.create_router(Presentation(draft=settings.v1_draft, sources=settings.v1_sources)),
+        ai_sdk.router,
+        feedback.router,
+        library.router,
+        conversations.router,
+        overview.router,
+    ):
+        app.include_router(router)
     limits = Limits(seconds=settings.load_max_s, memory_mb=settings.load_max_mb)
     looking = Limits(seconds=min(limits.seconds, _PAGE_S), memory_mb=limits.memory_mb)
     app.include_router(pages.page_routes(looking))
