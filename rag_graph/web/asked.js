@@ -2,7 +2,7 @@
 
 import { wholeAddress } from "./address.js";
 import { h, icon, say } from "./element.js";
-import { copy } from "./sourcelist.js";
+import { copy } from "./clipboard.js";
 
 const MAX_CHARS = 4_000;
 const SHOWN_MS = 2_000;

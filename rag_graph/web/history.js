@@ -3,7 +3,7 @@
 import { addressOf, wholeAddress } from "./address.js";
 import { h, icon, say } from "./element.js";
 import { counted } from "./sentences.js";
-import { copy } from "./sourcelist.js";
+import { copy } from "./clipboard.js";
 
 const PAUSE_MS = 200;
 const SHOWN_MS = 2_000;
