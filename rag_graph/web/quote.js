@@ -34,7 +34,7 @@ export class QuoteCard {
     root.addEventListener("focusout", () => this.hide());
     root.addEventListener("click", (event) => event.target.closest?.(".doubt") && this.show(chipOf(event)));
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.hide());
-    document.addEventListener("scroll", () => this.hide(), { passive: true });
+    document.addEventListener("scroll", () => this.#follow(), { passive: true });
   }
 
   show(chip) {
@@ -58,6 +58,14 @@ export class QuoteCard {
     this.#chip = null;
     this.#highlight?.clear();
     this.element.hidePopover();
+  }
+
+  /** Stay beside a chip that moves: one that is scrolled to is told of its pointer before it is told of the scrolling. */
+  #follow() {
+    if (!this.#chip) return;
+    const { top, bottom } = this.#chip.getBoundingClientRect();
+    if (bottom < 0 || top > innerHeight) this.hide();
+    else this.#place(this.#chip);
   }
 
   #later(act, ms) {

@@ -26,7 +26,8 @@ class Visit:
     errors: list[str] = field(default_factory=list)
 
     def open(self, path: str) -> Page:
-        self.page.goto(f"{self.server.url}{path}")
+        # A playground that is asked before it knows the input's schema sends none.
+        self.page.goto(f"{self.server.url}{path}", wait_until="networkidle")
         return self.page
 
 
