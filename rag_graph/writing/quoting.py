@@ -7,6 +7,7 @@ to be was chosen on development data; what came of it on other data stands in th
 import asyncio
 import re
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +17,7 @@ from rag_graph.events import AnswerDelta, Citation, Emit, Version
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import Reader
 from rag_graph.retrieval.languages import unread_language
-from rag_graph.retrieval.quotes import LONGEST_QUOTE_CHARS, Quote, QuoteChoice, Weights
+from rag_graph.retrieval.quotes import LONGEST_QUOTE_CHARS, Quote, QuoteChoice, Weights, content_terms
 from rag_graph.text.languages import PRONOUNS
 from rag_graph.text.sentences import sentences
 from rag_graph.writing.contract import Assignment, Verdict
@@ -55,6 +56,12 @@ _ASKS_YES_OR_NO = re.compile(
     r"^\W*(?:is|are|was|were|am|do|does|did|can|could|has|have|had|will|would|shall|should|may|might|must)\b",
     re.IGNORECASE,
 )
+_ASKS_WHAT_IS_SAID = re.compile(
+    r"\bwhat\b.*\b(?:say|says|said|tell|tells|told|written|write|writes|known|mention|mentions|mentioned|explain|explains)\s+"
+    r"(?:about|of|on)\b(?P<subject>.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""No short span is the answer, and only what speaks of the subject is."""
 _ASKS_FOR_SEVERAL = re.compile(
     r"\b(?:which|what|name|list)\s+(?:all\s+)?(?:the\s+)?(?:\w+\s+){0,2}?\w+[^s\W]s\b|\bwho\s+(?:are|were)\b",
     re.IGNORECASE,
@@ -103,9 +110,12 @@ class QuotingWriter:
         question = assignment.question
         if unread_language(question, (passage.content for passage in assignment.passages), self.embedder):
             return _Finding(is_unread=True)
-        if _ASKS_YES_OR_NO.match(question) or not _ASKS_FOR_A_SPAN.search(question):
-            nearest = self._nearest(assignment)
-            return _Finding(bearing=nearest if nearest and nearest[0].score >= BEARS else ())
+        said_of = _ASKS_WHAT_IS_SAID.search(question)
+        if said_of or _ASKS_YES_OR_NO.match(question) or not _ASKS_FOR_A_SPAN.search(question):
+            subject = said_of["subject"] if said_of else ""
+            nearest = self._nearest(assignment, about=subject)
+            bears = bool(nearest) and nearest[0].score >= BEARS and _speaks_of(content_terms(subject), nearest)
+            return _Finding(bearing=nearest if bears else ())
         answers = read_answers(question, assignment.passages, self.reader, self.embedder)
         sure = [answer for answer in answers if answer.confidence >= SURE]
         if sure:
@@ -113,9 +123,11 @@ class QuotingWriter:
             return _Finding(sure=tuple(_together(sure)[:MOST_ITEMS] if several else sure[:1]))
         return _Finding(possible=tuple([answer for answer in answers if answer.confidence >= POSSIBLE][:2]))
 
-    def _nearest(self, assignment: Assignment) -> tuple[Quote, ...]:
-        """The pair of sentences that is nearest to the question; blocks while embedding."""
-        return QuoteChoice(assignment.question, assignment.passages, self.embedder, weights=FEWER_EMBEDDED).best()
+    def _nearest(self, assignment: Assignment, about: str = "") -> tuple[Quote, ...]:
+        """The pair of sentences that is nearest to the question, or to what it is about; blocks while embedding."""
+        return QuoteChoice(
+            about or assignment.question, assignment.passages, self.embedder, weights=FEWER_EMBEDDED
+        ).best()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,13 @@ class _Finding:
     bearing: tuple[Quote, ...] = ()
     is_unread: bool = False
     """The question is in a language that neither model reads: whatever they found would be by chance."""
+
+
+def _speaks_of(subject: AbstractSet[str], quotes: Iterable[Quote]) -> bool:
+    """Whether at least half of the words of a subject stand in the passages of the quotes, or above them."""
+    passages = [quote.passage for quote in quotes]
+    said = content_terms("\n".join(line for one in passages for line in (one.title, *one.heading, one.content)))
+    return 2 * len(subject & said) >= len(subject)
 
 
 def _together(answers: Sequence[Answer]) -> list[Answer]:

@@ -87,6 +87,7 @@ def read_answers(
 ) -> list[Answer]:
     """The likeliest answers in the passages, the surest first. Blocks while the models read."""
     spans = reader.read(question, [ReadablePassage(_about(passage), passage.content) for passage in passages])
+    spans = [span for span in spans if re.search(r"\w", span.text)]  # not the mark of a heading
     if not spans:
         return []
     asked = _Asked.of(question)

@@ -115,6 +115,20 @@ async def test_a_question_for_yes_or_no_is_answered_by_what_the_documents_say(
     assert answer.content.startswith("What the documents say on this:\n\n> “The iron tower was finished in 1889.” [1]")
 
 
+@pytest.mark.parametrize(
+    ("question", "begins"),
+    [
+        ("What do the documents say about the iron tower?", "What the documents say on this:\n\n> “The iron tower was"),
+        ("What does River say about horses?", NO_ANSWER),
+    ],
+)
+async def test_what_is_said_about_a_subject_is_quoted_and_of_another_subject_nothing(
+    writer: QuotingWriter, page: Page, question: str, begins: str
+) -> None:
+    answer = await written(writer, page, asked(question, TOWER, RIVER))
+    assert answer.content.startswith(begins)
+
+
 async def test_a_cell_of_a_table_is_shown_with_its_row(writer: QuotingWriter, page: Page) -> None:
     answer = await written(writer, page, asked("What is the default of max_flow?", SETTINGS, RIVER))
     assert short_answer(answer.content) == "40 litres"
