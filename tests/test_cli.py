@@ -352,7 +352,6 @@ def test_where_nothing_can_be_kept_the_sample_is_asked_all_the_same(tmp_path: Pa
 def test_ctrl_c_takes_a_model_of_ones_own_along(towers: Path) -> None:
     settings = {"RAG_DATA_DIR": str(towers), "RAG_LOCAL_GGUF": str(small_gguf())}
     with Terminal("ask", QUESTION, settings=settings) as terminal:
-        terminal.wait_for("Searching")
         until(lambda: bool(children(terminal.process.pid)))
         model = children(terminal.process.pid)
         terminal.interrupt()
