@@ -2,61 +2,24 @@
 
 import { addressOf, wholeAddress } from "./address.js";
 import { h, icon, say } from "./element.js";
+import { ListPanel } from "./listpanel.js";
 import { counted } from "./sentences.js";
 import { copy } from "./clipboard.js";
 
-const PAUSE_MS = 200;
 const SHOWN_MS = 2_000;
 const DAY_MS = 86_400_000;
 
-export class History {
-  #next = null;
-  #opener = null;
+export class History extends ListPanel {
   #asked = 0;
   #current = "";
 
   /** `server` keeps the conversations; `onDeleted(id)`; `onRenamed(id, title)`. */
   constructor({ server, onDeleted, onRenamed, announce }) {
-    Object.assign(this, { server, onDeleted, onRenamed, announce });
-    this.button = h("button", { type: "button", class: "quiet", "aria-expanded": "false", hidden: true, onclick: () => this.toggle() }, "History");
-    this.search = h("input", { type: "search", class: "history-search", placeholder: "Find a conversation", "aria-label": "Find a conversation", autocomplete: "off" });
-    this.told = h("p", { class: "history-told", role: "status" });
-    this.list = h("div", { class: "history-list" });
-    this.more = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.#load(this.#next) }, "Show more");
-    this.kept = h("p", { class: "history-told", hidden: true });
-    const close = h("button", { type: "button", class: "quiet", "aria-label": "Close the history", onclick: () => this.close() }, icon("M6 6l12 12", "M18 6 6 18"));
-    this.element = h(
-      "aside",
-      { class: "source history", "aria-label": "History", hidden: true },
-      h("header", {}, h("div", { class: "source-heading" }, h("h2", { tabindex: "-1" }, "History"), this.told), close),
-      h("div", { class: "source-tools" }, this.search),
-      h("div", { class: "history-body" }, this.list, this.more, this.kept),
-    );
-    let pause = 0;
-    this.search.addEventListener("input", () => {
-      clearTimeout(pause);
-      pause = setTimeout(() => this.#load(""), PAUSE_MS);
-    });
-    this.element.addEventListener("keydown", (event) => event.key === "Escape" && this.close());
-  }
-
-  toggle() {
-    if (!this.element.hidden) return this.close();
-    this.#opener = document.activeElement;
-    this.element.hidden = false;
-    this.button.setAttribute("aria-expanded", "true");
-    document.documentElement.classList.add("history-open");
-    this.search.value = "";
-    this.search.focus({ preventScroll: true });
-    this.#load("");
-  }
-
-  close() {
-    if (this.element.hidden) return;
-    this.element.hidden = true;
-    this.button.setAttribute("aria-expanded", "false");
-    document.documentElement.classList.remove("history-open");
-    (this.#opener?.isConnected ? this.#opener : this.button).focus({ preventScroll: true });
+    const kept = h("p", { class: "history-told", hidden: true });
+    const list = h("div", { class: "history-list" });
+    super({ kind: "history", name: "History", find: "Find a conversation", list, opened: "history-open", after: [kept] });
+    Object.assign(this, { server, onDeleted, onRenamed, announce, kept });
+    this.button.hidden = true;
   }
 
   /** Which conversation is shown on the page. */
@@ -68,16 +31,16 @@ export class History {
   /** Something was asked or answered; a row that somebody works in is left in peace. */
   refresh() {
     const isAtWork = this.list.contains(document.activeElement) && document.activeElement.localName !== "a";
-    if (!this.element.hidden && !isAtWork) this.#load("");
+    if (!this.element.hidden && !isAtWork) this.load("");
   }
 
   /** Show what follows `after`; from the start, it takes the place of what was shown. */
-  async #load(after) {
+  async load(after) {
     const asked = ++this.#asked;
     try {
       const page = await this.server.conversations({ q: this.search.value.trim(), after });
       if (asked !== this.#asked) return; // another search was typed meanwhile
-      this.#next = page.next;
+      this.next = page.next;
       this.more.hidden = !page.next;
       if (!after) this.list.replaceChildren();
       for (const one of page.conversations) this.#groupOf(one).append(this.#row(one));
@@ -109,7 +72,7 @@ export class History {
   #row(one) {
     const link = h("a", { class: "history-link", href: addressOf({ conversation: one.id }), dir: "auto" }, one.title);
     markCurrent(link, one.id === this.#current);
-    link.addEventListener("click", () => this.#opener?.isConnected && matchMedia("(max-width: 75rem)").matches && this.close());
+    link.addEventListener("click", () => matchMedia("(max-width: 75rem)").matches && this.close());
     const actions = h("div", { class: "history-actions", hidden: true });
     const more = h("button", { type: "button", class: "quiet history-more", "aria-expanded": "false", "aria-label": `More about ${one.title}` }, icon("M5 11v2", "M12 11v2", "M19 11v2"));
     const row = h("li", { class: "history-item" }, h("div", { class: "history-row" }, link, more), actions);
@@ -222,7 +185,7 @@ export class History {
         row.remove();
         this.announce("Deleted.");
         this.onDeleted(one.id);
-        this.#load("");
+        this.load("");
       } catch (error) {
         button.disabled = false;
         say(this.told, `It could not be deleted. ${error.message}`);
