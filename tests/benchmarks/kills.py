@@ -21,8 +21,9 @@ from rag_graph.index.indexing import COMMIT_PASSAGES
 from tests.index.killing import Contents, Library, contents, start
 
 QUESTIONS = ("how do I install it", "default port", "table of results", "what does the function return", "licence")
+EMBEDDERS = {"local": "LocalEmbedder", "hash": "HashEmbedder"}
 MOMENTS = (
-    "call:LocalEmbedder.embed:40",
+    "call:{embedder}.embed:40",
     "return:_Run.sync_file:30",
     "call:seal:1",
     "call:Catalogue.replace_segments:1",
@@ -79,7 +80,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--commit-passages", type=int, default=COMMIT_PASSAGES)
-    parser.add_argument("--embedder", choices=("local", "hash"), default="local")
+    parser.add_argument("--embedder", choices=tuple(EMBEDDERS), default="local")
     asked = parser.parse_args()
     chance = random.Random(0)  # noqa: S311 - no secret
     with tempfile.TemporaryDirectory() as home:
@@ -100,7 +101,7 @@ def main() -> None:
         moments = itertools.cycle((*MOMENTS, *[""] * len(MOMENTS)))
         for number in range(1, asked.kills + 1):
             after_s = chance.uniform(2, max(3.0, use.seconds / 4))
-            moment = next(moments)
+            moment = next(moments).format(embedder=EMBEDDERS[asked.embedder])
             killed = index_killed(library, asked.folder, asked.commit_passages, moment=moment, after_s=after_s)
             found = contents(library, QUESTIONS)
             print(  # noqa: T201

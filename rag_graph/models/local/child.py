@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from typing import Any, Final
 
 CONTEXT_TOKENS: Final = 8192
@@ -17,15 +18,22 @@ def main() -> None:
     # Ctrl-C reaches everything in the terminal; the parent says when it has no more use for this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     key = sys.stdin.readline().strip()
+    # While the model starts as well: where its library hangs in that, this process would outlive its parent.
+    watching = threading.Thread(target=_leave_with_parent)
+    watching.start()
     # Spinning barriers collapse when the cores are busy; this must be set before the library is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         server = _start(sys.argv[1], key)
     except Exception as exc:  # noqa: BLE001 - whatever it is, the parent is to hear of it
         _say({"error": f"{type(exc).__name__}: {exc}"})
-        sys.exit(1)
+        os._exit(1)
     _say({"url": f"{server.listening_address}/v1"})
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    watching.join()
+
+
+def _leave_with_parent() -> None:
     sys.stdin.read()
     os._exit(0)
 
