@@ -5,11 +5,13 @@ at its end `manifest.json` with the checksum of each. It is checked to its end b
 """
 
 import hashlib
+import lzma
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Annotated, Final, Literal, TypeVar
@@ -102,11 +104,11 @@ def export_library(index: Index, path: Path) -> Copied:
     index.counts()  # says what is wrong with it, before anything is written
     held = path.with_name(f"{path.name}.part")
     try:
-        with _in_our_words(path), open(os.open(held, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 - its mode
+        with _writing(path), open(os.open(held, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 - its mode
             copied = _Writing(file, index).write()
             file.flush()
             os.fsync(file.fileno())
-        with _in_our_words(path):
+        with _writing(path):
             held.replace(path)
             sync(path.absolute().parent)
     finally:
@@ -178,8 +180,7 @@ def import_library(index: Index, path: Path, *, replace: bool = False) -> Copied
     """
     if not replace and index.files():
         raise LibraryError("The library holds documents, which an import replaces; say --replace if they may go.")
-    with _reading(path) as archive:
-        manifest = _checked(archive, path)
+    with _reading(path) as (archive, manifest):
         is_same = (manifest.embedder, manifest.dims) == (index.embedder.name, index.embedder.dims)
         with index.writer(rebuild=True) as writer:
             files = {file.path: file for file in _lines(archive, _FILES, _File)}
@@ -297,42 +298,34 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> _Manifest:
     return manifest
 
 
-class _reading:  # noqa: N801 - it is used as a function
-    """Open an archive, and say what is wrong with it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> zipfile.ZipFile:
+@contextmanager
+def _reading(path: Path) -> Iterator[tuple[zipfile.ZipFile, _Manifest]]:
+    """Open an archive and read all of it once: from then on it is what was written. Raises `LibraryError`."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except FileNotFoundError:
+        raise LibraryError(f"There is no file {str(path)!r}.") from None
+    except zipfile.BadZipFile as exc:
+        raise LibraryError(f"{path.name!r} is no library, or is cut off.") from exc
+    except OSError as exc:
+        raise LibraryError(f"{path.name!r} cannot be read: {exc.strerror}.") from exc
+    with archive:
         try:
-            self._zip = zipfile.ZipFile(self._path)
-        except FileNotFoundError:
-            raise LibraryError(f"There is no file {str(self._path)!r}.") from None
-        except zipfile.BadZipFile as exc:
-            raise LibraryError(f"{self._path.name!r} is no library, or is cut off.") from exc
-        except OSError as exc:
-            raise LibraryError(f"{self._path.name!r} cannot be read: {exc.strerror}.") from exc
-        return self._zip
-
-    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        self._zip.close()
-        if isinstance(error, (zipfile.BadZipFile, ValidationError, orjson.JSONDecodeError, EOFError, ValueError)):
-            raise _damaged("it cannot be read") from error
-        if isinstance(error, (NotImplementedError, RuntimeError)):  # encrypted, or packed in a way that nobody has
-            raise _damaged("it is packed in another way") from error
+            manifest = _checked(archive, path)
+        except (NotImplementedError, RuntimeError) as exc:  # encrypted, or packed in a way that nobody has
+            raise _damaged("it is packed in another way") from exc
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as exc:
+            raise _damaged("it cannot be read") from exc
+        yield archive, manifest
 
 
-class _in_our_words:  # noqa: N801
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     """Say what keeps a file from being written."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if isinstance(error, OSError):
-            raise LibraryError(f"{str(self._path)!r} cannot be written: {error.strerror or error}.") from error
+    try:
+        yield
+    except OSError as exc:
+        raise LibraryError(f"{str(path)!r} cannot be written: {exc.strerror or exc}.") from exc
 
 
 def _damaged(how: str) -> LibraryError:

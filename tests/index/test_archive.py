@@ -127,6 +127,22 @@ def test_a_file_that_is_damaged_or_hostile_changes_nothing(
     assert contents(library_of(index), QUESTIONS) == before
 
 
+@pytest.mark.parametrize("index", ["embedded"], indirect=True)
+def test_one_wrong_bit_is_noticed_wherever_it_changes_anything(index: Index, archive: Path, tmp_path: Path) -> None:
+    before, whole = contents(library_of(index), QUESTIONS), archive.read_bytes()
+    refused = 0
+    for at in range(0, len(whole), len(whole) // 97):
+        (tmp_path / "flipped.zip").write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        try:
+            import_library(index, tmp_path / "flipped.zip", replace=True)
+        except LibraryError:
+            refused += 1
+        else:  # such as the date of a part
+            assert contents(library_of(index), QUESTIONS) == before
+    assert refused > 90
+    assert contents(library_of(index), QUESTIONS) == before
+
+
 @pytest.mark.parametrize("moment", ["return:_stored:3", "call:EmbeddedWriter.finish:1", "call:Catalogue.commit:1"])
 @pytest.mark.parametrize("index", ["embedded"], indirect=True)
 def test_an_import_that_is_killed_leaves_the_former_library(
