@@ -215,11 +215,13 @@ class UploadJobs:
         """What follows an event, as it comes, to the last one."""
 
         async def batches() -> AsyncIterator[Batch]:
-            seen = after
+            seen = at = 0
             while True:
-                entries = (await asyncio.to_thread(self._read, job_id))[seen:]
+                lines = await asyncio.to_thread(self._lines, job_id, at)
+                at += sum(len(line) + 1 for line in lines)
+                entries = [entry for entry in _numbered(lines, seen) if entry.seq > after]
+                seen += len(lines)
                 if entries:
-                    seen = entries[-1].seq
                     yield entries
                     if entries[-1].kind in _LAST:
                         return
@@ -259,7 +261,7 @@ class UploadJobs:
             async with self._working:
                 failed = await self._carry_out(index, job)
             if failed is not None:
-                self._append(job.id, failed)
+                await asyncio.to_thread(self._append, job.id, failed)
             await asyncio.to_thread(self.uploads.folder.drop, list(job.held.values()))
         except _Stopped:
             return
@@ -289,15 +291,15 @@ class UploadJobs:
         for number, file in job.held.items():
             if number in job.fates:  # told before, by a process that is gone
                 continue
-            self._append(job.id, job.progress("reading", job.names[number]))
+            await asyncio.to_thread(self._append, job.id, job.progress("reading", job.names[number]))
             try:
                 read[number] = file, await self.uploads.read(file, self._stopping)
             except DocumentUnreadable as exc:
                 if self._stopping.is_set():
                     raise _Stopped from exc
-                self._finish(job, number, skipped(job.names[number], exc))
+                await self._finish(job, number, skipped(job.names[number], exc))
         job.passages_total = await asyncio.to_thread(_passages, list(read.values()))
-        self._append(job.id, job.progress("waiting"))
+        await asyncio.to_thread(self._append, job.id, job.progress("waiting"))
         by_file = {file.path: number for number, (file, _) in read.items()}
 
         def tell(file: FoundFile, done: int) -> None:
@@ -312,13 +314,13 @@ class UploadJobs:
 
         reports = await self.uploads.add(index, list(read.values()), tell, may_wait=may_wait) if read else []
         for number, report in zip(read, reports, strict=True):
-            self._finish(job, number, fate_of(job.names[number], report))
+            await self._finish(job, number, fate_of(job.names[number], report))
         fates = [job.fates[number] for number in range(len(job.names))]
-        self._append(job.id, UploadFinished(added=self.uploads.added(fates, reports)))
+        await asyncio.to_thread(self._append, job.id, UploadFinished(added=self.uploads.added(fates, reports)))
 
-    def _finish(self, job: _Job, number: int, fate: FileFate) -> None:
+    async def _finish(self, job: _Job, number: int, fate: FileFate) -> None:
         job.fates[number] = fate
-        self._append(job.id, FileFinished(number=number, fate=fate))
+        await asyncio.to_thread(self._append, job.id, FileFinished(number=number, fate=fate))
 
     # Its files: `ID.json` says what was sent and where that is held, `ID.jsonl` has the events, `ID.lock` is held by
     # the process that works at it.
@@ -398,13 +400,17 @@ class UploadJobs:
                 file.write((line if line.isascii() else line_safe(line)) + b"\n")
 
     def _read(self, job_id: str) -> list[Entry]:
-        """All events so far; without those that are not whole."""
+        """All events so far."""
+        return _numbered(self._lines(job_id))
+
+    def _lines(self, job_id: str, begin: int = 0) -> list[bytes]:
+        """The lines from this byte on, without one that is not whole."""
         try:
-            content = self._path(job_id, "jsonl").read_bytes()
+            with self._path(job_id, "jsonl").open("rb") as file:
+                file.seek(begin)
+                return file.read().split(b"\n")[:-1]
         except FileNotFoundError:
             return []
-        lines = content.split(b"\n")[:-1]
-        return [Entry(number, 0.0, None, line) for number, line in enumerate(lines, start=1)]
 
     def _record(self, job_id: str) -> dict[str, Any] | None:
         try:
@@ -418,6 +424,10 @@ class UploadJobs:
 
     def _lock(self, job_id: str) -> FileLock:
         return FileLock(self._path(job_id, "lock"), mode=0o600, thread_local=False)
+
+
+def _numbered(lines: Sequence[bytes], seen: int = 0) -> list[Entry]:
+    return [Entry(number, 0.0, None, line) for number, line in enumerate(lines, start=seen + 1)]
 
 
 def _passages(read: Sequence[ReadFile]) -> int:
