@@ -7,13 +7,12 @@ to be was chosen on development data; what came of it on other data stands in th
 import asyncio
 import re
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.events import AnswerDelta, Citation, Emit, Version
+from rag_graph.events import AnswerDelta, Citation, Emit, NumberedPassage, Version
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import Reader
 from rag_graph.retrieval.languages import unread_language
@@ -88,7 +87,7 @@ class QuotingWriter:
             await page.nothing()
         else:
             await page.nothing()
-            await page.nearest(await asyncio.to_thread(self._nearest, assignment))
+            await page.nearest(await asyncio.to_thread(self._nearest, assignment.question, assignment.passages))
 
     async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:  # noqa: ARG002 - contract
         """Refine when the draft had no sure answer and the new passages hold one.
@@ -111,11 +110,10 @@ class QuotingWriter:
         if unread_language(question, (passage.content for passage in assignment.passages), self.embedder):
             return _Finding(is_unread=True)
         said_of = _ASKS_WHAT_IS_SAID.search(question)
-        if said_of or _ASKS_YES_OR_NO.match(question) or not _ASKS_FOR_A_SPAN.search(question):
-            subject = said_of["subject"] if said_of else ""
-            nearest = self._nearest(assignment, about=subject)
-            bears = bool(nearest) and nearest[0].score >= BEARS and _speaks_of(content_terms(subject), nearest)
-            return _Finding(bearing=nearest if bears else ())
+        if said_of:
+            return _Finding(bearing=self._said_of(said_of["subject"], assignment.passages))
+        if _ASKS_YES_OR_NO.match(question) or not _ASKS_FOR_A_SPAN.search(question):
+            return _Finding(bearing=_bearing(self._nearest(question, assignment.passages)))
         answers = read_answers(question, assignment.passages, self.reader, self.embedder)
         sure = [answer for answer in answers if answer.confidence >= SURE]
         if sure:
@@ -123,11 +121,21 @@ class QuotingWriter:
             return _Finding(sure=tuple(_together(sure)[:MOST_ITEMS] if several else sure[:1]))
         return _Finding(possible=tuple([answer for answer in answers if answer.confidence >= POSSIBLE][:2]))
 
-    def _nearest(self, assignment: Assignment, about: str = "") -> tuple[Quote, ...]:
-        """The pair of sentences that is nearest to the question, or to what it is about; blocks while embedding."""
-        return QuoteChoice(
-            about or assignment.question, assignment.passages, self.embedder, weights=FEWER_EMBEDDED
-        ).best()
+    def _said_of(self, subject: str, passages: Sequence[NumberedPassage]) -> tuple[Quote, ...]:
+        """What stands under headings that name a subject; without one, what bears on it and has half of its words."""
+        asked = content_terms(subject)
+        if asked and (named := [one for one in passages if asked <= content_terms("\n".join(_above(one)))]):
+            return self._nearest(subject, named)
+        speaking = [
+            one
+            for one in passages
+            if 2 * len(asked & content_terms("\n".join((*_above(one), one.content)))) >= len(asked)
+        ]
+        return _bearing(self._nearest(subject, speaking))
+
+    def _nearest(self, question: str, passages: Sequence[NumberedPassage]) -> tuple[Quote, ...]:
+        """The pair of sentences that is nearest to the question; blocks while embedding."""
+        return QuoteChoice(question, passages, self.embedder, weights=FEWER_EMBEDDED).best()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +149,12 @@ class _Finding:
     """The question is in a language that neither model reads: whatever they found would be by chance."""
 
 
-def _speaks_of(subject: AbstractSet[str], quotes: Iterable[Quote]) -> bool:
-    """Whether at least half of the words of a subject stand in the passages of the quotes, or above them."""
-    passages = [quote.passage for quote in quotes]
-    said = content_terms("\n".join(line for one in passages for line in (one.title, *one.heading, one.content)))
-    return 2 * len(subject & said) >= len(subject)
+def _bearing(quotes: tuple[Quote, ...]) -> tuple[Quote, ...]:
+    return quotes if quotes and quotes[0].score >= BEARS else ()
+
+
+def _above(passage: NumberedPassage) -> tuple[str, ...]:
+    return (passage.title, *passage.heading)
 
 
 def _together(answers: Sequence[Answer]) -> list[Answer]:

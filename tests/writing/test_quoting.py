@@ -80,7 +80,7 @@ async def test_the_answer_is_named_and_its_sentence_quoted(writer: QuotingWriter
 async def test_what_is_named_as_the_answer_is_a_claim_and_what_leads_in_is_none(
     writer: QuotingWriter, page: Page, question: str, begins: str, states: list[str]
 ) -> None:
-    answer = await written(writer, page, asked(question, TOWER, RIVER))
+    answer = await written(writer, page, asked(question, TOWER, RIVER, HEIGHT))
     assert answer.content.startswith(begins)
     told = state_claims(answer, 1)
     assert [claim.state for claim in told[: len(states)]] == states
@@ -120,12 +120,13 @@ async def test_a_question_for_yes_or_no_is_answered_by_what_the_documents_say(
     [
         ("What do the documents say about the iron tower?", "What the documents say on this:\n\n> “The iron tower was"),
         ("What does River say about horses?", NO_ANSWER),
+        ("What is said about heights?", "What the documents say on this:\n\n> “Towers differ.” [3]"),
     ],
 )
 async def test_what_is_said_about_a_subject_is_quoted_and_of_another_subject_nothing(
     writer: QuotingWriter, page: Page, question: str, begins: str
 ) -> None:
-    answer = await written(writer, page, asked(question, TOWER, RIVER))
+    answer = await written(writer, page, asked(question, TOWER, RIVER, HEIGHT))
     assert answer.content.startswith(begins)
 
 
