@@ -338,8 +338,13 @@ function historyOf(turns) {
     .slice(-MAX_HISTORY_TURNS)
     .flatMap(({ question, transcript }) => [
       { role: "user", content: question },
-      { role: "assistant", content: answer(transcript).replace(/ ?\[\d{1,3}\]/g, "").slice(0, MAX_TURN_CHARS) },
+      { role: "assistant", content: ending(answer(transcript).replace(/ ?\[\d{1,3}\]/g, "")) },
     ]);
+}
+
+/** As much of an answer as a turn may have: its end, which is what the next question is about. */
+function ending(text) {
+  return text.slice(-MAX_TURN_CHARS).replace(/^[\udc00-\udfff]/, "");
 }
 
 function problemOf(error, signal) {

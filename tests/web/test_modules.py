@@ -1,11 +1,14 @@
 """The page's pure modules, tried by node's own test runner."""
 
 import hashlib
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from rag_graph.graph.nodes import NOTHING_FOUND
+from rag_graph.writing.quoting import NO_ANSWER
 from tests.needed import program
 from tests.upstream import WITHIN_S
 
@@ -27,3 +30,10 @@ def test_vendored_files_are_those_that_were_published() -> None:
     there = [path for path in VENDOR.rglob("*") if path.suffix in {".js", ".mjs", ".css", ".woff2"}]
     found = {path.relative_to(VENDOR).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in there}
     assert found == told
+
+
+@pytest.mark.parametrize("words", [NOTHING_FOUND, NO_ANSWER])
+def test_the_page_knows_what_is_written_in_place_of_an_answer(words: str) -> None:
+    withheld = re.search(r"WITHHELD = /(.+)/;", (VENDOR.parent / "notfound.js").read_text())
+    assert withheld
+    assert re.match(withheld[1], words)
