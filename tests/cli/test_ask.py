@@ -24,22 +24,6 @@ MARKDOWN = f"""# {QUESTION}
 """
 
 
-@pytest.fixture(autouse=True)
-def _away_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No `.env` of the one who develops is read."""
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def scripted(upstream: Upstream, towers: Path) -> dict[str, str]:
-    return {
-        "RAG_DATA_DIR": str(towers),
-        "RAG_CHAT_BASE_URL": upstream.base_url,
-        "RAG_CHAT_API_KEY": "key",
-        "RAG_CHAT_MODEL": "scripted",
-    }
-
-
 def test_a_question_by_a_pipe_is_answered_in_lines_and_kept_as_a_page(scripted: dict[str, str], tmp_path: Path) -> None:
     done = run("ask", "--jsonl", "--save", "answer.md", stdin=f"{QUESTION}\n", settings=scripted)
     assert (done.returncode, done.stderr) == (0, "")

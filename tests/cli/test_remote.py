@@ -22,24 +22,6 @@ from tests.upstream import WITHIN_S, Upstream, refused_url
 __all__ = ["serve", "server", "spawn", "towers", "upstream"]
 
 
-@pytest.fixture(autouse=True)
-def _away_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No `.env` of the one who develops is read, and no index of theirs is touched."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-
-
-@pytest.fixture
-def scripted(upstream: Upstream, towers: Path) -> dict[str, str]:
-    """The settings of a server that `spawn` starts."""
-    return {
-        "RAG_DATA_DIR": str(towers),
-        "RAG_CHAT_BASE_URL": upstream.base_url,
-        "RAG_CHAT_API_KEY": "key",
-        "RAG_CHAT_MODEL": "scripted",
-    }
-
-
 def test_the_server_over_the_same_library_answers_ask_and_chat(scripted: dict[str, str], spawn: Serve) -> None:
     running = spawn()
     at = running.url.rstrip("/")
