@@ -22,7 +22,7 @@ RagGraphError
 ├── PageNotFound           a page of a document cannot be shown
 ├── ConversationNotFound   this caller has no conversation with this id
 ├── ConversationFull       a conversation takes no more questions
-├── ConversationsUnavailable the store of the conversations cannot be used
+├── DatabaseUnavailable what is kept beside the library cannot be read or written
 ├── UnknownRun             no run has this id
 │   └── RunExpired         its log is no longer kept, or was lost with the server that kept it
 ├── BadCursor              the place to go on from does not exist in that run
@@ -193,10 +193,10 @@ class ConversationFull(RagGraphError):
     code = "conversation_full"
 
 
-class ConversationsUnavailable(RagGraphError):
+class DatabaseUnavailable(RagGraphError):
     """Make room on the disk, or check that PostgreSQL runs; questions are answered meanwhile."""
 
-    code = "conversations_unavailable"
+    code = "database_unavailable"
     retryable = True
 
 

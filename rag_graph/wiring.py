@@ -18,7 +18,8 @@ from langchain_core.vectorstores import VectorStore
 
 from rag_graph.claims import ClaimChecker, RuleChecker
 from rag_graph.conversations import Bounds as ConversationBounds
-from rag_graph.conversations import ConversationStore, SqliteDatabase
+from rag_graph.conversations import ConversationStore
+from rag_graph.database import Database, SqliteDatabase
 from rag_graph.documents import Document
 from rag_graph.errors import InvalidRequest, RagGraphError, SettingsError
 from rag_graph.events import Event
@@ -48,8 +49,7 @@ from rag_graph.retrieval import (
     VectorStoreRetriever,
 )
 from rag_graph.runs.attempt import Budget
-from rag_graph.runs.feedback.base import FeedbackStore
-from rag_graph.runs.feedback.embedded import EmbeddedFeedback
+from rag_graph.runs.feedback import FeedbackStore
 from rag_graph.runs.lease import Leases
 from rag_graph.runs.log import Bounds, RunLog
 from rag_graph.runs.memory import MemoryRunLog
@@ -302,25 +302,25 @@ def choose_index(settings: Settings, embedder: Embedder) -> Index:
 
 
 def choose_conversations(settings: Settings) -> ConversationStore:
-    """Where conversations are kept: like documents, in PostgreSQL or in the data folder. Nothing is opened yet."""
-    check_extras(settings)
+    """Keeper of the conversations. Nothing is opened yet."""
     bounds = ConversationBounds(conversations=settings.max_conversations, bytes=settings.max_conversation_bytes)
-    url = settings.postgres_url.get_secret_value()
-    if not url:
-        return ConversationStore(SqliteDatabase(settings.data_dir / "conversations.db"), bounds=bounds)
-    from rag_graph.conversations.postgres import PostgresDatabase  # noqa: PLC0415 - optional, and chosen here
-
-    return ConversationStore(PostgresDatabase(url), bounds=bounds)
+    return ConversationStore(_database(settings, "conversations"), bounds=bounds)
 
 
 def choose_feedback(settings: Settings) -> FeedbackStore:
-    """Where feedback is kept: where the library is."""
+    """Keeper of the feedback. Nothing is opened yet."""
+    return FeedbackStore(_database(settings, "feedback"))
+
+
+def _database(settings: Settings, name: str) -> Database:
+    """A place of its own, where documents are kept: in PostgreSQL or in the data folder."""
+    check_extras(settings)
     url = settings.postgres_url.get_secret_value()
     if not url:
-        return EmbeddedFeedback(settings.data_dir / "feedback.sqlite")
-    from rag_graph.runs.feedback.postgres import PostgresFeedback  # noqa: PLC0415 - optional, and chosen here
+        return SqliteDatabase(settings.data_dir / f"{name}.db")
+    from rag_graph.database.postgres import PostgresDatabase  # noqa: PLC0415 - optional, and chosen here
 
-    return PostgresFeedback(url)
+    return PostgresDatabase(url, schema=f"rag_graph_{name}")
 
 
 def open_models(settings: Settings) -> OpenedModels | None:

@@ -11,7 +11,7 @@ import rag_graph
 PACKAGE = Path(rag_graph.__file__).parent
 LAYERS = (
     "errors documents query tasks clock interrupts",
-    "events settings text",
+    "events settings text database",
     "transcript",
     "runs claims models",
     "result index",

@@ -25,7 +25,10 @@ def export(folder: Annotated[Path, typer.Argument(help="Where to write the datas
     from rag_graph.wiring import choose_embedder, choose_feedback, choose_index
 
     settings = Settings.load()
-    with closing(choose_index(settings, choose_embedder(settings))) as index:
-        count = export_feedback(choose_feedback(settings).all(), index, folder)
+    with (
+        closing(choose_index(settings, choose_embedder(settings))) as index,
+        closing(choose_feedback(settings)) as kept,
+    ):
+        count = export_feedback(kept.all(), index, folder)
     questions = "1 question" if count == 1 else f"{count} questions"
     typer.echo(f"Wrote {questions} to {folder}; measure by: rag-graph eval {folder}", err=True)

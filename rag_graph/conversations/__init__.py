@@ -1,7 +1,6 @@
 """Conversations that are kept: who asked what after what, and the answers that stand."""
 
-from rag_graph.conversations.base import Bounds, Conversation, Database, KeptTurn, NewTurn
-from rag_graph.conversations.sqlite import SqliteDatabase
+from rag_graph.conversations.base import Bounds, Conversation, KeptTurn, NewTurn
 from rag_graph.conversations.store import ConversationStore
 
-__all__ = ["Bounds", "Conversation", "ConversationStore", "Database", "KeptTurn", "NewTurn", "SqliteDatabase"]
+__all__ = ["Bounds", "Conversation", "ConversationStore", "KeptTurn", "NewTurn"]

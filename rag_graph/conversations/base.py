@@ -1,31 +1,10 @@
-"""What is kept of a conversation, how much of it, and what a database has to do for that."""
+"""What is kept of a conversation, and how much of it."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from rag_graph.query import Query
 from rag_graph.result import RunResult
-
-Execute = Callable[[str, Sequence[object]], list[tuple[Any, ...]]]
-"""Runs a statement with its values and gives its rows; a value's place is `%s`."""
-
-
-class Database(Protocol):
-    """Where conversations are kept: SQL that SQLite and PostgreSQL both understand."""
-
-    @property
-    def exists(self) -> bool:
-        """False as long as nothing was ever kept there."""
-
-    def transaction(self, *, write: bool = False) -> AbstractContextManager[Execute]:
-        """All or nothing of what is executed in it; those that write come one after the other.
-
-        Raises `ConversationsUnavailable`.
-        """
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from threading import Lock
 from typing import Any, Final
 
 from rag_graph.clock import steady_time
-from rag_graph.conversations.base import Bounds, Conversation, Database, Execute, KeptTurn, NewTurn, fitted
-from rag_graph.errors import ConversationFull, ConversationNotFound, ConversationsUnavailable
+from rag_graph.conversations.base import Bounds, Conversation, KeptTurn, NewTurn, fitted
+from rag_graph.database import Database, Execute
+from rag_graph.errors import ConversationFull, ConversationNotFound, DatabaseUnavailable
 from rag_graph.query import Query
 from rag_graph.result import RunResult, run_result
 from rag_graph.text.controls import inert_line
@@ -45,7 +46,7 @@ _GONE: Final = "There is no such conversation; it may have been deleted."
 
 
 class ConversationStore:
-    """Conversations by caller. Every method raises `ConversationsUnavailable` where the database fails."""
+    """Conversations by caller. Every method raises `DatabaseUnavailable` where the database fails."""
 
     def __init__(
         self, database: Database, *, bounds: Bounds | None = None, clock: Callable[[], float] = steady_time
@@ -69,7 +70,7 @@ class ConversationStore:
                         execute(statement, ())
                     execute("INSERT INTO facts VALUES ('schema', %s)", (str(SCHEMA),))
                 elif int(version[0][0]) > SCHEMA:
-                    raise ConversationsUnavailable("The conversations were kept by a newer version; upgrade this one.")
+                    raise DatabaseUnavailable("The conversations were kept by a newer version; upgrade this one.")
             self._is_open = True
 
     def close(self) -> None:

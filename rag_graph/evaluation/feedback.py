@@ -7,7 +7,7 @@ from typing import Final
 
 from rag_graph.errors import LibraryError
 from rag_graph.index import Index
-from rag_graph.runs.feedback.base import Feedback
+from rag_graph.runs.feedback import Feedback
 
 _PAGE: Final = 500
 

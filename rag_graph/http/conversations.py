@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from rag_graph.conversations import Conversation, ConversationStore, KeptTurn, NewTurn
 from rag_graph.errors import (
     ConversationNotFound,
-    ConversationsUnavailable,
+    DatabaseUnavailable,
     InvalidRequest,
     LogUnavailable,
     RunExpired,
@@ -167,7 +167,7 @@ async def start_turn(
     await check_ready(request, asked.filters)
     try:
         preceding = await asyncio.to_thread(store.check, owner, place.conversation, follows=place.follows, turn=known)
-    except ConversationsUnavailable as exc:
+    except DatabaseUnavailable as exc:
         log.warning("a question is answered and not kept: %s", exc)
         return await start_run(request, asked, key=key)
     started = await start_run(
@@ -181,7 +181,7 @@ async def start_turn(
         run = await runner.state(started.run_id, caller=caller)
         if run.status != "running":  # it may have ended before there was a turn to keep its answer with
             await _save(request, store, started.run_id)
-    except (ConversationsUnavailable, LogUnavailable) as exc:
+    except (DatabaseUnavailable, LogUnavailable) as exc:
         log.warning("a question is answered and not kept: %s", exc, extra={"run_id": started.run_id})
     return started
 
@@ -194,7 +194,7 @@ async def kept_branch(request: Request, conversation: str) -> list[ToldTurn]:
     try:
         _, turns = await asyncio.to_thread(store.get, owner, conversation)
         return newest_branch(await _told(request, store, turns))
-    except (ConversationNotFound, ConversationsUnavailable):
+    except (ConversationNotFound, DatabaseUnavailable):
         return []
 
 
@@ -218,12 +218,10 @@ async def listing(
     )
 
 
-@router.get("/conversations/{conversation_id}", responses=documented(404, 422, 503))
-async def conversation(request: Request, conversation_id: ConversationId) -> ToldConversation:
+@router.get("/conversations/{conversation_id}", response_model=ToldConversation, responses=documented(404, 422, 503))
+async def conversation(request: Request, conversation_id: ConversationId) -> Response:
     """A conversation with all its turns and their answers."""
-    store, owner = _mine(request)
-    one, turns = await asyncio.to_thread(store.get, owner, conversation_id)
-    return ToldConversation(**Listed.of(one).model_dump(), asked=await _told(request, store, turns))
+    return await _in_json(await _kept(request, conversation_id))
 
 
 @router.patch("/conversations/{conversation_id}", responses=documented(404, 422, 503))
@@ -257,11 +255,13 @@ async def export(
     form: Annotated[Literal["markdown", "json"], Query(description="Markdown holds the newest branch, JSON all.")],
 ) -> Response:
     """The conversation as a file."""
-    told = await conversation(request, conversation_id)
+    told = await _kept(request, conversation_id)
     if form == "json":
-        content, kind, ending = told.model_dump_json(indent=2), "application/json", "json"
+        content = await asyncio.to_thread(told.model_dump_json, indent=2)
+        kind, ending = "application/json", "json"
     else:
-        content, kind, ending = markdown_of(told.title, told.asked), "text/markdown; charset=utf-8", "md"
+        content = await asyncio.to_thread(markdown_of, told.title, told.asked)
+        kind, ending = "text/markdown; charset=utf-8", "md"
     headers = {"content-disposition": f'attachment; filename="conversation-{conversation_id}.{ending}"'}
     return Response(content, media_type=kind, headers=headers)
 
@@ -281,15 +281,17 @@ async def unshare(request: Request, conversation_id: ConversationId) -> Share:
     return Share(share="")
 
 
-@router.get("/shared/{share}", responses=documented(404, 422, 503))
+@router.get("/shared/{share}", response_model=SharedConversation, responses=documented(404, 422, 503))
 async def shared(
     request: Request, share: Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9_-]+$", max_length=MAX_SHARE_CHARS)]
-) -> SharedConversation:
+) -> Response:
     """A conversation that somebody has shared, as it stands now."""
     store, _ = _mine(request)
     one, turns = await asyncio.to_thread(store.shared, share)
     told = [turn.model_copy(update={"run_id": ""}) for turn in await _told(request, store, turns)]
-    return SharedConversation(title=one.title, created_at=one.created_at, updated_at=one.updated_at, asked=told)
+    return await _in_json(
+        SharedConversation(title=one.title, created_at=one.created_at, updated_at=one.updated_at, asked=told)
+    )
 
 
 def _mine(request: Request) -> tuple[ConversationStore, str]:
@@ -297,6 +299,17 @@ def _mine(request: Request) -> tuple[ConversationStore, str]:
     if store is None:
         raise ConversationNotFound("This server keeps no conversations; RAG_CONVERSATIONS=true lets it.")
     return store, digest(caller_of(request))
+
+
+async def _kept(request: Request, conversation_id: str) -> ToldConversation:
+    store, owner = _mine(request)
+    one, turns = await asyncio.to_thread(store.get, owner, conversation_id)
+    return ToldConversation(**Listed.of(one).model_dump(), asked=await _told(request, store, turns))
+
+
+async def _in_json(told: BaseModel) -> Response:
+    """Megabytes are written in a thread."""
+    return Response(await asyncio.to_thread(told.model_dump_json), media_type="application/json")
 
 
 def _cursor(after: str) -> tuple[float, str]:
@@ -309,8 +322,9 @@ def _cursor(after: str) -> tuple[float, str]:
 
 async def _told(request: Request, store: ConversationStore, turns: Sequence[KeptTurn]) -> list[ToldTurn]:
     told = []
-    for turn in turns:
-        result = None if turn.result is None else json.loads(turn.result)
+    kept = await asyncio.to_thread(lambda: [turn.result and json.loads(turn.result) for turn in turns])
+    for turn, known in zip(turns, kept, strict=True):
+        result = known
         status: TurnStatus = result["status"] if result else await _status(request, turn.run_id)
         if result is None and status not in ("running", "lost", "unknown"):
             result = await _save(request, store, turn.run_id)

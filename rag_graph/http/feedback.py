@@ -12,7 +12,7 @@ from rag_graph.http.answering import read_run
 from rag_graph.http.problems import documented
 from rag_graph.http.state import caller_of, feedback_of, runner_of
 from rag_graph.result import run_result
-from rag_graph.runs.feedback.base import Feedback, Verdict
+from rag_graph.runs.feedback import Feedback, Verdict
 
 MAX_REASON_CHARS: Final = 2_000
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from rag_graph.errors import ConversationsUnavailable
+from rag_graph.errors import DatabaseUnavailable
 from rag_graph.http.state import conversations_of, heartbeat_s_of, models_of
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ async def _keeps_conversations(request: Request) -> bool:
     try:
         if store is not None:
             await asyncio.to_thread(store.open)
-    except ConversationsUnavailable as exc:
+    except DatabaseUnavailable as exc:
         log.warning("no conversation is kept: %s", exc)
         return False
     return store is not None

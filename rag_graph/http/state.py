@@ -10,7 +10,7 @@ from rag_graph.conversations import ConversationStore
 from rag_graph.documents import Document
 from rag_graph.index import Index
 from rag_graph.query import Filters
-from rag_graph.runs.feedback.base import FeedbackStore
+from rag_graph.runs.feedback import FeedbackStore
 from rag_graph.runs.runner import Runner
 
 

@@ -94,10 +94,10 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
             app.state.answerer = answerer
             app.state.runner = runner
             app.state.closing = asyncio.Event()
-            app.state.feedback = choose_feedback(settings)
             with calm_collector():
                 async with metrics.counting(lambda: runner.waiting):
                     yield
+        await asyncio.to_thread(app.state.feedback.close)
         if store is not None:  # after the runs, whose ends it keeps
             await asyncio.to_thread(store.close)
         if tracing is not None:
@@ -112,6 +112,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
         redoc_url=None,
     )
     app.state.conversations = choose_conversations(settings) if _keeps_conversations(settings, keys) else None
+    app.state.feedback = choose_feedback(settings)
     app.state.heartbeat_s = settings.heartbeat_s
     app.state.write_timeout_s = settings.write_timeout_s
     for router in (

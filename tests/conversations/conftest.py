@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rag_graph.conversations import Database, SqliteDatabase
-from rag_graph.conversations.postgres import PostgresDatabase
+from rag_graph.database import Database, SqliteDatabase
+from rag_graph.database.postgres import PostgresDatabase
 from tests.postgres import new_database, running_postgres
 
 
@@ -23,7 +23,7 @@ def connect(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable
         open_one: Callable[[], Database] = lambda: SqliteDatabase(tmp_path / "data" / "conversations.db")  # noqa: E731
     else:
         url = new_database(request.getfixturevalue("postgres_url"))
-        open_one = lambda: PostgresDatabase(url)  # noqa: E731
+        open_one = lambda: PostgresDatabase(url, schema="rag_graph_conversations")  # noqa: E731
     with ExitStack() as stack:
 
         def connected() -> Database:

@@ -6,8 +6,9 @@ from itertools import count
 
 import pytest
 
-from rag_graph.conversations import Bounds, ConversationStore, Database, NewTurn
-from rag_graph.errors import ConversationFull, ConversationNotFound, ConversationsUnavailable
+from rag_graph.conversations import Bounds, ConversationStore, NewTurn
+from rag_graph.database import Database
+from rag_graph.errors import ConversationFull, ConversationNotFound, DatabaseUnavailable
 from rag_graph.query import Query, Turn
 from rag_graph.result import RunResult, run_result
 from rag_graph.runs.ids import new_run_id
@@ -182,5 +183,5 @@ def test_what_a_newer_version_keeps_is_left_alone(connect: Connect) -> None:
     ConversationStore(connect()).open()
     with connect().transaction(write=True) as execute:
         execute("UPDATE facts SET value = '99'", ())
-    with pytest.raises(ConversationsUnavailable, match="newer version"):
+    with pytest.raises(DatabaseUnavailable, match="newer version"):
         ConversationStore(connect()).listed(ME)

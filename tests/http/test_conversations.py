@@ -278,5 +278,5 @@ def test_where_nothing_can_be_written_questions_are_answered_all_the_same(serve:
     server = serve(data_dir=own)
     assert server.http.get("/config").json()["conversations"] is False
     assert events_of(ask(server, "c-1", "t1"))[-1].type == "run_finished"
-    refused(server.http.get("/conversations"), 503, "conversations_unavailable")
+    refused(server.http.get("/conversations"), 503, "database_unavailable")
     assert json.loads(server.http.get("/openapi.json").text)["paths"]["/shared/{share}"]

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from rag_graph.database import SqliteDatabase
 from rag_graph.errors import LibraryError
 from rag_graph.evaluation.feedback import export_feedback
 from rag_graph.evaluation.scores import load_dataset
 from rag_graph.index import EmbeddedIndex
 from rag_graph.models.local.embedder import LocalEmbedder
-from rag_graph.runs.feedback.embedded import EmbeddedFeedback
+from rag_graph.runs.feedback import FeedbackStore
 from tests.servers import QUESTION, Serve, Server, refused
 from tests.upstream import Upstream
 
@@ -38,7 +39,7 @@ def judge(server: Server, run_id: str, verdict: str | None, reason: str = "", **
 
 
 def kept(own: Path) -> list[tuple[str, str, str]]:
-    return [(one.question, one.verdict, one.reason) for one in EmbeddedFeedback(own / "feedback.sqlite").all()]
+    return [(one.question, one.verdict, one.reason) for one in FeedbackStore(SqliteDatabase(own / "feedback.db")).all()]
 
 
 def test_the_last_word_on_an_answer_is_kept_and_can_be_taken_back(serve: Serve, own: Path) -> None:
@@ -49,7 +50,7 @@ def test_the_last_word_on_an_answer_is_kept_and_can_be_taken_back(serve: Serve, 
     assert judge(server, run_id, "up") == 204
     assert judge(server, run_id, "down", "It names the wrong year.\x00") == 204
     assert kept(own) == [(QUESTION, "down", "It names the wrong year.")]
-    assert (own / "feedback.sqlite").stat().st_mode & 0o777 == 0o600
+    assert (own / "feedback.db").stat().st_mode & 0o777 == 0o600
     assert judge(server, run_id, None) == 204
     assert kept(own) == []
 
@@ -83,7 +84,7 @@ def test_feedback_becomes_a_dataset_that_eval_reads(
     for run_id, verdict in ((liked, "up"), (absent, "up"), (disliked, "down")):
         assert judge(server, run_id, verdict) == 204
     index = EmbeddedIndex(own / "index", LocalEmbedder())
-    store = EmbeddedFeedback(own / "feedback.sqlite")
+    store = FeedbackStore(SqliteDatabase(own / "feedback.db"))
     assert export_feedback(store.all(), index, tmp_path / "judged") == 3
     dataset = load_dataset(tmp_path / "judged")
     assert [question.text for question in dataset.questions] == [QUESTION]
@@ -97,6 +98,6 @@ def test_feedback_becomes_a_dataset_that_eval_reads(
 def test_without_feedback_there_is_nothing_to_export(own: Path, tmp_path: Path) -> None:
     index = EmbeddedIndex(own / "index", LocalEmbedder())
     with pytest.raises(LibraryError, match="Nobody has judged"):
-        export_feedback(EmbeddedFeedback(own / "feedback.sqlite").all(), index, tmp_path / "judged")
+        export_feedback(FeedbackStore(SqliteDatabase(own / "feedback.db")).all(), index, tmp_path / "judged")
     assert not (tmp_path / "judged").exists()
     index.close()

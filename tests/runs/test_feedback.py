@@ -1,15 +1,16 @@
 """What every keeper of feedback does."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rag_graph.errors import LibraryError
-from rag_graph.runs.feedback.base import Feedback, FeedbackStore
-from rag_graph.runs.feedback.embedded import EmbeddedFeedback
-from rag_graph.runs.feedback.postgres import PostgresFeedback
+from rag_graph.database import Database, SqliteDatabase
+from rag_graph.database.postgres import PostgresDatabase
+from rag_graph.errors import DatabaseUnavailable
+from rag_graph.runs.feedback import Feedback, FeedbackStore
 from tests.postgres import running_postgres
 
 Open = Callable[[int], FeedbackStore]
@@ -17,19 +18,22 @@ SAID = Feedback("r1", "key-1", 1.0, "up", "", "Who built it?", "Eiffel [1].", ("
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[str]:
+def server() -> Iterator[str]:
     with running_postgres() as url:
         yield url
 
 
-@pytest.fixture(params=["embedded", "postgres"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    if request.param == "embedded":
-        return lambda kept: EmbeddedFeedback(tmp_path / "feedback.sqlite", kept=kept)
-    url = request.getfixturevalue("database")
-    for said in PostgresFeedback(url).all():
-        PostgresFeedback(url).remove(said.run_id, said.caller)
-    return lambda kept: PostgresFeedback(url, kept=kept)
+@pytest.fixture(params=["sqlite", "postgres"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    name = f"feedback_{request.node.originalname}"
+
+    def database() -> Database:
+        if request.param == "sqlite":
+            return SqliteDatabase(tmp_path / "feedback.db")
+        return PostgresDatabase(request.getfixturevalue("server"), schema=name)
+
+    with ExitStack() as stack:
+        yield lambda kept: stack.enter_context(closing(FeedbackStore(database(), kept=kept)))
 
 
 def test_each_caller_has_one_word_on_a_run_the_last(open_store: Open) -> None:
@@ -53,8 +57,9 @@ def test_the_newest_are_kept(open_store: Open) -> None:
 
 
 def test_what_cannot_be_kept_is_said_in_our_words(tmp_path: Path) -> None:
-    (tmp_path / "feedback.sqlite").write_bytes(b"this is no database, but a text of some length" * 50)
-    with pytest.raises(LibraryError, match="data folder"):
-        EmbeddedFeedback(tmp_path / "feedback.sqlite").put(SAID)
-    with pytest.raises(LibraryError, match="RAG_POSTGRES_URL"):
-        PostgresFeedback("postgresql://nobody@127.0.0.1:1/none").put(SAID)
+    (tmp_path / "feedback.db").write_bytes(b"this is no database, but a text of some length" * 50)
+    nobody = PostgresDatabase("postgresql://nobody@127.0.0.1:1/none", schema="feedback")
+    with pytest.raises(DatabaseUnavailable, match=r"feedback\.db .* RAG_DATA_DIR"):
+        FeedbackStore(SqliteDatabase(tmp_path / "feedback.db")).put(SAID)
+    with pytest.raises(DatabaseUnavailable, match="RAG_POSTGRES_URL"):
+        FeedbackStore(nobody).put(SAID)

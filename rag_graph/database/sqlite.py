@@ -1,4 +1,4 @@
-"""Conversations in a SQLite file, which several processes of one machine may use."""
+"""A SQLite file, which several processes of one machine may use."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -7,8 +7,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from rag_graph.conversations.base import Execute
-from rag_graph.errors import ConversationsUnavailable
+from rag_graph.database.base import Execute
+from rag_graph.errors import DatabaseUnavailable
 
 _PATIENCE_S: Final = 10.0
 """How long a process waits for another one that writes."""
@@ -45,8 +45,8 @@ class SqliteDatabase:
                     raise
                 db.commit()
             except (sqlite3.Error, OSError) as exc:
-                message = "The conversations cannot be read or written; check the room and the rights in RAG_DATA_DIR."
-                raise ConversationsUnavailable(message) from exc
+                message = f"{self._path.name} cannot be read or written; check the room and the rights in RAG_DATA_DIR."
+                raise DatabaseUnavailable(message) from exc
 
     def close(self) -> None:
         with self._lock:

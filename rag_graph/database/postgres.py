@@ -1,4 +1,4 @@
-"""Conversations in PostgreSQL, which any number of servers may share."""
+"""A schema in PostgreSQL, which any number of servers may share."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,8 +9,8 @@ import psycopg
 from psycopg import Connection, sql
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from rag_graph.conversations.base import Execute
-from rag_graph.errors import ConversationsUnavailable
+from rag_graph.database.base import Execute
+from rag_graph.errors import DatabaseUnavailable
 
 CONNECTIONS: Final = 4
 CONNECT_S: Final = 5
@@ -22,7 +22,7 @@ Db = Connection[tuple[Any, ...]]
 class PostgresDatabase:
     """`Database` in a schema of the database at `url`."""
 
-    def __init__(self, url: str, *, schema: str = "rag_graph_conversations") -> None:
+    def __init__(self, url: str, *, schema: str) -> None:
         self._url = url
         self._schema = schema
         self._pool: ConnectionPool[Db] | None = None
@@ -37,7 +37,7 @@ class PostgresDatabase:
         try:
             pool = self._pool or self._open()
             with pool.connection() as db, db.transaction():
-                if write:  # two that make room for each other's conversations would wait for each other
+                if write:  # two that make room for each other would wait for each other
                     db.execute(_LOCK, (self._schema,))
                 else:
                     db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -48,8 +48,8 @@ class PostgresDatabase:
 
                 yield execute
         except (psycopg.Error, PoolTimeout) as exc:
-            message = "The PostgreSQL that keeps the conversations does not answer; ask again in a moment."
-            raise ConversationsUnavailable(message) from exc
+            message = "The PostgreSQL of RAG_POSTGRES_URL does not answer; ask again in a moment."
+            raise DatabaseUnavailable(message) from exc
 
     def close(self) -> None:
         with self._opening:
