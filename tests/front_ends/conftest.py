@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from platformdirs import user_cache_path
 
 from tests.needed import missing, program
@@ -47,14 +48,16 @@ def node() -> Node:
     if not installed.exists():
         if os.environ.get("CI") != "true":
             missing("needs npm packages, which only CI=true installs")
-        _install(packages, folder)
-        installed.touch()
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "installing.lock"):  # tests run in several processes
+            if not installed.exists():
+                _install(packages, folder)
+                installed.touch()
     return Node(folder)
 
 
 def _install(packages: Path, folder: Path) -> None:
     npm = program("npm")
-    folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(packages, folder)
     command = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False)
