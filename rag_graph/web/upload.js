@@ -16,7 +16,8 @@ export class Upload {
     this.bar = h("progress", { max: "1", value: "0", "aria-label": "Upload", hidden: true });
     this.told = h("p", { class: "upload-told", role: "status" });
     this.button = h("button", { type: "button", class: "quiet upload-button", onclick: () => this.input.click() }, icon("M12 5v14", "M5 12h14"), h("span", {}, "Add documents"));
-    this.note = h("div", { class: "upload-note", hidden: true }, this.told, this.bar);
+    this.dismiss = h("button", { type: "button", class: "quiet", "aria-label": "Dismiss what became of the documents", hidden: true, onclick: () => this.#putAway() }, "×");
+    this.note = h("div", { class: "upload-note", hidden: true }, h("div", { class: "upload-line" }, this.told, this.dismiss), this.bar);
     this.list = h("ul", { class: "upload-list", "aria-label": "Files being added", hidden: true });
     this.input.addEventListener("change", () => this.#send([...this.input.files]));
   }
@@ -43,6 +44,7 @@ export class Upload {
 
   async #follow(what, send, { isOld = false } = {}) {
     this.button.disabled = true;
+    this.dismiss.hidden = true;
     this.note.hidden = this.bar.hidden = false;
     try {
       say(this.told, outcomeOf(await this.carryOut(send), what));
@@ -53,8 +55,14 @@ export class Upload {
       else say(this.told, `${what} could not be added. ${error.message}`);
     }
     this.bar.hidden = true;
+    this.dismiss.hidden = false;
     this.button.disabled = false;
     this.input.value = "";
+  }
+
+  #putAway() {
+    this.note.hidden = true;
+    this.button.focus({ preventScroll: true });
   }
 
   #progress(share, what) {
@@ -149,10 +157,12 @@ function duration(seconds) {
 }
 
 /** The server tells what became of the files: `message`, or what was skipped. */
-function outcomeOf({ message, skipped = [] }, what) {
+function outcomeOf({ message, skipped = [], files = [] }, what) {
   if (message) return message;
+  const taken = files.filter(({ outcome }) => outcome !== "skipped").length;
+  const kept = taken ? `${counted(taken, "document")} can be asked about now. ` : "";
   const reasons = skipped.map((one) => one.message ?? (one.uri ? `${one.uri}: ${one.reason}.` : one.reason) ?? String(one)).join(" ");
-  return skipped.length ? `${counted(skipped.length, "document")} skipped. ${reasons}` : `${upper(what)} can be asked about now.`;
+  return skipped.length ? `${kept}${counted(skipped.length, "document")} skipped. ${reasons}` : `${upper(what)} can be asked about now.`;
 }
 
 function upper(words) {
