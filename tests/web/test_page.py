@@ -718,7 +718,11 @@ def test_what_is_written_is_not_drawn_again_as_a_long_answer_grows(page: Page, s
 def test_a_question_can_be_sent_before_the_page_has_wholly_come(page: Page, server: ScriptedServer) -> None:
     open_all(server)
     held: list[Route] = []
-    page.route("**/static/turn.js", held.append)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/static/turn.js", hold)
     page.goto(server.url, wait_until="commit")
     page.get_by_label("Your question").fill("Keep it?")
     page.keyboard.press("Enter")
