@@ -24,11 +24,14 @@ const byId = (id) => document.getElementById(id);
 
 const access = new Access();
 const server = new Server(access);
-const upload = new Upload(async (send) => {
-  const told = await send(server);
-  library.refresh();
-  lookThrough();
-  return told;
+const upload = new Upload({
+  carryOut: async (send) => {
+    const told = await send(server);
+    library.refresh();
+    lookThrough();
+    return told;
+  },
+  announce: (words) => announcer.tell(words),
 });
 const panel = new SourcePanel(server);
 const announcer = new Announcer(byId("announcements"));
@@ -212,11 +215,13 @@ function told() {
 }
 
 function entitle(title) {
+  say(byId("heading"), title || "A conversation with your documents");
   document.title = title ? `${title.slice(0, 80)} · rag_graph` : "Ask your documents · rag_graph";
 }
 
 function welcome() {
   byId("welcome").hidden = !conversation.isEmpty;
+  byId("heading").hidden = conversation.isEmpty;
   byId("new").hidden = conversation.isEmpty;
 }
 

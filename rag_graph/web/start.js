@@ -3,5 +3,8 @@
 import { Composer } from "./composer.js";
 
 export const composer = new Composer();
-document.getElementById("composer").append(composer.element);
+const dock = document.getElementById("composer");
+dock.append(composer.element);
 composer.focus();
+// What is tabbed to must not come to stand behind it.
+new ResizeObserver(() => document.documentElement.style.setProperty("--dock", `${dock.offsetHeight}px`)).observe(dock);

@@ -108,7 +108,7 @@ export class TurnView {
     this.label = h("h3", { class: "answer-label" });
     this.notice = h("div", { class: "notice", hidden: true });
     this.body = h("div", { class: "answer-body" }, this.versions[1].element);
-    this.answer = h("section", { class: "answer", "aria-label": "Answer", hidden: true }, h("header", { class: "answer-head" }, this.label, this.stages.element), this.notice, this.body, this.conflicts.element, this.fates.element, this.notFound.element);
+    this.answer = h("div", { class: "answer", role: "group", "aria-label": "Answer", hidden: true }, h("header", { class: "answer-head" }, this.label, this.stages.element), this.notice, this.body, this.conflicts.element, this.fates.element, this.notFound.element);
     this.problem = h("div", { class: "problem", role: "alert" });
     this.warnings = h("ul", { class: "warnings" });
     this.actionRow = h("div", { class: "actions" });

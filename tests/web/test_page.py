@@ -435,7 +435,7 @@ def test_what_is_not_in_the_documents_is_an_answer_with_ways_on(page: Page, serv
     open_all(server)
     page.reload()
     turn = ask(page, "Absent thing?")
-    told = turn.get_by_role("region", name="Not found in your documents")
+    told = turn.get_by_role("group", name="Not found in your documents")
     expect(told).to_contain_text("All of the library was searched: 3 documents, 12 passages. 2 passages were near")
     expect(turn.locator(".answer-label")).to_have_text("No answer")
     expect(turn.locator(".notice")).to_be_hidden()
@@ -572,18 +572,30 @@ def test_screen_readers_hear_sentences_not_tokens(page: Page, server: ScriptedSe
     assert turn.locator(".answer-text").evaluate("element => element.closest('[aria-live]')") is None
 
 
+COVERED = """() => {
+    const { x, y, width, height } = document.activeElement.getBoundingClientRect();
+    const above = document.elementFromPoint(x + width / 2, y + height / 2);
+    const dock = document.getElementById("composer");
+    return !dock.contains(document.activeElement) && dock.contains(above);
+}"""
+
+
 def test_everything_can_be_reached_by_keyboard(page: Page, server: ScriptedServer) -> None:
     open_all(server)
     expect(page.get_by_label("Your question")).to_be_focused()
     turn = ask(page, "Keep it?")
     expect(turn.locator(".status")).to_contain_text("Answered in")
     page.get_by_role("button", name="New conversation").focus()
-    reached = []
+    page.set_viewport_size({"width": 1280, "height": 500})
+    reached, covered = [], []
     for _ in range(14):
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText")
         )
+        if page.evaluate(COVERED):
+            covered.append(reached[-1])
+    assert covered == []
     wanted = ["Source 1: A history of the tower", "Not supported by the sources", "Copy with sources", "Ask again"]
     places = [next(at for at, name in enumerate(reached) if want in name) for want in wanted]
     assert places == sorted(places)
