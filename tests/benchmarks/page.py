@@ -49,7 +49,8 @@ def _visit(browser: Browser, url: str) -> dict[str, float]:
     session.send("Network.emulateNetworkConditions", SLOW_3G)
     session.send("Emulation.setCPUThrottlingRate", {"rate": CPU_RATE})
     page.add_init_script(WATCH)
-    page.goto(url, wait_until="networkidle", timeout=MINUTES_MS)
+    page.goto(url, timeout=MINUTES_MS)
+    page.locator(".inventory p").first.wait_for()
     told = {
         "requests": float(len(weights)),
         "bytes": sum(weights.values()),
@@ -59,7 +60,8 @@ def _visit(browser: Browser, url: str) -> dict[str, float]:
         "whole, ms": page.evaluate("whole"),
     }
     page.goto("about:blank")
-    page.goto(url, wait_until="networkidle", timeout=MINUTES_MS)
+    page.goto(url, timeout=MINUTES_MS)
+    page.locator(".inventory p").first.wait_for()
     told |= {f"{name} on coming back, ms": page.evaluate(name) for name in ("askable", "whole")}
     context.close()
     return told

@@ -553,7 +553,8 @@ def test_documents_can_be_added_only_where_the_server_allows_it(page: Page, serv
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Add documents").click()
     chooser.value.set_files(FilePayload(name="notes.md", mimeType="text/markdown", buffer=b"# Notes"))
-    expect(page.get_by_text("Notes.md can be asked about now.")).to_be_visible()
+    expect(page.locator(".upload-told")).to_have_text("Notes.md can be asked about now.")
+    expect(page.locator("#announcements")).to_have_text("Notes.md can be asked about now.")
     assert server.uploads == ["notes.md"]
 
 
