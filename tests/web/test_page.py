@@ -453,7 +453,7 @@ def test_what_an_answer_left_unused_is_asked_by_a_click(page: Page, server: Scri
     turn = ask(page, "Sources please")
     expect(turn.locator(".question-button")).to_have_text(["What does “Setup” say about “After it”?"])
     turn.locator(".question-button").click()
-    expect(page.locator(".turn")).to_have_count(2)
+    expect(page.locator(".turn").nth(1).locator(".actions")).to_contain_text("Ask again")
     assert server.queries[-1]["question"] == "What does “Setup” say about “After it”?"
     expect(turn.locator(".follow-ups")).to_be_hidden()
 
