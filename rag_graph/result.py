@@ -20,7 +20,7 @@ from rag_graph.events import (
 )
 from rag_graph.query import Mode
 from rag_graph.runs.log import Run, Status, status_of
-from rag_graph.transcript import Transcript
+from rag_graph.transcript import StepRan, Transcript
 
 
 class RunError(Fact):
@@ -65,6 +65,7 @@ class RunResult(Fact):
     warnings: tuple[str, ...]
     usage: tuple[Usage, ...]
     timings: Timings
+    steps: tuple[StepRan, ...] = ()
     error: RunError | None
     cancelled_by: CancelledBy | None = None
     cut_by: CutBy = ""
@@ -94,6 +95,7 @@ def run_result(transcript: Transcript) -> RunResult:
         warnings=tuple(warning.message for warning in transcript.warnings),
         usage=tuple(transcript.usage),
         timings=transcript.timings,
+        steps=tuple(sorted(transcript.steps, key=lambda step: step.started_ms)),
         error=RunError(code=last.code, message=last.message, retryable=last.retryable)
         if isinstance(last, RunFailed)
         else None,

@@ -17,6 +17,7 @@ from rag_graph.events import (
     CutBy,
     Decided,
     Event,
+    Fact,
     PassagesRetrieved,
     RunCancelled,
     RunFailed,
@@ -83,6 +84,15 @@ class Versions(dict[Version, Written]):
         return self[version]
 
 
+class StepRan(Fact):
+    """When a node of the graph ran, and in a sentence what came of it."""
+
+    step: str
+    outcome: str
+    started_ms: float
+    finished_ms: float
+
+
 @dataclass(slots=True)
 class Transcript:
     """Everything the events so far have said; `add` is the only way it changes.
@@ -99,6 +109,7 @@ class Transcript:
     conflicts: list[SourceConflict] = field(default_factory=list)
     passages: dict[Stage, PassagesRetrieved] = field(default_factory=dict)
     thinking: dict[str, list[str]] = field(default_factory=dict)
+    steps: list[StepRan] = field(default_factory=list)
     usage: list[Usage] = field(default_factory=list)
     warnings: list[Warned] = field(default_factory=list)
     terminal: Terminal | None = None
@@ -210,7 +221,10 @@ class Transcript:
             case StepStarted():
                 self._steps[event.step] = event.at_ms
             case StepFinished():
-                self._steps.pop(event.step, None)
+                began_ms = self._steps.pop(event.step, event.at_ms)
+                self.steps.append(
+                    StepRan(step=event.step, outcome=event.description, started_ms=began_ms, finished_ms=event.at_ms)
+                )
             case ThinkingStarted():
                 self.thinking.setdefault(event.step, [])
                 began_ms = at_ms if at_ms is not None else self._steps.get(event.step, 0.0)

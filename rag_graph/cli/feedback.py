@@ -29,6 +29,6 @@ def export(folder: Annotated[Path, typer.Argument(help="Where to write the datas
         closing(choose_index(settings, choose_embedder(settings))) as index,
         closing(choose_feedback(settings)) as kept,
     ):
-        count = export_feedback(kept.all(), index, folder)
+        count = export_feedback(kept.all(), index, folder, sentences=kept.sentences())
     questions = "1 question" if count == 1 else f"{count} questions"
     typer.echo(f"Wrote {questions} to {folder}; measure by: rag-graph eval {folder}", err=True)

@@ -63,7 +63,16 @@ def fitted(result: RunResult, most_bytes: int) -> str:
         {},
         {"thinking": ""},
         {"thinking": "", "documents": ()},
-        {"thinking": "", "documents": (), "claims": (), "fates": (), "unsupported": (), "usage": (), "draft": ""},
+        {
+            "thinking": "",
+            "documents": (),
+            "claims": (),
+            "fates": (),
+            "unsupported": (),
+            "usage": (),
+            "steps": (),
+            "draft": "",
+        },
     )
     json = ""
     for left_out in leaving:

@@ -7,19 +7,23 @@ from typing import Final
 
 from rag_graph.errors import LibraryError
 from rag_graph.index import Index
-from rag_graph.runs.feedback import Feedback
+from rag_graph.runs.feedback import Feedback, SentenceFeedback
 
 _PAGE: Final = 500
 
 
-def export_feedback(feedback: Iterable[Feedback], index: Index, folder: Path) -> int:
+def export_feedback(
+    feedback: Iterable[Feedback], index: Index, folder: Path, *, sentences: Iterable[SentenceFeedback] = ()
+) -> int:
     """Write `corpus.jsonl`, `queries.jsonl` and `qrels.tsv`; return how many questions those are.
+
+    What was said of single sentences goes to `sentences.jsonl`, to be looked at.
 
     An answer that was liked gives its documents as evidence, or, where it cites none, a question that the library does
     not answer. One that was disliked gives its question and why, and no evidence: `eval` passes over it.
     """
-    questions = list(_last_said(feedback))
-    if not questions:
+    questions, of_sentences = list(_last_said(feedback)), list(sentences)
+    if not questions and not of_sentences:
         raise LibraryError("Nobody has judged an answer yet, so that there is nothing to export.")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "corpus.jsonl").open("w", encoding="utf-8") as corpus:
@@ -43,6 +47,11 @@ def export_feedback(feedback: Iterable[Feedback], index: Index, folder: Path) ->
         for one in questions:
             if one.verdict == "up":
                 qrels.writelines(f"{one.run_id}\t{document}\t1\n" for document in one.documents)
+    if of_sentences:
+        with (folder / "sentences.jsonl").open("w", encoding="utf-8") as judged:
+            for said in of_sentences:
+                facts = {"query-id": said.run_id, "text": said.question, "sentence": said.sentence}
+                judged.write(_line({**facts, "feedback": said.verdict, "reason": said.reason}))
     return len(questions)
 
 

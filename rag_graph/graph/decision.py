@@ -77,7 +77,8 @@ _SPACED = re.compile(r"[\u0000-\u0dff]")
 _SHOWN_WORDS = 12
 
 NOTHING_NEW = "The wider search found nothing new on this"
-RESTS_ON_SOURCES = "The first answer rests on its sources, and nothing found since speaks against it"
+NOTHING_AGAINST = "Nothing found since speaks against the first answer"
+"""How far the sources bear a draft out is told of each of its sentences; a draft that says "perhaps" stands too."""
 UNCHECKED = "The first answer could not be compared with what was found since"
 NO_DRAFT = "The first answer could not be written"
 REASONED = "You asked for harder thinking, so the answer is written from everything that was found"
@@ -133,7 +134,7 @@ def weigh(question: str, draft: Draft, evidence: Evidence) -> Weighed:
     ):
         if found := tuple(passages):
             return Weighed(f"{_named(found[0])} {bears}", found)
-    return Weighed(RESTS_ON_SOURCES)
+    return Weighed(NOTHING_AGAINST)
 
 
 def tell_conflicts(question: str, evidence: Evidence) -> list[SourceConflict]:

@@ -1,14 +1,18 @@
 """The page at `/`, its modules under `/static`, and what it must know of this server."""
 
 import asyncio
+import hashlib
 import logging
+import os
+import re
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from rag_graph.errors import DatabaseUnavailable
 from rag_graph.http.state import conversations_of, heartbeat_s_of, models_of
@@ -16,6 +20,7 @@ from rag_graph.http.state import conversations_of, heartbeat_s_of, models_of
 log = logging.getLogger(__name__)
 
 WEB = Path(__file__).parent.parent / "web"
+_DIGEST = re.compile(r"[0-9a-f]{16}")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
@@ -23,11 +28,38 @@ POLICY = (
 )
 """Nothing from elsewhere, nothing inline, and no markup but through the sanitiser."""
 HEADERS = {
+    "cache-control": "no-cache",
     "content-security-policy": POLICY,
     "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+
+
+class Modules(StaticFiles):
+    """The page's files: under `digest`, which names what is in them, a browser keeps them; else it asks each time.
+
+    They are a page only together, so that it must not mix those of two versions.
+    """
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(directory=WEB)
+        self._digest = digest
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        named, _, rest = path.partition(os.sep)
+        # While servers are being replaced, the page of one may ask another, which has the files under another name.
+        response = await super().get_response(rest if _DIGEST.fullmatch(named) else path, scope)
+        response.headers["cache-control"] = "max-age=31536000, immutable" if named == self._digest else "no-cache"
+        return response
+
+
+def _digest() -> str:
+    """Of all that the page is made of."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(path for path in WEB.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(WEB).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 async def _keeps_conversations(request: Request) -> bool:
@@ -58,10 +90,12 @@ class PageConfig(BaseModel):
 
 def serve_page(app: FastAPI, *, uploads: bool, keys: bool) -> None:
     router = APIRouter(tags=["page"])
+    digest = _digest()
+    index = (WEB / "index.html").read_text("utf-8").replace('"static/', f'"static/{digest}/')
 
     @router.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(WEB / "index.html", headers=HEADERS)
+    async def page() -> HTMLResponse:
+        return HTMLResponse(index, headers=HEADERS)
 
     @router.get("/config")
     async def config(request: Request) -> PageConfig:
@@ -77,4 +111,4 @@ def serve_page(app: FastAPI, *, uploads: bool, keys: bool) -> None:
 
     app.include_router(router)
     # Only what is under it: a stream that is compressed comes late.
-    app.mount("/static", GZipMiddleware(StaticFiles(directory=WEB), minimum_size=1_000, compresslevel=6), name="static")
+    app.mount("/static", GZipMiddleware(Modules(digest), minimum_size=1_000, compresslevel=6), name="static")

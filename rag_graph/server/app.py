@@ -18,7 +18,7 @@ from rag_graph.client.announcement import CHALLENGE, PROOF, Announcement, prove
 from rag_graph.errors import IndexNotFound, RagGraphError
 from rag_graph.events import Event
 from rag_graph.graph.parts import Parts
-from rag_graph.http import conversations, docs, feedback, library, overview, page, pages, problems
+from rag_graph.http import conversations, docs, feedback, library, originals, overview, page, pages, problems
 from rag_graph.http.ai_sdk import routes as ai_sdk
 from rag_graph.http.answering import while_read
 from rag_graph.http.langserve import routes as langserve
@@ -124,6 +124,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
         library.router,
         conversations.router,
         overview.router,
+        originals.router,
     ):
         app.include_router(router)
     limits = Limits(seconds=settings.load_max_s, memory_mb=settings.load_max_mb)

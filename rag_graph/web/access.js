@@ -26,6 +26,11 @@ export class Access {
     return this.#key;
   }
 
+  forget() {
+    this.#key = null;
+    saveKey(null);
+  }
+
   /** Resolve to true once there is a new key, to false if there will be none. */
   ask() {
     this.#asking ??= this.#show().finally(() => (this.#asking = null));

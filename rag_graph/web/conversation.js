@@ -62,6 +62,14 @@ export class Conversation {
     if (!this.isEmpty) scrollTo({ top: document.scrollingElement.scrollHeight, behavior: "instant" });
   }
 
+  /** Show the first question of a conversation that the server has never heard of, as it was asked before a reload. */
+  recall() {
+    this.#recall(({ follows, transcript }) => !follows && !transcript.runId);
+    this.#show(branchThrough(this.#turns, null));
+    this.id = this.#shown[0] ? (this.#shown[0].conversation ||= newKey()) : "";
+    this.#pickUp();
+  }
+
   /** Show what the server keeps under this id, or under the secret of a share; resolve to its title. Throws where there is none. */
   async open({ conversation = "", share = "", turn = "" }) {
     const opening = ++this.#opening;
@@ -71,10 +79,12 @@ export class Conversation {
     this.id = conversation;
     this.#isReadOnly = Boolean(share);
     this.#take(told.asked);
+    if (!share) this.#recall((unheard) => unheard.conversation === conversation);
     const wanted = this.#turns.get(turn);
     this.#show(branchThrough(this.#turns, wanted));
     const last = wanted ?? this.#shown.at(-1);
-    if (last) this.#views.get(last.key).element.scrollIntoView({ block: "start", behavior: "instant" });
+    if (share && !wanted) scrollTo({ top: 0, behavior: "instant" });
+    else if (last) this.#views.get(last.key).element.scrollIntoView({ block: "start", behavior: "instant" });
     this.#pickUp();
     return told.title;
   }
@@ -113,6 +123,7 @@ export class Conversation {
     this.#views.get(turn.key).element.scrollIntoView({ block: "start", behavior: "instant" });
     this.announcer.begin();
     this.#read(turn);
+    this.#save();
   }
 
   /** Stop the run; before the server has named it, leaving is all there is. */
@@ -130,6 +141,7 @@ export class Conversation {
   /** Begin anew; what the server keeps stays there, and goes on being answered. */
   clear() {
     this.#opening += 1;
+    if (this.isKept) saveTurns(unheardBeside(this.id));
     this.#leave();
     this.#save();
   }
@@ -162,6 +174,11 @@ export class Conversation {
     }
   }
 
+  /** Take over what was asked in this tab and the server has never heard: it was not to be reached. */
+  #recall(isWanted) {
+    for (const turn of loadTurns()) if (isWanted(turn) && !this.#turns.has(turn.key)) this.#turns.set(turn.key, turn);
+  }
+
   #forget(key) {
     this.#views.delete(key);
     this.#asked.delete(key);
@@ -177,11 +194,23 @@ export class Conversation {
     this.ask({ question, mode, follows, history: query.history, filters: query.filters, ...changed });
   }
 
+  /** What the server has never heard is asked as it was, in its place; else beside what it has answered. */
+  #askAgain(turn) {
+    if (this.#active) return;
+    if (turn.transcript.runId) return void this.#askBeside(turn, {});
+    Object.assign(turn, { problem: null, askedAt: Date.now() });
+    this.#forget(turn.key);
+    this.#show(branchThrough(this.#turns, turn));
+    this.#views.get(turn.key).element.querySelector(".question").focus({ preventScroll: true }); // the button is gone
+    this.announcer.begin();
+    this.#read(turn);
+  }
+
   #viewOf(turn) {
     const known = this.#views.get(turn.key);
     if (known) return known;
     const announce = (words) => this.announcer.tell(words);
-    const asking = this.#isReadOnly ? {} : { thinkHarder: () => this.#askBeside(turn, { mode: "deep" }), askAgain: () => this.#askBeside(turn, {}) };
+    const asking = this.#isReadOnly ? {} : { thinkHarder: () => this.#askBeside(turn, { mode: "deep" }), askAgain: () => this.#askAgain(turn) };
     const view = new TurnView(turn, { openSource: this.openSource, announce, ...asking });
     view.element.dataset.key = turn.key;
     const onEdit = this.#isReadOnly ? null : (question) => this.#askBeside(turn, { question });
@@ -226,7 +255,7 @@ export class Conversation {
   #pickUp() {
     if (this.#active || this.#isReadOnly) return;
     const open = this.#shown.find(({ transcript, problem }) => isRunning(transcript) && !problem);
-    if (open && (open.transcript.runId || !this.isKept)) this.#read(open);
+    if (open) this.#read(open);
   }
 
   async #read(turn) {
@@ -263,8 +292,11 @@ export class Conversation {
     this.onChange();
   }
 
+  /** Where the server keeps conversations, the tab need only remember what that has never heard. */
   #save() {
-    if (!this.isKept) saveTurns([...this.#turns.values()]);
+    if (this.#isReadOnly) return;
+    const turns = [...this.#turns.values()];
+    saveTurns(this.isKept ? [...unheardBeside(this.id), ...turns.filter(({ transcript }) => !transcript.runId)] : turns);
   }
 
   async #follow(turn, options, painter) {
@@ -318,6 +350,11 @@ class Painter {
       this.#waiting = false;
     }, rest);
   }
+}
+
+/** What the tab remembers of other conversations than this one. */
+function unheardBeside(id) {
+  return loadTurns().filter(({ conversation }) => !id || conversation !== id);
 }
 
 /** A turn as the server tells it: with its result, or with the run that is to be read. */

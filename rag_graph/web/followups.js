@@ -7,13 +7,14 @@ import { passagesByNumber, standing, written } from "./transcript.js";
 import { questionButton } from "./welcome.js";
 
 const COUNT = 3;
+const NAME_CHARS = 80;
 
 export class FollowUps {
   #isShown = false;
 
   constructor() {
     this.list = h("ul", { class: "questions" });
-    this.element = h("section", { class: "follow-ups", "aria-label": "Questions to go on with", hidden: true }, h("h3", {}, "Go on with"), this.list);
+    this.element = h("div", { class: "follow-ups", role: "group", "aria-label": "Questions to go on with", hidden: true }, h("h3", {}, "Go on with"), this.list);
   }
 
   update({ transcript, question }) {
@@ -44,8 +45,13 @@ export function followUpsOf(transcript, question) {
 }
 
 function questionOf(passage, cited) {
+  const title = shortened(passage.title);
   const section = sectionOf(passage).split(" › ").at(-1);
   if (section.endsWith("?")) return section;
-  if (section && passage.title) return `What does “${passage.title}” say about “${section}”?`;
-  return passage.title && !cited.has(passage.document) ? `What is “${passage.title}” about?` : "";
+  if (section && title) return `What does “${title}” say about “${shortened(section)}”?`;
+  return title && !cited.has(passage.document) ? `What is “${title}” about?` : "";
+}
+
+function shortened(name) {
+  return name.length > NAME_CHARS ? `${name.slice(0, NAME_CHARS).trimEnd()}…` : name;
 }

@@ -3,6 +3,7 @@
 import { addressOf, wholeAddress } from "./address.js";
 import { h, icon, say } from "./element.js";
 import { ListPanel } from "./listpanel.js";
+import { save } from "./saving.js";
 import { counted } from "./sentences.js";
 import { copy } from "./clipboard.js";
 
@@ -152,14 +153,10 @@ export class History extends ListPanel {
     return undefined;
   }
 
-  /** Fetched, since a link cannot carry the key that the server may ask for. */
   async #export(one, form, ending) {
     try {
-      const address = URL.createObjectURL(await this.server.exported(one.id, form));
       const name = one.title.replace(/[^\p{L}\p{N} ._-]+/gu, "").trim().slice(0, 80) || "conversation";
-      const link = h("a", { href: address, download: `${name}.${ending}` });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(address), SHOWN_MS);
+      save(await this.server.exported(one.id, form), `${name}.${ending}`);
     } catch (error) {
       say(this.told, `It could not be exported. ${error.message}`);
     }

@@ -48,7 +48,7 @@ export class Library extends ListPanel {
   #row(one) {
     const title = one.title || "Untitled";
     const open = h("button", { type: "button", class: "library-open", onclick: () => this.openDocument(one, open) }, h("span", { class: "library-title", dir: "auto" }, title), h("span", { class: "library-where", dir: "auto" }, `${one.uri} · ${counted(one.passages, "passage")}`));
-    const only = h("button", { type: "button", class: "quiet", "aria-label": `Ask only ${title}`, onclick: () => this.onScope(one) }, "Ask only this");
+    const only = h("button", { type: "button", class: "quiet", "aria-label": `Ask only this: ${title}`, onclick: () => this.onScope(one) }, "Ask only this");
     const row = h("li", { class: "library-row" }, open, h("div", { class: "library-actions" }, only));
     if (this.mayRemove) row.lastChild.append(this.#removing(one, title, row));
     return row;
@@ -56,10 +56,15 @@ export class Library extends ListPanel {
 
   /** Asked twice: what is taken out is gone. */
   #removing(one, title, row) {
-    const button = h("button", { type: "button", class: "quiet", "aria-label": `Remove ${title}` }, "Remove");
-    button.addEventListener("blur", () => say(button, "Remove"));
+    const button = h("button", { type: "button", class: "quiet" });
+    const offer = (words) => {
+      say(button, words);
+      button.setAttribute("aria-label", `${words} ${title}`);
+    };
+    offer("Remove");
+    button.addEventListener("blur", () => offer("Remove"));
     button.addEventListener("click", async () => {
-      if (button.textContent === "Remove") return say(button, "Really remove?");
+      if (button.textContent === "Remove") return offer("Really remove?");
       button.disabled = true;
       try {
         await this.server.remove(one.id);

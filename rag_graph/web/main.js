@@ -3,32 +3,35 @@
 import { Access } from "./access.js";
 import { addressOf, placeIn } from "./address.js";
 import { Announcer } from "./announcer.js";
-import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { h, say } from "./element.js";
 import { History } from "./history.js";
 import { Library } from "./library.js";
 import { QuoteCard } from "./quote.js";
 import { Server } from "./server.js";
+import { Settings } from "./settings.js";
 import { SourcePanel } from "./source.js";
+import { composer } from "./start.js";
 import { passagesByNumber, standing, written } from "./transcript.js";
 import { Upload } from "./upload.js";
 import { inventory, takeStock } from "./inventory.js";
 import { Welcome } from "./welcome.js";
 
+/** Here the history and a source leave no room for what is read between them. */
+const NARROW = "(max-width: 100rem)";
+
 const byId = (id) => document.getElementById(id);
 
 const access = new Access();
 const server = new Server(access);
-const upload = new Upload(async (send) => {
-  const told = await send(server);
-  library.refresh();
-  lookThrough();
-  return told;
-});
-const composer = new Composer({
-  onAsk: (asked) => ask(asked),
-  onStop: () => conversation.stop(),
+const upload = new Upload({
+  carryOut: async (send) => {
+    const told = await send(server);
+    library.refresh();
+    lookThrough();
+    return told;
+  },
+  announce: (words) => announcer.tell(words),
 });
 const panel = new SourcePanel(server);
 const announcer = new Announcer(byId("announcements"));
@@ -38,12 +41,14 @@ const conversation = new Conversation({
   announcer,
   onRunning: (isRunning) => composer.setRunning(isRunning),
   onChange: () => told(),
-  openSource: ({ transcript }, citation, opener) =>
+  openSource: ({ transcript }, citation, opener) => {
+    if (matchMedia(NARROW).matches) history.close();
     panel.open(citation, {
       citations: citationsWith(citation, transcript),
       passage: passagesByNumber(transcript).get(citation.marker),
       opener,
-    }),
+    });
+  },
 });
 const history = new History({
   server,
@@ -75,12 +80,15 @@ const start = new Welcome(byId("welcome"), {
   },
   onOpen: openDocument,
 });
+const settings = new Settings({ access, onChange: ({ harder }) => (composer.harder.checked = harder) });
 const card = new QuoteCard((chip) => conversation.describe(chip));
 
-byId("composer").append(composer.element);
-document.body.append(history.element, panel.element, library.element, access.element, card.element);
+document.body.append(history.element, panel.element, library.element, settings.element, access.element, card.element);
 byId("new").before(history.button, library.button);
-library.button.addEventListener("click", () => panel.close());
+byId("new").after(settings.button);
+// Before the button does its own work, since what closes gives the focus back.
+library.button.addEventListener("click", () => panel.close(), { capture: true });
+history.button.addEventListener("click", () => matchMedia(NARROW).matches && panel.close(), { capture: true });
 card.attend(byId("turns"));
 byId("new").addEventListener("click", startAnew);
 document.querySelector(".skip").addEventListener("click", (event) => {
@@ -88,32 +96,36 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   composer.focus();
 });
 welcome();
-composer.focus();
 // What a turn offers beyond itself; its buttons are far below.
 byId("turns").addEventListener("page-ask", ({ detail }) => ask({ mode: "fast", ...detail }));
-byId("turns").addEventListener("page-feedback", ({ detail: { runId, verdict, reason, onDone } }) =>
-  server.judge(runId, verdict, reason).then(
+byId("turns").addEventListener("page-feedback", ({ detail: { runId, verdict, reason, claim, onDone } }) =>
+  server.judge(runId, verdict, reason, claim).then(
     () => onDone(),
     (error) => onDone(error.message),
   ),
 );
 byId("turns").addEventListener("page-add", () => upload.input.click());
 byId("turns").addEventListener("page-library", () => library.toggle());
-const configuring = server.config();
-let config = null;
 let arriving = null;
-offer((config = await configuring));
-lookThrough();
-if (conversation.isKept) {
-  addEventListener("hashchange", visit);
-  await visit();
-} else {
-  conversation.restore();
+const beginning = begin();
+composer.attach({ onAsk: ask, onStop: () => conversation.stop() });
+
+/** Show what the server, or else this tab, keeps of what the address names. */
+async function begin() {
+  offer(await server.config());
+  lookThrough();
+  if (conversation.isKept) {
+    addEventListener("hashchange", visit);
+    await visit();
+    if (conversation.isEmpty && !location.hash) conversation.recall();
+  } else {
+    conversation.restore();
+  }
   welcome();
 }
 
 async function ask(asked) {
-  if (!config) await configuring; // only then is it known who keeps what is asked
+  await beginning; // only then is it known who keeps what is asked
   await arriving; // and where
   say(byId("place"), "");
   panel.close();
@@ -142,7 +154,7 @@ function scopeTo(one) {
   };
   composer.scope.hidden = !one;
   composer.scope.replaceChildren(
-    ...(one ? [h("span", { dir: "auto" }, `Only ${one.title || one.uri}`), h("button", { type: "button", class: "quiet", "aria-label": "Ask all documents", onclick: all }, "×")] : []),
+    ...(one ? [h("span", { dir: "auto" }, `Only “${one.title || one.uri}”`), h("button", { type: "button", class: "quiet", "aria-label": "Ask all documents", onclick: all }, "×")] : []),
   );
 }
 
@@ -203,11 +215,13 @@ function told() {
 }
 
 function entitle(title) {
+  say(byId("heading"), title || "A conversation with your documents");
   document.title = title ? `${title.slice(0, 80)} · rag_graph` : "Ask your documents · rag_graph";
 }
 
 function welcome() {
   byId("welcome").hidden = !conversation.isEmpty;
+  byId("heading").hidden = conversation.isEmpty;
   byId("new").hidden = conversation.isEmpty;
 }
 
@@ -220,7 +234,7 @@ function offer({ upload: mayUpload, models, version, conversations }) {
   if (!mayUpload) return;
   composer.hint.after(upload.button);
   composer.element.prepend(upload.note, upload.input);
-  library.adding.append(upload.list);
+  library.adding.append(h("button", { type: "button", class: "quiet", onclick: () => upload.input.click() }, "Add documents"), upload.list);
   upload.attend(document.body);
 }
 

@@ -21,7 +21,7 @@ export class NotFoundView {
   /** `open(passage, opener)` shows a passage; what else is offered bubbles up from `element` as events of the page. */
   constructor(open) {
     this.open = open;
-    this.element = h("section", { class: "not-found", "aria-label": "Not found in your documents", hidden: true });
+    this.element = h("div", { class: "not-found", role: "group", "aria-label": "Not found in your documents", hidden: true });
   }
 
   update({ transcript, query, question }) {

@@ -2,6 +2,9 @@
 
 import { isRunning, newest, passagesByNumber, standing, written } from "./transcript.js";
 
+/** A server with a free place begins sooner; else it says nothing, nor how many come first, until there is one. */
+const LONG_MS = 2_500;
+
 export function counted(number, noun, plural = `${noun}s`) {
   return `${number} ${number === 1 ? noun : plural}`;
 }
@@ -13,8 +16,9 @@ export function seconds(ms) {
 }
 
 /** The line under the question while the run goes on. */
-export function progressOf(transcript, { isImproving = false } = {}) {
-  if (!transcript.steps.length) return transcript.seq ? "Getting started…" : "Sending your question…";
+export function progressOf(transcript, { isImproving = false, waitedMs = 0 } = {}) {
+  if (!transcript.steps.length && transcript.runId) return "Getting started…";
+  if (!transcript.steps.length) return waitedMs < LONG_MS ? "Sending your question…" : "Waiting for the server to begin; other questions may come first…";
   const open = transcript.steps.filter(({ finishedMs }) => finishedMs === null);
   const thinking = transcript.thinking.some(({ seconds: took, thinker }) => took === null && thinker === "model");
   if (isImproving) return improving(newest(transcript) > 1 ? written(transcript, newest(transcript)).content : "");

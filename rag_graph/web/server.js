@@ -67,6 +67,13 @@ export class Server {
     return createImageBitmap(await response.blob());
   }
 
+  /** The file that a document was read from. */
+  async original(id) {
+    const response = await fetch(`${BASE}documents/${encodeURIComponent(id)}/original`, { headers: this.#headers() });
+    if (!response.ok) await this.#json(response);
+    return response.blob();
+  }
+
   /** A page of the library; `next` is what to go on after. */
   async documents({ matching = "", after = "" } = {}) {
     const asked = new URLSearchParams({ matching, after, limit: "50" });
@@ -83,10 +90,10 @@ export class Server {
     }
   }
 
-  /** Say whether an answer was good; null takes back what was said. */
-  async judge(runId, verdict, reason) {
+  /** Say whether an answer was good, or the sentence that `claim` names; null takes back what was said. */
+  async judge(runId, verdict, reason, claim = "") {
     const headers = { ...this.#headers(), "content-type": "application/json" };
-    const body = JSON.stringify({ verdict, reason });
+    const body = JSON.stringify({ verdict, reason, ...(claim && { claim }) });
     const response = await fetch(`${BASE}runs/${encodeURIComponent(runId)}/feedback`, { method: "POST", headers, body });
     if (!response.ok) await this.#json(response);
   }

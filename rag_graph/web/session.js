@@ -1,4 +1,4 @@
-/** What a tab remembers over a reload: the conversation, how far each run was read, and the API key. */
+/** What a tab remembers over a reload: of the conversation what no server keeps, and the API key. */
 
 const CONVERSATION = "rag_graph.conversation";
 const KEY = "rag_graph.key";
@@ -15,7 +15,8 @@ export function loadTurns() {
 export function saveTurns(turns) {
   for (let first = 0; first <= turns.length; first += 1) {
     try {
-      sessionStorage.setItem(CONVERSATION, JSON.stringify(turns.slice(first)));
+      if (first < turns.length) sessionStorage.setItem(CONVERSATION, JSON.stringify(turns.slice(first)));
+      else sessionStorage.removeItem(CONVERSATION);
       return;
     } catch {
       // The store is full or forbidden.
@@ -33,7 +34,8 @@ export function loadKey() {
 
 export function saveKey(key) {
   try {
-    sessionStorage.setItem(KEY, key);
+    if (key) sessionStorage.setItem(KEY, key);
+    else sessionStorage.removeItem(KEY);
   } catch {
     // It is asked for again after a reload.
   }

@@ -8,6 +8,7 @@ import { unitsOf } from "./codepoints.js";
 import { isOnWeb, pageOf } from "./document.js";
 import { h, icon, say } from "./element.js";
 import { typeset } from "./maths.js";
+import { save } from "./saving.js";
 import { originalLink, sectionOf } from "./sourcelist.js";
 import { Sheet } from "./sheet.js";
 
@@ -51,7 +52,7 @@ export class SourcePanel {
     this.#shown = citation.document;
     say(this.title, citation.title || "Untitled");
     const where = [citation.uri, sectionOf(passage), citation.place].filter(Boolean).join(" · ");
-    this.uri.replaceChildren(where, ...(isOnWeb(citation.uri) ? [originalLink(citation.uri, citation.title)] : []));
+    this.uri.replaceChildren(where, isOnWeb(citation.uri) ? originalLink(citation.uri, citation.title) : this.#saving(citation));
     say(this.place, "Opening the document…");
     this.text.replaceChildren();
     this.switch.hidden = true;
@@ -74,6 +75,19 @@ export class SourcePanel {
     this.sheet.draw(null);
     document.documentElement.classList.remove("source-open");
     if (this.#opener?.isConnected) this.#opener.focus({ preventScroll: true });
+  }
+
+  #saving({ document: id, uri, title }) {
+    const name = uri.split("#")[0].split("/").at(-1);
+    const button = h("button", { type: "button", class: "original", "aria-label": `Save the original of ${title || uri}`, title: "Save the original" }, icon("M12 4v10", "m8 10 4 4 4-4", "M5 19h14"));
+    button.addEventListener("click", async () => {
+      try {
+        save(await this.server.original(id), name);
+      } catch (error) {
+        if (this.#shown === id) say(this.place, error.message);
+      }
+    });
+    return button;
   }
 
   /** Give the whole document; else the passage, and then the quote, with a note that says so. */

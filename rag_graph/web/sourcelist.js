@@ -33,7 +33,7 @@ export class SourceList {
     this.open = open;
     this.list = h("ol", { class: "sources-list" });
     this.more = h("button", { type: "button", class: "quiet", hidden: true, onclick: () => this.#showAll() });
-    this.element = h("section", { class: "sources", "aria-label": "Sources", hidden: true }, h("h3", {}, "Sources"), this.list, this.more);
+    this.element = h("div", { class: "sources", role: "group", "aria-label": "Sources", hidden: true }, h("h3", {}, "Sources"), this.list, this.more);
   }
 
   update(shown, passages) {

@@ -1,6 +1,7 @@
 /** The three stages that every answer goes through, as a small line above it. */
 
 import { h, say } from "./element.js";
+import { isWithheld } from "./notfound.js";
 import { newest } from "./transcript.js";
 
 export class StagesView {
@@ -26,7 +27,7 @@ function stagesOf(transcript) {
   const isOpen = (step) => steps.some((begun) => begun.step === step && begun.finishedMs === null) && !terminal;
   const state = (began, open) => (!began ? "waiting" : open ? "active" : "done");
   const isDeciding = isOpen("decide") || isOpen("refine");
-  const verdict = !decision ? "Verdict" : decision.decision === "keep" ? "Stands" : isDeciding ? "Improving" : newest(transcript) > 1 ? "Improved" : "Stands";
+  const verdict = isWithheld(transcript) ? "Not found" : !decision ? "Verdict" : decision.decision === "keep" ? "Stands" : isDeciding ? "Improving" : newest(transcript) > 1 ? "Improved" : "Stands";
   return [
     { name: "First answer", state: state(answers[1].started || answers[1].content, !answers[1].finished && !terminal) },
     { name: "Deeper reading", state: state(has("deep_retrieve") || decision, isOpen("deep_retrieve")) },

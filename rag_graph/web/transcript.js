@@ -149,6 +149,7 @@ const FOLDS = {
     transcript.conflicts = result.conflicts ?? [];
     // Whose notes were whose is told by events alone.
     if (result.thinking) transcript.thinking = [{ step: "", thinker: "pipeline", content: result.thinking, seconds: 0 }];
+    transcript.steps = (result.steps ?? []).map(({ step, outcome, started_ms: startedMs, finished_ms: finishedMs }) => ({ step, description: "", startedMs, finishedMs, outcome }));
     transcript.decision = decision;
     transcript.terminal = terminalOf(result);
     finishAll(transcript);

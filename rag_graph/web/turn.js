@@ -8,7 +8,8 @@ import { h, icon, say } from "./element.js";
 import { ConflictsView, FatesView } from "./fates.js";
 import { FeedbackView } from "./feedback.js";
 import { FollowUps } from "./followups.js";
-import { NotFoundView, isWithheld } from "./notfound.js";
+import { inventory } from "./inventory.js";
+import { NotFoundView, isWithheld, tell } from "./notfound.js";
 import { keepPlace } from "./reading.js";
 import * as words from "./sentences.js";
 import { SourceList, citedText, sectionOf } from "./sourcelist.js";
@@ -20,9 +21,11 @@ import { isRunning, newest, passagesByNumber, written } from "./transcript.js";
 const ICONS = {
   copy: ["M9 9h10v11H9z", "M5 15V4h10"],
   harder: ["M12 3v3", "M12 18v3", "M3 12h3", "M18 12h3", "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"],
+  add: ["M12 5v14", "M5 12h14"],
   again: ["M20 11a8 8 0 1 0-2.3 6.3", "M20 5v6h-6"],
 };
 
+const NO_DOCUMENTS = "There are no documents yet. Add some, then ask again.";
 const LONG_QUESTION = 240;
 const LONG_LINES = 4;
 
@@ -105,7 +108,7 @@ export class TurnView {
     this.label = h("h3", { class: "answer-label" });
     this.notice = h("div", { class: "notice", hidden: true });
     this.body = h("div", { class: "answer-body" }, this.versions[1].element);
-    this.answer = h("section", { class: "answer", "aria-label": "Answer", hidden: true }, h("header", { class: "answer-head" }, this.label, this.stages.element), this.notice, this.body, this.conflicts.element, this.fates.element, this.notFound.element);
+    this.answer = h("div", { class: "answer", role: "group", "aria-label": "Answer", hidden: true }, h("header", { class: "answer-head" }, this.label, this.stages.element), this.notice, this.body, this.conflicts.element, this.fates.element, this.notFound.element);
     this.problem = h("div", { class: "problem", role: "alert" });
     this.warnings = h("ul", { class: "warnings" });
     this.actionRow = h("div", { class: "actions" });
@@ -160,8 +163,9 @@ export class TurnView {
     this.statusLine.classList.toggle("over", isOver);
     this.statusLine.classList.toggle("lost", isLost && !isOver);
     if (isOver) say(this.status, words.summaryOf(transcript));
+    else if (isLost && !transcript.runId) say(this.status, "The server cannot be reached. Trying again…");
     else if (isLost) say(this.status, "The connection was lost. Reconnecting by itself; nothing that was written is lost…");
-    else say(this.status, words.progressOf(transcript, { isImproving: this.#isImproving() }));
+    else say(this.status, words.progressOf(transcript, { isImproving: this.#isImproving(), waitedMs: Date.now() - this.turn.askedAt }));
   }
 
   #isImproving() {
@@ -237,9 +241,9 @@ export class TurnView {
   }
 
   #showProblem({ terminal, warnings, gap }, problem) {
-    const told = problem ?? (terminal?.type === "run_failed" ? terminal : null);
+    const told = troubleOf({ terminal }, problem);
     const stopped = terminal?.type === "run_cancelled" ? words.stoppedBy(terminal) : "";
-    say(this.problem, told ? words.problemOf(told) : stopped);
+    say(this.problem, lacksDocuments(told) ? NO_DOCUMENTS : told ? words.problemOf(told) : stopped);
     this.problem.classList.toggle("calm", Boolean(stopped));
     const hints = [...new Set(warnings.map(({ message }) => message))].filter((message) => message !== told?.message);
     if (gap) hints.push("A part of this run was no longer kept by the server; the answer is complete.");
@@ -249,10 +253,12 @@ export class TurnView {
   #showActions(transcript, isOver) {
     if (!isOver || this.actionRow.childElementCount) return;
     const { type } = transcript.terminal ?? {};
+    const isEmptied = lacksDocuments(troubleOf(transcript, this.turn.problem));
     const button = (sign, name, act) => h("button", { type: "button", class: "action", onclick: act }, icon(...ICONS[sign]), h("span", {}, name));
     const all = [];
     if (written(transcript, this.#shown).content) all.push(button("copy", "Copy with sources", (event) => this.#copy(event)));
     if (this.actions.thinkHarder && type === "run_finished" && this.turn.mode === "fast") all.push(button("harder", "Think harder about this", () => this.actions.thinkHarder(this.turn)));
+    if (isEmptied) all.push(button("add", "Add documents", () => tell(this.element, "page-add")));
     if (this.actions.askAgain) all.push(button("again", "Ask again", () => this.actions.askAgain(this.turn)));
     if (this.actions.askAgain && type === "run_finished") all.push(this.feedback.element);
     this.actionRow.replaceChildren(...all);
@@ -280,6 +286,16 @@ export class TurnView {
   #openSource(index, opener) {
     this.actions.openSource(this.turn, written(this.turn.transcript, this.#shown).citations[index], opener);
   }
+}
+
+/** Why there is no answer, or no whole one; null where nothing went wrong. */
+function troubleOf({ terminal }, problem) {
+  return problem ?? (terminal?.type === "run_failed" ? terminal : null);
+}
+
+/** Whether this page can help it that nothing is there to be asked; else the server's words are for whoever runs it. */
+function lacksDocuments(trouble) {
+  return trouble?.code === "index_not_found" && inventory.mayAdd;
 }
 
 /** A pasted page is no heading: it is shown small, and clamped until it is asked for. */

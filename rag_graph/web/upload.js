@@ -9,14 +9,15 @@ const KEPT = "rag-graph upload";
 const PAUSES_MS = [500, 1000, 2000, 5000];
 
 export class Upload {
-  /** `carryOut(send)` calls `send(server)` and resolves to what became of the files. */
-  constructor(carryOut) {
-    this.carryOut = carryOut;
-    this.input = h("input", { type: "file", multiple: true, class: "visually-hidden", id: "files", tabindex: "-1", "aria-label": "Documents to add" });
+  /** `carryOut(send)` calls `send(server)` and resolves to what became of the files; `announce(words)`, not every step. */
+  constructor({ carryOut, announce }) {
+    Object.assign(this, { carryOut, announce });
+    this.input = h("input", { type: "file", multiple: true, id: "files", hidden: true });
     this.bar = h("progress", { max: "1", value: "0", "aria-label": "Upload", hidden: true });
-    this.told = h("p", { class: "upload-told", role: "status" });
+    this.told = h("p", { class: "upload-told" });
     this.button = h("button", { type: "button", class: "quiet upload-button", onclick: () => this.input.click() }, icon("M12 5v14", "M5 12h14"), h("span", {}, "Add documents"));
-    this.note = h("div", { class: "upload-note", hidden: true }, this.told, this.bar);
+    this.dismiss = h("button", { type: "button", class: "quiet", "aria-label": "Dismiss what became of the documents", hidden: true, onclick: () => this.#putAway() }, "×");
+    this.note = h("div", { class: "upload-note", hidden: true }, h("div", { class: "upload-line" }, this.told, this.dismiss), this.bar);
     this.list = h("ul", { class: "upload-list", "aria-label": "Files being added", hidden: true });
     this.input.addEventListener("change", () => this.#send([...this.input.files]));
   }
@@ -36,25 +37,37 @@ export class Upload {
   #send(files) {
     if (!files.length || this.button.disabled) return;
     const what = files.length === 1 ? files[0].name : counted(files.length, "document");
-    say(this.told, `Sending ${what}…`);
+    this.#say(`Sending ${what}…`);
     this.#show(files.map((file) => file.name));
     return this.#follow(what, (server) => server.upload(files, (share) => this.#progress(share, what), (event, seen) => this.#hear(event, seen)));
   }
 
   async #follow(what, send, { isOld = false } = {}) {
     this.button.disabled = true;
+    this.dismiss.hidden = true;
     this.note.hidden = this.bar.hidden = false;
     try {
-      say(this.told, outcomeOf(await this.carryOut(send), what));
+      this.#say(outcomeOf(await this.carryOut(send), what));
       sessionStorage.removeItem(KEPT);
     } catch (error) {
       if (!error.isLost) sessionStorage.removeItem(KEPT);
       if (isOld && error.isUnknown) this.note.hidden = true;
-      else say(this.told, `${what} could not be added. ${error.message}`);
+      else this.#say(`${what} could not be added. ${error.message}`);
     }
     this.bar.hidden = true;
+    this.dismiss.hidden = false;
     this.button.disabled = false;
     this.input.value = "";
+  }
+
+  #say(words) {
+    say(this.told, words);
+    this.announce(words);
+  }
+
+  #putAway() {
+    this.note.hidden = true;
+    this.button.focus({ preventScroll: true });
   }
 
   #progress(share, what) {
@@ -149,10 +162,12 @@ function duration(seconds) {
 }
 
 /** The server tells what became of the files: `message`, or what was skipped. */
-function outcomeOf({ message, skipped = [] }, what) {
+function outcomeOf({ message, skipped = [], files = [] }, what) {
   if (message) return message;
+  const taken = files.filter(({ outcome }) => outcome !== "skipped").length;
+  const kept = taken ? `${counted(taken, "document")} can be asked about now. ` : "";
   const reasons = skipped.map((one) => one.message ?? (one.uri ? `${one.uri}: ${one.reason}.` : one.reason) ?? String(one)).join(" ");
-  return skipped.length ? `${counted(skipped.length, "document")} skipped. ${reasons}` : `${upper(what)} can be asked about now.`;
+  return skipped.length ? `${kept}${counted(skipped.length, "document")} skipped. ${reasons}` : `${upper(what)} can be asked about now.`;
 }
 
 function upper(words) {

@@ -3,7 +3,7 @@ import pytest
 from rag_graph.claims import cite
 from rag_graph.claims.ledger import state_claims
 from rag_graph.events import AnswerDelta, Citation, NumberedPassage, Unsupported
-from rag_graph.graph.decision import RESTS_ON_SOURCES, Draft, Evidence, Weighed, tell_conflicts, weigh
+from rag_graph.graph.decision import NOTHING_AGAINST, Draft, Evidence, Weighed, tell_conflicts, weigh
 from rag_graph.transcript import Written
 
 QUESTION = "Who was the first president of the association which published the Journal of Integration?"
@@ -20,7 +20,7 @@ RIVER = passage(2, "River", "A river flows.")
 HILL = passage(3, "Hill", "A hill stands.")
 SOCIETY = passage(4, "Psychological Society of Rome", "Its first president was Carla Neri.")
 LAKE = passage(5, "Lake", "A lake lies still.")
-STANDS = Weighed(RESTS_ON_SOURCES)
+STANDS = Weighed(NOTHING_AGAINST)
 ANSWERED = "The journal is published by the Psychological Society of Rome [1]."
 
 
@@ -50,7 +50,7 @@ def test_a_draft_stands_unasked_where_nothing_is_new() -> None:
     [ANSWERED, "It is published by the Psychological Society of Rome.", "Carla Neri chairs a rather odd club [1]."],
 )
 def test_a_draft_that_rests_on_sources_stands_unasked_with_markers_or_without(draft: str) -> None:
-    assert weighed(draft, LAKE) == Weighed(RESTS_ON_SOURCES)
+    assert weighed(draft, LAKE) == Weighed(NOTHING_AGAINST)
 
 
 @pytest.mark.parametrize(

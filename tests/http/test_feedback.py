@@ -11,7 +11,7 @@ from rag_graph.evaluation.feedback import export_feedback
 from rag_graph.evaluation.scores import load_dataset
 from rag_graph.index import EmbeddedIndex
 from rag_graph.models.local.embedder import LocalEmbedder
-from rag_graph.runs.feedback import FeedbackStore
+from rag_graph.runs.feedback import FeedbackStore, SentenceFeedback
 from tests.servers import QUESTION, Serve, Server, refused
 from tests.upstream import Upstream
 
@@ -53,6 +53,17 @@ def test_the_last_word_on_an_answer_is_kept_and_can_be_taken_back(serve: Serve, 
     assert (own / "feedback.db").stat().st_mode & 0o777 == 0o600
     assert judge(server, run_id, None) == 204
     assert kept(own) == []
+    claim = (
+        server.http.get(f"/runs/{run_id}/events").text.split('"type":"claim"')[1].split('"claim":"')[1].split('"')[0]
+    )
+    for name, status in ((claim, 204), ("c999", 422)):
+        said = {"verdict": "down", "reason": "No.", "claim": name}
+        assert server.http.post(f"/runs/{run_id}/feedback", json=said).status_code == status
+    [told] = FeedbackStore(SqliteDatabase(own / "feedback.db")).sentences()
+    assert (told.claim, told.verdict, told.reason, told.question) == (claim, "down", "No.", QUESTION)
+    assert told.sentence.startswith("The Eiffel Tower was built by")
+    server.http.post(f"/runs/{run_id}/feedback", json={"verdict": None, "claim": claim})
+    assert FeedbackStore(SqliteDatabase(own / "feedback.db")).sentences() == []
 
 
 def test_what_is_no_verdict_on_an_answer_of_ones_own_is_refused(serve: Serve, own: Path) -> None:
@@ -85,7 +96,9 @@ def test_feedback_becomes_a_dataset_that_eval_reads(
         assert judge(server, run_id, verdict) == 204
     index = EmbeddedIndex(own / "index", LocalEmbedder())
     store = FeedbackStore(SqliteDatabase(own / "feedback.db"))
-    assert export_feedback(store.all(), index, tmp_path / "judged") == 3
+    of_one = SentenceFeedback(disliked, "", "c1", 1.0, "down", "No.", DISLIKED, "It is small.")
+    assert export_feedback(store.all(), index, tmp_path / "judged", sentences=[of_one]) == 3
+    assert "It is small." in (tmp_path / "judged" / "sentences.jsonl").read_text("utf-8")
     dataset = load_dataset(tmp_path / "judged")
     assert [question.text for question in dataset.questions] == [QUESTION]
     [evidence] = dataset.questions[0].evidence

@@ -98,12 +98,20 @@ def test_only_the_file_that_was_indexed_is_shown(
 ) -> None:
     document = sent(open_server, tmp_path)
     assert open_server.http.get(f"/documents/{document}/pages/1.png").status_code == 200
+    original = open_server.http.get(f"/documents/{document}/original")
+    assert original.content == (own / "uploads" / "light.pdf").read_bytes()
+    assert original.headers["content-disposition"] == "attachment; filename*=UTF-8''light.pdf"
+    assert original.headers["content-security-policy"] == "sandbox; default-src 'none'"
+    assert original.headers["content-type"] == "application/octet-stream"
     change(own / "uploads" / "light.pdf")
     for path in ("pages/1.png", "pages/1?start=0&end=4"):
         answer = open_server.http.get(f"/documents/{document}/{path}")
         refused(answer, 404, "page_not_found")
         assert answer.json()["error"]["message"] == f"This page cannot be shown: {says}."
         assert str(own) not in answer.text
+    answer = open_server.http.get(f"/documents/{document}/original")
+    refused(answer, 404, "document_not_found")
+    assert str(own) not in answer.text
     assert open_server.http.get(f"/documents/{document}").status_code == 200
     assert open_server.http.delete(f"/documents/{document}").status_code == 200
     refused(open_server.http.get(f"/documents/{document}/pages/1.png"), 404, "document_not_found")
@@ -119,7 +127,7 @@ def test_what_is_no_pdf_has_no_pages(server: Server) -> None:
 def test_pages_are_for_those_who_may_read_the_documents(serve: Serve, own: Path, tmp_path: Path) -> None:
     document = sent(serve(data_dir=own, uploads=True), tmp_path)
     closed = serve(data_dir=own, api_keys=SecretStr("secret-key-of-ada"))
-    for path in ("pages/1.png", "pages/1?start=0&end=4"):
+    for path in ("pages/1.png", "pages/1?start=0&end=4", "original"):
         refused(closed.http.get(f"/documents/{document}/{path}"), 401, "unauthorized")
         key = {"authorization": "Bearer secret-key-of-ada"}
         assert closed.http.get(f"/documents/{document}/{path}", headers=key).status_code == 200

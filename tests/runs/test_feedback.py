@@ -10,7 +10,7 @@ import pytest
 from rag_graph.database import Database, SqliteDatabase
 from rag_graph.database.postgres import PostgresDatabase
 from rag_graph.errors import DatabaseUnavailable
-from rag_graph.runs.feedback import Feedback, FeedbackStore
+from rag_graph.runs.feedback import Feedback, FeedbackStore, SentenceFeedback
 from tests.postgres import running_postgres
 
 Open = Callable[[int], FeedbackStore]
@@ -46,6 +46,21 @@ def test_each_caller_has_one_word_on_a_run_the_last(open_store: Open) -> None:
     store.remove("r1", "key-2")
     store.remove("r1", "nobody")
     assert list(open_store(10).all()) == [later]
+
+
+def test_each_sentence_has_a_word_of_its_own(open_store: Open) -> None:
+    store = open_store(2)
+    one = SentenceFeedback("r1", "key-1", "c1", 1.0, "down", "No.", "Who built it?", "Eiffel did.")
+    later, other = replace(one, at=2.0, verdict="up", reason=""), replace(one, claim="c2", at=3.0)
+    for said in (one, later, other):
+        store.put_sentence(said)
+    assert store.sentences() == [later, other]
+    newest = replace(one, run_id="r2", at=4.0)
+    store.put_sentence(newest)
+    assert store.sentences() == [other, newest]
+    store.remove_sentence("r1", "key-1", "c2")
+    assert store.sentences() == [newest]
+    assert store.all() == []
 
 
 def test_the_newest_are_kept(open_store: Open) -> None:

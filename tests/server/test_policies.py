@@ -79,3 +79,16 @@ def test_the_page_comes_compressed_and_weighs_little_before_formulas_and_code(se
     assert "static/vendor/marked.esm.js" in weights
     assert not [path for path in weights if "katex" in path or "highlight" in path]
     assert sum(weights.values()) <= PAGE_BYTES
+
+
+def test_a_browser_keeps_the_files_of_one_version_and_never_mixes_two(server: Server) -> None:
+    page = server.http.get("/")
+    assert page.headers["cache-control"] == "no-cache"
+    [digest] = set(re.findall(r'"static/([^/"]+)/', page.text))
+    assert '"static/main.js"' not in page.text
+    kept = server.http.get(f"/static/{digest}/main.js")
+    assert "immutable" in kept.headers["cache-control"]
+    for path in ("static/main.js", "static/0123456789abcdef/main.js"):
+        answer = server.http.get(f"/{path}")
+        assert (answer.headers["cache-control"], answer.text) == ("no-cache", kept.text)
+    assert server.http.get(f"/static/{digest}/..%2f..%2fpage.py").status_code == 404

@@ -32,6 +32,18 @@ def test_vendored_files_are_those_that_were_published() -> None:
     assert found == told
 
 
+def test_the_page_fetches_all_its_modules_at_once() -> None:
+    web = VENDOR.parent
+    page = (web / "index.html").read_text()
+    begun = re.findall(r'<script type="module" src="static/([^"]+)"', page)
+    wanted = list(begun)
+    for name in wanted:
+        imported = re.findall(r'^import [^;]*?from "\./([^"]+)"', (web / name).read_text(), re.MULTILINE)
+        wanted += [one for one in imported if "/" not in name and one not in wanted]
+    told = re.findall(r'<link rel="modulepreload" href="static/([^"]+)"', page)
+    assert sorted([*begun, *told]) == sorted(wanted)
+
+
 @pytest.mark.parametrize("words", [NOTHING_FOUND, NO_ANSWER])
 def test_the_page_knows_what_is_written_in_place_of_an_answer(words: str) -> None:
     withheld = re.search(r"WITHHELD = /(.+)/;", (VENDOR.parent / "notfound.js").read_text())

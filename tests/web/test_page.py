@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, FilePayload, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Locator, Page, Route, expect
 
 from tests.web import stories
 from tests.web.conftest import TIMEOUT_MS
@@ -168,6 +168,12 @@ def test_a_citation_shows_its_words_and_opens_the_document_there(page: Page, ser
     expect(panel.locator(".source-text p")).to_have_count(5)
     panel.get_by_role("button", name="Next quote").click()
     expect(current).not_to_have_text(BUILT)
+    page.get_by_role("button", name="Library", exact=True).click()
+    expect(panel).to_be_hidden()
+    expect(page.get_by_label("Find a document")).to_be_focused()
+    page.get_by_role("button", name="Library", exact=True).click()
+    turn.get_by_role("button", name="Source 1: A history of the tower").first.click()
+    expect(current).to_have_text(BUILT)
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(turn.get_by_role("button", name="Source 1: A history of the tower").first).to_be_focused()
@@ -416,6 +422,12 @@ def test_an_empty_library_says_so_before_anybody_asks(page: Page, server: Script
     server.library = LIBRARY
     chooser.value.set_files(FilePayload(name="notes.md", mimeType="text/markdown", buffer=b"# Notes"))
     expect(page.get_by_role("heading", name="Ask your documents.")).to_be_visible()
+    told = {"code": "index_not_found", "message": "Nothing has been indexed yet; run: rag-graph", "retryable": False}
+    server.refusal = (404, {"error": told}, {})
+    turn = ask(page, QUESTION)
+    expect(turn.get_by_role("alert")).to_have_text("There are no documents yet. Add some, then ask again.")
+    with page.expect_file_chooser():
+        turn.get_by_role("button", name="Add documents").click()
 
 
 def test_what_is_not_in_the_documents_is_an_answer_with_ways_on(page: Page, server: ScriptedServer) -> None:
@@ -423,7 +435,7 @@ def test_what_is_not_in_the_documents_is_an_answer_with_ways_on(page: Page, serv
     open_all(server)
     page.reload()
     turn = ask(page, "Absent thing?")
-    told = turn.get_by_role("region", name="Not found in your documents")
+    told = turn.get_by_role("group", name="Not found in your documents")
     expect(told).to_contain_text("All of the library was searched: 3 documents, 12 passages. 2 passages were near")
     expect(turn.locator(".answer-label")).to_have_text("No answer")
     expect(turn.locator(".notice")).to_be_hidden()
@@ -441,7 +453,7 @@ def test_what_an_answer_left_unused_is_asked_by_a_click(page: Page, server: Scri
     turn = ask(page, "Sources please")
     expect(turn.locator(".question-button")).to_have_text(["What does “Setup” say about “After it”?"])
     turn.locator(".question-button").click()
-    expect(page.locator(".turn")).to_have_count(2)
+    expect(page.locator(".turn").nth(1).locator(".actions")).to_contain_text("Ask again")
     assert server.queries[-1]["question"] == "What does “Setup” say about “After it”?"
     expect(turn.locator(".follow-ups")).to_be_hidden()
 
@@ -469,6 +481,42 @@ def test_a_pasted_question_and_forty_sources_stay_small_until_asked_for(
     assert panel.get_by_role("heading").first.evaluate(heading) < 0.35
     assert page.evaluate("document.scrollingElement.scrollWidth") == 360
     context.close()
+
+
+def test_what_a_paste_leaves_out_is_told(page: Page, context: BrowserContext) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate("navigator.clipboard.writeText('word '.repeat(1000))")
+    page.get_by_label("Your question").focus()
+    page.keyboard.press("Control+V")
+    expect(page.locator(".composer-note")).to_contain_text("at most 4,000 characters")
+    assert len(page.get_by_label("Your question").input_value()) == 4_000
+    page.keyboard.press("Backspace")
+    expect(page.locator(".composer-note")).to_be_hidden()
+
+
+def test_settings_are_kept_in_the_browser_and_the_key_forgotten_on_request(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    size = "parseFloat(getComputedStyle(document.documentElement).fontSize)"
+    before = page.evaluate(size)
+    server.required_key = "s3cret"
+    ask(page, QUESTION)
+    page.get_by_label("API key").fill("s3cret")
+    page.keyboard.press("Enter")
+    expect(page.locator(".answer-label")).to_have_text("Improved answer")
+    page.get_by_role("button", name="Settings").click()
+    settings = page.get_by_role("dialog", name="Settings")
+    settings.get_by_role("radio", name="Very large").check()
+    settings.get_by_role("checkbox", name="Think harder").check()
+    settings.get_by_role("button", name="Forget the key").click()
+    expect(settings.get_by_role("status")).to_contain_text("the next question asks for one")
+    settings.get_by_role("button", name="Done").click()
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.reload()
+    expect(page.get_by_role("switch", name="Think harder")).to_be_checked()
+    assert page.evaluate(size) > 1.4 * before
+    assert page.evaluate("document.scrollingElement.scrollWidth") == 360
+    ask(page, QUESTION)
+    expect(page.get_by_label("API key")).to_be_visible()
 
 
 def test_an_answer_can_be_judged_with_a_reason_and_that_taken_back(page: Page, server: ScriptedServer) -> None:
@@ -505,7 +553,8 @@ def test_documents_can_be_added_only_where_the_server_allows_it(page: Page, serv
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Add documents").click()
     chooser.value.set_files(FilePayload(name="notes.md", mimeType="text/markdown", buffer=b"# Notes"))
-    expect(page.get_by_text("Notes.md can be asked about now.")).to_be_visible()
+    expect(page.locator(".upload-told")).to_have_text("Notes.md can be asked about now.")
+    expect(page.locator("#announcements")).to_have_text("Notes.md can be asked about now.")
     assert server.uploads == ["notes.md"]
 
 
@@ -524,18 +573,30 @@ def test_screen_readers_hear_sentences_not_tokens(page: Page, server: ScriptedSe
     assert turn.locator(".answer-text").evaluate("element => element.closest('[aria-live]')") is None
 
 
+COVERED = """() => {
+    const { x, y, width, height } = document.activeElement.getBoundingClientRect();
+    const above = document.elementFromPoint(x + width / 2, y + height / 2);
+    const dock = document.getElementById("composer");
+    return !dock.contains(document.activeElement) && dock.contains(above);
+}"""
+
+
 def test_everything_can_be_reached_by_keyboard(page: Page, server: ScriptedServer) -> None:
     open_all(server)
     expect(page.get_by_label("Your question")).to_be_focused()
     turn = ask(page, "Keep it?")
     expect(turn.locator(".status")).to_contain_text("Answered in")
     page.get_by_role("button", name="New conversation").focus()
-    reached = []
-    for _ in range(12):
+    page.set_viewport_size({"width": 1280, "height": 500})
+    reached, covered = [], []
+    for _ in range(14):
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText")
         )
+        if page.evaluate(COVERED):
+            covered.append(reached[-1])
+    assert covered == []
     wanted = ["Source 1: A history of the tower", "Not supported by the sources", "Copy with sources", "Ask again"]
     places = [next(at for at, name in enumerate(reached) if want in name) for want in wanted]
     assert places == sorted(places)
@@ -665,6 +726,25 @@ def test_what_is_written_is_not_drawn_again_as_a_long_answer_grows(page: Page, s
     assert blocks > 70
     # A frame touches the block that is open; each block is touched once more as it comes and once as it closes.
     assert sum(touched for touched, _ in frames) <= len(frames) + 2 * blocks
+
+
+def test_a_question_can_be_sent_before_the_page_has_wholly_come(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/static/turn.js", hold)
+    page.goto(server.url, wait_until="commit")
+    page.get_by_label("Your question").fill("Keep it?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".composer-note")).to_have_text("This is asked as soon as the page has loaded.")
+    expect(page.get_by_label("Your question")).to_have_value("Keep it?")
+    for route in held:
+        route.continue_()
+    expect(page.locator(".answer-label")).to_have_text("The first answer stands")
+    expect(page.get_by_label("Your question")).to_be_empty()
 
 
 def test_the_first_status_is_there_at_once(page: Page, server: ScriptedServer) -> None:

@@ -42,6 +42,12 @@ def test_an_answer_is_drafted_improved_and_cited(page: Page, upstream: Upstream)
     page.locator(".chip.confirmed").first.click()
     expect(page.locator("mark.current")).to_be_in_viewport()
     expect(page.locator("mark.current")).to_contain_text("built by Gustave Eiffel's company")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Bad answer").click()
+    page.get_by_label("What this is about").select_option(index=2)
+    page.get_by_label("Why (optional)").fill("It is 550 metres.")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".reason-told")).to_have_text("Thank you, this is kept of that sentence.")
     assert page.evaluate("violations") == []
 
 
@@ -96,8 +102,8 @@ def test_the_library_is_listed_asked_in_part_and_cleared(
     expect(rows.filter(has_text="Tokyo Tower")).to_have_count(1)
     page.get_by_label("Find a document").fill("eiffel")
     expect(rows).to_have_count(1)
-    page.get_by_role("button", name="Ask only Eiffel Tower").click()
-    expect(page.locator(".scope")).to_contain_text("Only Eiffel Tower")
+    page.get_by_role("button", name="Ask only this: Eiffel Tower").click()
+    expect(page.locator(".scope")).to_contain_text("Only “Eiffel Tower”")
     upstream.say(DRAFT)
     ask(page)
     expect(page.locator(".chip.confirmed").first).to_be_visible()
@@ -105,10 +111,8 @@ def test_the_library_is_listed_asked_in_part_and_cleared(
     page.get_by_role("button", name="Ask all documents").click()
     expect(page.locator(".scope")).to_be_hidden()
     page.get_by_role("button", name="Library").click()
-    remove = rows.filter(has_text="Tokyo Tower").get_by_role("button", name="Remove Tokyo Tower")
-    remove.click()
-    expect(remove).to_have_text("Really remove?")
-    remove.click()
+    page.get_by_role("button", name="Remove Tokyo Tower").click()
+    page.get_by_role("button", name="Really remove? Tokyo Tower").click()
     expect(rows.filter(has_text="Tokyo Tower")).to_have_count(0)
     expect(page.locator(".library-told")).to_have_text("5 documents, 5 passages")
     expect(rows).to_have_count(5)
@@ -135,7 +139,11 @@ def test_files_are_added_one_by_one_before_the_eyes_and_each_tells_its_fate(
             FilePayload(name="broken.pdf", mimeType="application/pdf", buffer=b"%PDF-1.7 no more"),
         ]
     )
-    expect(page.locator(".upload-told")).to_contain_text("1 document skipped. uploads/broken.pdf: it is damaged")
+    expect(page.locator(".upload-told")).to_contain_text(
+        "1 document can be asked about now. 1 document skipped. uploads/broken.pdf: it is damaged"
+    )
+    page.get_by_role("button", name="Dismiss what became of the documents").click()
+    expect(page.locator(".upload-told")).to_be_hidden()
     page.get_by_role("button", name="Library").click()
     fates = page.get_by_role("list", name="Files being added").get_by_role("listitem")
     expect(fates).to_have_count(2)
@@ -175,6 +183,9 @@ def test_a_citation_of_a_pdf_opens_its_page_with_the_words_marked(
     expect(sheet).to_be_hidden()
     page.get_by_role("button", name="Show the page").click()
     expect(sheet).to_be_visible()
+    with page.expect_download() as saving:
+        page.get_by_role("button", name="Save the original of light").click()
+    assert (saving.value.suggested_filename, saving.value.path().read_bytes()) == ("light.pdf", report)
     page.keyboard.press("Escape")
     (own / "uploads" / "light.pdf").unlink()
     page.locator(".chip.confirmed").first.click()
