@@ -1,11 +1,11 @@
 """A run as a conversation of LangChain's messages: the question out of them, and the answer as one that streams."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
 from langchain_core.callbacks import BaseCallbackManager
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.messages.content import create_citation, create_reasoning_block, create_text_block
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import RunnableConfig
@@ -41,15 +41,33 @@ def read_query(state: State) -> Query:
     messages = state.get("messages", [])
     given: dict[str, Any] = {name: state[name] for name in ("mode", "filters") if name in state}
     if "question" in state:
-        given |= {"question": state["question"], "history": state.get("history") or turns_of(messages)}
+        given |= {"question": state["question"], "history": _history(state) or turns_of(messages)}
+    elif not messages:
+        raise InvalidRequest("messages: there are none, and no question: ask with one of the two.")
     else:
         question, turns = question_in(messages)
-        given |= {"question": question, "history": state.get("history") or turns}
+        given |= {"question": question, "history": _history(state) or turns}
+    return asked_query(given)
+
+
+def asked_query(given: Mapping[str, Any]) -> Query:
+    """The query of these fields. Raises InvalidRequest, which names the first that is wrong."""
     try:
         return Query.model_validate(given)
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         raise InvalidRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+
+
+def _history(state: State) -> Sequence[Any]:
+    """The history as it is given: turns, or messages in any of the forms that LangChain takes them in."""
+    given: Any = state.get("history") or []
+    if not isinstance(given, list) or not any(isinstance(one, BaseMessage | tuple) for one in given):
+        return given  # type: ignore[no-any-return] - whatever else it is, the query says what is wrong with it
+    try:
+        return turns_of(convert_to_messages(given))
+    except (NotImplementedError, TypeError, ValueError):
+        raise InvalidRequest("history: it is to be turns, or messages of people and models.") from None
 
 
 def is_conversation(state: State) -> bool:

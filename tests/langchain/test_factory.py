@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -22,7 +23,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import RunnableConfig
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.message import add_messages
 from pydantic import Field
@@ -210,7 +212,7 @@ async def test_version_3_gives_the_answer_the_citations_the_decision_and_the_pas
     assert [found.stage for found in seen["passages"]] == ["fast", "deep"]
 
 
-@dataclass
+@dataclass(eq=False)  # LangChain puts handlers into sets
 class Runs(BaseCallbackHandler):
     """Every run that a callback handler is told of, by its parent, and what retrievers found."""
 
@@ -294,11 +296,44 @@ def test_documents_without_ids_with_odd_metadata_duplicates_and_emptiness_are_an
     assert all(passage.content for passage in output["documents"])
 
 
-def test_a_retriever_that_raises_is_named() -> None:
+def test_a_retriever_that_raises_is_named(caplog: pytest.LogCaptureFixture) -> None:
     graph = graph_over(saying(), Found(documents=[KeyError("secret")]))
     with pytest.raises(RetrievalFailed, match="The retriever Found failed") as caught:
         graph.invoke({"question": QUESTION})
     assert "secret" not in str(caught.value)
+    assert "secret" in caplog.text  # for whoever runs it
+
+
+RUNNABLES: dict[str, Callable[[BaseRetriever], Any]] = {
+    "with a config": lambda found: found.with_config(tags=["mine"]),
+    "with retries": lambda found: found.with_retry(),
+    "with fallbacks": lambda found: Found(documents=[KeyError()]).with_fallbacks([found]),
+    "a chain": lambda found: RunnableLambda(str.strip) | found,
+    "a function": lambda found: RunnableLambda(found.invoke),
+}
+
+
+@pytest.mark.parametrize("make", RUNNABLES.values(), ids=RUNNABLES)
+def test_what_runs_like_a_retriever_is_one_and_its_documents_are_in_the_trace(
+    make: Callable[[BaseRetriever], Any],
+) -> None:
+    runs = Runs()
+    graph = graph_over(saying(), make(Found(documents=[document(OPENED)])))
+    output = graph.invoke({"question": QUESTION}, {"callbacks": [runs]})
+    assert [citation.quote for citation in output["citations"]] == [OPENED]
+    assert {tuple(found) for found in runs.found} == {(OPENED,)}
+
+
+@pytest.mark.parametrize(
+    ("found", "kind"), [(None, "NoneType"), ([document(OPENED), OPENED], "str"), (document(OPENED), ""), ({}, "dict")]
+)
+def test_a_retriever_that_gives_no_documents_is_told_so(found: Any, kind: str) -> None:
+    graph = graph_over(saying(), RunnableLambda(lambda _: found))
+    if not kind:  # a single one is a list of one
+        assert graph.invoke({"question": QUESTION})["answer"] == ANSWER
+        return
+    with pytest.raises(RetrievalFailed, match=f"gave a {kind}: it is to give a list of LangChain's documents"):
+        graph.invoke({"question": QUESTION})
 
 
 def test_a_retriever_that_finds_nothing_is_said_so() -> None:
@@ -409,7 +444,30 @@ def test_what_embeddings_of_ones_own_raise_is_blamed_on_them(tmp_path: Path) -> 
         graph.invoke(ASKED)
 
 
+HISTORIES: dict[str, Any] = {
+    "turns": [{"role": "user", "content": "Which bridge?"}, {"role": "assistant", "content": "The long one."}],
+    "messages": [HumanMessage("Which bridge?"), AIMessage("The long one.")],
+    "pairs": [("human", "Which bridge?"), ("ai", "The long one.")],
+    "a mixture": [("system", "Be brief."), HumanMessage("Which bridge?"), {"role": "ai", "content": "The long one."}],
+}
+
+
+@pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES)
+def test_a_history_may_be_turns_or_messages(history: Any) -> None:
+    graph = graph_over(saying("When was the long bridge opened?", ANSWER), store(), checkpointer=InMemorySaver())
+    thread = RunnableConfig(configurable={"thread_id": "one"})
+    graph.invoke({"question": QUESTION, "history": history}, thread)
+    query = graph.get_state(thread).values["query"]
+    assert [(turn.role, turn.content) for turn in query.history] == [
+        ("user", "Which bridge?"), ("assistant", "The long one.")
+    ]  # fmt: skip
+
+
 BAD: dict[str, Any] = {
+    "neither": {},
+    "another name": {"input": "q"},
+    "no history": {"question": "q", "history": [("human", "a"), 5]},
+    "an unknown turn": {"question": "q", "history": [("nobody", "a")]},
     "no question": {"messages": []},
     "an answer at the end": {"messages": [("human", "q"), ("ai", "a")]},
     "a picture alone": {"messages": [{"role": "user", "content": [{"type": "image", "url": "https://x/y.png"}]}]},
@@ -421,7 +479,7 @@ BAD: dict[str, Any] = {
 
 @pytest.mark.parametrize("asked", BAD.values(), ids=BAD)
 def test_what_is_no_question_is_refused_in_one_sentence(asked: Any) -> None:
-    with pytest.raises(InvalidRequest, match=r"^(messages|question|mode): ") as caught:
+    with pytest.raises(InvalidRequest, match=r"^(messages|question|mode|history): ") as caught:
         graph_over(saying(), store()).invoke(asked)
     assert "\n" not in str(caught.value)
 
@@ -438,7 +496,9 @@ def test_an_agent_that_hands_over_leaves_its_tool_calls_behind_the_question() ->
         ({"model": "nobodys:model"}, "model='nobodys:model' cannot be used"),
         ({"model": 5}, "model: a int is no chat model"),
         ({"model": saying(), "reasoning_model": object()}, "reasoning_model: a object is no chat model"),
+        ({"model": BaseChatModel}, "model: BaseChatModel is a class"),
         ({"model": saying(), "retriever": object()}, "A object is no retriever"),
+        ({"model": saying(), "retriever": Found}, "Found is a class"),
         ({"model": saying(), "k": 0}, "k=0: a draft is written from 1 to 50 passages"),
     ],
 )
