@@ -112,7 +112,10 @@ def answer_message(message_id: str, written: Written, thinking: Sequence[str]) -
     """
     blocks: list[Any] = [create_reasoning_block("".join(thinking))] if thinking else []
     citations: list[Any] = [annotation(citation) for citation in written.citations]
-    ledger = {"claims": [_told(claim) for claim in written.claims], "fates": [_told(fate) for fate in written.fates]}
+    ledger = {
+        "claims": [told_claim(claim) for claim in written.claims],
+        "fates": [told_claim(fate) for fate in written.fates],
+    }
     known: dict[str, Any] = {name: facts for name, facts in ledger.items() if facts}
     blocks.append(create_text_block(written.content, annotations=citations, **known))
     return AIMessage(content=blocks, id=message_id, response_metadata=_V1)
@@ -134,7 +137,7 @@ def annotation(citation: Citation) -> Any:
     )
 
 
-def _told(fact: ClaimStated | ClaimFate) -> dict[str, Any]:
+def told_claim(fact: ClaimStated | ClaimFate) -> dict[str, Any]:
     """A fact about a claim of the one version that a message holds."""
     return fact.model_dump(mode="json", exclude={"type", "version"}, exclude_defaults=True)
 
@@ -196,9 +199,9 @@ class _StreamedMessage:
             case Citation():
                 self._add_to_text("annotations", annotation(event))
             case ClaimStated():
-                self._add_to_text("claims", _told(event), is_extra=True)
+                self._add_to_text("claims", told_claim(event), is_extra=True)
             case ClaimFate():
-                self._add_to_text("fates", _told(event), is_extra=True)
+                self._add_to_text("fates", told_claim(event), is_extra=True)
             case AnswerReset() | AnswerFinished():
                 self._finish()
             case _:
