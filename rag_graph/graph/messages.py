@@ -61,9 +61,9 @@ def asked_query(given: Mapping[str, Any]) -> Query:
 
 def _history(state: State) -> Sequence[Any]:
     """The history as it is given: turns, or messages in any of the forms that LangChain takes them in."""
-    given: Any = state.get("history") or []
+    given: list[Any] = state.get("history") or []  # whatever else it is, the query says what is wrong with it
     if not isinstance(given, list) or not any(isinstance(one, BaseMessage | tuple) for one in given):
-        return given  # type: ignore[no-any-return] - whatever else it is, the query says what is wrong with it
+        return given
     try:
         return turns_of(convert_to_messages(given))
     except (NotImplementedError, TypeError, ValueError):

@@ -73,6 +73,8 @@ async function main() {
     const controller = follow(null);
     watch(controller);
     await controller.submit({ messages: [{ type: "human", content: question }] });
+    // The end of a run is heard on another stream too, which may be ahead of one that was cut off.
+    await until(controller, (root) => root.messages.length === 2 && words(root.messages[1]) === root.values.answer);
     const first = { shown: shown(controller), error: String(controller.rootStore.getSnapshot().error ?? "") };
     if (scenario === "cut") return { ...first, states, reconnects: reconnects.length };
     await controller.submit({ messages: [{ type: "human", content: "And which tower is in Toronto?" }] });

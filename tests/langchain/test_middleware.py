@@ -62,7 +62,7 @@ def test_an_agent_goes_on_without_sources_when_the_search_fails() -> None:
 def test_what_else_the_message_holds_and_what_the_system_prompt_says_of_caching_is_kept() -> None:
     thinking = {"type": "reasoning", "reasoning": "It says 1931.", "extras": {"signature": "signed"}}
     usage = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
-    parts = [thinking, {"type": "text", "text": ANSWER[:10]}, {"type": "text", "text": ANSWER[10:]}]
+    parts: list[Any] = [thinking, {"type": "text", "text": ANSWER[:10]}, {"type": "text", "text": ANSWER[10:]}]
     model = Listening(messages=iter([AIMessage(parts, usage_metadata=usage, name="guide")]))
     brief = {"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}
     agent: Any = create_agent(model, [], system_prompt=SystemMessage([brief]), middleware=[GroundedAnswers(store())])

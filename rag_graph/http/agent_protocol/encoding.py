@@ -128,6 +128,11 @@ class Message:
         annotations.append(_cited(citation))
         return [self._changed({"type": "block-delta", "fields": {"type": "text", "annotations": list(annotations)}})]
 
+    def note(self, name: str, fact: Chunk) -> None:
+        """Add to what is known of the text, which is told with its whole block."""
+        if self.blocks and self.blocks[-1]["type"] == "text":
+            self.blocks[-1].setdefault("extras", {}).setdefault(name, []).append(fact)
+
     def finish(self) -> list[Told]:
         if not self.is_open:
             return []
@@ -211,6 +216,7 @@ class ThreadEvents(Encoder):
         ]
 
     def _say(self, event: Event) -> list[Told]:
+        """What an event adds to the message."""
         if self._is_torn:
             return []
         match event:
@@ -220,17 +226,28 @@ class ThreadEvents(Encoder):
                 return [*self._turn_to(_VERSIONS[event.step]), *self._message.extend("reasoning", event.delta)]
             case AnswerDelta() if event.delta:
                 return [*self._turn_to(event.version), *self._message.extend("text", event.delta)]
-            case Citation() if event.version == self._message.version:
+            case Citation() | ClaimStated() | ClaimFate() | AnswerReset() | AnswerFinished():
+                return self._go_on(event) if event.version == self._message.version else []
+            case _:
+                pass
+        return []
+
+    def _go_on(self, event: Citation | ClaimStated | ClaimFate | AnswerReset | AnswerFinished) -> list[Told]:
+        """What an event adds that is about the version which the message holds."""
+        match event:
+            case Citation():
                 return self._message.annotate(event)
-            case AnswerReset() if event.version == self._message.version:
+            case ClaimStated():
+                self._message.note("claims", told_claim(event))
+            case ClaimFate():
+                self._message.note("fates", told_claim(event))
+            case AnswerReset():
                 standing = self._transcript.answer
                 if not standing:
                     return self._message.begin(event.version)
                 return self._restate(standing, self._transcript.citations)
-            case AnswerFinished() if event.version == self._message.version:
+            case AnswerFinished():
                 return self._message.finish()
-            case _:
-                pass
         return []
 
     def _turn_to(self, version: int) -> list[Told]:

@@ -8,6 +8,7 @@ from pydantic import AliasChoices, Field, StringConstraints
 from rag_graph.errors import InvalidRequest
 from rag_graph.http import conversation
 from rag_graph.http.conversation import MAX_MESSAGES, NoQuestion, Sent
+from rag_graph.http.conversations import ID
 from rag_graph.query import Filters, Mode, Query, Turn
 
 MAX_NUMBER = 2**53 - 1
@@ -66,7 +67,7 @@ class Input(Sent):
     messages: list[Message] = Field(default=[], max_length=MAX_MESSAGES)
     question: str | None = None
     mode: Mode = "fast"
-    filters: Filters = {}
+    filters: Filters = Field(default={})
 
 
 class Configurable(Sent):
@@ -99,7 +100,7 @@ class Command(Sent):
 
     id: int = Field(ge=0, le=MAX_NUMBER)
     method: str = Field(max_length=100)
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field(default={})
 
 
 class StreamRequest(Sent):
@@ -119,7 +120,7 @@ class StreamRequest(Sent):
 class NewThread(Sent):
     """The body of `POST /threads`."""
 
-    thread_id: str | None = None
+    thread_id: str | None = Field(default=None, pattern=ID)
 
 
 def query_of(start: RunStart, earlier: Sequence[Turn]) -> Query:

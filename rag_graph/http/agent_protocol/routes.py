@@ -1,5 +1,7 @@
 """The Agent Protocol's endpoints: threads, the commands that start a run, and the stream that tells them."""
 
+import re
+from http import HTTPStatus
 from itertools import takewhile
 from typing import Annotated, Any
 
@@ -8,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from rag_graph.clock import steady_time
-from rag_graph.errors import ConversationNotFound, InvalidRequest, UnknownRun
+from rag_graph.errors import BadCursor, ConversationNotFound, UnknownRun
 from rag_graph.http.agent_protocol.encoding import ThreadEvents
 from rag_graph.http.agent_protocol.request import (
     Command,
@@ -26,9 +28,10 @@ from rag_graph.http.problems import ErrorRoute, Problem
 from rag_graph.http.state import caller_of, conversations_of, heartbeat_s_of, runner_of, write_timeout_s_of
 from rag_graph.http.stream import FrameStream
 from rag_graph.query import MAX_HISTORY_TURNS, Turn
-from rag_graph.runs.ids import new_run_id
+from rag_graph.runs.ids import RUN_ID, new_run_id
 
 ThreadId = Annotated[str, Path(pattern=ID)]
+_EVENT_ID = re.compile(rf"synth:{RUN_ID.pattern}:([0-9]{{1,16}})")
 _CODES = {401: "permission_denied", 403: "permission_denied", 404: "no_such_run", 410: "no_such_run"}
 
 
@@ -44,8 +47,8 @@ class ProtocolError(BaseModel):
 
 def render(problem: Problem) -> Response:
     """An error as the protocol has it."""
-    is_theirs = problem.status < 500 and problem.status not in (429,)
-    known = _CODES.get(problem.status, "invalid_argument" if is_theirs else "unknown_error")
+    is_argument = problem.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+    known = _CODES.get(problem.status, "invalid_argument" if is_argument else "unknown_error")
     error = NotSupported.code if problem.code == NotSupported.code else known
     told = ProtocolError(error=error, message=problem.message, code=problem.code)
     return JSONResponse(told.model_dump(), problem.status, problem.headers)
@@ -57,50 +60,26 @@ class ProtocolRoute(ErrorRoute):
     render = staticmethod(render)
 
 
+plain = APIRouter(route_class=ProtocolRoute)
+"""What needs nothing of the app's own."""
+
+
 def create_router() -> APIRouter:
     """The endpoints of one app, whose streams are woken by its commands."""
     arrivals = Arrivals()
     router = APIRouter(
-        prefix="/threads",
         tags=["agent protocol"],
         route_class=ProtocolRoute,
         responses={"default": {"model": ProtocolError, "description": "An error as the protocol has it."}},
     )
 
-    @router.post("")
-    async def create(request: Request, asked: NewThread | None = None) -> dict[str, Any]:
-        """A name for a thread; its first question begins it."""
-        _check_kept(request)
-        now = steady_time()
-        thread_id = (asked.thread_id if asked else None) or new_run_id(now)
-        if Place.named(thread_id) is None:
-            raise InvalidRequest("thread_id: it is to be of 1 to 64 letters, digits, - and _.")
-        return {**_thread(thread_id, now, now), "status": "idle", "values": {}}
-
-    @router.get("/{thread_id}")
-    async def get(request: Request, thread_id: ThreadId) -> dict[str, Any]:
-        """How a thread stands."""
-        thread = await Thread.read(request, thread_id)
-        known = _thread(thread_id, thread.kept.created_at, thread.kept.updated_at)
-        return {**known, "status": "busy" if thread.is_busy else "idle", "values": thread.state["values"]}
-
-    @router.get("/{thread_id}/state")
-    async def state(request: Request, thread_id: ThreadId) -> dict[str, Any]:
-        """Its messages, as far as they are final, and whether an answer is being written."""
-        return (await Thread.read(request, thread_id)).state
-
-    @router.post("/{thread_id}/history")
-    async def history(request: Request, thread_id: ThreadId) -> list[dict[str, Any]]:
-        """Its newest state; earlier ones are not kept."""
-        return [(await Thread.read(request, thread_id)).state]
-
-    @router.post("/{thread_id}/commands")
+    @router.post("/threads/{thread_id}/commands")
     async def command(request: Request, thread_id: ThreadId, sent: Command) -> dict[str, Any]:
         """Ask the next question of a thread."""
         match sent.method:
             case "run.start":
                 result: Chunk = {"run_id": await _start(request, thread_id, RunStart.model_validate(sent.params))}
-                arrivals.tell(f"{caller_of(request)} {thread_id}")
+                arrivals.tell(request, thread_id)
             case "state.get":
                 result = {"values": (await Thread.read(request, thread_id)).state["values"]}
             case _:
@@ -108,7 +87,7 @@ def create_router() -> APIRouter:
         return {"type": "success", "id": sent.id, "result": result}
 
     @router.post(
-        "/{thread_id}/stream/events",
+        "/threads/{thread_id}/stream/events",
         response_class=Response,
         responses={200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}}},
     )
@@ -132,15 +111,46 @@ def create_router() -> APIRouter:
             write_timeout_s=write_timeout_s_of(request),
         )
 
-    @router.post("/{thread_id}/runs/{run_id}/cancel", status_code=204)
-    async def cancel(request: Request, thread_id: ThreadId, run_id: str) -> None:
-        """Stop a run; what was written is kept."""
-        thread = await Thread.read(request, thread_id)
-        if all(turn.run_id != run_id for turn in thread.kept.asked):
-            raise UnknownRun("This thread has no such run.")
-        await runner_of(request).cancel(run_id, "client", caller=caller_of(request))
-
+    router.include_router(plain)
     return router
+
+
+@plain.post("/threads")
+async def create(request: Request, asked: NewThread | None = None) -> dict[str, Any]:
+    """A name for a thread; its first question begins it."""
+    _check_kept(request)
+    now = steady_time()
+    thread_id = (asked.thread_id if asked else None) or new_run_id(now)
+    return {**_thread(thread_id, now, now), "status": "idle", "values": {}}
+
+
+@plain.get("/threads/{thread_id}")
+async def get(request: Request, thread_id: ThreadId) -> dict[str, Any]:
+    """How a thread stands."""
+    thread = await Thread.read(request, thread_id)
+    known = _thread(thread_id, thread.kept.created_at, thread.kept.updated_at)
+    return {**known, "status": "busy" if thread.is_busy else "idle", "values": thread.state["values"]}
+
+
+@plain.get("/threads/{thread_id}/state")
+async def state(request: Request, thread_id: ThreadId) -> dict[str, Any]:
+    """Its messages, as far as they are final, and whether an answer is being written."""
+    return (await Thread.read(request, thread_id)).state
+
+
+@plain.post("/threads/{thread_id}/history")
+async def history(request: Request, thread_id: ThreadId) -> list[dict[str, Any]]:
+    """Its newest state; earlier ones are not kept."""
+    return [(await Thread.read(request, thread_id)).state]
+
+
+@plain.post("/threads/{thread_id}/runs/{run_id}/cancel", status_code=204)
+async def cancel(request: Request, thread_id: ThreadId, run_id: str) -> None:
+    """Stop a run; what was written is kept."""
+    thread = await Thread.read(request, thread_id)
+    if all(turn.run_id != run_id for turn in thread.kept.asked):
+        raise UnknownRun("This thread has no such run.")
+    await runner_of(request).cancel(run_id, "client", caller=caller_of(request))
 
 
 def _thread(thread_id: str, created_at: float, updated_at: float) -> Chunk:
@@ -158,9 +168,13 @@ def _check_kept(request: Request) -> None:
 
 
 def _number_in(last_event_id: str) -> int:
-    """The number in the id of an event, -1 for none."""
-    number = last_event_id.rpartition(":")[2]
-    return int(number) if number.isdecimal() and len(number) <= 16 else -1
+    """The number in the id of an event. Raises `BadCursor`."""
+    if not last_event_id:
+        return -1
+    found = _EVENT_ID.fullmatch(last_event_id)
+    if found is None:
+        raise BadCursor("This is no id of an event of a thread: send the one that was seen last.")
+    return int(found[1])
 
 
 async def _start(request: Request, thread_id: str, start: RunStart) -> str:

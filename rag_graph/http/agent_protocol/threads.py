@@ -1,4 +1,4 @@
-"""A thread of the Agent Protocol: a kept conversation, its turns one after the other, and those that are still to come."""
+"""A thread of the Agent Protocol: a kept conversation, its turns one after the other, and those that are to come."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -106,12 +106,12 @@ class Arrivals:
 
     _waiting: WeakValueDictionary[str, asyncio.Event] = field(default_factory=WeakValueDictionary)
 
-    def of(self, thread: str) -> asyncio.Event:
+    def of(self, request: Request, thread_id: str) -> asyncio.Event:
         """What is set when the next question arrives; it lives as long as somebody holds it."""
-        return self._waiting.setdefault(thread, asyncio.Event())
+        return self._waiting.setdefault(f"{caller_of(request)} {thread_id}", asyncio.Event())
 
-    def tell(self, thread: str) -> None:
-        arrival = self._waiting.pop(thread, None)
+    def tell(self, request: Request, thread_id: str) -> None:
+        arrival = self._waiting.pop(f"{caller_of(request)} {thread_id}", None)
         if arrival is not None:
             arrival.set()
 
@@ -136,7 +136,7 @@ class Following:
         place, told = (self.since // PER_TURN, "") if self.since >= 0 else (None, "")
         is_first = True
         while True:
-            arrival = self.arrivals.of(f"{caller} {self.thread_id}")
+            arrival = self.arrivals.of(self.request, self.thread_id)
             latest = await runner.latest(self.thread_id, caller=caller)
             if is_first or (latest is not None and latest.run_id != told):
                 is_first = False
