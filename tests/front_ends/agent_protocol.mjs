@@ -110,10 +110,10 @@ async function main() {
   }
   // By the stream of a thread itself: its messages, its state, and one of our events by its name.
   const thread = new Client({ apiUrl }).threads.stream({ assistantId: "agent" });
-  const decisions = thread.extensions.decided;
+  const [decisions, written] = [thread.extensions.decided, thread.messages]; // before the run, which may be quick
   await thread.run.start({ input: { question } });
   const messages = [];
-  for await (const message of thread.messages) {
+  for await (const message of written) {
     messages.push({ id: message.id, text: await message.text, reasoning: await message.reasoning });
     if (messages.length === 2) break;
   }
