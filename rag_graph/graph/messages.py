@@ -1,5 +1,6 @@
 """A run as a conversation of LangChain's messages: the question out of them, and the answer as one that streams."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
@@ -155,19 +156,30 @@ def asked_message(question: str, config: RunnableConfig) -> HumanMessage:
     return message
 
 
-def speaking(emit: Emit, message_id: str, config: RunnableConfig) -> Emit:
+def speaking(emit: Emit, message_id: str, config: RunnableConfig, *, after: Written | None = None) -> Emit:
     """The same way out, on which a version of the answer also streams as a message, if anybody reads messages.
 
-    A message can only grow: from a reset on no more is said, and the whole one takes its place in the state.
+    What reads chunks can only append: it is told no more from a reset on, nor of a version that comes `after` another,
+    and the whole message takes its place in the state. Under version 3 a message begins anew, by its id: front ends
+    of that version prefer what has streamed to what the state says.
     """
-    readers, callbacks = _readers(config), config.get("callbacks")
-    if not readers or not isinstance(callbacks, BaseCallbackManager):
+    callbacks = config.get("callbacks")
+    if not isinstance(callbacks, BaseCallbackManager):
         return emit
-    message = _StreamedMessage(message_id, readers, callbacks.parent_run_id)
+    appending = [reader for reader in _readers(config) if not isinstance(reader, StreamMessagesHandlerV2)]
+    replacing = [reader for reader in _readers(config) if isinstance(reader, StreamMessagesHandlerV2)]
+    messages: list[_StreamedMessage] = []
+    if appending and (after is None or not after.content):
+        messages.append(_AppendedMessage(message_id, appending, callbacks.parent_run_id))
+    if replacing:
+        messages.append(_ReplacedMessage(message_id, replacing, callbacks.parent_run_id, after))
+    if not messages:
+        return emit
 
     async def emit_and_speak(event: Event) -> None:
         await emit(event)
-        message.add(event)
+        for message in messages:
+            message.add(event)
 
     return emit_and_speak
 
@@ -178,15 +190,47 @@ def _readers(config: RunnableConfig) -> list[StreamMessagesHandler]:
     return [handler for handler in handlers if isinstance(handler, StreamMessagesHandler)]
 
 
-class _StreamedMessage:
-    """One message as LangGraph's readers take it: chunks that add up, and for version 3 the events of its blocks."""
+class _StreamedMessage(ABC):
+    """One message as LangGraph's readers take it, block by block."""
 
     def __init__(self, message_id: str, readers: Sequence[StreamMessagesHandler], node_run_id: Any) -> None:
         self._id = message_id
         self._readers = readers
         self._run_id = node_run_id
         self._blocks: list[dict[str, Any]] = []
-        self._is_over = False
+
+    @abstractmethod
+    def add(self, event: Event) -> None: ...
+
+    def _extend(self, kind: str, delta: str) -> bool:
+        """Whether that began a block."""
+        begins = not self._blocks or self._blocks[-1]["type"] != kind
+        if begins:
+            self._blocks.append({"type": kind, kind: ""})
+        self._blocks[-1][kind] += delta
+        return begins
+
+    def _add_to_text(self, event: Citation | ClaimStated | ClaimFate) -> dict[str, Any] | None:
+        """What that adds to the text's block, if there is one."""
+        if not self._blocks or self._blocks[-1]["type"] != "text":
+            return None
+        block = self._blocks[-1]
+        if isinstance(event, Citation):
+            block.setdefault("annotations", []).append(annotation(event))
+            return {"annotations": block["annotations"][-1:]}
+        name = "claims" if isinstance(event, ClaimStated) else "fates"
+        block.setdefault("extras", {}).setdefault(name, []).append(told_claim(event))
+        return {"extras": {name: block["extras"][name][-1:]}}
+
+    @property
+    def _at(self) -> int:
+        return len(self._blocks) - 1
+
+
+class _AppendedMessage(_StreamedMessage):
+    """As chunks that add up. It ends where a version is void."""
+
+    _is_over = False
 
     def add(self, event: Event) -> None:
         if self._is_over:
@@ -194,57 +238,87 @@ class _StreamedMessage:
         match event:
             case AnswerDelta() if event.delta:
                 self._extend("text", event.delta)
+                self._say({"text": event.delta})
             case ThinkingDelta():
                 self._extend("reasoning", event.delta)
-            case Citation():
-                self._add_to_text("annotations", annotation(event))
-            case ClaimStated():
-                self._add_to_text("claims", told_claim(event), is_extra=True)
-            case ClaimFate():
-                self._add_to_text("fates", told_claim(event), is_extra=True)
+                self._say({"reasoning": event.delta})
+            case Citation() | ClaimStated() | ClaimFate():
+                if added := self._add_to_text(event):
+                    self._say({"text": "", **added})
             case AnswerReset() | AnswerFinished():
+                self._is_over = True
+            case _:
+                pass
+
+    def _say(self, said: dict[str, Any]) -> None:
+        block = {"type": self._blocks[-1]["type"], **said, "index": self._at}
+        chunk = AIMessageChunk(content=[block], id=self._id, response_metadata=_V1)
+        for reader in self._readers:
+            reader.on_llm_new_token("", chunk=ChatGenerationChunk(message=chunk), run_id=self._run_id)
+
+
+class _ReplacedMessage(_StreamedMessage):
+    """As the events of version 3. What is void is replaced: by what comes, or by the version `after` which it came."""
+
+    def __init__(
+        self,
+        message_id: str,
+        readers: Sequence[StreamMessagesHandler],
+        node_run_id: Any,
+        after: Written | None,
+    ) -> None:
+        super().__init__(message_id, readers, node_run_id)
+        self._after = after
+        self._is_open = False
+
+    def add(self, event: Event) -> None:
+        match event:
+            case AnswerDelta() if event.delta:
+                self._say("text", event.delta)
+            case ThinkingDelta():
+                self._say("reasoning", event.delta)
+            case Citation() | ClaimStated() | ClaimFate():
+                self._add_to_text(event)
+            case AnswerReset() if self._blocks:
+                self._finish()
+                self._restore()
+            case AnswerFinished():
                 self._finish()
             case _:
                 pass
 
-    def _extend(self, kind: str, delta: str) -> None:
-        if not self._blocks:
-            self._tell({"event": "message-start", "role": "ai", "id": self._id, "message_id": self._id})
-        if not self._blocks or self._blocks[-1]["type"] != kind:
+    def _restore(self) -> None:
+        """Say again what stands until the version that was void has words again."""
+        if self._after is not None and self._after.content:
+            self._say("text", self._after.content)
+            for citation in self._after.citations:
+                self._add_to_text(citation)
+            self._finish()
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._is_open, self._blocks = True, []
+        self._tell({"event": "message-start", "role": "ai", "id": self._id, "message_id": self._id})
+
+    def _say(self, kind: str, delta: str) -> None:
+        if not self._is_open:
+            self._begin()
+        if self._blocks and self._blocks[-1]["type"] != kind:
             self._finish_block()
-            self._blocks.append({"type": kind, kind: ""})
+        if self._extend(kind, delta):
             self._tell({"event": "content-block-start", "index": self._at, "content": {"type": kind, kind: ""}})
-        self._blocks[-1][kind] += delta
-        self._say({"type": kind, kind: delta, "index": self._at})
         self._tell({"event": "content-block-delta", "index": self._at, "delta": {"type": f"{kind}-delta", kind: delta}})
 
-    def _add_to_text(self, name: str, fact: dict[str, Any], *, is_extra: bool = False) -> None:
-        if self._blocks and self._blocks[-1]["type"] == "text":
-            block = self._blocks[-1]
-            holder = block.setdefault("extras", {}) if is_extra else block
-            holder.setdefault(name, []).append(fact)
-            said = {"extras": {name: [fact]}} if is_extra else {name: [fact]}
-            self._say({"type": "text", "text": "", **said, "index": self._at})
-
     def _finish(self) -> None:
-        self._is_over = True
-        if self._blocks:
+        if self._is_open:
             self._finish_block()
             self._tell({"event": "message-finish"})
+            self._is_open = False
 
     def _finish_block(self) -> None:
         if self._blocks:
             self._tell({"event": "content-block-finish", "index": self._at, "content": self._blocks[-1]})
-
-    @property
-    def _at(self) -> int:
-        return len(self._blocks) - 1
-
-    def _say(self, block: dict[str, Any]) -> None:
-        chunk = AIMessageChunk(content=[block], id=self._id, response_metadata=_V1)
-        for reader in self._readers:
-            if not isinstance(reader, StreamMessagesHandlerV2):
-                reader.on_llm_new_token("", chunk=ChatGenerationChunk(message=chunk), run_id=self._run_id)
 
     def _tell(self, event: dict[str, Any]) -> None:
         for reader in self._readers:

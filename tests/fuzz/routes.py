@@ -50,7 +50,16 @@ BODIES: Mapping[str, tuple[Any, ...]] = {
         {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
     ),
 }
-PATHS = ("/runs/{}", "/runs/{}/events", "/threads/{}/state", "/documents/{}", "/v1/models/{}", "/api/chat/{}/stream", "/static/{}", "/{}")
+PATHS = (
+    "/runs/{}",
+    "/runs/{}/events",
+    "/threads/{}/state",
+    "/documents/{}",
+    "/v1/models/{}",
+    "/api/chat/{}/stream",
+    "/static/{}",
+    "/{}",
+)
 HEADERS: Mapping[str, tuple[str, ...]] = {
     "content-type": ("application/json", "application/json; charset=latin-1", "text/plain", "", "multipart/form-data"),
     "accept": ("*/*", "text/event-stream", "application/json", "text/html", "x/y;q=z"),

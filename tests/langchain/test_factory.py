@@ -37,6 +37,7 @@ from rag_graph.models.embeddings import LangChainEmbedder
 from tests.langchain.conftest import (
     ANSWER,
     ASKED,
+    CORRECTED,
     OPENED,
     QUESTION,
     REFINED,
@@ -189,6 +190,41 @@ async def test_version_3_streams_the_answer_as_one_message() -> None:
     assert len(pieces) > 2
     output = await run.output()
     assert output["messages"][-1].id == message_id
+
+
+def broken_off() -> Any:
+    """A graph whose refinement breaks off after some words, so that its draft stands."""
+    broken = [REFINED[:10], ValueError("broke")]
+    model = ScriptedModel(replies=[[ANSWER], ["REFINE: another source names a later day"], broken, broken])
+    found = [document(OPENED), document(CORRECTED)]
+    return graph_over(model, Found(documents=found[:1]), deep_retriever=Found(documents=found))
+
+
+def began_anew() -> Any:
+    """A graph whose draft is void after some words, and written again whole."""
+    model = ScriptedModel(replies=[["The bridge ", ValueError("broke")], [ANSWER], ["KEEP: it stands"]])
+    return graph_over(model, store())
+
+
+REPLACED: dict[str, tuple[Callable[[], Any], list[str]]] = {
+    "refined": (refining, [ANSWER, REFINED]),
+    "a refinement that broke off": (broken_off, [ANSWER, REFINED[:10], ANSWER]),
+    "a draft that began anew": (began_anew, ["The bridge", ANSWER]),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.filterwarnings("ignore:The v3 streaming protocol")
+@pytest.mark.parametrize(("graph", "versions"), REPLACED.values(), ids=REPLACED)
+async def test_version_3_begins_the_message_anew_where_its_text_is_replaced(
+    graph: Callable[[], Any], versions: list[str]
+) -> None:
+    run = await graph().astream_events(ASKED, version="v3")
+    told = [(message.message_id, "".join([piece async for piece in message.text])) async for message in run.messages]
+    output = await run.output()
+    assert [text.strip() for _, text in told if text] == versions
+    assert {message_id for message_id, _ in told} == {output["messages"][-1].id}
+    assert output["messages"][-1].text == versions[-1]
 
 
 @pytest.mark.anyio
