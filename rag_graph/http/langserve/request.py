@@ -68,8 +68,8 @@ def _is_pair(item: Any) -> bool:
 
 
 def _is_of_tool(item: Any) -> bool:
-    get = item.get if isinstance(item, dict) else lambda name: getattr(item, name, None)
-    return get("type") == "tool" or (get("type") == "ai" and bool(get("tool_calls")))
+    fields = item if isinstance(item, dict) else vars(item)
+    return fields.get("type") == "tool" or (fields.get("type") == "ai" and bool(fields.get("tool_calls")))
 
 
 def is_batch(request: Request) -> bool:
