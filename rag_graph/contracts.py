@@ -14,7 +14,8 @@
 | work of a run | `Work` | `Emit`, `Budget` |
 | measuring | `Observer`, `Watch` | |
 
-A chat model is any LangChain `BaseChatModel`, a retriever may be any LangChain `BaseRetriever` or `VectorStore`:
+A chat model is any LangChain `BaseChatModel`, a retriever may be any LangChain `BaseRetriever`, whatever runs like
+one, or a `VectorStore`:
 `default_parts(settings, chat_model=…, retriever=…)` takes them as they are.
 """
 

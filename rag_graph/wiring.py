@@ -12,8 +12,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, cast
 
-from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnableConfig
+from langchain_core.documents import Document as LangChainDocument
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.vectorstores import VectorStore
 
 from rag_graph.claims import ClaimChecker, RuleChecker
@@ -73,7 +73,7 @@ WAITING_SEARCHES: Final = 32
 
 _TOLD_NAMES = 40
 
-AnyRetriever = Retriever | BaseRetriever | VectorStore | Index
+AnyRetriever = Retriever | Runnable[str, list[LangChainDocument]] | VectorStore | Index
 
 log = logging.getLogger(__name__)
 
@@ -392,19 +392,21 @@ def is_index(given: object) -> bool:
 
 def as_retriever(retriever: AnyRetriever) -> Retriever:
     """What LangChain has, or an index of ours, as a `Retriever`. Raises SettingsError."""
-    if isinstance(retriever, BaseRetriever):
-        return LangChainRetriever(retriever)
+    if isinstance(retriever, type):
+        raise SettingsError(f"{retriever.__name__} is a class: give a retriever that is made of it.")
     if isinstance(retriever, VectorStore):
         return VectorStoreRetriever(retriever)
     if is_index(retriever):
         index = cast("Index", retriever)
         return QueuedRetriever(DeepRetriever(index), threads=searches_at_once(index.embedder))
-    if not callable(getattr(retriever, "retrieve", None)):
-        raise SettingsError(
-            f"A {type(retriever).__name__} is no retriever: give a LangChain retriever, a vector store, an index, or "
-            "an object with rag_graph.contracts.Retriever's method."
-        )
-    return cast("Retriever", retriever)
+    if callable(getattr(retriever, "retrieve", None)):
+        return cast("Retriever", retriever)
+    if isinstance(retriever, Runnable):
+        return LangChainRetriever(retriever)
+    raise SettingsError(
+        f"A {type(retriever).__name__} is no retriever: give a LangChain retriever or a runnable that gives documents, "
+        "a vector store, an index, or an object with rag_graph.contracts.Retriever's method."
+    )
 
 
 @asynccontextmanager

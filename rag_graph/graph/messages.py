@@ -1,11 +1,12 @@
 """A run as a conversation of LangChain's messages: the question out of them, and the answer as one that streams."""
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
 from langchain_core.callbacks import BaseCallbackManager
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.messages.content import create_citation, create_reasoning_block, create_text_block
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import RunnableConfig
@@ -41,15 +42,33 @@ def read_query(state: State) -> Query:
     messages = state.get("messages", [])
     given: dict[str, Any] = {name: state[name] for name in ("mode", "filters") if name in state}
     if "question" in state:
-        given |= {"question": state["question"], "history": state.get("history") or turns_of(messages)}
+        given |= {"question": state["question"], "history": _history(state) or turns_of(messages)}
+    elif not messages:
+        raise InvalidRequest("messages: there are none, and no question: ask with one of the two.")
     else:
         question, turns = question_in(messages)
-        given |= {"question": question, "history": state.get("history") or turns}
+        given |= {"question": question, "history": _history(state) or turns}
+    return asked_query(given)
+
+
+def asked_query(given: Mapping[str, Any]) -> Query:
+    """The query of these fields. Raises InvalidRequest, which names the first that is wrong."""
     try:
         return Query.model_validate(given)
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         raise InvalidRequest(f"{'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+
+
+def _history(state: State) -> Sequence[Any]:
+    """The history as it is given: turns, or messages in any of the forms that LangChain takes them in."""
+    given: list[Any] = state.get("history") or []  # whatever else it is, the query says what is wrong with it
+    if not isinstance(given, list) or not any(isinstance(one, BaseMessage | tuple) for one in given):
+        return given
+    try:
+        return turns_of(convert_to_messages(given))
+    except (NotImplementedError, TypeError, ValueError):
+        raise InvalidRequest("history: it is to be turns, or messages of people and models.") from None
 
 
 def is_conversation(state: State) -> bool:
@@ -94,7 +113,10 @@ def answer_message(message_id: str, written: Written, thinking: Sequence[str]) -
     """
     blocks: list[Any] = [create_reasoning_block("".join(thinking))] if thinking else []
     citations: list[Any] = [annotation(citation) for citation in written.citations]
-    ledger = {"claims": [_told(claim) for claim in written.claims], "fates": [_told(fate) for fate in written.fates]}
+    ledger = {
+        "claims": [told_claim(claim) for claim in written.claims],
+        "fates": [told_claim(fate) for fate in written.fates],
+    }
     known: dict[str, Any] = {name: facts for name, facts in ledger.items() if facts}
     blocks.append(create_text_block(written.content, annotations=citations, **known))
     return AIMessage(content=blocks, id=message_id, response_metadata=_V1)
@@ -116,7 +138,7 @@ def annotation(citation: Citation) -> Any:
     )
 
 
-def _told(fact: ClaimStated | ClaimFate) -> dict[str, Any]:
+def told_claim(fact: ClaimStated | ClaimFate) -> dict[str, Any]:
     """A fact about a claim of the one version that a message holds."""
     return fact.model_dump(mode="json", exclude={"type", "version"}, exclude_defaults=True)
 
@@ -134,19 +156,30 @@ def asked_message(question: str, config: RunnableConfig) -> HumanMessage:
     return message
 
 
-def speaking(emit: Emit, message_id: str, config: RunnableConfig) -> Emit:
+def speaking(emit: Emit, message_id: str, config: RunnableConfig, *, after: Written | None = None) -> Emit:
     """The same way out, on which a version of the answer also streams as a message, if anybody reads messages.
 
-    A message can only grow: from a reset on no more is said, and the whole one takes its place in the state.
+    What reads chunks can only append: it is told no more from a reset on, nor of a version that comes `after` another,
+    and the whole message takes its place in the state. Under version 3 a message begins anew, by its id: front ends
+    of that version prefer what has streamed to what the state says.
     """
-    readers, callbacks = _readers(config), config.get("callbacks")
-    if not readers or not isinstance(callbacks, BaseCallbackManager):
+    callbacks = config.get("callbacks")
+    if not isinstance(callbacks, BaseCallbackManager):
         return emit
-    message = _StreamedMessage(message_id, readers, callbacks.parent_run_id)
+    appending = [reader for reader in _readers(config) if not isinstance(reader, StreamMessagesHandlerV2)]
+    replacing = [reader for reader in _readers(config) if isinstance(reader, StreamMessagesHandlerV2)]
+    messages: list[_StreamedMessage] = []
+    if appending and (after is None or not after.content):
+        messages.append(_AppendedMessage(message_id, appending, callbacks.parent_run_id))
+    if replacing:
+        messages.append(_ReplacedMessage(message_id, replacing, callbacks.parent_run_id, after))
+    if not messages:
+        return emit
 
     async def emit_and_speak(event: Event) -> None:
         await emit(event)
-        message.add(event)
+        for message in messages:
+            message.add(event)
 
     return emit_and_speak
 
@@ -157,15 +190,47 @@ def _readers(config: RunnableConfig) -> list[StreamMessagesHandler]:
     return [handler for handler in handlers if isinstance(handler, StreamMessagesHandler)]
 
 
-class _StreamedMessage:
-    """One message as LangGraph's readers take it: chunks that add up, and for version 3 the events of its blocks."""
+class _StreamedMessage(ABC):
+    """One message as LangGraph's readers take it, block by block."""
 
     def __init__(self, message_id: str, readers: Sequence[StreamMessagesHandler], node_run_id: Any) -> None:
         self._id = message_id
         self._readers = readers
         self._run_id = node_run_id
         self._blocks: list[dict[str, Any]] = []
-        self._is_over = False
+
+    @abstractmethod
+    def add(self, event: Event) -> None: ...
+
+    def _extend(self, kind: str, delta: str) -> bool:
+        """Whether that began a block."""
+        begins = not self._blocks or self._blocks[-1]["type"] != kind
+        if begins:
+            self._blocks.append({"type": kind, kind: ""})
+        self._blocks[-1][kind] += delta
+        return begins
+
+    def _add_to_text(self, event: Citation | ClaimStated | ClaimFate) -> dict[str, Any] | None:
+        """What that adds to the text's block, if there is one."""
+        if not self._blocks or self._blocks[-1]["type"] != "text":
+            return None
+        block = self._blocks[-1]
+        if isinstance(event, Citation):
+            block.setdefault("annotations", []).append(annotation(event))
+            return {"annotations": block["annotations"][-1:]}
+        name = "claims" if isinstance(event, ClaimStated) else "fates"
+        block.setdefault("extras", {}).setdefault(name, []).append(told_claim(event))
+        return {"extras": {name: block["extras"][name][-1:]}}
+
+    @property
+    def _at(self) -> int:
+        return len(self._blocks) - 1
+
+
+class _AppendedMessage(_StreamedMessage):
+    """As chunks that add up. It ends where a version is void."""
+
+    _is_over = False
 
     def add(self, event: Event) -> None:
         if self._is_over:
@@ -173,57 +238,87 @@ class _StreamedMessage:
         match event:
             case AnswerDelta() if event.delta:
                 self._extend("text", event.delta)
+                self._say({"text": event.delta})
             case ThinkingDelta():
                 self._extend("reasoning", event.delta)
-            case Citation():
-                self._add_to_text("annotations", annotation(event))
-            case ClaimStated():
-                self._add_to_text("claims", _told(event), is_extra=True)
-            case ClaimFate():
-                self._add_to_text("fates", _told(event), is_extra=True)
+                self._say({"reasoning": event.delta})
+            case Citation() | ClaimStated() | ClaimFate():
+                if added := self._add_to_text(event):
+                    self._say({"text": "", **added})
             case AnswerReset() | AnswerFinished():
+                self._is_over = True
+            case _:
+                pass
+
+    def _say(self, said: dict[str, Any]) -> None:
+        block = {"type": self._blocks[-1]["type"], **said, "index": self._at}
+        chunk = AIMessageChunk(content=[block], id=self._id, response_metadata=_V1)
+        for reader in self._readers:
+            reader.on_llm_new_token("", chunk=ChatGenerationChunk(message=chunk), run_id=self._run_id)
+
+
+class _ReplacedMessage(_StreamedMessage):
+    """As the events of version 3. What is void is replaced: by what comes, or by the version `after` which it came."""
+
+    def __init__(
+        self,
+        message_id: str,
+        readers: Sequence[StreamMessagesHandler],
+        node_run_id: Any,
+        after: Written | None,
+    ) -> None:
+        super().__init__(message_id, readers, node_run_id)
+        self._after = after
+        self._is_open = False
+
+    def add(self, event: Event) -> None:
+        match event:
+            case AnswerDelta() if event.delta:
+                self._say("text", event.delta)
+            case ThinkingDelta():
+                self._say("reasoning", event.delta)
+            case Citation() | ClaimStated() | ClaimFate():
+                self._add_to_text(event)
+            case AnswerReset() if self._blocks:
+                self._finish()
+                self._restore()
+            case AnswerFinished():
                 self._finish()
             case _:
                 pass
 
-    def _extend(self, kind: str, delta: str) -> None:
-        if not self._blocks:
-            self._tell({"event": "message-start", "role": "ai", "id": self._id, "message_id": self._id})
-        if not self._blocks or self._blocks[-1]["type"] != kind:
+    def _restore(self) -> None:
+        """Say again what stands until the version that was void has words again."""
+        if self._after is not None and self._after.content:
+            self._say("text", self._after.content)
+            for citation in self._after.citations:
+                self._add_to_text(citation)
+            self._finish()
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._is_open, self._blocks = True, []
+        self._tell({"event": "message-start", "role": "ai", "id": self._id, "message_id": self._id})
+
+    def _say(self, kind: str, delta: str) -> None:
+        if not self._is_open:
+            self._begin()
+        if self._blocks and self._blocks[-1]["type"] != kind:
             self._finish_block()
-            self._blocks.append({"type": kind, kind: ""})
+        if self._extend(kind, delta):
             self._tell({"event": "content-block-start", "index": self._at, "content": {"type": kind, kind: ""}})
-        self._blocks[-1][kind] += delta
-        self._say({"type": kind, kind: delta, "index": self._at})
         self._tell({"event": "content-block-delta", "index": self._at, "delta": {"type": f"{kind}-delta", kind: delta}})
 
-    def _add_to_text(self, name: str, fact: dict[str, Any], *, is_extra: bool = False) -> None:
-        if self._blocks and self._blocks[-1]["type"] == "text":
-            block = self._blocks[-1]
-            holder = block.setdefault("extras", {}) if is_extra else block
-            holder.setdefault(name, []).append(fact)
-            said = {"extras": {name: [fact]}} if is_extra else {name: [fact]}
-            self._say({"type": "text", "text": "", **said, "index": self._at})
-
     def _finish(self) -> None:
-        self._is_over = True
-        if self._blocks:
+        if self._is_open:
             self._finish_block()
             self._tell({"event": "message-finish"})
+            self._is_open = False
 
     def _finish_block(self) -> None:
         if self._blocks:
             self._tell({"event": "content-block-finish", "index": self._at, "content": self._blocks[-1]})
-
-    @property
-    def _at(self) -> int:
-        return len(self._blocks) - 1
-
-    def _say(self, block: dict[str, Any]) -> None:
-        chunk = AIMessageChunk(content=[block], id=self._id, response_metadata=_V1)
-        for reader in self._readers:
-            if not isinstance(reader, StreamMessagesHandlerV2):
-                reader.on_llm_new_token("", chunk=ChatGenerationChunk(message=chunk), run_id=self._run_id)
 
     def _tell(self, event: dict[str, Any]) -> None:
         for reader in self._readers:

@@ -192,9 +192,7 @@ class Nodes:
         """Write version 2 from all the evidence; if that fails, the draft stands."""
         parts = await self._parts()
         step = self._step("refine", parts, state, writer, config)
-        # A message that already holds a draft can only be replaced, whole, at the end.
-        has_drafted = bool(state["draft"])
-        emit, written = recording(step.emit if has_drafted else speaking(step.emit, state["message_id"], config))
+        emit, written = recording(speaking(step.emit, state["message_id"], config, after=_drafted(state)))
         refiner = parts.refiner(state["query"].mode)
         # Who asked for another model's answer gets all of it from that one.
         edits = refiner is parts.drafter and not state["draft_failure"] and mostly_stands(_drafted(state))

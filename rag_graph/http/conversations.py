@@ -188,14 +188,17 @@ async def start_turn(
 
 async def kept_branch(request: Request, conversation: str) -> list[ToldTurn]:
     """The newest branch of a conversation of who asks; empty where it is not kept, or nothing can be read now."""
-    store, owner = conversations_of(request), digest(caller_of(request))
-    if store is None:
-        return []
     try:
-        _, turns = await asyncio.to_thread(store.get, owner, conversation)
-        return newest_branch(await _told(request, store, turns))
+        return newest_branch((await told_conversation(request, conversation)).asked)
     except (ConversationNotFound, DatabaseUnavailable):
         return []
+
+
+async def told_conversation(request: Request, conversation_id: str) -> ToldConversation:
+    """A conversation of who asks, with all its turns. Raises `ConversationNotFound` and `DatabaseUnavailable`."""
+    store, owner = _mine(request)
+    one, turns = await asyncio.to_thread(store.get, owner, conversation_id)
+    return ToldConversation(**Listed.of(one).model_dump(), asked=await _told(request, store, turns))
 
 
 @router.get("/conversations", responses=documented(404, 422, 503))
@@ -221,7 +224,7 @@ async def listing(
 @router.get("/conversations/{conversation_id}", response_model=ToldConversation, responses=documented(404, 422, 503))
 async def conversation(request: Request, conversation_id: ConversationId) -> Response:
     """A conversation with all its turns and their answers."""
-    return await _in_json(await _kept(request, conversation_id))
+    return await _in_json(await told_conversation(request, conversation_id))
 
 
 @router.patch("/conversations/{conversation_id}", responses=documented(404, 422, 503))
@@ -255,7 +258,7 @@ async def export(
     form: Annotated[Literal["markdown", "json"], Query(description="Markdown holds the newest branch, JSON all.")],
 ) -> Response:
     """The conversation as a file."""
-    told = await _kept(request, conversation_id)
+    told = await told_conversation(request, conversation_id)
     if form == "json":
         content = await asyncio.to_thread(told.model_dump_json, indent=2)
         kind, ending = "application/json", "json"
@@ -295,16 +298,11 @@ async def shared(
 
 
 def _mine(request: Request) -> tuple[ConversationStore, str]:
+    """Raises `ConversationNotFound` where none are kept."""
     store = conversations_of(request)
     if store is None:
         raise ConversationNotFound("This server keeps no conversations; RAG_CONVERSATIONS=true lets it.")
     return store, digest(caller_of(request))
-
-
-async def _kept(request: Request, conversation_id: str) -> ToldConversation:
-    store, owner = _mine(request)
-    one, turns = await asyncio.to_thread(store.get, owner, conversation_id)
-    return ToldConversation(**Listed.of(one).model_dump(), asked=await _told(request, store, turns))
 
 
 async def _in_json(told: BaseModel) -> Response:

@@ -45,8 +45,9 @@ def create_rag_graph(
     """Compile the graph that the server runs, over models and retrievers of one's own.
 
     `model` is a chat model, or a name that `init_chat_model` knows, such as `"openai:gpt-4.1-mini"`; without one the
-    settings choose, and by default the embedded reader answers. `retriever` is a LangChain retriever, a vector store
-    or an index of ours; without one, it is the library that `rag-graph index` has filled. `deep_retriever` gathers the
+    settings choose, and by default the embedded reader answers. `retriever` is a LangChain retriever or whatever runs
+    like one, a vector store or an index of ours; without one, it is the library that `rag-graph index` has filled.
+    `deep_retriever` gathers the
     better evidence; without one, `retriever` searches more widely, its ranking fused with one by words.
     `reasoning_model` answers questions of the mode `deep`, and `embeddings` embed for an index of ours. `prompts` hold
     the system prompt and the style of answers, and `k` is how many passages a draft is written from.
@@ -77,6 +78,8 @@ def _opened(
         return None
     if isinstance(model, str):
         model = open_named_chat_model(model, argument)
+    if isinstance(model, type):
+        raise SettingsError(f"{argument}: {model.__name__} is a class: give a model that is made of it.")
     if not isinstance(model, BaseChatModel) and not hasattr(model, "stream"):
         raise SettingsError(
             f"{argument}: a {type(model).__name__} is no chat model: give a BaseChatModel of LangChain's, or a name "

@@ -7,14 +7,17 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
 from langchain_core.tools import StructuredTool, ToolException
 from langgraph.config import get_stream_writer
+from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import StreamWriter
 from pydantic import BaseModel, Field
 
+from rag_graph.errors import InvalidRequest, SettingsError
 from rag_graph.events import RunCancelled, RunFailed
 from rag_graph.graph.build import RagGraph
+from rag_graph.graph.messages import asked_query
 from rag_graph.graph.node import wait_for
 from rag_graph.graph.stream import stream_events
-from rag_graph.query import MAX_QUESTION_CHARS, Query
+from rag_graph.query import MAX_QUESTION_CHARS
 from rag_graph.result import run_result
 from rag_graph.transcript import Transcript
 
@@ -36,11 +39,20 @@ def rag_tool(
 
     The content is the answer that stands, and the artifact the whole run as a dict: `citations`, `documents`,
     `decision`, `draft` and what else `RunResult` has. Meanwhile every event goes to the agent's own custom stream. A
-    run that gives no answer is told to the agent as the tool's error, so that it can go on.
+    run that gives no answer is told to the agent as the tool's error, so that it can go on. Raises SettingsError.
     """
+    if not isinstance(graph, CompiledStateGraph):
+        raise SettingsError(f"A {type(graph).__name__} is no graph of create_rag_graph's.")
+    try:
+        asked_query({"question": "What?", **query})
+    except InvalidRequest as exc:
+        raise SettingsError(f"rag_tool: {exc}") from None
 
     async def ask(question: str) -> tuple[str, dict[str, Any]]:
-        asked = Query(question=question, **query)
+        try:
+            asked = asked_query({"question": question, **query})
+        except InvalidRequest as exc:
+            raise ToolException(str(exc)) from None
         transcript = Transcript()
         config, tell = RunnableConfig(callbacks=ensure_config().get("callbacks")), _writer()
         async with aclosing(stream_events(graph, asked, config=config)) as events:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document as LangChainDocument
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable
 from langchain_core.vectorstores import VectorStore
 from pydantic import ConfigDict, SkipValidation
 
@@ -60,13 +61,19 @@ class LibraryRetriever(BaseRetriever):
 
 @dataclass(frozen=True, slots=True)
 class LangChainRetriever:
-    """Any LangChain retriever as a `Retriever`. Filters hold: what they do not allow is dropped from its results."""
+    """Any LangChain retriever as a `Retriever`, or any other runnable that gives documents for a question.
 
-    retriever: BaseRetriever
+    Such are a retriever with retries or fallbacks, or a chain that ends in one. Filters hold: what they do not allow
+    is dropped from its results.
+    """
+
+    retriever: Runnable[str, list[LangChainDocument]]
 
     async def retrieve(self, question: str, *, top_k: int, filters: Filters | None = None) -> list[Hit]:
-        with _in_our_words(self.retriever):
-            found = await self.retriever.ainvoke(question)
+        """Raises `RetrievalFailed`."""
+        name = self.retriever.get_name()
+        with _in_our_words(name):
+            found = _documents(name, await self.retriever.ainvoke(question))
         hits = [_to_hit(document, _score(document, rank)) for rank, document in enumerate(found)]
         return _usable(hits, filters)[:top_k]
 
@@ -95,7 +102,7 @@ class VectorStoreRetriever:
             given["filter"] = self.to_filter(filters)
         elif filters:
             limit = top_k * _MORE_UNFILTERED
-        with _in_our_words(self.store):
+        with _in_our_words(type(self.store).__name__):
             try:
                 found = await self.store.asimilarity_search_with_score(question, k=limit, **given)
             except NotImplementedError:  # only the search without scores is owed by every store
@@ -110,7 +117,7 @@ class VectorStoreRetriever:
         """The document with its whole text, or None: also where the store cannot look entries up by id. Blocks."""
         if self.documents is not None:
             return self.documents.document(document_id)
-        with _in_our_words(self.store):
+        with _in_our_words(type(self.store).__name__):
             try:
                 found = self.store.get_by_ids([document_id])
             except NotImplementedError:
@@ -122,15 +129,25 @@ class VectorStoreRetriever:
 
 
 @contextmanager
-def _in_our_words(theirs: object) -> Iterator[None]:
-    """Each integration raises its own."""
+def _in_our_words(name: str) -> Iterator[None]:
+    """Each integration raises its own, which only the log may hold: it can name servers and keys."""
     try:
         yield
     except RagGraphError:
         raise
     except Exception as exc:
-        name = type(theirs).__name__
+        log.warning("the retriever %s failed", name, exc_info=exc)
         raise RetrievalFailed(f"The retriever {name} failed; ask again, or check its service.") from exc
+
+
+def _documents(name: str, found: object) -> list[LangChainDocument]:
+    """What a retriever gave, if it is documents. Raises `RetrievalFailed`."""
+    given = list(found) if isinstance(found, Sequence) and not isinstance(found, str) else [found]
+    documents = [one for one in given if isinstance(one, LangChainDocument)]
+    if len(documents) < len(given):
+        other = next(type(one).__name__ for one in given if not isinstance(one, LangChainDocument))
+        raise RetrievalFailed(f"The retriever {name} gave a {other}: it is to give a list of LangChain's documents.")
+    return documents
 
 
 def as_documents(hits: Sequence[Hit]) -> list[LangChainDocument]:

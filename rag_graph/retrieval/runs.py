@@ -3,6 +3,7 @@
 import asyncio
 
 from langchain_core.callbacks import AsyncCallbackManager
+from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables.config import ensure_config, patch_config, set_config_context
 
 from rag_graph.documents import Hit
@@ -14,11 +15,12 @@ from rag_graph.retrieval.langchain import LangChainRetriever, as_documents
 async def search(retriever: Retriever, question: str, *, top_k: int, filters: Filters | None = None) -> list[Hit]:
     """What the retriever finds, told to those who listen to the run that is going on in this context.
 
-    A retriever of LangChain's tells its own run.
+    A retriever of LangChain's tells its own run; a chain around one tells no more than that it is a chain.
     """
     config = ensure_config()
     callbacks = config.get("callbacks")
-    if callbacks is None or isinstance(retriever, LangChainRetriever):
+    tells = isinstance(retriever, LangChainRetriever) and isinstance(retriever.retriever, BaseRetriever)
+    if callbacks is None or tells:
         return await retriever.retrieve(question, top_k=top_k, filters=filters)
     manager = AsyncCallbackManager.configure(
         callbacks,

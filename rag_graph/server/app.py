@@ -19,6 +19,7 @@ from rag_graph.errors import IndexNotFound, RagGraphError
 from rag_graph.events import Event
 from rag_graph.graph.parts import Parts
 from rag_graph.http import conversations, docs, feedback, library, originals, overview, page, pages, problems
+from rag_graph.http.agent_protocol import routes as agent_protocol
 from rag_graph.http.ai_sdk import routes as ai_sdk
 from rag_graph.http.answering import while_read
 from rag_graph.http.langserve import routes as langserve
@@ -120,6 +121,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
         responses.create_router(settings.v1_draft),  # before the one that refuses what else is asked
         openai.create_router(Presentation(draft=settings.v1_draft, sources=settings.v1_sources)),
         ai_sdk.router,
+        agent_protocol.create_router(),
         feedback.router,
         library.router,
         conversations.router,

@@ -47,6 +47,8 @@ FAREWELL_S: Final = 5.0
 """A server that stops has drained its runs, and is killed if it takes much longer."""
 _CHAT: Final = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"}
 """Of every call, by whomever it is answered: the provider is the one whose protocol is spoken."""
+_CHAIN: Final = {"openinference.span.kind": "CHAIN"}
+"""By OpenInference's conventions, by which Phoenix and Langfuse show a span."""
 _CONTENT: Final = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _TELLS_CONTENT: Final = frozenset({"true", "span_only", "span_and_event"})
 """What OpenTelemetry's own instrumentations take for a yes."""
@@ -137,7 +139,7 @@ class RunSpans(RunExporter):
             "rag.run",
             kind=SpanKind.SERVER,
             start_time=self._began_ns,
-            attributes={"rag.run_id": run_id, "rag.mode": mode, "rag.attempt": attempt},
+            attributes={**_CHAIN, "rag.run_id": run_id, "rag.mode": mode, "rag.attempt": attempt},
         )
         self._context: Context = set_span_in_context(self._run)
         self._steps: dict[str, Span] = {}
@@ -164,6 +166,15 @@ class RunSpans(RunExporter):
                 **named,
                 "gen_ai.usage.input_tokens": usage.input_tokens,
                 "gen_ai.usage.output_tokens": usage.output_tokens,
+                "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
+                "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
+                "openinference.span.kind": "LLM",
+                "llm.model_name": usage.model,
+                "llm.token_count.prompt": usage.input_tokens,
+                "llm.token_count.completion": usage.output_tokens,
+                "llm.token_count.total": usage.input_tokens + usage.output_tokens,
+                "llm.token_count.prompt_details.cache_read": usage.cached_tokens,
+                "llm.token_count.completion_details.reasoning": usage.reasoning_tokens,
             },
         )
         if call.is_streamed:
@@ -184,12 +195,16 @@ class RunSpans(RunExporter):
             case StepStarted():
                 self._searching[event.step] = self._ns(event.at_ms / 1000)
                 self._steps[event.step] = self._tracing.tracer.start_span(
-                    f"rag.{event.step}", context=self._context, start_time=self._ns(event.at_ms / 1000)
+                    f"rag.{event.step}",
+                    context=self._context,
+                    start_time=self._ns(event.at_ms / 1000),
+                    attributes=_CHAIN,
                 )
             case StepFinished() if event.step in self._steps:
                 self._steps.pop(event.step).end(self._ns(event.at_ms / 1000))
             case RunStarted():
                 self._question = event.question
+                self._tell("input.value", event.question)
             case PassagesRetrieved():
                 self._retrieved(event, at_s)
             case ClaimFate():
@@ -200,12 +215,18 @@ class RunSpans(RunExporter):
                 self._run.set_attribute("rag.decision", event.decision)
             case RunFinished():
                 self._run.set_attribute("rag.version", event.version)
+                self._tell("output.value", event.answer)
             case RunFailed():
                 self._run.set_status(Status(StatusCode.ERROR, event.code))
             case RunCancelled():
                 self._run.set_attribute("rag.cancelled_by", event.by)
             case _:
                 pass
+
+    def _tell(self, name: str, text: str) -> None:
+        """Say of the run what was asked or answered, where content was asked for."""
+        if _tells_content():
+            self._run.set_attribute(name, text)
 
     def _retrieved(self, found: PassagesRetrieved, at_s: float) -> None:
         """A span as the GenAI conventions name it, with OpenInference's attributes, by which Phoenix shows documents.
@@ -221,7 +242,7 @@ class RunSpans(RunExporter):
             "openinference.span.kind": "RETRIEVER",
             "rag.stage": found.stage,
         }
-        tells = os.environ.get(_CONTENT, "").lower() in _TELLS_CONTENT
+        tells = _tells_content()
         if tells:
             attributes |= {"gen_ai.retrieval.query.text": self._question, "input.value": self._question}
         documents = []
@@ -230,7 +251,7 @@ class RunSpans(RunExporter):
             attributes |= {f"{one}.id": passage.document, f"{one}.score": passage.score}
             documents.append({"id": passage.document, "score": passage.score})
             if tells:
-                attributes[f"{one}.content"] = passage.content
+                attributes |= {f"{one}.content": passage.content, f"{one}.name": passage.title}
         attributes["gen_ai.retrieval.documents"] = dumps(documents)
         span = self._tracing.tracer.start_span(
             "retrieval rag_graph",
@@ -248,6 +269,10 @@ class RunSpans(RunExporter):
 
     def _ns(self, at_s: float) -> int:
         return self._began_ns + int(at_s * 1e9)
+
+
+def _tells_content() -> bool:
+    return os.environ.get(_CONTENT, "").lower() in _TELLS_CONTENT
 
 
 def open_tracing() -> Tracing:

@@ -31,6 +31,11 @@ BODIES: Mapping[str, tuple[Any, ...]] = {
     "/api/chat": (
         {"id": "chat", "messages": [{"id": "m", "role": "user", "parts": PARTS}], "trigger": "submit-message"},
     ),
+    "/threads": ({"thread_id": "t"},),
+    "/threads/t/commands": (
+        {"id": 1, "method": "run.start", "params": {"input": {"messages": LANGCHAIN, "mode": "fast"}, "config": {}}},
+        {"id": 2, "method": "state.get", "params": {"namespace": []}},
+    ),
     "/rag/invoke": ({"input": ASK, "config": {"tags": ["x"], "metadata": {}}, "kwargs": {}},),
     "/rag/batch": ({"inputs": [ASK, ASK], "config": {}},),
     "/rag/stream": ({"input": ASK},),
@@ -45,7 +50,16 @@ BODIES: Mapping[str, tuple[Any, ...]] = {
         {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
     ),
 }
-PATHS = ("/runs/{}", "/runs/{}/events", "/documents/{}", "/v1/models/{}", "/api/chat/{}/stream", "/static/{}", "/{}")
+PATHS = (
+    "/runs/{}",
+    "/runs/{}/events",
+    "/threads/{}/state",
+    "/documents/{}",
+    "/v1/models/{}",
+    "/api/chat/{}/stream",
+    "/static/{}",
+    "/{}",
+)
 HEADERS: Mapping[str, tuple[str, ...]] = {
     "content-type": ("application/json", "application/json; charset=latin-1", "text/plain", "", "multipart/form-data"),
     "accept": ("*/*", "text/event-stream", "application/json", "text/html", "x/y;q=z"),

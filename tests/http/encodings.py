@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from rag_graph.events import Event
+from rag_graph.http.agent_protocol.encoding import ThreadEvents, Turn, answer_message, question_message
 from rag_graph.http.ai_sdk.encoding import MessageParts
 from rag_graph.http.langserve.encoding import PlainText, Structured
 from rag_graph.http.native.encoding import EventFrames, EventLines
@@ -17,7 +18,7 @@ from rag_graph.http.responses.encoding import ResponseEvents
 from rag_graph.result import run_result
 from rag_graph.runs.log import Entry
 from rag_graph.transcript import Transcript
-from tests.http.recorded import RUN_ID, RUNS
+from tests.http.recorded import QUESTION, RUN_ID, RUNS
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -66,6 +67,19 @@ def openai_view(presentation: Presentation) -> CompletionChunks:
     return CompletionChunks(Envelope(RUN_ID, "rag-deep", 1_000_000), presentation, wants_usage=True)
 
 
+def agent_protocol(events: Iterable[Event]) -> list[bytes]:
+    view = agent_protocol_view()
+    return [view.encode(Entry(seq, 0.0, event)) for seq, event in enumerate(events, 1)]
+
+
+def agent_protocol_view(*channels: str, since: int = -1) -> ThreadEvents:
+    """Its second turn."""
+    earlier = (question_message("m1", "Hello?"), answer_message("01JQZ5UZZZ0000000000000000", "Yes.", ()))
+    view = ThreadEvents(channels or ("lifecycle", "messages", "values", "checkpoints", "custom:decided"), since=since)
+    view.turn_to(Turn(1, "m2", QUESTION, RUN_ID, earlier))
+    return view
+
+
 def ai_sdk(events: Iterable[Event]) -> list[bytes]:
     view = MessageParts()
     return [_lines(view.add(event)) for event in events]
@@ -91,6 +105,7 @@ STREAMS: Mapping[str, Encode] = {
     "open_webui": openai(Presentation(draft="reasoning", sources="events")),
     "ai_sdk": ai_sdk,
     "responses": responses,
+    "agent_protocol": agent_protocol,
 }
 WHOLES: Mapping[str, Encode] = {"result": result, "openai_whole": openai_whole}
 

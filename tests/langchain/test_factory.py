@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -22,7 +23,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import RunnableConfig
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.message import add_messages
 from pydantic import Field
@@ -35,6 +37,7 @@ from rag_graph.models.embeddings import LangChainEmbedder
 from tests.langchain.conftest import (
     ANSWER,
     ASKED,
+    CORRECTED,
     OPENED,
     QUESTION,
     REFINED,
@@ -189,6 +192,41 @@ async def test_version_3_streams_the_answer_as_one_message() -> None:
     assert output["messages"][-1].id == message_id
 
 
+def broken_off() -> Any:
+    """A graph whose refinement breaks off after some words, so that its draft stands."""
+    broken = [REFINED[:10], ValueError("broke")]
+    model = ScriptedModel(replies=[[ANSWER], ["REFINE: another source names a later day"], broken, broken])
+    found = [document(OPENED), document(CORRECTED)]
+    return graph_over(model, Found(documents=found[:1]), deep_retriever=Found(documents=found))
+
+
+def began_anew() -> Any:
+    """A graph whose draft is void after some words, and written again whole."""
+    model = ScriptedModel(replies=[["The bridge ", ValueError("broke")], [ANSWER], ["KEEP: it stands"]])
+    return graph_over(model, store())
+
+
+REPLACED: dict[str, tuple[Callable[[], Any], list[str]]] = {
+    "refined": (refining, [ANSWER, REFINED]),
+    "a refinement that broke off": (broken_off, [ANSWER, REFINED[:10], ANSWER]),
+    "a draft that began anew": (began_anew, ["The bridge", ANSWER]),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.filterwarnings("ignore:The v3 streaming protocol")
+@pytest.mark.parametrize(("graph", "versions"), REPLACED.values(), ids=REPLACED)
+async def test_version_3_begins_the_message_anew_where_its_text_is_replaced(
+    graph: Callable[[], Any], versions: list[str]
+) -> None:
+    run = await graph().astream_events(ASKED, version="v3")
+    told = [(message.message_id, "".join([piece async for piece in message.text])) async for message in run.messages]
+    output = await run.output()
+    assert [text.strip() for _, text in told if text] == versions
+    assert {message_id for message_id, _ in told} == {output["messages"][-1].id}
+    assert output["messages"][-1].text == versions[-1]
+
+
 @pytest.mark.anyio
 @pytest.mark.filterwarnings("ignore:The v3 streaming protocol")
 async def test_version_3_gives_the_answer_the_citations_the_decision_and_the_passages() -> None:
@@ -210,7 +248,7 @@ async def test_version_3_gives_the_answer_the_citations_the_decision_and_the_pas
     assert [found.stage for found in seen["passages"]] == ["fast", "deep"]
 
 
-@dataclass
+@dataclass(eq=False)  # LangChain puts handlers into sets
 class Runs(BaseCallbackHandler):
     """Every run that a callback handler is told of, by its parent, and what retrievers found."""
 
@@ -294,11 +332,44 @@ def test_documents_without_ids_with_odd_metadata_duplicates_and_emptiness_are_an
     assert all(passage.content for passage in output["documents"])
 
 
-def test_a_retriever_that_raises_is_named() -> None:
+def test_a_retriever_that_raises_is_named(caplog: pytest.LogCaptureFixture) -> None:
     graph = graph_over(saying(), Found(documents=[KeyError("secret")]))
     with pytest.raises(RetrievalFailed, match="The retriever Found failed") as caught:
         graph.invoke({"question": QUESTION})
     assert "secret" not in str(caught.value)
+    assert "secret" in caplog.text  # for whoever runs it
+
+
+RUNNABLES: dict[str, Callable[[BaseRetriever], Any]] = {
+    "with a config": lambda found: found.with_config(tags=["mine"]),
+    "with retries": lambda found: found.with_retry(),
+    "with fallbacks": lambda found: Found(documents=[KeyError()]).with_fallbacks([found]),
+    "a chain": lambda found: RunnableLambda(str.strip) | found,
+    "a function": lambda found: RunnableLambda(found.invoke),
+}
+
+
+@pytest.mark.parametrize("make", RUNNABLES.values(), ids=RUNNABLES)
+def test_what_runs_like_a_retriever_is_one_and_its_documents_are_in_the_trace(
+    make: Callable[[BaseRetriever], Any],
+) -> None:
+    runs = Runs()
+    graph = graph_over(saying(), make(Found(documents=[document(OPENED)])))
+    output = graph.invoke({"question": QUESTION}, {"callbacks": [runs]})
+    assert [citation.quote for citation in output["citations"]] == [OPENED]
+    assert {tuple(found) for found in runs.found} == {(OPENED,)}
+
+
+@pytest.mark.parametrize(
+    ("found", "kind"), [(None, "NoneType"), ([document(OPENED), OPENED], "str"), (document(OPENED), ""), ({}, "dict")]
+)
+def test_a_retriever_that_gives_no_documents_is_told_so(found: Any, kind: str) -> None:
+    graph = graph_over(saying(), RunnableLambda(lambda _: found))
+    if not kind:  # a single one is a list of one
+        assert graph.invoke({"question": QUESTION})["answer"] == ANSWER
+        return
+    with pytest.raises(RetrievalFailed, match=f"gave a {kind}: it is to give a list of LangChain's documents"):
+        graph.invoke({"question": QUESTION})
 
 
 def test_a_retriever_that_finds_nothing_is_said_so() -> None:
@@ -409,7 +480,30 @@ def test_what_embeddings_of_ones_own_raise_is_blamed_on_them(tmp_path: Path) -> 
         graph.invoke(ASKED)
 
 
+HISTORIES: dict[str, Any] = {
+    "turns": [{"role": "user", "content": "Which bridge?"}, {"role": "assistant", "content": "The long one."}],
+    "messages": [HumanMessage("Which bridge?"), AIMessage("The long one.")],
+    "pairs": [("human", "Which bridge?"), ("ai", "The long one.")],
+    "a mixture": [("system", "Be brief."), HumanMessage("Which bridge?"), {"role": "ai", "content": "The long one."}],
+}
+
+
+@pytest.mark.parametrize("history", HISTORIES.values(), ids=HISTORIES)
+def test_a_history_may_be_turns_or_messages(history: Any) -> None:
+    graph = graph_over(saying("When was the long bridge opened?", ANSWER), store(), checkpointer=InMemorySaver())
+    thread = RunnableConfig(configurable={"thread_id": "one"})
+    graph.invoke({"question": QUESTION, "history": history}, thread)
+    query = graph.get_state(thread).values["query"]
+    assert [(turn.role, turn.content) for turn in query.history] == [
+        ("user", "Which bridge?"), ("assistant", "The long one.")
+    ]  # fmt: skip
+
+
 BAD: dict[str, Any] = {
+    "neither": {},
+    "another name": {"input": "q"},
+    "no history": {"question": "q", "history": [("human", "a"), 5]},
+    "an unknown turn": {"question": "q", "history": [("nobody", "a")]},
     "no question": {"messages": []},
     "an answer at the end": {"messages": [("human", "q"), ("ai", "a")]},
     "a picture alone": {"messages": [{"role": "user", "content": [{"type": "image", "url": "https://x/y.png"}]}]},
@@ -421,7 +515,7 @@ BAD: dict[str, Any] = {
 
 @pytest.mark.parametrize("asked", BAD.values(), ids=BAD)
 def test_what_is_no_question_is_refused_in_one_sentence(asked: Any) -> None:
-    with pytest.raises(InvalidRequest, match=r"^(messages|question|mode): ") as caught:
+    with pytest.raises(InvalidRequest, match=r"^(messages|question|mode|history): ") as caught:
         graph_over(saying(), store()).invoke(asked)
     assert "\n" not in str(caught.value)
 
@@ -438,7 +532,9 @@ def test_an_agent_that_hands_over_leaves_its_tool_calls_behind_the_question() ->
         ({"model": "nobodys:model"}, "model='nobodys:model' cannot be used"),
         ({"model": 5}, "model: a int is no chat model"),
         ({"model": saying(), "reasoning_model": object()}, "reasoning_model: a object is no chat model"),
+        ({"model": BaseChatModel}, "model: BaseChatModel is a class"),
         ({"model": saying(), "retriever": object()}, "A object is no retriever"),
+        ({"model": saying(), "retriever": Found}, "Found is a class"),
         ({"model": saying(), "k": 0}, "k=0: a draft is written from 1 to 50 passages"),
     ],
 )

@@ -8,6 +8,7 @@ from langchain_core.language_models.fake_chat_models import FakeMessagesListChat
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from rag_graph import rag_tool
+from rag_graph.errors import SettingsError
 from rag_graph.events import Citation, RunFinished
 from tests.langchain.conftest import ANSWER, OPENED, QUESTION, Found, graph_over, saying, store
 
@@ -63,3 +64,23 @@ def test_a_question_that_could_not_be_answered_is_the_tools_error_and_the_agent_
 
 def test_called_by_itself_it_gives_the_answer_alone() -> None:
     assert rag_tool(graph_over(saying(), store())).invoke({"question": QUESTION}) == ANSWER
+
+
+@pytest.mark.parametrize(
+    ("graph", "query", "problem"),
+    [
+        (graph_over(saying()), {"mode": "slow"}, "rag_tool: mode: "),
+        (graph_over(saying()), {"modes": "fast"}, "rag_tool: modes: "),
+        (saying(), {}, "A GenericFakeChatModel is no graph"),
+    ],
+)
+def test_what_holds_for_all_questions_is_refused_when_the_tool_is_made(graph: Any, query: Any, problem: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{problem}"):
+        rag_tool(graph, **query)
+
+
+def test_a_blank_question_is_the_tools_error_in_one_sentence() -> None:
+    agent: Any = create_agent(calling(question="  "), [rag_tool(graph_over(saying(), store()))])
+    message = tool_message(agent.invoke({"messages": [("human", QUESTION)]})["messages"])
+    assert message.status == "error"
+    assert message.text.startswith("question: ")

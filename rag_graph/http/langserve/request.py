@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 from fastapi import Request
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, convert_to_messages
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from rag_graph.errors import InvalidRequest
@@ -16,6 +16,7 @@ MAX_BATCH_MESSAGES = 1_000
 
 TEXT_OPTIONS = frozenset({"final", "sources"})
 """What a config may say of the text."""
+_ROLES = ("human", "user", "ai", "assistant", "system")
 _BOOKKEEPING = frozenset({"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"})
 
 
@@ -33,10 +34,16 @@ class Conversation(BaseModel):
     @field_validator("messages", mode="before")
     @classmethod
     def _are_objects(cls, messages: Any) -> Any:
-        """LangChain's own validators take any item for an object."""
-        if isinstance(messages, list) and not all(isinstance(item, dict | BaseMessage) for item in messages):
-            raise ValueError("a message must be an object")
-        return messages
+        """Pairs are made messages; LangChain's own validators take any other item for an object.
+
+        What tools were asked and gave are no turns.
+        """
+        if not isinstance(messages, list):
+            return messages
+        if not all(isinstance(item, dict | BaseMessage) or _is_pair(item) for item in messages):
+            raise ValueError("a message must be an object, or a pair of who said it and what")
+        given = [convert_to_messages([tuple(item)])[0] if _is_pair(item) else item for item in messages]
+        return [item for item in given if not _is_of_tool(item)]
 
     @model_validator(mode="after")
     def _ends_in_a_question(self) -> Self:
@@ -54,6 +61,15 @@ class Conversation(BaseModel):
         *earlier, last = said[-MAX_HISTORY_TURNS - 1 :]
         turns = [Turn.of("user" if message.type == "human" else "assistant", message.text) for message in earlier]
         return Query(question=last.text, history=turns)
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, list | tuple) and [type(part) for part in item] == [str, str] and item[0] in _ROLES
+
+
+def _is_of_tool(item: Any) -> bool:
+    fields = item if isinstance(item, dict) else vars(item)
+    return fields.get("type") == "tool" or (fields.get("type") == "ai" and bool(fields.get("tool_calls")))
 
 
 def is_batch(request: Request) -> bool:

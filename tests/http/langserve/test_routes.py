@@ -174,3 +174,21 @@ def test_a_long_conversation_keeps_its_newest_turns(server: Server) -> None:
     response = server.http.post("/chat/invoke", json={"input": {"messages": [HUMAN] * 250}})
     assert response.status_code == 200
     assert response.json()["output"].startswith(ANSWER)
+
+
+CALL = {"name": "search", "args": {}, "id": "1"}
+CONVERSATIONS: dict[str, list[Any]] = {
+    "pairs": [["human", "Hello."], ["ai", "Hello!"], ["human", QUESTION]],
+    "an agent's calls and what its tools gave": [
+        HUMAN,
+        {"type": "ai", "content": "", "tool_calls": [CALL]},
+        {"type": "tool", "content": "Found.", "tool_call_id": "1"},
+    ],
+}
+
+
+@pytest.mark.parametrize("messages", CONVERSATIONS.values(), ids=CONVERSATIONS)
+def test_a_conversation_may_come_as_langchains_programs_have_it(server: Server, messages: list[Any]) -> None:
+    response = server.http.post("/chat/invoke", json={"input": {"messages": messages}})
+    assert response.status_code == 200, response.text
+    assert response.json()["output"].startswith(ANSWER)
