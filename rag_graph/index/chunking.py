@@ -16,10 +16,11 @@ _BLOCK_CHARS = 50_000
 _RULES = " \n\r\t=-"
 """White space, and the lines that underline headings."""
 _LABELS = re.compile(
-    r"^[ \t]*(?:\(\S{1,80}\)=|\.\.[ ]_[^\n]{1,80}:|<!--[^\n]{0,400}?-->|<a\s[^<>\n]*></a>)[ \t\r]*$", re.MULTILINE
+    r"^[ \t]*(?:\(\S{1,80}\)=|\.\.[ ]_[^\n]{1,80}:|<!--[^\n]{0,400}?-->|<a\s[^<>\n]*></a>)[ \t\r]*$",
+    re.MULTILINE,
 )
-"""Lines that only name a place, of MyST, reStructuredText and HTML, and comments: alone they would be found for a title,
-and say nothing."""
+"""Lines that only name a place, of MyST, reStructuredText and HTML, and comments: a passage of nothing else would be
+found for its title."""
 
 _SEPARATORS = ["\n\n", "\n", ". ", "? ", "! ", "。", "؟", "।", "; ", ", ", " ", ""]
 
