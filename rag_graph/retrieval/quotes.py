@@ -203,7 +203,7 @@ def _candidates(passage: NumberedPassage, asked: Container[str]) -> Iterable[_Ca
             put = _terms(quote.quote)
         elif sentence.kind == "heading":
             put = frozenset()
-        elif _states_something(quote.quote, asked, put):
+        elif _states_something(quote.flat, asked, put):
             terms, names = _terms(quote.quote), _terms(quote.quote, _is_name)
             yield _Candidate(quote, terms | title_terms | put, (names | title_terms) - STOP_TERMS)
 

@@ -42,6 +42,7 @@ def test_what_is_left_of_a_text_stands_where_it_stood(text: str) -> None:
         (".. note::\n    Be careful.", "Be careful."),
         ("```{tip}\nBe **quick**.\n```", "Be quick."),
         ("Use:\n\n```python\nf(**kw)\n```\n\n[x]: https://y", "Use: f(**kw)"),
+        ("It is so [^a].\n\n[^a]: On PyPy only.", "It is so [^a]. [^a]: On PyPy only."),
     ],
 )
 def test_marks_are_not_read_and_words_and_code_are(text: str, said: str) -> None:

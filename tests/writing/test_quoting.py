@@ -216,6 +216,15 @@ async def test_a_way_that_no_passage_tells_is_not_shown_as_an_answer(
     assert not answer.citations
 
 
+async def test_what_is_only_markup_is_not_quoted(writer: QuotingWriter, page: Page) -> None:
+    links = passage(
+        1, "Iron tower", "The iron tower is tall.\n\n[iron tower]: https://iron.example/tower\n[tower]: #tower"
+    )
+    answer = await written(writer, page, asked("Is the iron tower tall?", links))
+    assert "“”" not in answer.content
+    assert "https://" not in answer.content
+
+
 async def test_no_passage_is_no_answer(writer: QuotingWriter, page: Page) -> None:
     answer = await written(writer, page, asked("Why?"))
     assert answer.content == NO_ANSWER
