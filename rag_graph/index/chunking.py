@@ -15,6 +15,12 @@ WHOLE_CHARS = 2_000
 _BLOCK_CHARS = 50_000
 _RULES = " \n\r\t=-"
 """White space, and the lines that underline headings."""
+_LABELS = re.compile(
+    r"^[ \t]*(?:\(\S{1,80}\)=|\.\.[ ]_[^\n]{1,80}:|<!--[^\n]{0,400}?-->|<a\s[^<>\n]*></a>)[ \t\r]*$",
+    re.MULTILINE,
+)
+"""Lines that only name a place, of MyST, reStructuredText and HTML, and comments: a passage of nothing else would be
+found for its title."""
 
 _SEPARATORS = ["\n\n", "\n", ". ", "? ", "! ", "。", "؟", "।", "; ", ", ", " ", ""]
 
@@ -199,10 +205,10 @@ def _lines(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _sections(text: str, outline: Sequence[Heading]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
-    """The stretches between headings; a heading with nothing under it opens the section that follows."""
+    """The stretches between headings; a heading with nothing under it but labels opens the section that follows."""
     start, body, path = 0, 0, list[Heading]()
     for heading in outline:
-        if text[body : heading.start].strip(_RULES):
+        if _LABELS.sub("", text[body : heading.start]).strip(_RULES):
             yield start, heading.start, tuple(above.title for above in path)
             start = heading.start
         body = text.find("\n", heading.start) + 1 or len(text)

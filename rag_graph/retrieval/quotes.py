@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rag_graph.events import NumberedPassage
 from rag_graph.models.embeddings import Embedder
-from rag_graph.text.sentences import sentences
+from rag_graph.text.markup import document_sentences, unmarked
 from rag_graph.text.terms import STOP_TERMS, stems, words
 
 LEAST_WORDS = 2
@@ -63,7 +63,8 @@ class Quote:
 
     @property
     def flat(self) -> str:
-        return " ".join(self.quote.split())
+        """In a line, without markup."""
+        return " ".join(unmarked(self.quote).split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,11 @@ class QuoteChoice:
         self._closeness = np.zeros(len(self._found), dtype=np.float32)
         if embedder is not None and self._found:
             self._closeness = self._measure(question, embedder)
+
+    @property
+    def closest(self) -> float:
+        """How near the nearest sentence is to the question by meaning; 0 without an embedder."""
+        return float(self._closeness.max(initial=0.0))
 
     def best(
         self, among: Callable[[Quote], bool] = bool, *, having: Callable[[Quote], bool] = bool
@@ -191,13 +197,13 @@ class QuoteChoice:
 def _candidates(passage: NumberedPassage, asked: Container[str]) -> Iterable[_Candidate]:
     title_terms = _terms(passage.title)
     put = frozenset[str]()  # by a question that the passage itself puts: what follows is about its words
-    for sentence in sentences(passage.content):
+    for sentence in document_sentences(passage.content):
         quote = Quote(passage, sentence.start, sentence.end)
         if quote.quote.rstrip(_CLOSING).endswith(("?", "？", "؟")):
             put = _terms(quote.quote)
         elif sentence.kind == "heading":
             put = frozenset()
-        elif _states_something(quote.quote, asked, put):
+        elif _states_something(quote.flat, asked, put):
             terms, names = _terms(quote.quote), _terms(quote.quote, _is_name)
             yield _Candidate(quote, terms | title_terms | put, (names | title_terms) - STOP_TERMS)
 

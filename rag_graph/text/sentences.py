@@ -7,7 +7,7 @@ full stops of scripts without spaces. A wrapped line is not a sentence's end; a 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from rag_graph.text.languages import OPENERS
 
@@ -44,6 +44,7 @@ class SentenceStream:
         self._waiting = False
         self._on_new_line = True
         self._fence = ""
+        self._above = 0
         self._directives: list[str] = []
 
     @property
@@ -126,16 +127,24 @@ class SentenceStream:
         block = self._block()
         stop = len(self._pending[:end].rstrip())
         start = end - len(self._pending[block.end() : end].lstrip()) if block.end() < end else end
-        if block["fence"] and "`" not in self._pending[start:stop]:
+        if self._underlines(block, start, stop):
+            pass
+        elif block["fence"] and "`" not in self._pending[start:stop]:
             self._open(block["fence"], self._pending[start:stop])
         elif start < stop and not _SILENT.fullmatch(self._pending, start, stop):
             kind: Kind = "heading" if block["heading"] else "row" if block["row"] else "prose"
             yield Sentence(self._offset + start, self._offset + stop, kind)
         self._drop(end)
 
+    def _underlines(self, block: re.Match[str], start: int, stop: int) -> bool:
+        """Tell whether waves underline the line above, as in reStructuredText, or open code."""
+        if not block["fence"] or block["fence"][0] != "~" or start < stop:
+            return False
+        return "\n" not in self._pending[: block.start("fence")] and 0 < self._above <= len(block["fence"])
+
     def _open(self, fence: str, info: str) -> None:
         """Begin what a fence opens: code, or with MyST a note, whose text is prose; or end such a note."""
-        if _ASIDE.match(info) and len(self._directives) < _DEEPEST:
+        if ASIDE.match(info) and len(self._directives) < _DEEPEST:
             self._directives.append(fence)
         elif not info and self._directives and fence.startswith(self._directives[-1]):
             self._directives.pop()
@@ -155,6 +164,7 @@ class SentenceStream:
     def _drop(self, end: int) -> None:
         if end:
             self._on_new_line = self._pending[end - 1] == "\n"
+            self._above = len(self._pending[:end].rpartition("\n")[0].rpartition("\n")[2].strip())
         self._pending = self._pending[end:]
         self._offset += end
         self._scanned = 0
@@ -174,7 +184,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 _STOP = re.compile(r"[.!?…。！？｡।॥؟۔\n]")
 _WIDE_STOPS = frozenset("。！？｡।॥؟۔")
 _TICKS = re.compile(r"`+")
-_ASIDE = re.compile(
+ASIDE: Final = re.compile(
     r"\{(?:note|warning|tip|hint|important|caution|attention|danger|error|seealso|see-also|admonition|topic|sidebar|margin"
     r"|epigraph|dropdown|versionadded|versionchanged|deprecated|tab-set|tab-item|grid|grid-item|card|glossary)[^}]*\}"
 )

@@ -17,9 +17,11 @@ from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import Reader
 from rag_graph.retrieval.languages import unread_language
 from rag_graph.retrieval.quotes import LONGEST_QUOTE_CHARS, Quote, QuoteChoice, Weights, content_terms
-from rag_graph.text.languages import PRONOUNS
-from rag_graph.text.sentences import sentences
+from rag_graph.text.markup import unmarked
+from rag_graph.writing.bearing import BEARS, bearing
 from rag_graph.writing.contract import Assignment, Verdict
+from rag_graph.writing.excerpts import Excerpt, excerpt, with_antecedent
+from rag_graph.writing.lists import listed_with, names_alike
 from rag_graph.writing.reading import Answer, read_answers
 
 SURE: Final = 0.7
@@ -30,15 +32,20 @@ POSSIBLE: Final = 0.17
 
 On the development half that was said of 91 % of the questions without an answer and 11 % of those with one."""
 
-BEARS: Final = 0.38
-"""From this score on a pair of sentences is shown as what the documents say on a question that no short span answers.
+NAMED: Final = 0.35
+"""From this confidence on a possible answer is named; below, only its sentence is shown.
+
+On the development half, its questions without an answer among them, 58 % above it were right, and 20 % below."""
+
+SAYS: Final = 0.38
+"""From this score on a pair of sentences is shown as what the documents say of a subject.
 
 Of 13 questions that a library of 62 documents answers 11 had at least 0.44, of 12 others 11 at most 0.32."""
 
 FEWER_EMBEDDED: Final = Weights(embedded=16)
 """The reader of the answer waits for this, and half as many sentences take half the time."""
 
-MOST_ITEMS: Final = 6
+MOST_ITEMS: Final = 12
 NO_ANSWER: Final = "No answer was found in the documents: nothing that came up answers this question."
 """Only what a search brought up was read, so that nothing is said of what the documents hold."""
 _READ_FROM: Final = " — read from "
@@ -62,9 +69,17 @@ _ASKS_WHAT_IS_SAID = re.compile(
 )
 """No short span is the answer, and only what speaks of the subject is."""
 _ASKS_FOR_SEVERAL = re.compile(
-    r"\b(?:which|what|name|list)\s+(?:all\s+)?(?:the\s+)?(?:\w+\s+){0,2}?\w+[^s\W]s\b|\bwho\s+(?:are|were)\b",
+    r"\b(?:which|what|name|list)\s+(?:all\s+)?(?:the\s+)?(?!(?:does|was|has)\b)(?:[\w/-]+\s+){0,2}?\w+(?<!s)s"
+    r"(?=\s*\W*$|\s+(?:are|were|do|did|does|can|could|have|had|should|will|would|may|might|must|exist|there|of|in|for)\b)"
+    r"|\bwho\s+(?:are|were)\b",
     re.IGNORECASE,
 )
+"""A noun in the plural, told from a verb's ending by what follows: "which shells does", not "which option enables"."""
+_SEVERAL = re.compile(r"\w\W?,\s[^,;:.]{1,40},?\s(?:and|or|&)\s\W?\w")
+"""A list in a sentence: A, B and C."""
+
+MOST_SIGNS: Final = 0.12
+"""Prose has a smaller share of signs than code."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +94,10 @@ class QuotingWriter:
         page = _Page(assignment.version, emit)
         if finding.sure:
             await page.answers(finding.sure)
-        elif finding.possible:
+        elif finding.possible and finding.possible[0].confidence >= NAMED:
             await page.possibly(finding.possible)
+        elif finding.possible:
+            await page.says([_quote_of(answer) for answer in finding.possible])
         elif finding.bearing:
             await page.says(finding.bearing)
         elif finding.is_unread:
@@ -94,7 +111,7 @@ class QuotingWriter:
 
         A sure answer is never given up for another: where that was tried, it made 9 of 20 worse and none better.
         """
-        if not _is_open(assignment.draft):
+        if not _is_open(assignment):
             return Verdict(
                 refine=False, reason="The first answer quotes its sources, and quotes are not given up for others"
             )
@@ -108,36 +125,56 @@ class QuotingWriter:
         return Verdict(refine=False, reason="What was found since holds no sure answer either")
 
     def _find(self, assignment: Assignment) -> "_Finding":
-        question = assignment.question
-        if unread_language(question, (passage.content for passage in assignment.passages), self.embedder):
+        question, passages = assignment.question, assignment.passages
+        if unread_language(question, (passage.content for passage in passages), self.embedder):
             return _Finding(is_unread=True)
         said_of = _ASKS_WHAT_IS_SAID.search(question)
         if said_of:
-            return _Finding(bearing=self._said_of(said_of["subject"], assignment.passages))
-        if _ASKS_YES_OR_NO.match(question) or not _ASKS_FOR_A_SPAN.search(question):
-            return _Finding(bearing=_bearing(self._nearest(question, assignment.passages)))
-        answers = read_answers(question, assignment.passages, self.reader, self.embedder)
+            return _Finding(bearing=self._said_of(said_of["subject"], passages))
+        if not _asks_for_a_span(question):
+            choice = self._choice(question, passages)
+            return _Finding(bearing=choice.best(_reads_well) if bearing(question, passages, choice) >= BEARS else ())
+        answers = read_answers(question, passages, self.reader, self.embedder)
+        several = bool(_ASKS_FOR_SEVERAL.search(question))
         sure = [answer for answer in answers if answer.confidence >= SURE]
-        if sure:
-            several = bool(_ASKS_FOR_SEVERAL.search(question))
-            return _Finding(sure=tuple(_together(sure)[:MOST_ITEMS] if several else sure[:1]))
-        return _Finding(possible=tuple([answer for answer in answers if answer.confidence >= POSSIBLE][:2]))
+        if sure and several:
+            return _Finding(sure=tuple(_together(sure)[:MOST_ITEMS]))
+        if sure and not names_alike(sure[0], question):
+            return _Finding(sure=tuple(sure[:1]))
+        possible = tuple([answer for answer in answers if answer.confidence >= POSSIBLE][:2])
+        if several and (listed := self._listed(question, passages)):
+            return _Finding(bearing=listed)
+        return _Finding(possible=possible)
+
+    def _listed(self, question: str, passages: Sequence[NumberedPassage]) -> tuple[Quote, ...]:
+        """The best sentence or list that names several, where the passages bear on the question."""
+        choice = self._choice(question, passages)
+        if bearing(question, passages, choice) < BEARS:
+            return ()
+        asked = content_terms(question)  # a passage mostly holds several lists: of its words the list's own count
+        return choice.best(
+            lambda quote: _names_several(quote) and 2 * len(asked & content_terms(quote.quote)) >= len(asked)
+        )[:1]
 
     def _said_of(self, subject: str, passages: Sequence[NumberedPassage]) -> tuple[Quote, ...]:
         """What stands under headings that name a subject; without one, what bears on it and has half of its words."""
         asked = content_terms(subject)
         if asked and (named := [one for one in passages if asked <= content_terms("\n".join(_above(one)))]):
-            return self._nearest(subject, named)
+            return self._choice(subject, named).best()
         speaking = [
             one
             for one in passages
             if 2 * len(asked & content_terms("\n".join((*_above(one), one.content)))) >= len(asked)
         ]
-        return _bearing(self._nearest(subject, speaking))
+        quotes = self._choice(subject, speaking).best()
+        return quotes if quotes and quotes[0].score >= SAYS else ()
 
     def _nearest(self, question: str, passages: Sequence[NumberedPassage]) -> tuple[Quote, ...]:
         """The pair of sentences that is nearest to the question; blocks while embedding."""
-        return QuoteChoice(question, passages, self.embedder, weights=FEWER_EMBEDDED).best()
+        return self._choice(question, passages).best(_reads_well)
+
+    def _choice(self, question: str, passages: Sequence[NumberedPassage]) -> QuoteChoice:
+        return QuoteChoice(question, passages, self.embedder, weights=FEWER_EMBEDDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,27 +188,47 @@ class _Finding:
     """The question is in a language that neither model reads: whatever they found would be by chance."""
 
 
-def _bearing(quotes: tuple[Quote, ...]) -> tuple[Quote, ...]:
-    return quotes if quotes and quotes[0].score >= BEARS else ()
-
-
 def _above(passage: NumberedPassage) -> tuple[str, ...]:
     return (passage.title, *passage.heading)
 
 
 def _together(answers: Sequence[Answer]) -> list[Answer]:
-    """Those of the best answer's passage, in the order in which they stand there."""
+    """Those of the best answer's passage with the lists that they stand in, in their order there."""
     first = answers[0]
-    held = [answer for answer in answers if answer.passage.number == first.passage.number]
+    held = [item for answer in answers if answer.passage.number == first.passage.number for item in listed_with(answer)]
     said: dict[str, Answer] = {}
     for answer in sorted(held, key=lambda answer: answer.start):
         said.setdefault(answer.text.casefold(), answer)
     return list(said.values())
 
 
-def _is_open(draft: str) -> bool:
-    """Whether a draft of this writer gave no sure answer."""
-    return draft.startswith((NO_ANSWER, _POSSIBLE))
+def _is_open(assignment: Assignment) -> bool:
+    """Whether the draft gave no sure answer, or only quotes to a question for a short one."""
+    draft = assignment.draft
+    return draft.startswith((NO_ANSWER, _POSSIBLE)) or (
+        draft.startswith(_SAYS) and _asks_for_a_span(assignment.question)
+    )
+
+
+def _asks_for_a_span(question: str) -> bool:
+    if _ASKS_YES_OR_NO.match(question) or _ASKS_WHAT_IS_SAID.search(question):
+        return False
+    return _ASKS_FOR_A_SPAN.search(question) is not None
+
+
+def _reads_well(quote: Quote) -> bool:
+    """Whether a quote is no scrap of code over several lines, as of a block whose beginning is in another passage."""
+    said = quote.quote
+    signs = sum(not (char.isalnum() or char.isspace() or char in ".,;:'’-") for char in said)
+    return "\n" not in said.strip() or signs <= MOST_SIGNS * len(said)
+
+
+def _names_several(quote: Quote) -> bool:
+    """Whether a quote holds a list of at least three, or leads in to one."""
+    if len(excerpt(quote).items) > 1:
+        return True
+    said = re.sub(r"\([^()]*\)", " ", unmarked(quote.quote))
+    return _SEVERAL.search(said) is not None
 
 
 _SHORT = re.compile(rf"(?:{_POSSIBLE})?(.*?)(?:{_READ_FROM}|{re.escape(_NOT_SURE)})", re.DOTALL)
@@ -204,15 +261,15 @@ class _Page:
             end = at + len(name) if len(answers) > 1 else self._length - 1
             await self._emit(self._citation(_quote_of(answer), at, end))
             at += len(name) + len(", " if answer is not answers[-2:][0] else " and ")
-        await self._quotes(_distinct(map(_quote_of, answers)))
+        await self._quotes(map(_quote_of, answers))
 
     async def possibly(self, answers: Sequence[Answer]) -> None:
         await self._write(f"{_POSSIBLE}{answers[0].text}{_NOT_SURE}")
-        await self._quotes(_distinct(map(_quote_of, answers)))
+        await self._quotes(map(_quote_of, answers))
 
     async def says(self, quotes: Sequence[Quote]) -> None:
         await self._write(_SAYS)
-        await self._quotes(quotes)
+        await self._quotes(quotes, with_example=True)
 
     async def nothing(self) -> None:
         await self._write(NO_ANSWER)
@@ -222,13 +279,17 @@ class _Page:
         if quotes:
             await self._write(" Nearest to it:")
         for quote in quotes:
-            await self._write(f"\n\n> “{_shown(quote)}” ({quote.passage.title})")
+            await self._write(f"\n\n> “{excerpt(quote).said}” ({quote.passage.title})")
 
-    async def _quotes(self, quotes: Iterable[Quote]) -> None:
-        for quote in quotes:
+    async def _quotes(self, quotes: Iterable[Quote], *, with_example: bool = False) -> None:
+        for shown in _distinct(excerpt(quote, with_example=with_example) for quote in quotes):
             start = self._length + 2
-            await self._write(f"\n\n> “{_shown(quote)}” [{quote.passage.number}]")
-            await self._emit(self._citation(quote, start, self._length))
+            said = "\n> - ".join((shown.said, *shown.items))
+            await self._write(f"\n\n> “{said}” [{shown.quote.passage.number}]")
+            if shown.code:
+                fence = "`" * max(3, 1 + max(map(len, re.findall("`+", shown.code)), default=0))
+                await self._write(f"\n\n{fence}{shown.language}\n{shown.code}\n{fence}")
+            await self._emit(self._citation(shown.quote, start, self._length))
 
     async def _write(self, delta: str) -> None:
         self._length += len(delta)
@@ -254,49 +315,25 @@ class _Page:
         )
 
 
-def _distinct(quotes: Iterable[Quote]) -> Iterable[Quote]:
-    found: dict[tuple[int, int, int], Quote] = {}
-    for quote in quotes:
-        found.setdefault((quote.passage.number, quote.start, quote.end), quote)
-    return found.values()
+def _distinct(excerpts: Iterable[Excerpt]) -> list[Excerpt]:
+    """Without those that lie within another, as a line of the code that is shown with another quote."""
+    found: list[Excerpt] = []
+    for one in excerpts:
+        if not any(_lies_in(one.quote, other.quote) for other in found):
+            found = [other for other in found if not _lies_in(other.quote, one.quote)] + [one]
+    return found
+
+
+def _lies_in(one: Quote, other: Quote) -> bool:
+    return one.passage.number == other.passage.number and other.start <= one.start and one.end <= other.end
 
 
 def _quote_of(answer: Answer) -> Quote:
-    """The sentence of an answer; with the one before it where it begins with a pronoun, which alone says little."""
-    content, held = answer.passage.content, answer.sentence
+    """The sentence of an answer; of a line of a log or the like, which has no end, the words around it."""
+    held = answer.sentence
     start, end = held.start, held.end
-    if held.kind == "prose":
-        word = re.match(r"\W*(\w+)", content[start:end])
-        before = [item for item in sentences(content) if item.end <= start]
-        if word and word[1].casefold() in PRONOUNS and before and before[-1].kind == "prose":
-            gap = content[before[-1].end : start]
-            start = before[-1].start if "\n\n" not in gap and end - before[-1].start <= LONGEST_QUOTE_CHARS else start
-    if end - start > LONGEST_QUOTE_CHARS:  # such as a line of a log: the words around the answer
+    if end - start > LONGEST_QUOTE_CHARS:
         start = max(start, answer.start - LONGEST_QUOTE_CHARS // 2)
         end = min(end, start + LONGEST_QUOTE_CHARS)
-    return Quote(answer.passage, start, end, answer.confidence)
-
-
-def _shown(quote: Quote) -> str:
-    """A quote in a line; a table's row with the names of its columns."""
-    content = quote.passage.content
-    rows = [item for item in sentences(content) if item.kind == "row"]
-    here = [at for at, item in enumerate(rows) if item.start <= quote.start and quote.end <= item.end]
-    if not here:
-        return quote.flat
-    first = here[0]
-    while first and not content[rows[first - 1].end : rows[first].start].strip(" |:-\n"):
-        first -= 1
-    cells = _cells(content[rows[here[0]].start : rows[here[0]].end])
-    above = quote.passage.heading[-1] if quote.passage.heading else ""
-    if first < here[0] and "-" in content[rows[first].end : rows[first + 1].start]:  # the line that marks a header
-        names = _cells(content[rows[first].start : rows[first].end])
-    else:  # the later rows of a long table
-        names = _cells(above) if "|" in above else []
-    if len(names) != len(cells):
-        return quote.flat
-    return "; ".join(f"{name}: {cell}" if name else cell for name, cell in zip(names, cells, strict=True))
-
-
-def _cells(row: str) -> list[str]:
-    return [" ".join(cell.split()) for cell in re.sub(r"^\||\|$", "", row.strip()).split("|")]
+    quote = Quote(answer.passage, start, end, answer.confidence)
+    return with_antecedent(quote) if held.kind == "prose" else quote

@@ -15,7 +15,8 @@ from rag_graph.events import NumberedPassage
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import ReadablePassage, Reader, Span
 from rag_graph.retrieval.quotes import content_terms
-from rag_graph.text.sentences import Sentence, sentences
+from rag_graph.text.markup import blanked, document_sentences, unmarked
+from rag_graph.text.sentences import Sentence
 from rag_graph.text.terms import compounds, words
 
 LIKELIEST: Final = 2
@@ -25,7 +26,11 @@ LEAST_RIVAL: Final = -6.0
 """A second answer that the reader likes less than this is none."""
 
 MOST_OF_ANOTHER: Final = 0.4
-"""So sure at most of an answer from a passage about something else: it may be possible, and is never given as sure."""
+"""So sure at most of an answer from a passage about something else, or from a line of code, such as the reader was not
+trained on: it may be possible, and is never given as sure."""
+
+MOST_OF_REPEATED: Final = 0.3
+"""So sure at most of an answer that only says words of the question: of seven on look-ups two were right."""
 
 _DIGIT: Final = re.compile(r"\d")
 _AROUND: Final = "?!.,;:()[]{}\"'“”‘’«»`*"
@@ -79,22 +84,22 @@ class Answer:
     @property
     def text(self) -> str:
         """As it is named: in one line, without Markdown's marks of code and emphasis."""
-        return " ".join(re.sub(r"`|\*\*", "", self.passage.content[self.start : self.end]).split())
+        return " ".join(re.sub(r"`|\*\*", "", blanked(self.passage.content)[self.start : self.end]).split())
 
 
 def read_answers(
     question: str, passages: Sequence[NumberedPassage], reader: Reader, embedder: Embedder
 ) -> list[Answer]:
     """The likeliest answers in the passages, the surest first. Blocks while the models read."""
-    spans = reader.read(question, [ReadablePassage(_about(passage), passage.content) for passage in passages])
+    spans = reader.read(question, [ReadablePassage(_about(passage), blanked(passage.content)) for passage in passages])
     spans = [span for span in spans if re.search(r"\w", span.text)]  # not the mark of a heading
     if not spans:
         return []
-    asked = _Asked.of(question)
+    asked = Asked.of(question)
     likeliest = spans[:LIKELIEST]
     held = [sentence_of(passages[span.passage].content, span.start, span.end) for span in likeliest]
     said = [
-        f"{passages[span.passage].title}. {passages[span.passage].content[item.start : item.end]}"
+        f"{passages[span.passage].title}. {unmarked(passages[span.passage].content[item.start : item.end])}"
         for span, item in zip(likeliest, held, strict=True)
     ]
     closeness = embedder.embed(said) @ embedder.embed_query(question)
@@ -103,8 +108,10 @@ def read_answers(
         passage = passages[span.passage]
         signs = _signs(span, spans, passage, sentence, asked, close)
         sure = 1 / (1 + exp(-sum(weight * sign for weight, sign in zip(WEIGHTS, signs.values, strict=True))))
-        if asked.is_of_another(passage) or asked.names_another(passage, sentence):
+        if sentence.kind == "code" or asked.is_of_another(passage) or asked.names_another(passage, sentence):
             sure = min(sure, MOST_OF_ANOTHER)
+        if signs.repeats:
+            sure = min(sure, MOST_OF_REPEATED)
         found.append(Answer(passage, span.start, span.end, sentence, signs, sure))
     return sorted(found, key=lambda answer: -answer.confidence)
 
@@ -117,14 +124,14 @@ def _about(passage: NumberedPassage) -> str:
 
 def sentence_of(content: str, start: int, end: int) -> Sentence:
     """The sentence, row or line that holds a span; where it reaches over several, from the first to the last."""
-    held = [item for item in sentences(content) if item.start < end and start < item.end]
+    held = [item for item in document_sentences(content) if item.start < end and start < item.end]
     if not held:
         return Sentence(start, end)
     return Sentence(min(start, held[0].start), max(end, held[-1].end), held[0].kind)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """The words of a question: all that say something, of these the names, and whatever holds a digit as it stands."""
 
     terms: frozenset[str]
@@ -133,9 +140,11 @@ class _Asked:
     identifiers: frozenset[str]
 
     @classmethod
-    def of(cls, question: str) -> "_Asked":
+    def of(cls, question: str) -> "Asked":
         found = [match[0] for match in words(question)]
-        names = [word for place, word in enumerate(found) if (place and word[0].isupper()) or _DIGIT.search(word)]
+        names = [
+            word for place, word in enumerate(found) if (place and any(map(str.isupper, word))) or _DIGIT.search(word)
+        ]
         numbers = [word.strip(_AROUND) for word in question.split() if _DIGIT.search(word)]
         return cls(
             content_terms(question),
@@ -150,7 +159,7 @@ class _Asked:
         Of such passages 12 % of the answers were right on the development half, of all 34 %.
         """
         said = _even(f"{_about(passage)}\n{passage.content}")
-        return bool(self.names - _terms_of(passage)) or any(not _stands_in(number, said) for number in self.numbers)
+        return bool(self.names - terms_of(passage)) or any(not _stands_in(number, said) for number in self.numbers)
 
     def names_another(self, passage: NumberedPassage, held: Sentence) -> bool:
         """Whether the question asks for an identifier, and the answer's sentence tells of others and not of it.
@@ -171,17 +180,17 @@ def _stands_in(number: str, text: str) -> bool:
     return re.search(rf"(?<!\w)(?<!\d[.-]){re.escape(number)}(?!\w|[.-]\w)", text) is not None
 
 
-def _terms_of(passage: NumberedPassage) -> frozenset[str]:
+def terms_of(passage: NumberedPassage) -> frozenset[str]:
     return content_terms(f"{_about(passage)} {passage.content}")
 
 
 def _signs(
-    span: Span, spans: Sequence[Span], passage: NumberedPassage, held: Sentence, asked: _Asked, close: float
+    span: Span, spans: Sequence[Span], passage: NumberedPassage, held: Sentence, asked: Asked, close: float
 ) -> Signs:
     said = _plain(span.text)
     rivals = [other.margin for other in spans if not _same(said, _plain(other.text))]
     others = [other for other in spans if other.passage != span.passage and _same(said, _plain(other.text))]
-    whole = _terms_of(passage)
+    whole = terms_of(passage)
     sentence = content_terms(f"{_about(passage)} {passage.content[held.start : held.end]}")
     share = len(asked.terms) or 1
     return Signs(

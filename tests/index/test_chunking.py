@@ -66,3 +66,15 @@ def test_passages_know_the_headings_above_them() -> None:
         ("## B\ntwo", ("A", "B")),
         ("# C\n## D\nthree", ("C", "D")),
     ]
+
+
+def test_a_line_that_only_names_a_place_is_no_passage() -> None:
+    text = (
+        "(shells)=\n# Shells\n\n<!-- to do -->\n## Support\n\nBash and Fish are.\n\n.. _end:\n\n## End\n\nThat is all."
+    )
+    titles = ((1, "Shells"), (2, "Support"), (2, "End"))
+    outline = [Heading(text.index(f"{'#' * level} {title}"), level, title) for level, title in titles]
+    found = [(text[c.start : c.end], c.heading) for c in chunk(text, outline)]
+    assert [heading for _, heading in found] == [("Shells", "Support"), ("Shells", "End")]
+    assert all(said.endswith((".", ":")) for said, _ in found)
+    assert found[0][0].startswith("(shells)=")

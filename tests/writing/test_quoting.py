@@ -163,6 +163,68 @@ async def test_an_answer_about_something_alike_is_never_sure(
     assert " — read from [1]" not in both.content
 
 
+SHELLS = passage(
+    1,
+    "Completion",
+    "# Completion\n\nThe tool supports completion for Bash (version 4.4), Zsh, Fish, and PowerShell.\n\n"
+    'To enable it, add one line to your profile:\n\n```sh\neval "$(tool complete)"\n```\n\nThen open a new shell.',
+)
+ERRORS = passage(
+    1,
+    "Errors",
+    "The tool has two exceptions: {exc}`ToolError`, which is raised for whatever it wants to tell, and {exc}`Abort`, "
+    "which is raised to end the program when the user aborts.",
+)
+
+
+async def test_a_question_for_several_is_answered_by_all_of_a_list(writer: QuotingWriter, page: Page) -> None:
+    answer = await written(writer, page, asked("Which shells does the tool support completion for?", SHELLS))
+    assert all(name in short_answer(answer.content) for name in ("Bash", "Zsh", "Fish", "PowerShell"))
+
+
+async def test_of_two_things_that_a_sentence_names_alike_none_is_sure(writer: QuotingWriter, page: Page) -> None:
+    answer = await written(writer, page, asked("Which exception is raised when the user aborts?", ERRORS))
+    assert " — read from [" not in answer.content
+    assert "> “The tool has two exceptions: ToolError, which" in answer.content
+
+
+async def test_words_of_the_question_are_no_answer(writer: QuotingWriter, page: Page) -> None:
+    policy = passage(
+        1, "Policy", "Our policy is to support all Python versions that are not within six months of their end."
+    )
+    answer = await written(writer, page, asked("Which Python versions does the tool support?", policy))
+    assert not answer.content.startswith(("Python", "Perhaps Python "))
+
+
+@pytest.mark.parametrize("question", ["How do I enable completion?", "How can I turn on completion of commands?"])
+async def test_a_way_is_shown_with_its_code(writer: QuotingWriter, page: Page, question: str) -> None:
+    answer = await written(writer, page, asked(question, SHELLS, RIVER))
+    assert (
+        '> “To enable it, add one line to your profile:” [1]\n\n```sh\neval "$(tool complete)"\n```' in answer.content
+    )
+    assert "unsupported" not in [claim.state for claim in state_claims(answer, 1)]
+
+
+@pytest.mark.parametrize(
+    "question", ["How do I deploy the tool to Kubernetes?", "Can the tool play music?", "How do I bake bread?"]
+)
+async def test_a_way_that_no_passage_tells_is_not_shown_as_an_answer(
+    writer: QuotingWriter, page: Page, question: str
+) -> None:
+    answer = await written(writer, page, asked(question, SHELLS, ERRORS.model_copy(update={"number": 2}), RIVER))
+    assert answer.content.startswith(f"{NO_ANSWER} Nearest to it:")
+    assert not answer.citations
+
+
+async def test_what_is_only_markup_is_not_quoted(writer: QuotingWriter, page: Page) -> None:
+    links = passage(
+        1, "Iron tower", "The iron tower is tall.\n\n[iron tower]: https://iron.example/tower\n[tower]: #tower"
+    )
+    answer = await written(writer, page, asked("Is the iron tower tall?", links))
+    assert "“”" not in answer.content
+    assert "https://" not in answer.content
+
+
 async def test_no_passage_is_no_answer(writer: QuotingWriter, page: Page) -> None:
     answer = await written(writer, page, asked("Why?"))
     assert answer.content == NO_ANSWER

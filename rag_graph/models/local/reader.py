@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ BATCH: Final = 8
 SPANS_OF_A_WINDOW: Final = 6
 _EDGES = " \t\n.,;:*_`\"'“”‘’|"
 _BRACKETS = {"(": ")", "[": "]"}
+_GLUED = re.compile(r"(?<=\w)(?:\[[A-Za-z_][\w.,-]*\]|\([A-Za-z_][\w.,-]*\))")
+"""What belongs to the word before it, as in `flask[async]` and "setting(s)"; not the number of a note."""
 _NEAR_CHARS = 3
 """So far behind a span its bracket may close: after the marks of code and emphasis."""
 
@@ -162,6 +165,10 @@ def _whole_words(content: str, start: int, end: int) -> tuple[int, int]:
         start -= 1
     while end < len(content) and content[end].isalnum() and content[end - 1].isalnum():
         end += 1
+    if start < end and content[end - 1] in _BRACKETS:
+        end -= 1
+    if glued := _GLUED.match(content, end):
+        end = glued.end()
     while start < end and (content[start] in _EDGES or content.startswith("- ", start)):  # the mark of a list
         start += 1
     while start < end and content[end - 1] in _EDGES:

@@ -49,6 +49,20 @@ def test_no_text_is_too_odd_to_be_read(reader: LocalReader, content: str) -> Non
         assert content[span.start : span.end] == span.text
 
 
+@pytest.mark.parametrize(
+    ("content", "question", "words"),
+    [
+        ("The extra is called flask[async] by its authors.", "What is the extra called?", "flask[async]"),
+        ("The dam was finished in 1889[3] by Ada Rowe.", "When was the dam finished?", "1889"),
+    ],
+)
+def test_a_bracket_within_a_name_belongs_to_it_and_a_note_does_not(
+    reader: LocalReader, content: str, question: str, words: str
+) -> None:
+    best, *_ = reader.read(question, [ReadablePassage("Notes", content)])
+    assert best.text == words
+
+
 def test_no_passage_has_no_span(reader: LocalReader) -> None:
     assert reader.read("Why?", []) == []
 

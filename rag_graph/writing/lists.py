@@ -1,0 +1,71 @@
+"""What a sentence names beside an answer: the other items of its list, and things in code that may be meant as well."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from rag_graph.writing.reading import Answer
+
+_CODE = r"(?::[\w:.+-]+:|\{[\w:.+-]+\})?`+[~!]?[^`\n]{1,60}`+"
+_NAME = r"[A-Z0-9][\w.+#-]*(?:\s[A-Z0-9][\w.+#-]*){0,3}(?<![.])"
+_WORD = r"[^\W\d_][\w+-]*"
+_AND = r"(?:\s*\([^()]{0,60}\))?(?:\s*,\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+)"
+_ENDS = re.compile(r"\s*(?:[.,;:!?)]|\n\n|$|(?:as|at|by|for|from|in|on|to|with)\b)")
+"""What may stand behind a list of plain words; behind "reads and writes" stands what both are done to."""
+
+
+def listed_with(answer: Answer) -> list[Answer]:
+    """The items of the list that an answer stands in, in order; the answer alone where it stands in none."""
+    content = answer.passage.content
+    start, end = _with_marks(content, answer.start, answer.end)
+    said = content[start:end]
+    if re.search(_AND + r"\S", said):
+        return [answer]
+    item = _CODE if "`" in said else _NAME if said[:1].isupper() or said[:1].isdigit() else _WORD
+    before, after = [], []
+    at = start
+    while found := re.search(rf"(?<![\w`])({item}){_AND}$", content[answer.sentence.start : at]):
+        at = answer.sentence.start + found.start(1)
+        before.append((at, answer.sentence.start + found.end(1)))
+    at = end
+    while found := re.compile(rf"{_AND}({item})(?![\w`])").match(content, at, answer.sentence.end):
+        at = found.end(1)
+        after.append(found.span(1))
+    first, last = (before[-1] if before else (start, end))[0], (after[-1] if after else (start, end))[1]
+    is_list = re.search(r"\s(?:and|or)\s", content[first:last]) and (item != _WORD or _ENDS.match(content, last))
+    if not is_list:
+        return [answer]
+    return [*(_at(answer, span) for span in reversed(before)), answer, *(_at(answer, span) for span in after)]
+
+
+def names_alike(answer: Answer, question: str) -> bool:
+    """Whether an answer in code is one of several that its sentence names, of which the question names none.
+
+    Which of them it is hangs on the words between them, which the reader weighs little.
+    """
+    held = answer.sentence
+    if held.kind == "code":
+        return False
+    names = frozenset(_names_in_code(answer.passage.content[held.start : held.end]))
+    said = answer.text.casefold()
+    asked = question.casefold()
+    others = [name for name in names if name != said and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", asked)]
+    return said in names and bool(others)
+
+
+def _names_in_code(text: str) -> Iterator[str]:
+    for found in re.finditer(r"`+[~!]?([^`\n]{1,60})`+", text):
+        yield " ".join(found[1].split()).casefold()
+
+
+def _with_marks(content: str, start: int, end: int) -> tuple[int, int]:
+    """The span with the marks of code around it."""
+    before = re.search(r"(?::[\w:.+-]+:|\{[\w:.+-]+\})?`+[~!]?$", content[max(0, start - 40) : start])
+    after = re.compile(r"`+").match(content, end)
+    return (start - len(before[0]), after.end()) if before and after else (start, end)
+
+
+def _at(answer: Answer, span: tuple[int, int]) -> Answer:
+    inner = re.compile(r"(?::[\w:.+-]+:|\{[\w:.+-]+\})?`+[~!]?([^`]*)`+").fullmatch(answer.passage.content, *span)
+    start, end = inner.span(1) if inner else span
+    return replace(answer, start=start, end=end)
