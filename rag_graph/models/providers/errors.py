@@ -41,8 +41,8 @@ _DECLINED = re.compile(
 )
 """The filters before the model: Azure's, OpenAI's, DashScope's, OpenRouter's, LiteLLM's, Bedrock's, Zhipu's."""
 _BAD_KEY = re.compile(
-    r"\b(?:invalid|incorrect|missing|expired|no)\b.{0,20}\b(?:api[ _-]?key|subscription key|token|credentials?)\b"
-    r"|\b(?:api[ _-]?key|token)\b.{0,20}\b(?:not valid|invalid|expired|missing|required)\b|API_KEY_INVALID"
+    r"\b(?:invalid|incorrect|missing|expired)\b.{0,20}\b(?:api[ _-]?key|subscription key|(?:access|auth|api) token)\b"
+    r"|\bapi[ _-]?key\b.{0,20}\b(?:not valid|invalid|expired|missing|required)\b|API_KEY_INVALID"
     r"|unauthori[sz]ed|unauthenticated|not authenticated|authentication (?:error|failed|fails)|authentication_error",
     re.IGNORECASE,
 )
