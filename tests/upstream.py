@@ -301,10 +301,10 @@ class Upstream:
         return self.otherwise
 
     async def _reply(self, script: Script, request: Request, writer: asyncio.StreamWriter) -> bool:
-        if script.status != 200:
-            return await _send_json(writer, script.status, {"error": script.error}, headers=script.headers)
         if script.body:
             return await _pour(script, writer)
+        if script.status != 200:
+            return await _send_json(writer, script.status, {"error": script.error}, headers=script.headers)
         if request.path == "/v1/responses" and request.is_streamed:
             frames = responses_frames(script)
         elif request.is_streamed:
@@ -530,7 +530,7 @@ async def _break(script: Script, writer: asyncio.StreamWriter) -> bool:
 
 async def _pour(script: Script, writer: asyncio.StreamWriter) -> bool:
     head = {"content-type": "text/event-stream", "transfer-encoding": "chunked", **script.headers}
-    await _send_head(writer, 200, head)
+    await _send_head(writer, script.status, head)
     for data in script.body:
         _write_chunk(writer, data)
         await writer.drain()

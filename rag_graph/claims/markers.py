@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+import regex  # type: ignore[import-untyped]  # it ships no types
+
 MAX_MARKER_CHARS = 64
 MAX_HELD_CHARS = MAX_MARKER_CHARS + 2
 """No more than this is held back: an unfinished marker, and two characters that tell it from a link or index."""
 
 _MAX_NUMBERS = 12
 _RECENT_CHARS = 32
+_LISTS = ("double", "square", "lens", "wide", "round")
 _PIECE_CHARS = 1_024
 
 
@@ -26,9 +29,9 @@ class Marker:
 class MarkerScanner:
     """Passes a text through piece by piece and collects its markers; code, links and footnotes are left alone.
 
-    A marker is `[1]`, `[1, 2]`, `[1-3]`, `[[1]]`, `[^1]`, `[Source 1]`, `[ID:1]`, `(Source 1)`, `【1】` or
-    `【1†source】`. A single space is held back with it, so that dropping a marker leaves no gap. Inline code that is
-    still open at the end of a line ends there.
+    A marker is `[1]`, `[1, 2]`, `[1-3]`, `[[1]]`, `[^1]`, `[Source 1]`, `[ID:1]`, `(Source 1)`, `[1, p. 3]`, `［1］`,
+    `【1】` or `【1†source】`. A single space is held back with it, so that dropping a marker leaves no gap. Inline code
+    that is still open at the end of a line ends there.
     """
 
     def __init__(self, known: AbstractSet[int]) -> None:
@@ -77,7 +80,7 @@ class MarkerScanner:
             yield self._pass(text[at : special.start()])
             at = special.start()
             sign = text[special.end() - 1]
-            if sign in "[【( " and not self._is_verbatim():
+            if sign in "[【［(（ " and not self._is_verbatim():
                 marker = _MARKER.match(text, at)
                 if not final and self._may_grow(text, at, marker):
                     self._held = text[at:]
@@ -137,24 +140,32 @@ class MarkerScanner:
     def _is_verbatim(self) -> bool:
         return bool(self._fence or self._ticks)
 
-    def _may_grow(self, text: str, at: int, marker: re.Match[str] | None) -> bool:
+    def _may_grow(self, text: str, at: int, marker: "regex.Match[str] | None") -> bool:
         """Tell whether more text could make this a marker, or show that it is none."""
         if marker:
-            return len(text) - marker.end() < (2 if text.startswith(".", marker.end()) else 1)
-        return len(text) - at <= MAX_MARKER_CHARS and bool(_UNFINISHED.fullmatch(text, at))
+            behind = len(text) - int(marker.end())
+            return behind < (2 if text.startswith(".", marker.end()) else 1)
+        if len(text) - at > MAX_MARKER_CHARS:
+            return False
+        begun = _MARKER.match(text, at, partial=True)
+        return bool(begun and begun.partial)
 
-    def _is_marker(self, text: str, marker: re.Match[str]) -> bool:
+    def _is_marker(self, text: str, marker: "regex.Match[str]") -> bool:
         following = text[marker.end() : marker.end() + 2]
         if following.startswith("(") or marker.end() - marker.start() > MAX_MARKER_CHARS:
             return False
         if following.startswith(":") and self._is_line_lead(self._line):
             return False
+        if _INTERVAL.search(self._recent):
+            return False
         if marker[0].startswith(" "):
             return True
         return not self._recent.endswith(("[", "\\")) and not _is_index(self._recent, following)
 
-    def _normalise(self, marker: re.Match[str]) -> str:
-        numbers = _numbers(marker["double"] or marker["square"] or marker["lens"] or marker["round"])
+    def _normalise(self, marker: "regex.Match[str]") -> str:
+        if marker["start"]:  # Gemini's, before what it cites for
+            return self._pass(" " if marker[0].startswith(" ") else "")
+        numbers = _numbers(next(marker[name] for name in _LISTS if marker[name]))
         text = " " if marker[0].startswith(" ") and not self._known.isdisjoint(numbers) else ""
         for number in numbers:
             label = f"[{number}]" if number in self._known else ""
@@ -172,36 +183,28 @@ def cited_numbers(text: str, known: AbstractSet[int]) -> frozenset[int]:
     return frozenset(marker.number for marker in scanner.found) & known
 
 
-_SPECIAL = re.compile(r" ?[\[【(]|`+|~+|\n| \Z")
+_SPECIAL = re.compile(r" ?[\[【［(（]|`+|~+|\n| \Z")
 _RUN = re.compile(r"`+|~+")
 _MIN_FENCE = 3
 _LINE_LEAD = re.compile(r"[ \t>]*(?:[-*+•][ \t]+|\d{1,3}[.)][ \t]+)?")
 _TARGET = re.compile(r"[^\s)]*")
-_LABELS = ("sources", "documents", "docs", "passages", "references", "refs", "citations", "context", "id", "quelle")
-
-
-def _beginnings(words: tuple[str, ...]) -> str:
-    """A pattern for the beginnings of these words."""
-    return "|".join(sorted({re.escape(word[:end]) for word in words for end in range(1, len(word) + 1)}, reverse=True))
-
-
-_WHOLE_LABEL = rf"(?:{'|'.join(f'{label}?' if label.endswith('s') else label for label in _LABELS)})[ :#]{{0,2}}"
-_NUMBER = r"[1-9]\d{0,2}(?: ?[-–] ?[1-9]\d{0,2})?"
-_ITEM = rf"(?:{_WHOLE_LABEL}|[\^#])?{_NUMBER}"
-_LIST = rf"{_ITEM}(?: ?(?:[,;&]|and) ?{_ITEM})*"
-_LINES = r"(?: ?†[^】\]\[\n]{0,60})?"
-_MARKER = re.compile(
-    rf" ?(?:\[\[ ?(?P<double>{_LIST}) ?\]\]|\[ ?(?P<square>{_LIST}) ?{_LINES}\]|【 ?(?P<lens>{_LIST}) ?{_LINES}】"
-    rf"|\((?P<round>{_WHOLE_LABEL}{_NUMBER}(?: ?(?:[,;&]|and) ?{_ITEM})*)\))",
-    re.IGNORECASE,
+_LABELS = (
+    r"(?:sources?|documents?|docs?|passages?|references?|refs?|citations?|cite|context|chunks?|excerpts?|snippets?"
+    r"|evidence|src|id|quellen?|fuentes?|来源|文档|资料)[ :：#.=_-]{0,2}"
 )
-_BEGUN = rf"(?:[\d ,;&^#:–-]|and|{_WHOLE_LABEL})*(?:{_beginnings((*_LABELS, 'and'))})?"
-_UNFINISHED = re.compile(
-    rf" ?(?:\[\[{_BEGUN}\]?|\[{_BEGUN}{_LINES}|【{_BEGUN}{_LINES}"
-    rf"|\((?:{_WHOLE_LABEL}{_BEGUN}|{_beginnings(_LABELS)})?)?",
-    re.IGNORECASE,
+_NUMBER = r"[1-9]\d{0,2}(?: ?(?:[-–—]|to|bis) ?[1-9]\d{0,2})?"
+_ITEM = rf"(?:{_LABELS}|[\^#])?{_NUMBER}\^?"
+_MORE = rf"(?: ?(?:[,，、;&]|and|und|et|y|or) ?{_ITEM}){{0,20}}"
+_LIST = rf"{_ITEM}{_MORE}"
+_PLACE = r"(?: ?†[^】\]\[\n]{0,60}|,? (?:pp?\.|pages?|lines?|S\.) ?\d{1,4}(?:[-–]\d{1,4})?)?"
+_MARKER = regex.compile(
+    rf" ?(?:\[\[ ?(?P<double>{_LIST}) ?\]\]|\[ ?(?P<square>{_LIST}){_PLACE} ?\]|【 ?(?P<lens>{_LIST}){_PLACE} ?】"
+    rf"|［ ?(?P<wide>{_LIST}) ?］|[(（](?P<round>{_LABELS}{_NUMBER}{_MORE})[)）]|(?P<start>\[cite_start\]))",
+    regex.IGNORECASE,
 )
-_RANGE = re.compile(r"(\d+)(?: ?[-–] ?(\d+))?")
+"""Matched in part it tells whether more text could make a marker; nothing in it repeats without a bound."""
+_INTERVAL = re.compile(r"(?:∈|\b(?:interval|range|Intervall|Bereich)) ?\Z")
+_RANGE = re.compile(r"(\d+)(?: ?(?:[-–—]|to|bis) ?(\d+))?", re.IGNORECASE)
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_$]+\Z")
 
 
@@ -219,7 +222,7 @@ def _is_index(before: str, following: str) -> bool:
     word = _IDENTIFIER.search(before)
     if not word:
         return False
-    if following[:1].isalnum() or following[:1] in ("=", "_"):
+    if following[:1].isalnum() or following[:1] in ("=", "_") or following == " =":
         return True
     if following[:1] == "." and following[1:].islower():
         return True

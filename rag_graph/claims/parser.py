@@ -149,7 +149,7 @@ class ClaimParser:
         return [marker for marker in markers if marker.number not in self._known]
 
 
-_TURN = re.compile(r"[\[【`~(\n.!?…。！？｡।॥؟۔]")
+_TURN = re.compile(r"[\[【［`~(（\n.!?…。！？｡।॥؟۔]")
 """What may begin a marker, code or a link, or end a sentence: every sign that the scanner or the sentences look at."""
 _NO_TEXT_BETWEEN = re.compile(r"[\s,;]*(?:and)?[\s,;]*")
 

@@ -27,7 +27,7 @@ from rag_graph.errors import (
     RagGraphError,
 )
 from rag_graph.models.pieces import Content, CutShort, Piece, Restarted, Thinking, TokensUsed
-from rag_graph.models.providers.errors import CHAT, FALLBACK, Origin, stalled, translate
+from rag_graph.models.providers.errors import CHAT, FALLBACK, FILTERED, Origin, stalled, translate, words_of
 from rag_graph.models.providers.openai import ReasoningChatOpenAI
 from rag_graph.models.thinking import ThinkingFilter
 
@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 _CODE = re.compile(r"[a-z_]{1,64}")
 _KEY_LIKE = re.compile(r"(?i:\b(?:sk|key|bearer|token)\b[-_: ]\S+)|[\w-]{24,}")
 _SAID_CHARS: Final = 200
+_REASON_CHARS: Final = 80
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_REASON_PREFIX = re.compile(r"(?:(?:finish|stop)_?reason[._])|finish_")
 
 LONGEST_WAIT_S: Final = 5.0
 """A service that asks us to come back later than this is not waited for."""
@@ -53,6 +56,9 @@ _CUT_BY_LENGTH: Final = frozenset(
         "token_limit",
         "model_context_window_exceeded",
         "max_tokens_reached",
+        "max_length",
+        "limit",
+        "context_length_exceeded",
     }
 )
 _CUT_BY_FILTER: Final = frozenset(
@@ -72,6 +78,9 @@ _CUT_BY_FILTER: Final = frozenset(
         "sensitive",
         "blocked",
         "moderation",
+        "content_policy",
+        "content_policy_violation",
+        "malicious",
     }
 )
 _BROKEN: Final = frozenset(
@@ -85,9 +94,14 @@ _BROKEN: Final = frozenset(
         "insufficient_system_resource",
         "error_limit",
         "timeout",
+        "interrupted",
+        "failed",
+        "malformed_function_call",
+        "malformed_response",
+        "unexpected_tool_call",
     }
 )
-"""Why a reply ended, lower-cased, as OpenAI, Anthropic, Google, Bedrock, Mistral, Cohere, vLLM, DeepSeek, Zhipu and
+"""Why a reply ended, by `_spelled`, as OpenAI, Anthropic, Google, Bedrock, Mistral, Cohere, vLLM, DeepSeek, Zhipu and
 OpenRouter name it. Whatever else they say means that the model was done."""
 
 
@@ -310,7 +324,7 @@ class _Reader:
 
     def check(self, origin: Origin) -> None:
         """Raise what was wrong with a reply that has ended; one that says something may be cut short all the same."""
-        if self._ending in _BROKEN:
+        if self._ending in _BROKEN or ("error" in self._ending and self._ending not in _CUT_BY_FILTER):
             raise ModelStalled(
                 f"The model's service broke its answer off with an error of its own: try again, or {origin.other}."
             )
@@ -319,9 +333,7 @@ class _Reader:
         if self._has_declined:
             raise ModelDeclined("The model declined to answer this question: ask it in other words.")
         if self._ending in _CUT_BY_FILTER:
-            raise ModelDeclined(
-                "The filter of the model's service withheld the answer: ask in other words, or have its filter changed."
-            )
+            raise ModelDeclined(FILTERED)
         if self._ending in _CUT_BY_LENGTH:
             raise ModelGarbled(
                 "The model came to the end of its tokens before it said anything of its answer, as one that thinks for "
@@ -346,10 +358,16 @@ def _ending(told: Mapping[str, Any]) -> str:
     """Why the reply ended, in its provider's word; empty while it goes on."""
     for key in ("finish_reason", "stop_reason", "stopReason", "done_reason"):
         if isinstance(reason := told.get(key), str) and reason:
-            return reason.lower()
+            return _spelled(reason)
     if isinstance(incomplete := told.get("incomplete_details"), Mapping):  # OpenAI's Responses API
-        return str(incomplete.get("reason") or "").lower()
+        return _spelled(str(incomplete.get("reason") or ""))
     return ""
+
+
+def _spelled(reason: str) -> str:
+    """`maxTokens`, `max-tokens` and `FinishReason.MAX_TOKENS` as `max_tokens`."""
+    word = _HUMP.sub("_", reason[:_REASON_CHARS]).lower().replace("-", "_").replace(" ", "_")
+    return _REASON_PREFIX.sub("", word)
 
 
 def _is_refusal(message: BaseMessage) -> bool:
@@ -408,6 +426,6 @@ def _log(call: _Call, failure: ModelError) -> None:
     status, code = getattr(cause, "status_code", ""), getattr(cause, "code", "") or ""
     named = code if _CODE.fullmatch(str(code)) else ""
     said = ""
-    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
-        said = _KEY_LIKE.sub("…", " ".join(str(getattr(cause, "message", "")).split())[:_SAID_CHARS])
+    if cause and status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
+        said = _KEY_LIKE.sub("…", " ".join(words_of(cause).split())[:_SAID_CHARS])
     logger.warning("%s: %s (%s) %s %s %s", call.name, failure.code, type(cause).__name__, status, named, said)

@@ -1,5 +1,6 @@
 """Telling a model's thinking from its answer, in whichever of the known spellings it comes."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal
 
@@ -17,47 +18,99 @@ WAS_THINKING: Final = "What had come so far was the model's thinking."
 
 # The patterns are matched with `partial=True`, which says whether more text could still make a match; so long text is
 # held back. None of them repeats without a bound before its end.
-_NAMES: Final = r"(?:[a-z]{1,12}:)?(?:think(?:ing)?|thoughts?|reasoning)"
+_NAMES: Final = (
+    r"(?:[a-z]{1,12}[:_])?(?:think(?:ing)?|thoughts?|reasoning|cot|scratchpad|reflection|analysis|inner_monologue)"
+    r"(?:_[a-z]{1,12})?"
+)
+_TOKENS: Final = r"(?:think(?:ing)?|thought|reasoning)"
 _OPENING: Final = regex.compile(
-    rf"\s{{0,80}}(?:(?P<tag>(?i:<{_NAMES}>))|(?P<mistral>\[THINK\])|(?P<kimi>◁think▷)"
-    r"|(?P<openthinker><\|begin_of_thought\|>)|(?P<cohere><\|START_THINKING\|>)|(?P<gemma><\|channel>thought\n?)"
+    rf"\s{{0,80}}(?:(?P<tag>(?i:(?:[<＜]|&lt;){_NAMES}(?:\s[^<>]{{0,80}})?(?:[>＞]|&gt;)))|(?P<mistral>\[THINK\])"
+    r"|(?P<details><details type=.reasoning.[^<>]{0,80}>(?:\s{0,9}<summary>[^<>]{0,80}</summary>)?)"
+    rf"|(?P<kimi>◁think▷)|(?P<medgemma><unused94>thought\n?)|(?P<gemma><\|channel>thought\n?)"
+    rf"|(?P<token><[|｜](?i:(?:(?:begin|start)[_▁](?:of[_▁])?)?{_TOKENS}(?:[_▁](?:start|begin))?|inner_prefix)[|｜]>)"
     r"|(?P<harmony>(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)[\w .=]{0,80}<\|message\|>)"
     r"|(?P<bare_harmony>analysis(?=[A-Z][a-z']{0,20}[ ,])))"
 )
 """The last is harmony (gpt-oss) from a service that leaves its marks out and its words in."""
+_CLOSING_TAG: Final = rf"(?i:(?:[<＜]|&lt;)/{_NAMES}(?:[>＞]|&gt;))"
 _CLOSINGS: Final[Mapping[str | None, "regex.Pattern[str]"]] = {
-    "tag": regex.compile(rf"(?i:</{_NAMES}>)"),
+    "tag": regex.compile(_CLOSING_TAG),
     "mistral": regex.compile(r"\[/THINK\]"),
+    "details": regex.compile(r"</details>"),
     "kimi": regex.compile(r"◁/think▷"),
-    "openthinker": regex.compile(r"<\|end_of_thought\|>"),
-    "cohere": regex.compile(r"<\|END_THINKING\|>"),
+    "medgemma": regex.compile(r"<unused95>"),
     "gemma": regex.compile(r"<channel\|>"),
+    "token": regex.compile(rf"<[|｜](?i:(?:/|end[_▁](?:of[_▁])?){_TOKENS}|{_TOKENS}[_▁]end|inner_suffix)[|｜]>"),
     "harmony": regex.compile(r"<\|end\|>|(?=<\|start\|>assistant)|(?=<\|channel\|>final)"),
     "bare_harmony": regex.compile(r"assistantfinal"),
 }
 _PREAMBLE: Final = regex.compile(
     r"\s{0,80}(?:<s>|<bos>|<\|begin_of_text\|>|<\|START_RESPONSE\|>|<\|begin_of_solution\|>|<\|im_start\|>assistant\n?"
-    r"|<\|start_header_id\|>assistant<\|end_header_id\|>\s{0,4}"
-    r"|(?:<\|start\|>assistant)?<\|channel\|>final[\w .=]{0,40}(?:<\|constrain\|>\w{0,20})?<\|message\|>)"
+    r"|<\|(?:start_header_id|header_start)\|>assistant<\|(?:end_header_id|header_end)\|>\s{0,4}|assistant\n\n"
+    r"|<\|start_of_role\|>assistant<\|end_of_role\|>|<(?:start_of_turn|\|turn)>model\n?|[<\[]\|assistant\|[>\]]\n?"
+    r"|<(?:answer|response)>\n?|\[/INST\]|<unused95>|\]~b\]ai\n?"
+    r"|(?:(?:<\|start\|>)?assistant)?<\|channel\|>final[\w .=]{0,40}(?:<\|constrain\|>\w{0,20})?<\|message\|>)"
 )
 """What chat templates put before the answer, where the service leaves it in."""
+_STRAY_CLOSING: Final = regex.compile(rf"\s{{0,80}}{_CLOSING_TAG}")
 _LONE_CLOSING: Final = regex.compile(rf"(?:\A|\n)[ \t]*(?i:</{_NAMES}>)")
-_CLOSING_LINE: Final = regex.compile(rf"(?i:</{_NAMES}>)")
-_CONTROL: Final = regex.compile(r"<[|｜](?P<name>[^\s<>|｜`]{1,40})[|｜]>|(?P<end></s>|<eos>|<end_of_turn>|<turn\|>)")
+_CLOSING: Final = regex.compile(rf"(?i:</{_NAMES}>)")
+_OPENED: Final = regex.compile(rf"(?i:<{_NAMES}>)")
+_TAGS_AROUND: Final = regex.compile(rf"\A\s{{0,80}}(?i:<{_NAMES}>)|(?i:</{_NAMES}>)\s{{0,80}}\Z")
+_APART: Final = frozenset(" \t\n`'\"(")
+"""What stands before a tag that the text speaks of."""
+_CONTROL: Final = regex.compile(
+    r"<[|｜](?P<name>[^\s<>|｜`]{1,40})[|｜]>|(?P<call><tool_call>(?=\s{0,9}[{<])|<function=\w{1,60}>)"
+    r"|(?P<end><end_of_turn>|<turn\|>|<start_of_turn>|<\|turn>|<end_of_utterance>|<seed:eos>|<extra_id_1>"
+    r"|</?\|?im_end\|?>|\[TOOL_CALLS\])"
+    r"|(?P<last></?s>|<eos>|<(?:eo[td]|EOT)>|<\[EOS\]>|<pad>|<unk>|</(?:answer|response)>|\[(?:/?INST|EOS|e~)[\]\[]"
+    r"|\[\|endofturn\|\])"
+)
+"""Control tokens, in whichever form a tokenizer has them; `last` are text where more text is behind them."""
+_CALL_ENDS: Final = {"<tool_call>": "</tool_call>", "<function=": "</function>"}
 _TURN_ENDS: Final = frozenset(
     {
         "im_end",
         "eot_id",
         "eom_id",
+        "eot",
+        "eom",
+        "eos",
+        "eod",
         "end",
         "endoftext",
+        "endofturn",
         "end_of_text",
+        "end_of_turn",
         "return",
+        "call",
         "end▁of▁sentence",
-        "END_RESPONSE",
-        "END_OF_TURN_TOKEN",
+        "end_response",
+        "end_of_turn_token",
     }
 )
+_TURN_BEGINNINGS: Final = frozenset(
+    {
+        "im_start",
+        "im_user",
+        "start",
+        "start_header_id",
+        "header_start",
+        "start_of_role",
+        "channel",
+        "user",
+        "human",
+        "system",
+        "observation",
+        "python_tag",
+        "tool_calls_section_begin",
+        "tool_call_begin",
+        "tool▁calls▁begin",
+        "tool▁call▁begin",
+    }
+)
+"""Behind what was said they end it, as what follows is no more of it; before it they are only left out."""
+_SIGN: Final = re.compile(r"[<\[]")
 _MOST_HELD_CHARS: Final = 200
 _PIECE_CHARS: Final = 4_096
 """Longer pieces are taken bit by bit, or one that is full of tags would be copied at each of them."""
@@ -82,7 +135,7 @@ class ThinkingFilter:
     def read(self, message: BaseMessage) -> Iterator[Part]:
         extra = message.additional_kwargs
         if extra:
-            yield from self._think("".join(_beside(extra)))
+            yield from self._think(_TAGS_AROUND.sub("", "".join(_beside(extra))))
         content = message.content
         if isinstance(content, str):
             if content:
@@ -95,12 +148,14 @@ class ThinkingFilter:
         """Read what came as mere text."""
         # Nearly every token comes this way, so that it takes no generator and no further call.
         tags = self._tags
-        if "<" in text or not self._control.is_idle or tags.state != "answer" or tags.held:
+        if "<" in text or "[" in text or not self._control.is_idle or tags.state != "answer" or tags.held:
             return self._feed(text)
         if not tags.has_thought:
             tags.said.append(text)
         if "`" in text:
             self._control.count_ticks(text)
+        if not self._control.has_said:
+            self._control.has_said = bool(text.strip())
         return (Content(text),) if text else ()
 
     def end(self) -> Iterator[Part]:
@@ -173,6 +228,7 @@ class _TagFilter:
         """The answer so far, until there is thinking; who passes `feed` by, with text without a tag, adds to it."""
         self._looked_at = 0
         self._line_is_blank = True
+        self._speaks_of_tags = False
         self._is_fresh = False
         self._has_preamble = False
         self._closing = _CLOSINGS["tag"]
@@ -198,7 +254,7 @@ class _TagFilter:
         held, self.held = self.held, ""
         if self.state == "thinking":
             yield from _thoughts(held)
-        elif self.state == "beginning" and self.has_thought:
+        elif self.state == "beginning" and (self.has_thought or self._has_preamble):
             yield from self._say(held.lstrip())
         else:
             yield from self._say(held)
@@ -213,6 +269,11 @@ class _TagFilter:
         elif preamble and not preamble.partial:
             self.held = self.held[preamble.end() :]
             self._has_preamble = True
+        elif self.has_thought and (stray := _STRAY_CLOSING.match(self.held, partial=True)):
+            if not stray.partial:  # of thinking that came beside the text
+                self.held = self.held[stray.end() :]
+            elif len(self.held) > _MOST_HELD_CHARS:
+                self.state = "answer"
         elif not (opening or preamble) or len(self.held) > _MOST_HELD_CHARS:
             self.state = "answer"
             if self.has_thought or self._has_preamble:
@@ -233,8 +294,7 @@ class _TagFilter:
 
     def _answer(self) -> Iterator[Part]:
         text, self.held = self.held, ""
-        closing = None if self.has_thought else _LONE_CLOSING.search(text)
-        if closing and (text[closing.start()] == "\n" or self._is_line_blank()):
+        if closing := None if self.has_thought else self._lone_closing(text):
             said = "".join(self.said)
             if said:
                 yield Restarted(WAS_THINKING)
@@ -243,17 +303,40 @@ class _TagFilter:
             self.state, self.said, self.has_thought = "beginning", [], True
             self.held = text[closing.end() :]
             return
-        kept = 0 if self.has_thought else self._unfinished_line(text)
+        kept = 0 if self.has_thought else self._unfinished(text)
         self.held = text[len(text) - kept :]
         yield from self._say(text[: len(text) - kept])
 
-    def _unfinished_line(self, text: str) -> int:
-        """Length of the end of `text` that may be a closing tag at the start of its line."""
+    def _lone_closing(self, text: str) -> "regex.Match[str] | None":
+        """A closing tag that nothing opened: on a line of its own, or glued to what is before and behind it."""
+        closing = _LONE_CLOSING.search(text)
+        if closing and text[closing.start()] != "\n" and not self._is_line_blank():
+            closing = None
+        for found in () if self._speaks_of_tags else _CLOSING.finditer(text):
+            if closing and closing.end() <= found.end():
+                break
+            before = text[found.start() - 1] if found.start() else self._last_char()
+            behind = text[found.end() : found.end() + 1]
+            if before and before not in _APART and (behind == "\n" or behind.isalnum()):
+                self._speaks_of_tags = bool(_OPENED.search("".join(self.said) + text[: found.start()]))
+                return closing if self._speaks_of_tags else found
+        return closing
+
+    def _unfinished(self, text: str) -> int:
+        """Length of the end of `text` that may be a closing tag, or is one of which the sign behind it will tell."""
         before, newline, line = text.rpartition("\n")
         tag = line.lstrip(" \t")
         at_start = bool(newline) or (not before and self._is_line_blank())
-        closing = _CLOSING_LINE.match(tag, partial=True) if tag and at_start else None
-        return len(tag) if closing and closing.partial else 0
+        if at_start and tag and (closing := _CLOSING.match(tag, partial=True)) and closing.partial:
+            return len(tag)
+        start = text.rfind("<")
+        if start < 0 or self._speaks_of_tags or (text[start - 1] if start else self._last_char()) in _APART:
+            return 0
+        closing = _CLOSING.match(text[start:], partial=True)
+        return len(text) - start if closing and (closing.partial or start + closing.end() == len(text)) else 0
+
+    def _last_char(self) -> str:
+        return next((text[-1] for text in reversed(self.said) if text), "")
 
     def _say(self, text: str) -> tuple[Content, ...]:
         if not self.has_thought:
@@ -272,15 +355,18 @@ class _TagFilter:
 class _ControlFilter:
     """Leaves control tokens of chat templates out of the answer, and what a model goes on to say after its end.
 
-    In code they are text, for an answer may speak of them; so is `</s>`, HTML's tag, with more text behind it.
+    In code they are text, for an answer may speak of them; so are those that are HTML's tags as well, with more text
+    behind them. Calls of tools, which nobody offered, are left out too.
     """
 
     def __init__(self) -> None:
         self.is_idle = True
-        """Whether text without `<` is said as it is; its backticks have to be counted."""
+        """Whether text without `<` and `[` is said as it is; its backticks have to be counted."""
+        self.has_said = False
         self._held = ""
         self._in_code = False
         self._is_over = False
+        self._call_end = ""
 
     def count_ticks(self, text: str) -> None:
         self._in_code ^= bool(text.count("`") % 2)
@@ -290,33 +376,70 @@ class _ControlFilter:
             return
         text, self._held = self._held + text, ""
         said: list[str] = []
-        while (start := text.find("<")) >= 0 and not self._is_over:
+        while text and not self._is_over:
+            if self._call_end:
+                text = self._after_call(text)
+                continue
+            sign = _SIGN.search(text)
+            start = sign.start() if sign else len(text)
             self.count_ticks(text[:start])
             said.append(text[:start])
+            self.has_said = self.has_said or (not said[-1].isspace() and bool(said[-1]))
             text = text[start:]
-            found = None if self._in_code else _CONTROL.match(text, partial=True)
+            found = _CONTROL.match(text, partial=True) if text and not self._in_code else None
             if found is None:
-                said.append("<")
+                said.append(text[:1])
                 text = text[1:]
-            elif found.partial or (found["end"] and not text[found.end() :].strip() and len(text) < _MOST_HELD_CHARS):
+            elif found.partial:
                 self._held, text = text, ""
-            elif found["end"] == "</s>":
-                said.append("</s>")
+            elif found["last"]:
+                behind = self._behind(text) if len(text) < _MOST_HELD_CHARS else "text"
+                if behind == "text":
+                    said.append(found[0])
+                    text = text[found.end() :]
+                else:
+                    self._is_over = behind == "end"
+                    self._held, text = text, ""
+            elif found["call"]:
+                self._call_end = next(end for call, end in _CALL_ENDS.items() if found[0].startswith(call))
                 text = text[found.end() :]
             else:
-                self._is_over = bool(found["end"]) or found["name"] in _TURN_ENDS
+                name = (found["name"] or "").lower()
+                is_next = self.has_said and name in _TURN_BEGINNINGS
+                self._is_over = bool(found["end"]) or name in _TURN_ENDS or is_next
                 text = "" if self._is_over else text[found.end() :]
-        self.count_ticks(text)
-        said.append(text)
-        self.is_idle = not self._held and not self._is_over
+        self.is_idle = not (self._held or self._is_over or self._call_end)
         if whole := "".join(said):
             yield Content(whole)
 
     def end(self) -> Iterator[Content]:
         held, self._held = self._held, ""
-        ending = _CONTROL.match(held)
-        if held and not ending:
+        found = _CONTROL.match(held)
+        if held and not (self._is_over or self._call_end or (found and found["last"])):
             yield Content(held)
+
+    def _behind(self, text: str) -> Literal["text", "nothing", "end"]:
+        """What is behind the tokens that a text begins with; the last of them may be unfinished."""
+        at = 0
+        while at < len(text):
+            found = _CONTROL.match(text, at, partial=True)
+            if found is None and not text[at].isspace():
+                return "text"
+            if found and (found.partial or found["call"]):
+                return "nothing"
+            if found and (found["end"] or (found["name"] or "").lower() in _TURN_ENDS):
+                return "end"
+            at = found.end() if found else at + 1
+        return "nothing"
+
+    def _after_call(self, text: str) -> str:
+        """What comes behind the call; its end may be cut in two."""
+        _, end, behind = text.partition(self._call_end)
+        if end:
+            self._call_end = ""
+            return behind
+        self._held = text[1 - len(self._call_end) :]
+        return ""
 
 
 def _thoughts(delta: str) -> Iterator[Part]:

@@ -78,6 +78,22 @@ def scan(*pieces: str) -> tuple[str, list[tuple[int, str]]]:
         ("Tall [Doc 1, Doc 2].", "Tall [1][2].", [1, 2]),
         ("Tall [ID:1].", "Tall [1].", [1]),
         ("Tall [1†L3-L5].", "Tall [1].", [1]),
+        ("Tall [1-3, 12].", "Tall [1][2][3][12].", [1, 2, 3, 12]),
+        ("Tall [1 to 3].", "Tall [1][2][3].", [1, 2, 3]),
+        ("Tall [1—3].", "Tall [1][2][3].", [1, 2, 3]),
+        ("Tall [1，2].", "Tall [1][2].", [1, 2]),
+        ("Tall [1 und 2].", "Tall [1][2].", [1, 2]),
+        ("Tall [^1^].", "Tall [1].", [1]),
+        ("Tall ［1］.", "Tall [1].", [1]),
+        ("Tall [来源：1].", "Tall [1].", [1]),
+        ("Tall （来源1）.", "Tall [1].", [1]),
+        ("[cite_start]Tall [cite: 1, 2].", "Tall [1][2].", [1, 2]),
+        ("It is [cite_start]tall [cite: 1].", "It is tall [1].", [1]),
+        ("Tall [doc_1] [source-2] [id=3].", "Tall [1] [2] [3].", [1, 2, 3]),
+        ("Tall [chunk 1, chunk 2].", "Tall [1][2].", [1, 2]),
+        ("Tall [1, p. 3].", "Tall [1].", [1]),
+        ("Tall [1, lines 3-5].", "Tall [1].", [1]),
+        ("Tall ([1], [2]) and **[3]**.", "Tall ([1], [2]) and **[3]**.", [1, 2, 3]),
         ("Tall (1).", "Tall (1).", []),
         ("Tall (see the source 1).", "Tall (see the source 1).", []),
         ("Tall [99].", "Tall.", [99]),
@@ -105,6 +121,10 @@ def test_markers_are_normalised_and_dead_ones_dropped(raw: str, shown: str, numb
         "A footnote[^note].",
         "items[1].name, row_1[2], x[1], a[1]=3",
         "In [2019] or [0] or [1234].",
+        "foo[1] = 3 and f(1)",
+        "It lies in the interval [1, 2], x ∈ [1, 3], and [1, 3) is open.",
+        "[Figure 1], [Step 2], [1/2], {1}, m², x¹, m<sup>2</sup>, - [x] done",
+        "(Source 1: The tower)",
         "An escaped \\[1].",
         "[[1]](http://example.com)",
         "An unfinished [1",
@@ -139,7 +159,7 @@ def test_no_more_is_held_back_than_an_unfinished_marker(raw: str) -> None:
         assert held <= MAX_HELD_CHARS or not scanner.found
         assert len(scanner._held) <= MAX_HELD_CHARS
         if scanner._held:
-            assert scanner._held.lstrip(" ")[:1] in ("", "[", "【", "(")
+            assert scanner._held.lstrip(" ")[:1] in ("", "[", "【", "［", "(", "（")
 
 
 def _length_dropped(scanner: MarkerScanner) -> list[int]:
@@ -149,7 +169,7 @@ def _length_dropped(scanner: MarkerScanner) -> list[int]:
 @settings(deadline=None)
 @given(TEXTS)
 def test_without_brackets_the_text_passes_unchanged(text: str) -> None:
-    plain = text.replace("[", "").replace("【", "")
+    plain = text.translate(dict.fromkeys(map(ord, "[【［(（")))
     assert scan(*plain) == (plain, [])
 
 

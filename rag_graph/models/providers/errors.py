@@ -15,6 +15,7 @@ from typing import Any, Final
 from rag_graph.errors import (
     ContextTooLong,
     ModelBusy,
+    ModelDeclined,
     ModelError,
     ModelGarbled,
     ModelRefused,
@@ -24,13 +25,45 @@ from rag_graph.errors import (
 
 _TOO_LONG = re.compile(
     r"context_length_exceeded|exceed_context_size|maximum context length|context (window|size|length)"
-    r"|prompt is too long|input is too long|ContextOverflow",
+    r"|prompt is too long|input is too long|ContextOverflow|input length|tokens_limit_reached|model token limit"
+    r"|\btokens?\b.{0,40}\bexceed|\bexceeds?\b.{0,60}\btokens?\b|must have less than \d+ tokens|tokens limit exceeded"
+    r"|input tokens \+ max_tokens",
     re.IGNORECASE,
 )
-_OUT_OF_CREDIT = re.compile(r"insufficient_quota|credit balance", re.IGNORECASE)
+_OUT_OF_CREDIT = re.compile(
+    r"insufficient_quota|insufficient (?:account )?(?:user )?(?:balance|quota|credit|fund)|credit balance|余额不足",
+    re.IGNORECASE,
+)
+_DECLINED = re.compile(
+    r"content_filter|content_policy|content management policy|ResponsibleAIPolicyViolation|data_?inspection_?failed"
+    r"|inappropriate content|\bflagged\b|\bmoderation\b|safety (?:system|policy|filter)|guardrail|敏感",
+    re.IGNORECASE,
+)
+"""The filters before the model: Azure's, OpenAI's, DashScope's, OpenRouter's, LiteLLM's, Bedrock's, Zhipu's."""
+_BAD_KEY = re.compile(
+    r"\b(?:invalid|incorrect|missing|expired)\b.{0,20}\b(?:api[ _-]?key|subscription key|(?:access|auth|api) token)\b"
+    r"|\bapi[ _-]?key\b.{0,20}\b(?:not valid|invalid|expired|missing|required)\b|API_KEY_INVALID"
+    r"|unauthori[sz]ed|unauthenticated|not authenticated|authentication (?:error|failed|fails)|authentication_error",
+    re.IGNORECASE,
+)
+_UNKNOWN_MODEL = re.compile(
+    r"model_not_found|\bmodel\b.{0,80}\b(?:not found|not exist|does not exist|doesn't exist|not a valid)|unknown model",
+    re.IGNORECASE,
+)
+_RATE_LIMIT = re.compile(r"rate[ _-]?limit|too many requests|throttl", re.IGNORECASE)
 _FAILED = re.compile(r"[45]\d\d")
+_DURATION_PART = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?(ms|s|m|h)")
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern}){{1,3}}")
+_UNIT_S: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _UNKEYED = re.compile(r"api[_ -]?key|credential|authentication", re.IGNORECASE)
 
+_MAY_BE_FILTERED: Final = frozenset({None, 400, 403, 406, 422, 451})
+_BUSY: Final = frozenset({408, 429})
+FILTERED: Final = (
+    "The filter of the model's service withheld the answer: ask in other words, or have its filter changed."
+)
+
+_WORDS_CHARS: Final = 2_000
 _SAID_CHARS: Final = 500
 """Of a service's own words; further on they may quote the prompt, in which any word can stand."""
 
@@ -56,7 +89,9 @@ _UNREACHED: Final = frozenset(
         "ModelConnectionError",  # langchain-core
     }
 )
-_CUT: Final = frozenset({"ReadError", "RemoteProtocolError", "ClientPayloadError", "ServerDisconnectedError"})
+_CUT: Final = frozenset(
+    {"StreamCut", "ReadError", "RemoteProtocolError", "ClientPayloadError", "ServerDisconnectedError"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +161,16 @@ def translate(exc: Exception, origin: Origin, *, started: bool = False) -> Model
     status = _status(chain) or next((found for name, found in _STATUS_OF_NAME.items() if name in names), None)
     said = " ".join([*names, *(_said(link) for link in chain)])
 
-    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or _TOO_LONG.search(said):
+    if status in _MAY_BE_FILTERED and _DECLINED.search(said):
+        return ModelDeclined(FILTERED)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (status not in _BUSY and _TOO_LONG.search(said)):
         return ContextTooLong(
             f"The prompt does not fit the model: lower {origin.setting}_CONTEXT_TOKENS, or {origin.larger}."
         )
     if status == HTTPStatus.PAYMENT_REQUIRED or _OUT_OF_CREDIT.search(said):
         return ModelRefused(f"The model's service has no credit left for this key: {origin.key}.")
     if status is not None:
-        return _answered(status, chain, origin)
+        return _answered(status, chain, said, origin)
     return _unanswered(exc, names, said, origin, started=started)
 
 
@@ -144,8 +181,12 @@ def _unanswered(exc: Exception, names: set[str], said: str, origin: Origin, *, s
         if started or names & _CUT:
             return ModelStalled(f"The connection to the model was cut: try again, or {origin.other}.")
         return ModelUnavailable(f"The model's service could not be reached: check that it runs, and {origin.service}.")
-    if "rate_limit" in said:
+    if _RATE_LIMIT.search(said):
         return _busy(origin, None)
+    if "APIError" in names and _BAD_KEY.search(said):
+        return _bad_key(origin)
+    if "APIError" in names and _UNKNOWN_MODEL.search(said):
+        return _unknown(origin)
     if "APIError" not in names and _UNKEYED.search(said):
         return ModelRefused(f"The model's client has no key that it can use: {origin.key}.")
     if isinstance(exc, ValueError | TypeError | LookupError | AttributeError):
@@ -160,16 +201,26 @@ def stalled(origin: Origin) -> ModelStalled:
     )
 
 
-def _answered(status: int, chain: list[BaseException], origin: Origin) -> ModelError:
+def _bad_key(origin: Origin) -> ModelRefused:
+    return ModelRefused(f"The model's service refused the API key: {origin.key}.")
+
+
+def _unknown(origin: Origin) -> ModelRefused:
+    return ModelRefused(f"The model's service does not know the model or the path: check {origin.both}.")
+
+
+def _answered(status: int, chain: list[BaseException], said: str, origin: Origin) -> ModelError:
     match status:
         case 401 | 403:
-            return ModelRefused(f"The model's service refused the API key: {origin.key}.")
+            return _bad_key(origin)
         case 404:
-            return ModelRefused(f"The model's service does not know the model or the path: check {origin.both}.")
+            return _unknown(origin)
         case 408 | 429:
             return _busy(origin, _retry_after_s(chain))
         case 409:
             pass  # the SDKs retry it as a conflict of locks
+        case _ if status < HTTPStatus.INTERNAL_SERVER_ERROR and _BAD_KEY.search(said):
+            return _bad_key(origin)  # Gemini's has status 400
         case _ if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return ModelRefused(f"The model's service refused the request (HTTP {status}): check {origin.both}.")
     return ModelUnavailable(f"The model's service is failing (HTTP {status}): try again, or {origin.other}.")
@@ -217,11 +268,18 @@ def _said(link: BaseException) -> str:
     """What the service says of the fault, to look for words in; it is never shown, for it may repeat a key."""
     body: Any = getattr(link, "body", None)
     kind = body.get("type") if isinstance(body, Mapping) else None
-    return f"{getattr(link, 'code', '')} {getattr(link, 'type', '')} {kind} {str(link)[:_SAID_CHARS]}"
+    return f"{getattr(link, 'code', '')} {getattr(link, 'type', '')} {kind} {words_of(link)[:_SAID_CHARS]}"
+
+
+def words_of(exc: BaseException) -> str:
+    """All that the service said, of which the OpenAI SDK's message holds only what stands where OpenAI puts it."""
+    body = getattr(exc, "body", None)
+    said = f"{exc} {body}" if body and str(body) not in str(exc) else str(exc)
+    return said[:_WORDS_CHARS]
 
 
 def _retry_after_s(chain: list[BaseException]) -> float | None:
-    """Seconds, as a number or as a date: RFC 9110, 10.2.3."""
+    """Seconds, as a number or as a date (RFC 9110, 10.2.3), or as some services write them: `500ms`, `1m30s`."""
     for link in chain:
         headers: Any = getattr(getattr(link, "response", None), "headers", None) or {}
         if given := headers.get("retry-after"):
@@ -229,6 +287,8 @@ def _retry_after_s(chain: list[BaseException]) -> float | None:
                 return max(0.0, float(given))
             except ValueError:
                 pass
+            if _DURATION.fullmatch(given.strip()):
+                return sum(float(number) * _UNIT_S[unit] for number, unit in _DURATION_PART.findall(given))
             try:
                 return max(0.0, parsedate_to_datetime(given).timestamp() - time())
             except ValueError:

@@ -21,6 +21,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_openai import ChatOpenAI
 from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
+from rag_graph.models.providers.errors import words_of
 from rag_graph.models.providers.openai.chunks import Chunk, Shaper
 from rag_graph.models.providers.openai.client import DictCompletions, LoopClient
 from rag_graph.models.providers.openai.stream import DictStream
@@ -41,6 +42,9 @@ UNLISTED: Final = "default"
 
 _NOT_NOW: Final = frozenset({401, 408, 429})
 """Answers to a request for the models that say nothing of which there are, as those of a failing service do."""
+
+_REFUSALS: Final = (openai.BadRequestError, openai.UnprocessableEntityError)
+"""Of a request that the service may take in another form."""
 
 _REASONS = re.compile(r"^(o\d|gpt-[5-9](?!.*-chat))")
 
@@ -185,7 +189,7 @@ class ReasoningChatOpenAI(ChatOpenAI):
                 payload["timeout"] = UNTIMED_READS
             try:
                 stream: DictStream = await self.async_client.create(**payload)
-            except openai.BadRequestError as exc:
+            except _REFUSALS as exc:
                 if not self._do_without(exc):
                     raise
             else:
@@ -202,7 +206,7 @@ class ReasoningChatOpenAI(ChatOpenAI):
         while True:
             try:
                 return await super()._agenerate(*args, **kwargs)
-            except openai.BadRequestError as exc:
+            except _REFUSALS as exc:
                 if not self._do_without(exc):
                     raise
 
@@ -213,22 +217,23 @@ class ReasoningChatOpenAI(ChatOpenAI):
                 async with aclosing(cast("ChunkStream", super()._astream(*args, **kwargs))) as chunks:
                     async for chunk in chunks:
                         yield chunk
-            except openai.BadRequestError as exc:
+            except _REFUSALS as exc:
                 if not self._do_without(exc):
                     raise
             else:
                 return
 
-    def _do_without(self, exc: openai.BadRequestError) -> bool:
+    def _do_without(self, exc: openai.APIStatusError) -> bool:
         """Give up what this service refuses and an answer does not need: counts, summaries, turns of their own.
 
         Each is given up once, so that whoever asks again until nothing is left to give up comes to an end.
         """
-        if self.stream_usage and "stream_options" in exc.message:
+        said = words_of(exc)
+        if self.stream_usage and "stream_options" in said:
             self.stream_usage = False
-        elif self.reasoning and "summary" in self.reasoning and "summar" in exc.message:
+        elif self.reasoning and "summary" in self.reasoning and "summar" in said:
             self.reasoning = {key: value for key, value in self.reasoning.items() if key != "summary"}
-        elif (template := self._template.learn(exc.message)) != self._template:
+        elif (template := self._template.learn(said)) != self._template:
             log.warning("%s: its chat template is strict; turns are joined for it from now on", self.openai_api_base)
             self._template = template
         else:

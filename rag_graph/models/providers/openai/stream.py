@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, suppress
+from itertools import chain
 from typing import Any, Final, TypeVar, cast
 
 import openai
@@ -14,9 +15,10 @@ import orjson
 
 from rag_graph.models.providers.errors import Oversized
 from rag_graph.models.providers.openai.bounds import MAX_EVENT_BYTES, BoundedStream, http
-from rag_graph.models.providers.openai.chunks import SURROGATE, Chunk, Shaper, lenient_values
+from rag_graph.models.providers.openai.chunks import UNSHOWN, Chunk, Shaper, lenient_values
 
 CUT_SHORT: Final = "The stream ended before the answer did."
+NO_REPLY: Final = "Nothing that came was part of a reply."
 DRAIN_S: Final = 1.0
 """So long may a service take to end the body behind its last event; a connection that is left before is lost."""
 
@@ -24,8 +26,14 @@ T = TypeVar("T")
 
 _CARRIAGE_RETURN = re.compile(rb"\r\n|\r(?=[^\n])")
 _BOM: Final = b"\xef\xbb\xbf"
-_DONE: Final = frozenset({b"[DONE]", b'"[DONE]"', b"[done]"})
+_DONE: Final = re.compile(rb'(?:\A|data:\s*|\s|(?<=}))(?:"?\[DONE\]"?|DONE)\Z', re.IGNORECASE)
+"""How a stream says that it has ended, alone or glued to its last chunk."""
+_DONE_BYTES: Final = 16
 _OTHER_FIELDS: Final = (b":", b"id:", b"retry:")
+
+
+class StreamCut(openai.APIConnectionError):
+    """The service was reached, and ended its stream before the reply."""
 
 
 class EventReader:
@@ -45,7 +53,7 @@ class EventReader:
         self._bare: list[bytes] = []
         self._is_stream = False
 
-    def feed(self, data: bytes) -> list[tuple[str, bytes]]:  # noqa: C901 - in parts, every token would take more calls
+    def feed(self, data: bytes) -> list[tuple[str, bytes]]:  # noqa: C901, PLR0912 - in parts, every token would take more calls
         """The name, mostly none, and the data of each event that is whole now."""
         events: list[tuple[str, bytes]] = []
         if self.is_done:
@@ -74,8 +82,11 @@ class EventReader:
                 if self._data:
                     event, self._data, self._data_bytes = b"\n".join(self._data).strip(), [], 0
                     self._is_stream = True
-                    if event in _DONE:
+                    # Chunks end with a brace, so that hardly any is searched.
+                    if not event.endswith(b"}") and (done := _DONE.search(event, max(0, len(event) - _DONE_BYTES))):
                         self.is_done = True
+                        if event := event[: done.start()].strip():
+                            events.append((self._name, event))
                         return events
                     events.append((self._name, event))
                 self._name = ""
@@ -91,7 +102,7 @@ class EventReader:
         return events
 
     def _take_other(self, line: bytes) -> None:
-        line = line.removeprefix(_BOM)
+        line = line.removeprefix(_BOM).lstrip()
         if line.startswith(b"data:"):
             self._keep(line[5:])
         elif line.startswith(b"event:"):
@@ -103,7 +114,9 @@ class EventReader:
             pass
         elif self._data:
             self._keep(line)  # JSON that was written over several lines, of which only the first is marked
-        elif not self._is_stream:
+        elif self._is_stream:
+            self.is_done = self.is_done or bool(_DONE.fullmatch(line))
+        else:
             self._bare.append(line)
             self._data_bytes += len(line)
 
@@ -118,6 +131,8 @@ class ChunkReader:
     def __init__(self) -> None:
         self.failure: ValueError | None = None
         """Of data that begin as JSON and are none; to be raised once what came before them is told."""
+        self.has_chunks = False
+        """Whether anything was part of a reply: if not, it was no such service that answered."""
         self._shaper = Shaper()
 
     def read(self, events: Iterable[tuple[str, bytes]]) -> list[tuple[Chunk, str | None]]:
@@ -128,16 +143,16 @@ class ChunkReader:
                 try:
                     values: Iterable[Any] = (orjson.loads(data),)
                 except orjson.JSONDecodeError:
-                    values = lenient_values(data.decode("utf-8", "replace").strip())
-                for value in values:
+                    values = lenient_values(data.decode("utf-8", "replace").strip(), is_error=name == "error")
+                for value in chain.from_iterable(value if isinstance(value, list) else (value,) for value in values):
                     if not isinstance(value, dict):
                         continue
                     is_error = name == "error" and not value.get("error")
                     text = None if is_error else self._plain_text(value)
                     if text is None:
-                        found.append(
-                            ({"choices": [], "error": value} if is_error else self._shaper.shaped(value), None)
-                        )
+                        shaped = {"choices": [], "error": value} if is_error else self._shaper.shaped(value)
+                        self.has_chunks = self.has_chunks or bool(shaped["choices"] or shaped["error"])
+                        found.append((shaped, None))
                     elif found and (parts := found[-1][1]) is not None:
                         parts.append(text)
                     else:
@@ -161,6 +176,8 @@ class ChunkReader:
         choice = choices[0]
         if type(choice) is not dict or choice.get("finish_reason") or choice.get("logprobs") or choice.get("index"):
             return None
+        if choice.get("error"):
+            return None
         delta = choice.get("delta")
         if type(delta) is not dict or type(text := delta.get("content")) is not str:
             return None
@@ -168,10 +185,10 @@ class ChunkReader:
             if value and key != "content" and (key, value) != ("role", "assistant"):
                 return None
         # What orjson reads has no lone surrogates, but the lenient reader's text may.
-        if SURROGATE.search(text):
+        if UNSHOWN.search(text):
             return None
-        self._shaper.has_text = self._shaper.has_text or bool(text)
-        return text
+        self.has_chunks = True
+        return text if self._shaper.is_steady else self._shaper.take(text)
 
 
 class DictStream(openai.AsyncStream[object]):
@@ -182,7 +199,7 @@ class DictStream(openai.AsyncStream[object]):
             async for chunk in chunks:
                 yield chunk
 
-    async def pieces(self, told: Callable[[Chunk], T | None], *, as_text: bool = True) -> AsyncGenerator[str | T]:
+    async def pieces(self, told: Callable[[Chunk], T | None], *, as_text: bool = True) -> AsyncGenerator[str | T]:  # noqa: C901 - as `feed`
         """What `told` makes of the chunks, without the layers of the SDK; mere text comes as it is, if not told too."""
         sse, reader, finished = EventReader(), ChunkReader(), False
         reads = aiter(self._bytes())
@@ -204,11 +221,18 @@ class DictStream(openai.AsyncStream[object]):
             if sse.is_done:
                 await _drain(reads)
         except http.HTTPError as exc:
-            raise openai.APIConnectionError(request=self.response.request) from exc
+            # Who does not end the body behind the reply has said all of it.
+            if not (finished or sse.is_done):
+                raise openai.APIConnectionError(request=self.response.request) from exc
         finally:
             await self.response.aclose()
-        if not finished and not sse.is_done:
-            raise openai.APIConnectionError(message=CUT_SHORT, request=self.response.request)
+        if not (finished or sse.is_done):
+            raise self._without_end(reader)
+
+    def _without_end(self, reader: ChunkReader) -> Exception:
+        if not reader.has_chunks:
+            return ValueError(NO_REPLY)
+        return StreamCut(message=CUT_SHORT, request=self.response.request)
 
     def _bytes(self) -> AsyncIterable[bytes]:
         """The body; where nothing is to be unpacked, without the layers of the HTTP library and our own."""
