@@ -36,7 +36,7 @@ def _load_json(source: Source) -> Loaded:
     writer = Writer()
     if isinstance(held, list) and held and all(isinstance(item, dict) and _is_flat(item) for item in held):
         names = list(dict.fromkeys(name for item in held for name in item))
-        writer.table([names, *([_shown(item.get(name)) for name in names] for item in held)], has_header=True)
+        writer.table([names, *([_shown(item.get(name)) for name in names] for item in held)], headers=1)
     else:
         writer.block("\n".join(_lines(held)))
     whole, left_out = without_noise(writer.text)

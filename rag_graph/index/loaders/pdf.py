@@ -97,7 +97,7 @@ def _write_page(writer: Writer, page: liteparse.ParsedPage) -> None:
         if block.kind == "table":
             header = [[cell.text for cell in block.header]] if block.header else []
             rows = header + [[cell.text for cell in row] for row in block.rows or ()]
-            writer.table([[_plain(cell) for cell in row] for row in rows], has_header=True if header else None)
+            writer.table([[_plain(cell) for cell in row] for row in rows], headers=1 if header else None)
         elif block.lines is not None:
             writer.block("\n".join(block.lines))
         elif block.kind == "list_item":
