@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import python_calamine
 
@@ -16,7 +16,7 @@ from rag_graph.index.encoding import decode
 from rag_graph.index.loaders.base import OLE, Source, Writer, as_title, check_archive, clean, notes
 from rag_graph.index.loaders.formats import NumberFormat, column_name, plain_number, read_workbook
 from rag_graph.index.loaders.package import Package
-from rag_graph.index.loaders.tables import Cell, read_table
+from rag_graph.index.loaders.tables import Cell, is_number, read_table
 from rag_graph.index.loading import Loaded, LoadedDocument
 
 _SNIFFED_ROWS: Final = 50
@@ -94,7 +94,13 @@ def _csv_rows(text: str, delimiters: str) -> list[list[str]]:
         return (count, width) if width > 1 else (0, 0)
 
     delimiter = max(delimiters, key=evenness)
-    return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    _, width = evenness(delimiter)
+    for number, row in enumerate(rows):  # what an export says of itself before its first row
+        if len(row) >= width:
+            break
+        rows[number] = [f"{delimiter} ".join(map(str.strip, row))] if row else []
+    return rows
 
 
 def _write_rows(
@@ -103,8 +109,9 @@ def _write_rows(
     where: Mapping[str, str],
     merged: Mapping[_Place, _Place] = {},
 ) -> None:
+    names = _Names([], 0)
     for corner, held in _tables(rows, (0, 0)):
-        _write_table(writer, held, corner, where, merged)
+        names = _write_table(writer, held, corner, where, merged, names)
 
 
 def _tables(rows: Sequence[Sequence[str]], corner: _Place) -> Iterator[tuple[_Place, Sequence[Sequence[str]]]]:
@@ -139,16 +146,54 @@ def _side_by_side(rows: Sequence[Sequence[str]]) -> Sequence[_Place]:
     return [(starts[0], width)]
 
 
+class _Names(NamedTuple):
+    """The names of a table's columns, and the column of the sheet in which they begin."""
+
+    names: list[str]
+    left: int
+
+    def above(self, left: int, width: int) -> bool:
+        """Whether they name the columns of a table that has no names of its own, as a part of the same table has."""
+        return width > 1 and self.left <= left and left + width <= self.left + len(self.names)
+
+
 def _write_table(
     writer: Writer,
     rows: Sequence[Sequence[str]],
     corner: _Place,
     where: Mapping[str, str],
     merged: Mapping[_Place, _Place],
-) -> None:
-    """A table whose first cell stands in that row and column of its sheet."""
+    before: _Names,
+) -> _Names:
+    """A table whose first cell stands in that row and column of its sheet, or the next part of the one before."""
     above, left = corner
     width = max(at for row in rows for at, cell in enumerate(row, 1) if cell.strip())
+    table = read_table(_cells(rows, corner, width, merged))
+    if not where and not table.names and _are_names(table.rows):
+        table = table._replace(names=table.rows[0], rows=table.rows[1:])
+    columns = {"columns": f"{column_name(left)}:{column_name(left + width - 1)}"} if where else {}
+    for number, title in enumerate(table.titles, start=above + 1):
+        writer.place(**where, row=number, **columns)
+        writer.block(title)
+    first = above + len(table.titles)
+    if table.names:
+        # The last row of names, as each line under it is a row further.
+        named, first = _Names(table.names, left), first + len(rows) - len(table.titles) - len(table.rows)
+    elif before.above(left, width) and table.rows:
+        named = before
+        pad, more = [""] * (left - before.left), [""] * (before.left + len(before.names) - left - width)
+        table = table._replace(names=before.names, rows=[[*pad, *row, *more] for row in table.rows])
+    else:
+        named, first = before, first + 1
+    writer.place(**where, row=first, **columns)
+    writer.block("\n".join(table.lines()))
+    return named
+
+
+def _cells(
+    rows: Sequence[Sequence[str]], corner: _Place, width: int, merged: Mapping[_Place, _Place]
+) -> list[list[Cell]]:
+    above, left = corner
     covered = {
         (row, column)
         for (top, start), (bottom, end) in merged.items()
@@ -165,15 +210,13 @@ def _write_table(
             if (row, column) not in covered:
                 line.append(Cell(text, end - column + 1, bottom - row + 1))
         cells.append(line)
-    table = read_table(cells)
-    columns = {"columns": f"{column_name(left)}:{column_name(left + width - 1)}"} if where else {}
-    for number, title in enumerate(table.titles, start=above + 1):
-        writer.place(**where, row=number, **columns)
-        writer.block(title)
-    # The last row of names, as each line under it is a row further.
-    names = max(1, len(rows) - len(table.titles) - len(table.rows)) if table.names else 1
-    writer.place(**where, row=above + len(table.titles) + names, **columns)
-    writer.block("\n".join(table.lines()))
+    return cells
+
+
+def _are_names(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row of a file of separated values may name its columns, as nearly all of them do."""
+    first = [cell.strip() for cell in rows[0]] if len(rows) > 1 else []
+    return len(first) > 1 and all(first) and len(set(first)) == len(first) and not any(map(is_number, first))
 
 
 def _as_text(value: Any) -> str:

@@ -104,7 +104,7 @@ def _headers(rows: Sequence[Sequence[Cell]]) -> int:
             if one != other
             for place in (at - 1, at)
         }
-        if wide and all(plain[1][at].strip() and not _is_number(plain[1][at]) for at in wide):
+        if wide and all(plain[1][at].strip() and not is_number(plain[1][at]) for at in wide):
             return _FEWEST
     return int(looks_like_header(plain))
 
@@ -116,7 +116,7 @@ def looks_like_header(rows: Sequence[Sequence[str]]) -> bool:
     """
     first = [cell.strip() for cell in rows[0]] if rows else []
     named = [at for at, cell in enumerate(first) if cell]
-    if len(rows) < _FEWEST or len(first) < _FEWEST or any(map(_is_number, first)):
+    if len(rows) < _FEWEST or len(first) < _FEWEST or any(map(is_number, first)):
         return False
     below = [[row[at].strip() if at < len(row) else "" for row in rows[1:]] for at in range(len(first))]
     if any(_YEAR.fullmatch(first[at]) and any(map(_YEAR.fullmatch, below[at])) for at in named):
@@ -127,5 +127,5 @@ def looks_like_header(rows: Sequence[Sequence[str]]) -> bool:
     return len(first) > _FEWEST or 1 in counted
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
     return bool(_NUMBER.fullmatch(text.strip())) and not _YEAR.fullmatch(text.strip())

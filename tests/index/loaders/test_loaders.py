@@ -30,7 +30,7 @@ def only(path: Path) -> LoadedDocument:
 
 
 def of_text(folder: Path, name: str, text: str) -> LoadedDocument:
-    (folder / name).write_text(text)
+    (folder / name).write_bytes(text.encode())
     return only(folder / name)
 
 
@@ -46,6 +46,8 @@ def of_text(folder: Path, name: str, text: str) -> LoadedDocument:
         ("a.rst", "=====\nPumps\n=====\n\nIntro.\n\nFlow\n----\n\nText.\n", "Pumps", ["Pumps", "Flow"]),
         ("a.rst", "Pumps\n*****\n\n::\n\n   x\n\nFlow\n====\n\n``a``\n-----\nText.\n", "Pumps", ["Pumps", "Flow", "a"]),
         ("a.adoc", "= Pumps\n\n----\n== not\n----\n\n== Flow\n\nText.\n", "Pumps", ["Pumps", "Flow"]),
+        ("a.rst", "Pumps\r\n=====\r\n\r\nFlow\r\n----\r\n\r\nText.\r\n", "Pumps", ["Pumps", "Flow"]),
+        ("a.md", '+++\ntitle = "Pumps: all"\n+++\n# Flow\n', "Pumps: all", ["Flow"]),
         ("tool.py", "def f():\n    return 1\n", "tool.py", []),
     ],
 )
@@ -96,6 +98,18 @@ def test_json_is_a_line_for_each_value_and_documents_where_it_holds_texts(tmp_pa
     (tmp_path / "b.json").write_text('[{"id": "x", "text": "One."}, {"id": "y", "text": "Two."}]')
     assert [item.key for item in load(tmp_path / "b.json") if isinstance(item, LoadedDocument)] == ["x", "y"]
     assert of_text(tmp_path, "c.jsonl", '{"level": "error", "code": 7}\n').text == "level: error\ncode: 7"
+
+
+def test_json_keeps_what_belongs_together_in_a_row_and_the_digits_of_numbers(tmp_path: Path) -> None:
+    pumps = (
+        '{"unit": "l", "pumps": [{"name": "A", "spec": {"kg": 5.50, "of": ["x", "y"]}}, {"name": "B"}], "sum": 1.10}'
+    )
+    assert of_text(tmp_path, "a.json", pumps).text == (
+        "unit: l\n\npumps\n\n| name | spec.kg | spec.of |\n| --- | --- | --- |\n| A | 5.50 | x, y |\n| B |  |  |\n\nsum: 1.10"
+    )
+    assert of_text(tmp_path, "b.json", '{"text": "One."}\n').text == "text: One."
+    (tmp_path / "c.json").write_text('{"id": 1, "text": "One."}\n{"id": 2, "text": "Two."}\n')
+    assert [item.text for item in load(tmp_path / "c.json") if isinstance(item, LoadedDocument)] == ["One.", "Two."]
 
 
 def run(text: str) -> str:
@@ -216,6 +230,33 @@ def test_mail_says_from_whom_it_is_and_what_was_attached(tmp_path: Path) -> None
     assert document.title == "Prüfung"
     assert document.text == "From: a@example.org\nTo: b@example.org\nSubject: Prüfung\n\nThe pump is dry."
     assert "report.pdf" in document.note
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"Content-Type: text/plain; charset=x-odd\n\nGr\xc3\xb6\xc3\x9fe", "Größe"),
+        (b"\nGr\xf6\xdfe", "Größe"),
+        (
+            b"Content-Type: text/html; charset=latin-1\nContent-Transfer-Encoding: quoted-printable\n\n<p>5=20kg=F6",
+            "5 kgö",
+        ),
+        (
+            b"Content-Type: multipart/alternative; boundary=B\n\n"
+            b"--B\n\n \n--B\nContent-Type: text/html\n\n<p>HTML\n--B--\n",
+            "HTML",
+        ),
+        (
+            b"Content-Type: multipart/mixed; boundary=B\n\n--B\n\nOne.\n--B\nContent-Type: image/png\n\nx\n"
+            b"--B\n\nTwo.\n--B\nContent-Type: message/rfc822\n\nSubject: Inner\n\nThree.\n--B--\n",
+            "One.\n\nTwo.\n\nSubject: Inner\n\nThree.",
+        ),
+    ],
+)
+def test_mail_is_read_part_by_part_in_whatever_encoding(body: bytes, text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_bytes(b"Subject: Pr\xfcfung\n" + body)
+    document = only(tmp_path / "a.eml")
+    assert (document.title, document.text) == ("Prüfung", f"Subject: Prüfung\n\n{text}")
 
 
 def test_a_notebook_gives_its_cells_and_what_they_printed(tmp_path: Path) -> None:

@@ -124,3 +124,11 @@ def test_a_citation_of_separated_values_names_the_row(tmp_path: Path) -> None:
 def test_columns_are_told_apart_by_the_sign_that_parts_every_row(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(text)
     assert only(tmp_path / "a.csv").text.endswith("| Item | Cost | Note |\n| --- | --- | --- |\n| Pump | 40 | a, b |")
+
+
+def test_rows_below_a_blank_one_keep_the_names_of_their_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name,city\nAnn,Ulm\n\nBob,Bonn\n")
+    document = only(tmp_path / "a.csv")
+    names = "| name | city |\n| --- | --- |\n"
+    assert document.text == f"{names}| Ann | Ulm |\n\n{names}| Bob | Bonn |"
+    assert document.places[-1].where == {"row": 3}  # of the names, so that the row below is the fourth
