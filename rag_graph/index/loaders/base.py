@@ -12,7 +12,7 @@ from lxml import etree
 
 from rag_graph.documents import Heading, Metadata, Place
 from rag_graph.errors import DocumentUnreadable
-from rag_graph.index.loaders.tables import Cell, read_table
+from rag_graph.index.loaders.tables import Cell, Table, read_table
 from rag_graph.index.loading import MAX_FILE_BYTES, LoadedDocument
 from rag_graph.text.controls import in_reading_order, inert_line
 
@@ -104,10 +104,14 @@ class Writer:
 
         In how many rows the table does that is found out if it is not known.
         """
-        table = read_table(rows, headers)
+        self.write_table(read_table(rows, headers))
+
+    def write_table(self, table: Table) -> list[str]:
+        """Return the names of its columns."""
         for title in table.titles:
             self.block(title)
         self.block("\n".join(table.lines()))
+        return table.names
 
     def _write(self, text: str) -> None:
         self._parts.append(text)

@@ -32,8 +32,10 @@ def read(folder: Path, page: str, name: str = "a.html") -> LoadedDocument:
         ("<p style='DISPLAY : none'>a</p><p style='color:red;visibility:hidden'>b</p><p>c", "c"),
         ("<p>x <math><mfrac><mi>a</mi><mrow><mi>b</mi><mn>2</mn></mrow></mfrac></math>", "x a/(b2)"),
         (
-            "<span style='display:none'><math><mi>x</mi><annotation encoding='application/x-tex'>x_1^2"
-            "</annotation></math></span>",
+            (
+                "<span style='display:none'><math><mi>x</mi><annotation encoding='application/x-tex'>x_1^2"
+                "</annotation></math></span>"
+            ),
             "x_1^2",
         ),
         ("<p><ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp></ruby>字", "漢字"),

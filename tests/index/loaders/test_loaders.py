@@ -105,7 +105,8 @@ def test_json_keeps_what_belongs_together_in_a_row_and_the_digits_of_numbers(tmp
         '{"unit": "l", "pumps": [{"name": "A", "spec": {"kg": 5.50, "of": ["x", "y"]}}, {"name": "B"}], "sum": 1.10}'
     )
     assert of_text(tmp_path, "a.json", pumps).text == (
-        "unit: l\n\npumps\n\n| name | spec.kg | spec.of |\n| --- | --- | --- |\n| A | 5.50 | x, y |\n| B |  |  |\n\nsum: 1.10"
+        "unit: l\n\npumps\n\n| name | spec.kg | spec.of |\n| --- | --- | --- |\n"
+        "| A | 5.50 | x, y |\n| B |  |  |\n\nsum: 1.10"
     )
     assert of_text(tmp_path, "b.json", '{"text": "One."}\n').text == "text: One."
     (tmp_path / "c.json").write_text('{"id": 1, "text": "One."}\n{"id": 2, "text": "Two."}\n')
@@ -242,13 +243,17 @@ def test_mail_says_from_whom_it_is_and_what_was_attached(tmp_path: Path) -> None
             "5 kgö",
         ),
         (
-            b"Content-Type: multipart/alternative; boundary=B\n\n"
-            b"--B\n\n \n--B\nContent-Type: text/html\n\n<p>HTML\n--B--\n",
+            (
+                b"Content-Type: multipart/alternative; boundary=B\n\n"
+                b"--B\n\n \n--B\nContent-Type: text/html\n\n<p>HTML\n--B--\n"
+            ),
             "HTML",
         ),
         (
-            b"Content-Type: multipart/mixed; boundary=B\n\n--B\n\nOne.\n--B\nContent-Type: image/png\n\nx\n"
-            b"--B\n\nTwo.\n--B\nContent-Type: message/rfc822\n\nSubject: Inner\n\nThree.\n--B--\n",
+            (
+                b"Content-Type: multipart/mixed; boundary=B\n\n--B\n\nOne.\n--B\nContent-Type: image/png\n\nx\n"
+                b"--B\n\nTwo.\n--B\nContent-Type: message/rfc822\n\nSubject: Inner\n\nThree.\n--B--\n"
+            ),
             "One.\n\nTwo.\n\nSubject: Inner\n\nThree.",
         ),
     ],
@@ -291,6 +296,23 @@ def test_a_pdf_is_read_column_by_column_and_its_tables_row_by_row_with_their_bla
     assert "| A10 |  | old |\n| B20 | 60 |  |" in document.text
     assert document.title == "a"
     assert [place.where for place in document.places] == [{"page": 1}, {"page": 2}]
+
+
+def test_tables_of_alike_pages_keep_their_blanks_and_their_names_over_pages(tmp_path: Path) -> None:
+    def table(rows: list[list[str]]) -> str:
+        cells = ((60 + 150 * c, 700 - 20 * r, cell) for r, row in enumerate(rows) for c, cell in enumerate(row) if cell)
+        return "".join(words(x, y, cell) for x, y, cell in cells)
+
+    pages = [[[f"A{n}", "", "old"], *([f"{model}{n}", "60", "new"] for model in "BCDEF")] for n in range(1, 4)]
+    pages[0].insert(0, ["Model", "Flow", "Note"])
+    drawn = [
+        words(50, 780, "Report of the firm") + table(rows) + words(300, 20, f"Page {n}")
+        for n, rows in enumerate(pages, start=1)
+    ]
+    names = "| Model | Flow | Note |\n| --- | --- | --- |\n"
+    rest = ["".join(f"\n| {model}{n} | 60 | new |" for model in "BCDEF") for n in range(1, 4)]
+    tables = [f"{names}| A{n} |  | old |{rows}" for n, rows in enumerate(rest, start=1)]
+    assert only(pdf(tmp_path / "a.pdf", *drawn)).text == "\n\n".join(["Report of the firm", *tables])
 
 
 def test_a_scan_is_called_that_and_by_what_it_can_be_read(tmp_path: Path) -> None:
