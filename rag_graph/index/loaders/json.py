@@ -189,10 +189,14 @@ def _scalars(entry: object) -> dict[str, str | int | float | bool]:
     """The values by which one can filter."""
     if not isinstance(entry, Mapping):
         return {}
-    return {
-        clean(name): clean(value) if isinstance(value, str) else float(value) if isinstance(value, Decimal) else value
+    values = {
+        name: float(value) if isinstance(value, Decimal) else value
         for name, value in cast("Mapping[str, Any]", entry).items()
+    }
+    return {
+        clean(name): clean(value) if isinstance(value, str) else value
+        for name, value in values.items()
         if name not in {*_TEXT_FIELDS, *_ID_FIELDS, "title", "metadata"}
-        and isinstance(value, str | int | float | bool | Decimal)
+        and isinstance(value, str | int | float | bool)
         and (isinstance(value, str) or abs(value) < 1 << 63)
     }

@@ -46,22 +46,27 @@ def _write_message(writer: Writer, message: Message, attached: list[str], depth:
     while waiting:
         part = waiting.pop()
         kind = part.get_content_type()
-        held = part.get_payload()
+        inside = _inside(part)
         if part.get_content_disposition() == "attachment":
             attached.append(as_title(part.get_filename() or "unnamed"))
-        elif kind == "message/rfc822" and isinstance(held, list) and held and depth < _DEEPEST:
-            _write_message(writer, held[0], attached, depth + 1)
-        elif kind == "multipart/alternative" and isinstance(held, list):
-            said = [one for one in held if one.get_content_type() != "text/plain" or _text_of(one)[0].strip()]
+        elif kind == "message/rfc822" and inside and depth < _DEEPEST:
+            _write_message(writer, inside[0], attached, depth + 1)
+        elif kind == "multipart/alternative":
+            said = [one for one in inside if one.get_content_type() != "text/plain" or _text_of(one)[0].strip()]
             waiting += said[:1]
-        elif part.is_multipart() and isinstance(held, list):
-            waiting += reversed(held)
+        elif part.is_multipart():
+            waiting += reversed(inside)
         elif kind == "text/html":
             write_html(writer, _text_of(part)[0].encode())
         elif kind == "text/plain":
             writer.block(_text_of(part)[0])
         elif depth or part is not message:
             attached.append(as_title(part.get_filename() or "unnamed"))
+
+
+def _inside(part: Message) -> list[Message]:
+    held = part.get_payload()
+    return [one for one in held if isinstance(one, Message)] if isinstance(held, list) else []
 
 
 def _text_of(part: Message) -> tuple[str, str]:

@@ -27,6 +27,8 @@ _MOST_PAGES: Final = 0.4
 _PAGE_NUMBER: Final = re.compile(
     r"\W*(?:(?:page|seite|página|pagina|p\.|s\.)\s*)?\d{1,4}(?:\s*(?:/|of|von|de|di|sur)\s*\d{1,4})?\W*", re.IGNORECASE
 )
+_UNTICKED: Final = "Off"
+"""What a box of a form holds that nobody has ticked."""
 _EMPHASIS: Final = re.compile(r"(?<![\w*])(\*{1,3})(?=\S)(.+?)(?<=\S)\1(?![\w*])")
 _WORDS: Final = re.compile(r"\w+")
 _NO_TITLE: Final = re.compile(
@@ -54,7 +56,8 @@ def load(source: Source) -> Loaded:
                 writer.block(ocr.read_page(source.path, page.page_num))
             continue
         names = _write_page(writer, page, running, names)
-        fields = [field for field in page.form_fields or () if field.value and field.value not in page.text]
+        held = [field for field in page.form_fields or () if field.value and field.value != _UNTICKED]
+        fields = [field for field in held if field.value not in page.text]
         writer.block("\n".join(f"{field.alternate_name or field.name}: {field.value}" for field in fields))
     if not writer.text.strip() and pictures and not ocr.is_installed():
         raise DocumentUnreadable(ocr.HINT, "no text")

@@ -8,6 +8,7 @@ from pathlib import Path
 import docx
 import pptx
 import pytest
+from docx.enum.style import WD_STYLE_TYPE
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 from pptx.chart.data import CategoryChartData
@@ -98,7 +99,7 @@ SPACED = "<w:t xml:space='preserve'>"
 
 def test_a_list_of_contents_and_what_stands_under_a_page_belong_to_no_heading(tmp_path: Path) -> None:
     document = docx.Document()
-    document.styles.add_style("toc 1", docx.enum.style.WD_STYLE_TYPE.PARAGRAPH)
+    document.styles.add_style("toc 1", WD_STYLE_TYPE.PARAGRAPH)
     document.add_paragraph("Annex\t7", style="toc 1")
     document.add_heading("Annex", 1)
     document.add_paragraph("Text of the annex.")
@@ -114,10 +115,10 @@ def test_a_list_of_contents_and_what_stands_under_a_page_belong_to_no_heading(tm
 def test_slides_keep_their_charts_groups_and_their_own_titles(tmp_path: Path) -> None:
     deck = pptx.Presentation()
     slide = deck.slides.add_slide(deck.slide_layouts[5])
-    data = CategoryChartData()
+    data = CategoryChartData()  # type: ignore[no-untyped-call]
     data.categories = ["Q1", "Q2"]
-    data.add_series("North", (1.5, 2))
-    data.add_series("South", (3, None))
+    for name, values in (("North", (1.5, 2)), ("South", (3, None))):
+        data.add_series(name, values)  # type: ignore[no-untyped-call]
     slide.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, 0, 9, 9, data)
     slide.shapes.title.text = "Sales"
     slide.shapes._spTree.append(slide.shapes.title._element)  # as when it was drawn last
