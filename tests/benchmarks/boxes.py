@@ -8,7 +8,6 @@ Reads PDFs under a folder, takes some sentences and rows of each at random, and 
 import argparse
 import json
 import random
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,7 +82,6 @@ def main() -> None:
     files = tried = 0
     missed: dict[str, list[str]] = {}
     refused: Counter[str] = Counter()
-    started = time.process_time()
     for path in paths:
         try:
             count, gone = measure(path, loader, asked.quotes, rng)
@@ -97,7 +95,7 @@ def main() -> None:
     report: dict[str, Any] = {"files": files, "refused": dict(refused), "quotes": tried}
     say = Console(soft_wrap=True, highlight=False, markup=False).print
     found = tried - sum(map(len, missed.values()))
-    say(report, f"found again: {found}, {100 * found / max(1, tried):.2f} %", f"{time.process_time() - started:.0f} s")
+    say(report, f"found again: {found}, {100 * found / max(1, tried):.2f} %")
     for name, gone in sorted(missed.items(), key=lambda item: -len(item[1])):
         say(f"{len(gone):4} {name}")
     if asked.missed:
