@@ -46,7 +46,7 @@ def read_table(rows: Sequence[Sequence[Cell | str]], headers: int | None = None)
     count = max(known, _headers(cells)) if known or headers is None or titles else 0
     lines = _spread(cells, names=count)
     if any(cell.columns > 1 for row in cells for cell in row):  # some pages have columns for gaps alone
-        kept = [at for at in range(max(map(len, lines))) if any(line[at].strip() for line in lines)]
+        kept = [at for at in range(max(map(len, lines), default=0)) if any(line[at].strip() for line in lines)]
         lines = [[line[at] for at in kept] for line in lines]
     above = zip(*lines[:count], strict=True)
     names = [" ".join(dict.fromkeys(filter(None, map(str.strip, column)))) for column in above]

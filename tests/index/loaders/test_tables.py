@@ -126,3 +126,8 @@ def test_values_of_merged_cells_stay_in_their_rows_and_under_their_names(
 )
 def test_a_row_of_names_is_told_from_one_of_values(rows: list[list[str]], names: list[str]) -> None:
     assert read_table(rows).names == names
+
+
+@pytest.mark.parametrize("rows", [[], [[]], [[Cell("", columns=2)]], [[Cell("", rows=3)], [], [Cell("")]]])
+def test_a_table_without_a_word_is_none(rows: list[list[Cell]]) -> None:
+    assert read_table(rows).lines() == []
