@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from rag_graph.documents import RowsFrom
 from rag_graph.query import Mode
 
 Stage = Literal["fast", "deep"]
@@ -38,6 +39,7 @@ class NumberedPassage(Fact):
 
     `page` is the one of its file, or the slide, on which it begins, and `place` what people are told of where that is;
     at each of the `page_breaks` in `content` another page begins, and `first_line` is the line, or row, at its start.
+    `rows` say where in `content` rows of sheets stand.
     """
 
     number: int
@@ -53,20 +55,27 @@ class NumberedPassage(Fact):
     place: str = ""
     page_breaks: tuple[int, ...] = ()
     first_line: int | None = None
+    rows: tuple[RowsFrom, ...] = ()
 
     def page_at(self, offset: int) -> int | None:
         """The page of its file on which that place of `content` stands."""
         return None if self.page is None else self.page + bisect_right(self.page_breaks, offset)
 
-    def place_at(self, offset: int) -> str:
-        """Where in its file that place of `content` stands, as people are told it: "p. 12", "sheet Prices, row 7"."""
+    def place_at(self, start: int, end: int | None = None) -> str:
+        """Where in its file a stretch of `content` stands, or begins: "p. 12", "sheet Prices, B7:D7"."""
         if self.page_breaks:
-            return f"p. {self.page_at(offset)}"
-        if self.first_line is None:
+            return f"p. {self.page_at(start)}"
+        if rows := [one for one in self.rows if one.start <= start][-1:]:
+            first = rows[0].row_at(self.content, start)
+            after = next((one.start for one in self.rows if one.start > start), len(self.content))
+            last = rows[0].row_at(self.content, min(max(start, (end or start) - 1), after))
+            sheet, _, _ = self.place.rpartition(", ")
+            return ", ".join(filter(None, (sheet, rows[0].cells(first, last))))
+        if self.first_line is None or self.rows:
             return self.place
-        lines = self.content.count("\n", 0, offset)
-        if "row " in self.place:  # the line that marks the header of a table is no row
-            lines -= self.content.count("\n| --- |", 0, offset)
+        lines = self.content.count("\n", 0, start)
+        if "row " in self.place:  # of a library of before `rows`; the line that marks the header of a table is no row
+            lines -= self.content.count("\n| --- |", 0, start)
         return self.place.removesuffix(str(self.first_line)) + str(self.first_line + lines)
 
 

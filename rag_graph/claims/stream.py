@@ -209,7 +209,7 @@ def _citation(claim: Claim, support: Support, sources: Sources, version: Version
         score=support.score,
         grade=support.grade,
         page=passage.page_at(support.start),
-        place=passage.place_at(support.start),
+        place=passage.place_at(support.start, support.end),
     )
 
 

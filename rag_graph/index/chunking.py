@@ -211,8 +211,8 @@ def _sections(text: str, outline: Sequence[Heading]) -> Iterator[tuple[int, int,
         if _LABELS.sub("", text[body : heading.start]).strip(_RULES):
             yield start, heading.start, tuple(above.title for above in path)
             start = heading.start
-        body = text.find("\n", heading.start) + 1 or len(text)
-        path = [above for above in path if above.level < heading.level] + [heading]
+        body = text.find("\n", heading.start) + 1 or len(text) if heading.title else heading.start
+        path = [above for above in path if above.level < heading.level] + ([heading] if heading.title else [])
     yield start, len(text), tuple(above.title for above in path)
 
 

@@ -57,6 +57,11 @@ def _decode_by_guess(content: bytes, *, only: tuple[str, ...] = ("",)) -> tuple[
     if found is None or not found.startswith(only):
         raise DocumentUnreadable("it is binary, not text")
     found = _SUPERSETS.get(found, found)
+    if not found.startswith(_COMMON):
+        beyond = [byte for byte in content if byte > 0x7F]  # noqa: PLR2004 - ASCII
+        is_rare = found.startswith("mac") and len(beyond) >= _ENOUGH
+        if not is_rare and len(beyond) < _MOSTLY_ASCII * len(content) and not _UNUSED.intersection(beyond):
+            found = "cp1252"
     return content.decode(found, "replace"), f"it is not UTF-8; its encoding was taken for {found}"
 
 
@@ -69,5 +74,26 @@ def _codec(name: str) -> str:
     return _SUPERSETS.get(codec, codec) if codec.startswith(_TEXT_CODECS) else ""
 
 
+_COMMON: Final = (
+    "utf",
+    "cp125",
+    "cp874",
+    "cp866",
+    "cp93",
+    "cp949",
+    "iso",
+    "koi8",
+    "gb",
+    "big5",
+    "euc",
+    "tis",
+    "hz",
+    "johab",
+)
+"""Others are guessed for a few letters or signs that are Windows's; those of Macintosh only from many."""
+_ENOUGH: Final = 40
+_MOSTLY_ASCII: Final = 0.5
+_UNUSED: Final = frozenset(b"\x81\x8d\x8f\x90\x9d")
+"""What no text in the encoding of Windows has."""
 _TEXT_CODECS: Final = ("ascii", "big5", "cp", "euc", "gb", "hz", "iso", "johab", "koi8", "mac", "shift", "tis", "utf")
 """How Python's names of them begin."""

@@ -5,17 +5,18 @@ import os
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Final, cast, get_args
 
 import numpy as np
 
-from rag_graph.documents import Document, Metadata, Place
+from rag_graph.documents import Document, Metadata, Place, RowsFrom
 from rag_graph.errors import DocumentUnreadable, Unreadable
 from rag_graph.index.base import Index, IndexedFile, IndexWriter, StoredDocument
 from rag_graph.index.chunking import Chunk, chunk
@@ -509,24 +510,43 @@ def _is_gone(path: Path) -> bool:
 
 
 def where(places: Sequence[Place], text: str, chunk: Chunk) -> Metadata:
-    """Where in its file a passage begins; `page_breaks` are the offsets in it at which further pages begin."""
+    """Where in its file a passage begins; `page_breaks` are the offsets in it at which further pages begin.
+
+    Of a sheet, `cells` are those that it holds, and `row_starts` the offsets at which rows begin: see `RowsFrom`.
+    """
     at = bisect_right(places, chunk.start, key=lambda place: place.start) - 1
     if at < 0:
         return {}
     place = dict(places[at].where)
-    for counted in ("row", "line"):
-        if isinstance(first := place.get(counted), int):
-            place[counted] = first + _lines_before(text, places[at].start, chunk.start, is_table=counted == "row")
-    if "page" in place:
-        breaks = [later.start - chunk.start for later in places[at + 1 :] if later.start < chunk.end]
-        if breaks:
-            place["page_breaks"] = " ".join(map(str, breaks))
+    later = list(takewhile(lambda one: one.start < chunk.end, places[at + 1 :]))
+    if "line" in place:
+        place["line"] = int(place["line"]) + text.count("\n", places[at].start, chunk.start)
+    elif "page" in place:
+        if later:
+            place["page_breaks"] = " ".join(str(one.start - chunk.start) for one in later)
+    elif rows := list(_rows([places[at], *later], text, chunk)):
+        sheet = place.get("sheet")
+        place = ({"sheet": sheet} if sheet is not None else {}) | {"row": rows[0].row}
+        place["row_starts"] = " ".join(f"{one.start},{one.row},{one.columns}" for one in rows)
+        if rows[0].columns:
+            content = text[chunk.start : chunk.end]
+            ends = [one.start for one in rows[1:]] + [len(content)]
+            last = max(one.row_at(content, max(one.start, end - 1)) for one, end in zip(rows, ends, strict=True))
+            place["cells"] = rows[0].cells(rows[0].row, last)
     return place
 
 
-def _lines_before(text: str, start: int, end: int, *, is_table: bool) -> int:
-    """How many lines end there; in a table the one that marks its header is no row."""
-    return text.count("\n", start, end) - (text.count("\n| --- |", start, end) if is_table else 0)
+def _rows(places: Iterable[Place], text: str, chunk: Chunk) -> Iterator[RowsFrom]:
+    """Where in a passage rows are counted from, of those places of its sheet that are rows."""
+    sheet = next(iter(places)).where.get("sheet")
+    for place in places:
+        row, columns = place.where.get("row"), str(place.where.get("columns", ""))
+        if isinstance(row, int) and place.where.get("sheet") == sheet:
+            from_here = RowsFrom(0, row, columns)
+            start = max(place.start, chunk.start)
+            yield RowsFrom(
+                start - chunk.start, from_here.row_at(text[place.start : start], start - place.start), columns
+            )
 
 
 def _file_hash(path: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Final, Literal, Protocol
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.documents import Hit, first_line, page_breaks, place_of
+from rag_graph.documents import Hit, first_line, page_breaks, place_of, rows_of
 from rag_graph.errors import RagGraphError
 from rag_graph.events import Emit, NumberedPassage
 from rag_graph.query import Filters, Turn
@@ -149,6 +149,7 @@ def numbered(hits: Sequence[Hit], *, first: int = 1) -> list[NumberedPassage]:
             place=place_of(hit.passage.metadata)[1],
             page_breaks=page_breaks(hit.passage.metadata),
             first_line=first_line(hit.passage.metadata),
+            rows=rows_of(hit.passage.metadata),
         )
         for number, hit in enumerate(hits, first)
     ]

@@ -311,7 +311,7 @@ class _Page:
             attributed_by="check",
             score=round(quote.score, 4),
             page=passage.page_at(quote.start),
-            place=passage.place_at(quote.start),
+            place=passage.place_at(quote.start, quote.end),
         )
 
 

@@ -12,6 +12,7 @@ from lxml import etree
 
 from rag_graph.documents import Heading, Metadata, Place
 from rag_graph.errors import DocumentUnreadable
+from rag_graph.index.loaders.tables import Cell, Table, read_table
 from rag_graph.index.loading import MAX_FILE_BYTES, LoadedDocument
 from rag_graph.text.controls import in_reading_order, inert_line
 
@@ -57,7 +58,7 @@ class Source:
         self, writer: "Writer", *, title: str = "", note: str = "", metadata: Metadata | None = None
     ) -> LoadedDocument:
         """The one document of this file, as a writer has built it; its first heading is its title if need be."""
-        title = title.strip() or (writer.outline[0].title if writer.outline else "")
+        title = title.strip() or next((heading.title for heading in writer.outline if heading.title), "")
         return self.document(
             writer.text,
             title=title,
@@ -93,20 +94,24 @@ class Writer:
             self.places.pop()  # nothing stood there
         self.places.append(Place(start, where))
 
-    def table(self, rows: Sequence[Sequence[str]], *, has_header: bool | None = None) -> None:
-        """Each row becomes a line, as in Markdown; the line under the first says that it names the columns.
+    def end_section(self) -> None:
+        """What follows stands under none of the headings before it."""
+        if self.outline:
+            self.outline.append(Heading(start=self._length + 2, level=1, title=""))
 
-        Whether it does is found out from the rows when it is not known.
+    def table(self, rows: Sequence[Sequence[Cell | str]], *, headers: int | None = None) -> None:
+        """Each row becomes a line, under a line that names the columns.
+
+        In how many rows the table does that is found out if it is not known.
         """
-        rows = [row for row in rows if any(cell.strip() for cell in row)]
-        if not rows:
-            return
-        if has_header is None:
-            has_header = looks_like_header(rows)
-        lines = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
-        if has_header:
-            lines.insert(1, "|" + " --- |" * len(rows[0]))
-        self.block("\n".join(lines))
+        self.write_table(read_table(rows, headers))
+
+    def write_table(self, table: Table) -> list[str]:
+        """Return the names of its columns."""
+        for title in table.titles:
+            self.block(title)
+        self.block("\n".join(table.lines()))
+        return table.names
 
     def _write(self, text: str) -> None:
         self._parts.append(text)
@@ -117,34 +122,16 @@ class Writer:
         return "".join(self._parts)
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "¦")
-
-
-_FEWEST = 2
-"""Rows and columns of a table that can have a header; with so many columns a name may stand before each value."""
-_NUMBER = re.compile(r"[^\w]*\d[\d.,:/\s%-]*\W*\w{0,3}\W*")
-
-
-def looks_like_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row names the columns: it is full, has no numbers, and is not itself a name and its value."""
-    first = [cell.strip() for cell in rows[0]]
-    if len(rows) < _FEWEST or len(first) < _FEWEST or not all(first) or any(_NUMBER.fullmatch(cell) for cell in first):
-        return False
-    if len(first) > _FEWEST:
-        return True
-    return all(len(row) == _FEWEST and _NUMBER.fullmatch(row[1].strip()) for row in rows[1:])
-
-
 def clean(text: str) -> str:
     """The same text without what no database stores, NUL and lone halves of surrogate pairs, nor what reorders it.
 
+    Nor with the places where a word may be broken, which would keep it from being found.
     Here, so that it is gone from every answer that quotes it, whoever shows that.
     """
     text = text.replace("\0", "\ufffd")
     if text.isascii():
         return text
-    return in_reading_order(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return in_reading_order(text.replace("\u00ad", "")).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def without_noise(text: str) -> tuple[str, str]:
@@ -214,3 +201,7 @@ def attribute(element: etree._Element, name: str) -> str:
         if str(key).rpartition("}")[2] == name:
             return str(value)
     return ""
+
+
+def child(element: etree._Element, name: str) -> etree._Element | None:
+    return next((one for one in element if local_name(one) == name), None)

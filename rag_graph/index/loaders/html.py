@@ -2,7 +2,8 @@
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
@@ -11,6 +12,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
 from rag_graph.index.loaders.base import Source, Writer, attribute, check_archive, local_name, notes, parse_xml
+from rag_graph.index.loaders.tables import Cell
 from rag_graph.index.loading import Loaded, LoadedDocument
 
 _DECLARED: Final = re.compile(
@@ -19,38 +21,31 @@ _DECLARED: Final = re.compile(
 )
 _HEAD_BYTES: Final = 4096
 _LEFT_OUT: Final = (
-    "script,style,template,noscript,svg,head,nav,iframe,object,canvas,dialog,select,datalist,input,button,"
-    "[hidden],[aria-hidden=true],[role=navigation],[role=search],[role=dialog],[role=alertdialog],"
-    "[style*='display:none'],[style*='display: none'],[style*='visibility:hidden'],[style*='visibility: hidden'],"
-    ".visually-hidden,.sr-only,.skip-link,.headerlink,.breadcrumb,.breadcrumbs,.cookie-banner,#cookie-banner"
+    "script,style,template,noscript,svg,head,nav,iframe,object,canvas,dialog,select,datalist,input,button,del,rp,rt,"
+    "[hidden]:not([hidden=until-found]),[aria-hidden=true],[role=navigation],[role=search],[role=dialog],"
+    "[role=alertdialog],.visually-hidden,.sr-only,.skip-link,.headerlink,.breadcrumb,.breadcrumbs,.cookie-banner,"
+    "#cookie-banner"
 )
+_UNSEEN: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_EMPTY: Final = re.compile(
+    r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)\b)([a-z]\w*)\b([^<>]*)/>",
+    re.IGNORECASE,
+)
+"""What XHTML closes at once, and HTML reads as opened: all of a chapter would stand in its `<title/>`."""
 _AROUND: Final = "body>header,body>footer,body>aside,[role=banner],[role=contentinfo],[role=complementary]"
 _MAIN: Final = ("main,[role=main]", "article")
 _LEAST_MAIN: Final = 0.3
 """Of a page's text; a page whose main part holds less keeps the rest of it elsewhere."""
 _MANY_LINKS: Final = 12
 _SHORT_LINK: Final = 20
+_LONGEST_TERM: Final = 100
+"""Of a list of definitions; it stands before what is said of it, in one line."""
 _INLINE: Final = frozenset(
     (
-        *(
-            "a",
-            "abbr",
-            "b",
-            "bdi",
-            "bdo",
-            "cite",
-            "code",
-            "data",
-            "del",
-            "dfn",
-            "em",
-            "font",
-            "i",
-            "ins",
-            "kbd",
-            "label",
-        ),
-        *("mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr"),
+        *("-comment", "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "dfn"),
+        *("em", "font", "i", "img", "ins", "kbd", "label", "map", "mark", "math", "meter", "nobr"),
+        *("output", "picture", "progress", "q", "rb", "ruby", "s", "samp", "small", "source", "span"),
+        *("strike", "strong", "sub", "sup", "time", "track", "tt", "u", "var", "wbr"),
     )
 )
 _HEADINGS: Final = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
@@ -70,11 +65,17 @@ def write_html(writer: Writer, content: bytes) -> tuple[str, str]:
     declared = _DECLARED.search(content[:_HEAD_BYTES])
     named = (declared[1] or declared[2]).decode("ascii", "replace") if declared else ""
     text, note = decode(content, declared=named)
+    if text[:_HEAD_BYTES].lstrip().startswith("<?xml"):
+        text = _EMPTY.sub(r"<\1\2></\1>", text)
     page = LexborHTMLParser(text)
     titles = page.css_first("head title")
     title = titles.text() if titles else ""
     for node in page.css(_LEFT_OUT):
         if node.tag not in {"html", "body"}:
+            node.decompose()
+    for node in page.css("[style]"):
+        # Some pages have a formula for those who listen, beside its picture.
+        if _UNSEEN.search(node.attributes.get("style") or "") and node.css_first("math") is None:
             node.decompose()
     root = page.body
     if root is None:
@@ -108,37 +109,135 @@ def _main_part(page: LexborHTMLParser, body: LexborNode) -> LexborNode:
     return body
 
 
-def _write_nodes(writer: Writer, root: LexborNode) -> None:
-    """Each run of text that shares its nearest block; a heading's level and a list item's mark with it."""
-    run: list[str] = []
-    block = root
+def _write_nodes(writer: Writer, root: LexborNode, tables: list[LexborNode] | None = None) -> None:
+    """Each run of text that shares its nearest block; a heading's level and a list item's mark with it.
 
-    def close() -> None:
-        text = "".join(run)
-        run.clear()
-        if text.strip():
-            is_item = block.tag == "li" or (
-                block.parent is not None and block.parent.tag == "li" and block.prev is None
-            )
-            level = int(block.tag[1]) if block.tag in _HEADINGS else None
-            writer.block(f"- {text.strip()}" if is_item and not level else text, level=level)
-
+    Of a cell, tables that hold data are added to `tables` instead.
+    """
+    text = _Text(writer, root, is_cell=tables is not None)
     for node, is_start in _walk(root):
         if node.tag == "-text":
-            above = _block_of(node, root)
-            if above.mem_id != block.mem_id:
-                close()
-                block = above
-            written = node.text_content or ""
-            run.append(written if block.tag == "pre" else re.sub(r"\s+", " ", written))
+            text.add(node)
         elif node.tag == "table" and is_start:
-            close()
-            _write_table(writer, node)
+            text.close()
+            text.close_terms()
+            if tables is None:
+                _write_table(writer, node)
+            elif _is_data(node):
+                tables.append(node)
         elif node.tag == "br":
-            run.append("\n")
-        elif node.tag not in _INLINE:
-            close()
-    close()
+            text.run.append("\n")
+        elif as_text := _AS_TEXT.get(node.tag or ""):
+            text.run.append(as_text(node, is_start, "".join(text.run[-1:])))
+        elif not _is_inline(node):
+            text.close()
+    text.close()
+    text.close_terms()
+
+
+@dataclass(slots=True)
+class _Text:
+    """What was read of a page and is not written yet: a run of text, and terms that wait for what they mean."""
+
+    writer: Writer
+    root: LexborNode
+    is_cell: bool
+    run: list[str] = field(default_factory=list)
+    _block: LexborNode | None = None
+    _terms: list[str] = field(default_factory=list)
+    _numbers: dict[int, int] = field(default_factory=dict)
+
+    def add(self, node: LexborNode) -> None:
+        block = _block_of(node, self.root)
+        if self._block is None or block.mem_id != self._block.mem_id:
+            self.close()
+            self._block = block
+        written = node.text_content or ""
+        self.run.append(written if block.tag == "pre" else re.sub(r"\s+", " ", written))
+
+    def close(self) -> None:
+        text = "".join(self.run).strip()
+        self.run.clear()
+        block = self._block or self.root
+        if not text:
+            return
+        if block.tag == "dt" and len(text) <= _LONGEST_TERM:
+            self._terms.append(text)
+            return
+        holder = block.parent.tag if block.parent is not None else ""
+        if self._terms and "dd" in {block.tag, holder}:
+            text = f"{', '.join(self._terms).removesuffix(':')}: {text}"
+            self._terms.clear()
+        self.close_terms()
+        level = _level(block)
+        # In a cell the mark of a list could be read as a minus.
+        if not level and not self.is_cell and (block.tag == "li" or (holder == "li" and block.prev is None)):
+            text = f"{_mark(block, self._numbers)} {text}"
+        self.writer.block(text, level=level)
+
+    def close_terms(self) -> None:
+        for term in self._terms:
+            self.writer.block(term)
+        self._terms.clear()
+
+
+def _level(block: LexborNode) -> int | None:
+    if (tag := block.tag or "") in _HEADINGS:
+        return int(tag[1])
+    if block.attributes.get("role") == "heading":
+        level = block.attributes.get("aria-level") or ""
+        return int(level) if level.isdecimal() and int(level) else 2
+    return None
+
+
+def _mark(block: LexborNode, numbers: dict[int, int]) -> str:
+    """A list item's number, or the mark of one without; `numbers` are the last ones of each list."""
+    item = block if block.tag == "li" else block.parent
+    above = item.parent if item is not None else None
+    if item is None or above is None or above.tag != "ol":
+        return "-"
+    start, own = above.attributes.get("start") or "", item.attributes.get("value") or ""
+    last = numbers.get(above.mem_id, (int(start) if start.isdecimal() else 1) - 1)
+    numbers[above.mem_id] = int(own) if own.isdecimal() else last + 1
+    return f"{numbers[above.mem_id]}."
+
+
+def _raised(node: LexborNode, is_start: bool, before: str) -> str:
+    """What tells a power from a number that it follows, and a note's number from both."""
+    text = node.text().strip()
+    if node.css_first("a") is not None:
+        return ("[" if is_start else "]") if text.isalnum() else ""
+    return "^" if is_start and _POWER.fullmatch(text) and before[-1:] and before[-1] in "0123456789)" else ""
+
+
+def _formula(node: LexborNode, is_start: bool, before: str) -> str:  # noqa: ARG001 - as the others
+    """MathML as its author wrote it, in TeX, if that is said; else its signs in order."""
+    if not is_start:
+        return ""
+    written = node.css_first("annotation[encoding='application/x-tex']")
+    try:
+        return " ".join(written.text().split()) if written is not None else _signs(node)
+    except RecursionError:
+        return node.text()
+
+
+def _signs(node: LexborNode) -> str:
+    parts = [
+        _signs(child) if child.tag != "-text" else (child.text_content or "").strip()
+        for child in node.iter(include_text=True)
+    ]
+    parts = [f"({part})" if node.tag in _STACKS and len(part) > 1 and at else part for at, part in enumerate(parts)]
+    return ("√(" + "".join(parts) + ")") if node.tag == "msqrt" else _STACKS.get(node.tag or "", "").join(parts)
+
+
+_AS_TEXT: Final[dict[str, Callable[[LexborNode, bool, str], str]]] = {
+    "sup": _raised,
+    "math": _formula,
+    "s": lambda *_: "~~",
+    "strike": lambda *_: "~~",
+}
+_STACKS: Final = {"mfrac": "/", "msup": "^", "msub": "_"}
+_POWER: Final = re.compile(r"[-+−–]?\d[\d.,]*")
 
 
 def _walk(root: LexborNode) -> Iterator[tuple[LexborNode, bool]]:
@@ -149,7 +248,7 @@ def _walk(root: LexborNode) -> Iterator[tuple[LexborNode, bool]]:
     node, is_start = root.child, True
     while node is not None:
         yield node, is_start
-        if is_start and node.child is not None and not (node.tag == "table" and _is_data(node)):
+        if is_start and node.child is not None and node.tag != "math" and not (node.tag == "table" and _is_data(node)):
             node = node.child
             continue
         if is_start and node.child is not None:
@@ -163,35 +262,82 @@ def _walk(root: LexborNode) -> Iterator[tuple[LexborNode, bool]]:
 
 def _block_of(node: LexborNode, root: LexborNode) -> LexborNode:
     above = node.parent
-    while above is not None and above.tag in _INLINE and above.mem_id != root.mem_id:
+    while above is not None and _is_inline(above) and above.mem_id != root.mem_id:
         above = above.parent
     return above if above is not None else root
 
 
+def _is_inline(node: LexborNode) -> bool:
+    """Elements that a page has made up itself stand in a line where text stands beside them."""
+    if node.tag in _INLINE:
+        return True
+    return "-" in (node.tag or "") and any(
+        beside is not None and beside.tag == "-text" and (beside.text_content or "").strip()
+        for beside in (node.prev, node.next)
+    )
+
+
 def _is_data(table: LexborNode) -> bool:
-    """Tables that hold others lay a page out."""
-    return all(inner.mem_id == table.mem_id for inner in table.css("table"))
+    """Tables that hold headings or other tables, and no names of columns themselves, lay a page out."""
+    if table.attributes.get("role") in {"presentation", "none"}:
+        return False
+    if any(cell.tag == "th" for _, row in _rows(table) for cell in row.iter()):
+        return True
+    return table.css_first("h1,h2,h3,h4,h5,h6") is None and len(table.css("table")) == 1
+
+
+def _rows(table: LexborNode) -> Iterator[tuple[str, LexborNode]]:
+    """Each row with the tag of what it stands in."""
+    for part in table.iter():
+        if part.tag == "tr":
+            yield "table", part
+        elif part.tag in {"thead", "tbody", "tfoot"}:
+            yield from ((part.tag, row) for row in part.iter() if row.tag == "tr")
 
 
 def _write_table(writer: Writer, table: LexborNode) -> None:
-    if not _is_data(table):
-        return
-    for caption in table.css("caption"):
-        writer.block(" ".join(caption.text(separator=" ").split()))
-    rows: list[list[str]] = []
-    has_header = None
-    for row in table.css("tr"):
-        cells = [cell for cell in row.iter() if cell.tag in {"td", "th"}]
-        if not rows and cells and all(cell.tag == "th" for cell in cells) and len(cells) > 1:
-            has_header = True
-        elif not rows and any(cell.tag == "th" for cell in cells):
-            has_header = False
-        rows.append([" ".join(cell.text(separator=" ").split()) for cell in cells])
-    if rows and max(map(len, rows)) <= 1:
-        for row_texts in filter(None, rows):
-            writer.block(row_texts[0])
-    else:
-        writer.table(rows, has_header=has_header)
+    """A table that holds data, and then those in its cells."""
+    waiting = [table] if _is_data(table) else []
+    while waiting:
+        table = waiting.pop()
+        nested: list[LexborNode] = []
+        for caption in table.iter():
+            if caption.tag == "caption":
+                writer.block(" ".join(caption.text(separator=" ").split()))
+        rows, headers = _cells(table, nested)
+        if max(map(len, rows), default=0) <= 1:
+            for row in filter(None, rows):
+                writer.block(row[0].text)
+        else:
+            writer.table(rows, headers=headers)
+        waiting += reversed(nested)
+
+
+def _cells(table: LexborNode, nested: list[LexborNode]) -> tuple[list[list[Cell]], int | None]:
+    """The cells of each row, and how many rows name the columns, if the page says so; tables in them go to `nested`."""
+    rows: list[list[Cell]] = []
+    headers, is_header, is_said = 0, True, None
+    for part, row in _rows(table):
+        held = [cell for cell in row.iter() if cell.tag in {"td", "th"}]
+        cells = [Cell(_cell_text(cell, nested), _span(cell, "colspan"), _span(cell, "rowspan")) for cell in held]
+        rows.append(cells)
+        if kinds := {cell.tag for cell, written in zip(held, cells, strict=True) if written.text}:
+            is_header = is_header and (part == "thead" or kinds == {"th"})
+            headers += is_header
+            if is_said is None:
+                is_said = part == "thead" or "th" in kinds
+    return rows, min(headers, len(rows) - 1) if is_said else None
+
+
+def _cell_text(cell: LexborNode, nested: list[LexborNode]) -> str:
+    aside = Writer()
+    _write_nodes(aside, cell, nested)
+    return " ".join(aside.text.split())
+
+
+def _span(cell: LexborNode, name: str) -> int:
+    said = cell.attributes.get(name) or ""
+    return int(said) if said.isdecimal() and int(said) else 1
 
 
 def _epub(source: Source) -> LoadedDocument:

@@ -3,6 +3,8 @@
 import io
 import json
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from itertools import groupby
 from typing import Any, cast
 
 from rag_graph.errors import DocumentUnreadable
@@ -13,6 +15,9 @@ from rag_graph.text.controls import inert_line
 
 _MAX_ID_CHARS = 200
 _MAX_DEPTH = 100
+_LEAST_ALIKE = 0.5
+"""Of the cells of a table; objects that would fill fewer are not alike."""
+_Rows = tuple[str, list[list[str]]]
 
 
 def load(source: Source) -> Loaded:
@@ -23,44 +28,98 @@ def load(source: Source) -> Loaded:
 
 
 def _load_json(source: Source) -> Loaded:
-    """A list of objects that have text gives a document each; all else is one document, of a line for each value."""
+    """A list of objects that have text gives a document each; all else is one document.
+
+    That has a line for each value, and a table for each list of objects that are alike.
+    """
     text, note = decode(source.content())
     try:
-        held = json.loads(text)
+        held = _parsed(text)
     except (ValueError, RecursionError) as exc:
+        if _is_object(text.partition("\n")[0]):
+            yield from _load_json_lines(source)
+            return
         raise DocumentUnreadable("it is damaged: no JSON") from exc
     if isinstance(held, list) and held and all(isinstance(item, dict) and _text_of(item) for item in held):
         for number, item in enumerate(held, start=1):
             yield _document(item, number, note)
         return
-    writer = Writer()
-    if isinstance(held, list) and held and all(isinstance(item, dict) and _is_flat(item) for item in held):
-        names = list(dict.fromkeys(name for item in held for name in item))
-        writer.table([names, *([_shown(item.get(name)) for name in names] for item in held)], has_header=True)
-    else:
-        writer.block("\n".join(_lines(held)))
-    whole, left_out = without_noise(writer.text)
+    whole, left_out = without_noise(_written(held))
     title = held.get("title") if isinstance(held, dict) else None
     yield source.document(whole, title=title if isinstance(title, str) else "", note=notes(note, left_out))
 
 
-def _is_flat(entry: Mapping[str, Any]) -> bool:
-    return not any(isinstance(value, dict | list) for value in entry.values())
+def _written(held: Any) -> str:
+    writer = Writer()
+    for is_table, values in groupby(_values(held), key=lambda value: not isinstance(value, str)):
+        if is_table:
+            for path, rows in cast("Iterator[_Rows]", values):
+                writer.block(path)
+                writer.table(rows, headers=1)
+        else:
+            writer.block("\n".join(cast("Iterator[str]", values)))
+    return writer.text
 
 
-def _lines(held: Any, path: str = "", depth: int = 0) -> Iterator[str]:
+def _parsed(text: str) -> Any:
+    """Numbers keep their digits: 1.50 is a price, and floats have no more than seventeen."""
+    return json.loads(text, parse_float=Decimal)
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(_parsed(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _values(held: Any, path: str = "", depth: int = 0) -> Iterator["str | _Rows"]:
     if isinstance(held, dict) and depth < _MAX_DEPTH:
         for name, value in held.items():
-            yield from _lines(value, f"{path}.{name}" if path else str(name), depth + 1)
+            yield from _values(value, f"{path}.{name}" if path else str(name), depth + 1)
     elif isinstance(held, list) and depth < _MAX_DEPTH and any(isinstance(item, dict | list) for item in held):
+        if rows := _as_table(held):
+            yield path, rows
+            return
         for number, value in enumerate(held, start=1):
-            yield from _lines(value, f"{path}[{number}]", depth + 1)
-    elif (shown := ", ".join(map(_shown, held)) if isinstance(held, list) else _shown(held)).strip():
+            yield from _values(value, f"{path}[{number}]", depth + 1)
+    elif (shown := _shown(held)).strip():
         yield f"{path}: {shown}" if path else shown
 
 
+def _as_table(items: list[Any]) -> list[list[str]]:
+    """A row for each of some objects, under the names of their values; nothing where few of them have the same ones."""
+    entries = [dict(_fields(item)) for item in items if isinstance(item, dict)]
+    names = list(dict.fromkeys(name for entry in entries for name in entry))
+    held = sum(map(len, entries))
+    is_alike = len(entries) == len(items) > 1 and held >= _LEAST_ALIKE * len(names) * len(items)
+    if not is_alike or any(isinstance(value, dict | list) for entry in entries for value in entry.values()):
+        return []
+    return [names, *([_shown(entry.get(name)) for name in names] for entry in entries)]
+
+
+def _fields(entry: Mapping[str, Any], path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Each value of an object and of those in it, by its path; lists of such as they are, other lists as their text."""
+    for name, value in entry.items():
+        own = f"{path}.{name}" if path else str(name)
+        if isinstance(value, dict) and depth < _MAX_DEPTH:
+            yield from _fields(value, own, depth + 1)
+        elif isinstance(value, list) and not any(isinstance(item, dict | list) for item in value):
+            yield own, _shown(value)
+        else:
+            yield own, value
+
+
 def _shown(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    match value:
+        case None:
+            return ""
+        case str() | Decimal():
+            return str(value)
+        case list():
+            return ", ".join(map(_shown, value))
+        case _:
+            return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _load_json_lines(source: Source) -> Loaded:
@@ -90,7 +149,7 @@ def _json_document(line: bytes, number: int) -> LoadedDocument:
         raise DocumentUnreadable(f"the line is longer than {MAX_LINE_BYTES // 1024 // 1024} MB", "too large")
     text, note = decode(line)
     try:
-        entry = json.loads(text)
+        entry = _parsed(text)
     except (ValueError, RecursionError) as exc:
         raise DocumentUnreadable("the line is not JSON") from exc
     if not isinstance(entry, dict):
@@ -106,7 +165,7 @@ def _text_of(entry: Mapping[str, Any]) -> str | None:
 def _document(entry: Mapping[str, Any], number: int, note: str) -> LoadedDocument:
     text = _text_of(entry)
     if text is None:  # such as a line of a log
-        text = "\n".join(_lines({name: value for name, value in entry.items() if name != "title"}))
+        text = _written({name: value for name, value in entry.items() if name != "title"})
     if not text.strip():
         fields = " or ".join(map(repr, _TEXT_FIELDS))
         raise DocumentUnreadable(f"the line has no text: no field {fields}", "no text")
@@ -130,9 +189,13 @@ def _scalars(entry: object) -> dict[str, str | int | float | bool]:
     """The values by which one can filter."""
     if not isinstance(entry, Mapping):
         return {}
+    values = {
+        name: float(value) if isinstance(value, Decimal) else value
+        for name, value in cast("Mapping[str, Any]", entry).items()
+    }
     return {
         clean(name): clean(value) if isinstance(value, str) else value
-        for name, value in cast("Mapping[str, Any]", entry).items()
+        for name, value in values.items()
         if name not in {*_TEXT_FIELDS, *_ID_FIELDS, "title", "metadata"}
         and isinstance(value, str | int | float | bool)
         and (isinstance(value, str) or abs(value) < 1 << 63)

@@ -2,12 +2,21 @@
 
 import email
 import email.policy
+from email.header import decode_header, make_header
+from email.message import Message
+from typing import Final
 
 import oxmsg
 
+from rag_graph.index.encoding import decode
 from rag_graph.index.loaders.base import Source, Writer, as_title
 from rag_graph.index.loaders.html import write_html
 from rag_graph.index.loading import Loaded
+
+_POLICY: Final = email.policy.compat32
+"""The newer one raises on headers that programs write all the same."""
+_DEEPEST: Final = 10
+"""Of messages in messages, as they are forwarded."""
 
 
 def load(source: Source) -> Loaded:
@@ -21,22 +30,59 @@ def load(source: Source) -> Loaded:
 
 
 def _write_eml(writer: Writer, content: bytes) -> tuple[str, list[str]]:
-    message = email.message_from_bytes(content, policy=email.policy.default)
+    message = email.message_from_bytes(content, policy=_POLICY)
     if not message.keys():
         raise ValueError("no headers")
-    writer.block(
-        "\n".join(f"{name}: {message[name]}" for name in ("From", "To", "Cc", "Date", "Subject") if message[name])
-    )
-    body = message.get_body(("plain", "html"))
-    if body is not None:
-        held = body.get_content()
-        if body.get_content_type() == "text/html":
-            write_html(writer, held.encode() if isinstance(held, str) else held)
-        else:
-            writer.block(held)
-    return str(message["Subject"] or ""), [
-        as_title(part.get_filename() or "unnamed") for part in message.iter_attachments()
-    ]
+    attached: list[str] = []
+    _write_message(writer, message, attached)
+    return _header(message, "Subject"), attached
+
+
+def _write_message(writer: Writer, message: Message, attached: list[str], depth: int = 0) -> None:
+    """Who wrote to whom, then each part that is shown; of several ways to say the same, the first that says it."""
+    known = {name: _header(message, name) for name in ("From", "To", "Cc", "Date", "Subject")}
+    writer.block("\n".join(f"{name}: {value}" for name, value in known.items() if value))
+    waiting = [message]
+    while waiting:
+        part = waiting.pop()
+        kind = part.get_content_type()
+        inside = _inside(part)
+        if part.get_content_disposition() == "attachment":
+            attached.append(as_title(part.get_filename() or "unnamed"))
+        elif kind == "message/rfc822" and inside and depth < _DEEPEST:
+            _write_message(writer, inside[0], attached, depth + 1)
+        elif kind == "multipart/alternative":
+            said = [one for one in inside if one.get_content_type() != "text/plain" or _text_of(one)[0].strip()]
+            waiting += said[:1]
+        elif part.is_multipart():
+            waiting += reversed(inside)
+        elif kind == "text/html":
+            write_html(writer, _text_of(part)[0].encode())
+        elif kind == "text/plain":
+            writer.block(_text_of(part)[0])
+        elif depth or part is not message:
+            attached.append(as_title(part.get_filename() or "unnamed"))
+
+
+def _inside(part: Message) -> list[Message]:
+    held = part.get_payload()
+    return [one for one in held if isinstance(one, Message)] if isinstance(held, list) else []
+
+
+def _text_of(part: Message) -> tuple[str, str]:
+    content = part.get_payload(decode=True)
+    return decode(content if isinstance(content, bytes) else b"", declared=part.get_content_charset() or "cp1252")
+
+
+def _header(message: Message, name: str) -> str:
+    """What a header says; its bytes may be those of any encoding, though none is named."""
+    said = next((value for known, value in message.raw_items() if known.lower() == name.lower()), "")
+    written = decode(str(said).encode("utf-8", "surrogateescape"), declared="cp1252")[0]
+    try:
+        written = str(make_header(decode_header(written)))
+    except (LookupError, ValueError):  # it names an encoding that nobody knows
+        return " ".join(written.split())
+    return " ".join(written.split())
 
 
 def _write_msg(writer: Writer, source: Source) -> tuple[str, list[str]]:

@@ -5,6 +5,7 @@ The text is kept as it is written: what is quoted is what people find in their f
 
 import json
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -17,7 +18,10 @@ from rag_graph.index.encoding import decode
 from rag_graph.index.loaders.base import Source, Writer, as_title, clean, notes, without_noise
 from rag_graph.index.loading import Loaded
 
-_FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\r?\n(.*?\r?\n)(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+_FRONT_MATTER: Final = re.compile(
+    r"\A(?P<mark>---|\+\+\+)[ \t]*\r?\n(?P<held>.*?\r?\n)(?:(?P=mark)|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL
+)
+"""In YAML, or between plus signs in TOML."""
 _LINE_END: Final = re.compile("\r\n|\r|\n")
 _FIRST_LINE: Final = (Place(0, {"line": 1}),)
 
@@ -47,7 +51,8 @@ def _front_matter(text: str) -> tuple[str, Metadata, int]:
     if found is None:
         return "", {}, 0
     try:
-        held = yaml.safe_load(found[1])
+        is_yaml = found["mark"] == "---"
+        held = yaml.safe_load(found["held"]) if is_yaml else tomllib.loads(found["held"].replace("\r\n", "\n"))
     except (yaml.YAMLError, RecursionError, ValueError):
         held = None
     if not isinstance(held, dict):
@@ -75,8 +80,8 @@ def _markdown_outline(text: str, begins: int) -> Iterator[Heading]:
 
 
 _RST_TITLE: Final = re.compile(
-    r"^(?:(?P<over>([!-/:-@\[-`{-~])\2{2,})[ \t]*\n)?(?P<title>[^\s].*|[ \t]+\S.*)\n"
-    r"(?P<under>([!-/:-@\[-`{-~])\5{2,})[ \t]*$",
+    r"^(?:(?P<over>([!-/:-@\[-`{-~])\2{2,})[ \t\r]*\n)?(?P<title>[^\s].*|[ \t]+\S.*)\n"
+    r"(?P<under>([!-/:-@\[-`{-~])\5{2,})[ \t\r]*$",
     re.MULTILINE,
 )
 
@@ -130,6 +135,11 @@ _OUTLINES: Final[dict[str, Callable[[str, int], Iterator[Heading]]]] = {
 }
 
 
+_PICTURE: Final = re.compile(r"<(?:Figure|[\w.]*Image|AxesSubplot|[\w.]*Axes)\b[^\n]*>")
+"""What stands for a picture where none can be shown."""
+_COLOURS: Final = re.compile(r"\x1b\[[\d;]*m")
+
+
 def _notebook(source: Source, text: str, note: str) -> Any:
     try:
         held = json.loads(text)
@@ -144,6 +154,7 @@ def _notebook(source: Source, text: str, note: str) -> Any:
             writer.block(f"{fence}\n{written}\n{fence}" if written.strip() else "")
             for output in cell.get("outputs") or ():
                 shown = _joined(output.get("text") or (output.get("data") or {}).get("text/plain") or "")
+                shown = "" if _PICTURE.fullmatch(shown.strip()) else _COLOURS.sub("", shown)
                 writer.block(f"```\n{shown}\n```" if shown.strip() else "")
         else:
             writer.block(written)

@@ -3,63 +3,30 @@
 python-docx, mammoth, markitdown and kreuzberg each drop some of them (see decision 0014).
 """
 
-import posixpath
 import re
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from lxml import etree
 
-from rag_graph.index.loaders.base import Source, Writer, attribute, check_archive, local_name, parse_xml
+from rag_graph.index.loaders.base import Source, Writer, attribute, check_archive, child, local_name
+from rag_graph.index.loaders.charts import write_chart
+from rag_graph.index.loaders.numbering import Numbering
+from rag_graph.index.loaders.package import Package
+from rag_graph.index.loaders.tables import Cell
 from rag_graph.index.loading import Loaded
 
 _LEFT_OUT: Final = frozenset(
-    ("del", "moveFrom", "delText", "instrText", "delInstrText", "Fallback", "rPr", "pPr", "tcPr")
+    ("del", "moveFrom", "delText", "instrText", "delInstrText", "Fallback", "rPr", "pPr", "tcPr", "rt")
 )
 """What was deleted, what no reader sees, and the second of two ways to say the same."""
 _BLOCKS: Final = frozenset(("p", "tbl", "txbxContent"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Package:
-    """The parts of an Office document, and how they belong together."""
-
-    archive: zipfile.ZipFile
-
-    def part(self, name: str) -> etree._Element | None:
-        try:
-            return parse_xml(self.archive.read(name))
-        except KeyError:
-            return None
-
-    def relations(self, name: str) -> dict[str, tuple[str, str]]:
-        """By id the kind of a related part and its name."""
-        folder, base = posixpath.split(name)
-        root = self.part(posixpath.join(folder, "_rels", f"{base}.rels"))
-        found = {}
-        for item in root if root is not None else ():
-            if attribute(item, "TargetMode") != "External":
-                target = posixpath.normpath(posixpath.join("/", folder, attribute(item, "Target"))).lstrip("/")
-                found[attribute(item, "Id")] = (attribute(item, "Type").rpartition("/")[2], target)
-        return found
-
-    def related(self, name: str, *kinds: str) -> Iterator[str]:
-        yield from (target for kind, target in self.relations(name).values() if kind in kinds)
-
-    def title(self) -> str:
-        for name in self.related("", "core-properties", "coreProperties"):
-            root = self.part(name)
-            for item in root if root is not None else ():
-                if local_name(item) == "title":
-                    return item.text or ""
-        return ""
-
-
 def load(source: Source) -> Loaded:
     with check_archive(source.content()) as archive:
-        package = _Package(archive)
+        package = Package(archive)
         main = next(package.related("", "officeDocument"), "")
         root = package.part(main)
         if root is None:
@@ -68,77 +35,150 @@ def load(source: Source) -> Loaded:
         if source.name.suffix.lower().startswith(".ppt"):
             _write_slides(writer, package, main, root)
         else:
-            _write_document(writer, package, main, root)
+            _read_word(package, main).write(writer, root)
         yield source.written(writer, title=package.title())
 
 
-def _write_document(writer: Writer, package: _Package, main: str, root: etree._Element) -> None:
-    levels = _heading_levels(package, main)
-    _write_beside(writer, package, main, "header")
-    for block in _blocks(root):
-        _write_block(writer, block, levels)
-    _write_beside(writer, package, main, "footnotes", "endnotes")
-    _write_beside(writer, package, main, "footer")
+@dataclass(slots=True)
+class _Word:
+    """A document, and what its other parts say of it: headings, lists, notes and charts."""
+
+    package: Package
+    main: str
+    styles: "_Styles"
+    numbering: Numbering
+    notes: dict[tuple[str, str], etree._Element]
+    noted: int = 0
+
+    def write(self, writer: Writer, root: etree._Element) -> None:
+        _write_beside(writer, self, "header")
+        for block in _blocks(root):
+            self.write_block(writer, block)
+        if any(self.package.related(self.main, "footer")):
+            writer.end_section()
+            _write_beside(writer, self, "footer")
+
+    def write_block(self, writer: Writer, block: etree._Element) -> None:
+        """A paragraph or table, then the charts in it and the notes to it."""
+        if local_name(block) == "tbl":
+            self._write_table(writer, block)
+        else:
+            self._write_paragraph(writer, block)
+        for element in block.iter():
+            kind = local_name(element)
+            if kind in {"footnoteReference", "endnoteReference"}:
+                note = self.notes.pop((kind.removesuffix("Reference"), attribute(element, "id")), None)
+                if note is not None:
+                    self.noted += 1
+                    texts = " ".join(filter(None, (_text(held).strip() for held in _blocks(note))))
+                    writer.block(f"Note {self.noted}: {texts}" if texts else "")
+            elif kind == "chart":
+                write_chart(writer, self.package.target(self.main, attribute(element, "id")))
+
+    def _write_paragraph(self, writer: Writer, block: etree._Element) -> None:
+        properties = child(block, "pPr")
+        style = _value(properties, "pStyle")
+        if style in self.styles.left_out:
+            return
+        level = self.styles.levels.get(style)
+        outline = _value(properties, "outlineLvl")
+        if not level and outline and outline in "012345678":  # 9 is the body's
+            level = int(outline) + 1
+        text = _text(block)
+        if text.strip():
+            mark = self._mark(properties, style)
+            writer.block(f"{mark} {text}" if mark and not (level and mark == "-") else text, level=level)
+        for inner in _inner_blocks(block):
+            self.write_block(writer, inner)
+
+    def _mark(self, properties: etree._Element | None, style: str) -> str | None:
+        """What its list puts before a paragraph, whether that or its style says which list."""
+        own = child(properties, "numPr") if properties is not None else None
+        of_style = self.styles.lists.get(style, ("", ""))
+        number = _value(own, "numId") or of_style[0]
+        level = _value(own, "ilvl") or of_style[1]
+        if own is None and not number:
+            return None
+        return self.numbering.next(number, int(level) if level.isdecimal() else None, style)
+
+    def _write_table(self, writer: Writer, table: etree._Element) -> None:
+        rows: list[list[Cell]] = []
+        nested: list[etree._Element] = []
+        reaching: dict[int, tuple[int, int]] = {}  # by column: the row and cell that may reach down to the next row
+        headers, is_header = 0, True
+        for row in _children(table, "tr"):
+            properties = child(row, "trPr")
+            if properties is not None and child(properties, "del") is not None:
+                continue
+            is_header = is_header and properties is not None and child(properties, "tblHeader") is not None
+            headers += is_header
+            at = _count(_value(properties, "gridBefore"), 0)
+            cells = [Cell("", at)] if at else []
+            reached: dict[int, tuple[int, int]] = {}
+            for cell in _children(row, "tc"):
+                about = child(cell, "tcPr")
+                columns = _count(_value(about, "gridSpan"), 1)
+                merged = child(about, "vMerge") if about is not None else None
+                if merged is not None and attribute(merged, "val") != "restart" and at in reaching:
+                    number, place = reached[at] = reaching[at]
+                    rows[number][place] = rows[number][place]._replace(rows=len(rows) - number + 1)
+                else:
+                    if merged is not None:
+                        reached[at] = (len(rows), len(cells))
+                    cells.append(Cell(self._cell_text(cell, nested), columns))
+                at += columns
+            reaching = reached
+            rows.append(cells)
+        if max(map(len, rows), default=0) == 1 and not reaching:  # a frame around text
+            for [cell_in_frame] in filter(None, rows):
+                writer.block(cell_in_frame.text)
+        else:
+            writer.table(rows, headers=min(headers, len(rows) - 1) or None)
+        for inner in nested:
+            self._write_table(writer, inner)
+
+    def _cell_text(self, cell: etree._Element, nested: list[etree._Element]) -> str:
+        held = list(_blocks(cell))
+        nested += [block for block in held if local_name(block) == "tbl"]
+        texts = []
+        for block in held:
+            if local_name(block) == "p":
+                mark = (
+                    self._mark(child(block, "pPr"), _value(child(block, "pPr"), "pStyle"))
+                    if _text(block).strip()
+                    else ""
+                )
+                # The mark of a list could be read as a minus here.
+                texts += [f"{mark} {_text(block)}" if mark and mark != "-" else _text(block)]
+                texts += map(_text, _inner_blocks(block))
+        return " ".join(filter(None, map(str.strip, texts)))
 
 
-def _write_beside(writer: Writer, package: _Package, main: str, *kinds: str) -> None:
-    """Headers, footers and notes; each once, though every section may have its own."""
-    for block in dict.fromkeys(text for name in package.related(main, *kinds) for text in _beside(package, name)):
+def _write_beside(writer: Writer, word: _Word, *kinds: str) -> None:
+    """Headers and footers; each once, though every section may have its own."""
+    for block in dict.fromkeys(
+        text for name in word.package.related(word.main, *kinds) for text in _beside(word, name)
+    ):
         writer.block(block)
 
 
-def _beside(package: _Package, name: str) -> Iterator[str]:
-    root = package.part(name)
+def _beside(word: _Word, name: str) -> Iterator[str]:
+    root = word.package.part(name)
     if root is not None:
         for block in _blocks(root):
             aside = Writer()
-            _write_block(aside, block, {})
+            word.write_block(aside, block)
             if re.search(r"[^\W\d]", aside.text):  # more than a page's number
                 yield aside.text
 
 
-def _write_block(writer: Writer, block: etree._Element, levels: dict[str, int]) -> None:
-    if local_name(block) == "tbl":
-        _write_table(writer, block)
-        return
-    properties = _child(block, "pPr")
-    style = _child(properties, "pStyle") if properties is not None else None
-    outline = _child(properties, "outlineLvl") if properties is not None else None
-    level = levels.get(attribute(style, "val")) if style is not None else None
-    if not level and outline is not None and attribute(outline, "val") in set("012345678"):  # 9 is the body's
-        level = int(attribute(outline, "val")) + 1
-    is_item = not level and properties is not None and _child(properties, "numPr") is not None
-    text = _text(block)
-    writer.block(f"- {text}" if is_item and text.strip() else text, level=level)
-    for inner in _inner_blocks(block):
-        _write_block(writer, inner, levels)
+def _value(properties: etree._Element | None, name: str) -> str:
+    found = child(properties, name) if properties is not None else None
+    return attribute(found, "val") if found is not None else ""
 
 
-def _write_table(writer: Writer, table: etree._Element) -> None:
-    rows: list[list[str]] = []
-    nested: list[etree._Element] = []
-    names_columns = None
-    for row in _children(table, "tr"):
-        properties = _child(row, "trPr")
-        if properties is not None and _child(properties, "del") is not None:
-            continue
-        if not rows and properties is not None and _child(properties, "tblHeader") is not None:
-            names_columns = True
-        cells = []
-        for cell in _children(row, "tc"):
-            held = list(_blocks(cell))
-            nested += [block for block in held if local_name(block) == "tbl"]
-            paragraphs = [_text(block) for block in held if local_name(block) == "p"]
-            boxes = [_text(inner) for block in held if local_name(block) == "p" for inner in _inner_blocks(block)]
-            cells.append(" ".join(filter(None, map(str.strip, (*paragraphs, *boxes)))))
-        rows.append(cells)
-    if rows and max(map(len, rows)) == 1:  # a frame around text
-        for row_texts in filter(None, rows):
-            writer.block(row_texts[0])
-    else:
-        writer.table(rows, has_header=names_columns)
-    for inner in nested:
-        _write_table(writer, inner)
+def _count(text: str, least: int) -> int:
+    return max(least, int(text)) if text.isdecimal() else least
 
 
 def _blocks(root: etree._Element) -> Iterator[etree._Element]:
@@ -175,11 +215,7 @@ def _children(element: etree._Element, name: str) -> Iterator[etree._Element]:
             waiting.extend(reversed(child))
 
 
-def _child(element: etree._Element, name: str) -> etree._Element | None:
-    return next((child for child in element if local_name(child) == name), None)
-
-
-_AS_TEXT: Final = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": ""}
+_AS_TEXT: Final = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": ""}
 _BETWEEN: Final = {"sup": "^", "sub": "_", "den": "/"}
 
 
@@ -199,56 +235,126 @@ def _text(block: etree._Element) -> str:
             parts.append(_AS_TEXT[name])
         elif name in _LEFT_OUT or name in _BLOCKS or (name == "r" and _is_hidden(element)):
             continue
-        elif name in _BETWEEN and len(element):
-            inside = str(etree.tostring(element, encoding="unicode", method="text", with_tail=False)).strip()
-            parts.append(_BETWEEN[name])
-            waiting += [")", *reversed(element), "("] if len(inside) > 1 else list(reversed(element))
-        elif (
-            name == "num"
-            and len(str(etree.tostring(element, encoding="unicode", method="text", with_tail=False)).strip()) > 1
-        ):
-            waiting += [")", *reversed(element), "("]
-        elif name == "deg":
-            continue
-        elif name == "rad":
-            waiting += [")", *reversed(element), "√("]
+        elif name in {"sym", "checkBox"}:
+            parts.append(_sign(element))
+        elif name == "r" and parts and _is_power(element, parts[-1]):
+            waiting += [*reversed(element), "^"]
         else:
-            waiting.extend(reversed(element))
+            waiting += _stacked(element)
     return "".join(parts)
 
 
+def _stacked(element: etree._Element) -> list[etree._Element | str]:
+    """What is in an element, last first; of an equation with the signs and brackets that say how it is stacked."""
+    name = local_name(element)
+    inside: list[etree._Element | str] = list(reversed(element))
+    if name == "deg":
+        return []
+    if name == "rad":
+        return [")", *inside, "√("]
+    if name in {*_BETWEEN, "num"} and inside:
+        text = str(etree.tostring(element, encoding="unicode", method="text", with_tail=False))
+        between = [_BETWEEN[name]] if name in _BETWEEN else []
+        return [")", *inside, "(", *between] if len(text.strip()) > 1 else [*inside, *between]
+    return inside
+
+
+def _sign(element: etree._Element) -> str:
+    """A sign that is named by its place in a font, or the box of a form."""
+    if local_name(element) == "sym":
+        return _SYMBOLS.get(attribute(element, "font"), {}).get(attribute(element, "char").upper()[-2:], "")
+    state = next((found for name in ("checked", "default") if (found := child(element, name)) is not None), None)
+    return "☐" if state is None or attribute(state, "val") in {"0", "false"} else "☒"
+
+
+_SYMBOLS: Final = {
+    "Symbol": {
+        f"{code:02X}": sign
+        for code, sign in [
+            *zip(range(0x61, 0x7B), "αβχδεφγηιϕκλμνοπθρστυϖωξψζ", strict=True),
+            *zip(range(0x41, 0x5B), "ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ", strict=True),
+            *((0xA3, "≤"), (0xB3, "≥"), (0xB0, "°"), (0xB1, "±"), (0xB4, "×"), (0xB8, "÷"), (0xB9, "≠"), (0xBB, "≈")),
+            *((0xA5, "∞"), (0xAE, "→"), (0xAC, "←"), (0xB7, "•"), (0xD7, "·"), (0x2D, "−"), (0xD6, "√"), (0xE5, "∑")),
+        ]
+    },
+    "Wingdings": {"FE": "☒", "FD": "☒", "78": "☒", "A8": "☐", "6F": "☐", "FC": "✓", "FB": "✗", "E0": "→", "52": "☑"},
+}
+"""Signs that a document names by their place in a font that is not Unicode's."""
+
+
+def _is_power(run: etree._Element, before: str) -> bool:
+    """Whether a run is a number that is raised behind another, which it would seem to be a part of."""
+    properties = child(run, "rPr")
+    if properties is None or before[-1:] not in set("0123456789)"):
+        return False
+    raised = _value(properties, "vertAlign") == "superscript" or attribute(properties, "baseline").strip("0%") > "0"
+    return raised and bool(re.match(r"[-+−–]?\d", "".join(text.text or "" for text in run if local_name(text) == "t")))
+
+
 def _is_hidden(run: etree._Element) -> bool:
-    properties = _child(run, "rPr")
-    hidden = _child(properties, "vanish") if properties is not None else None
+    properties = child(run, "rPr")
+    hidden = child(properties, "vanish") if properties is not None else None
     return hidden is not None and attribute(hidden, "val") not in {"0", "false"}
 
 
-def _heading_levels(package: _Package, main: str) -> dict[str, int]:
-    """By id of a style how deep the headings are that have it."""
-    found: dict[str, int] = {}
+@dataclass(slots=True)
+class _Styles:
+    """By id of a style what its paragraphs are: headings of a level, items of a list, or lines of contents."""
+
+    levels: dict[str, int] = field(default_factory=dict)
+    lists: dict[str, tuple[str, str]] = field(default_factory=dict)
+    left_out: set[str] = field(default_factory=set)
+
+
+def _read_word(package: Package, main: str) -> _Word:
+    styles, numbering = _Styles(), Numbering()
+    for name in package.related(main, "styles"):
+        _read_styles(styles, package.part(name))
+    for name in package.related(main, "numbering"):
+        if (root := package.part(name)) is not None:
+            numbering.read(root)
+    notes = {
+        (local_name(note), attribute(note, "id")): note
+        for name in package.related(main, "footnotes", "endnotes")
+        if (root := package.part(name)) is not None
+        for note in root
+        if attribute(note, "type") in {"", "normal"}  # the others are lines between notes and text
+    }
+    return _Word(package, main, styles, numbering, notes)
+
+
+def _read_styles(styles: _Styles, root: etree._Element | None) -> None:
     based: dict[str, str] = {}
-    for part in package.related(main, "styles"):
-        root = package.part(part)
-        for style in root if root is not None else ():
-            own, name = attribute(style, "styleId"), _child(style, "name")
-            written = attribute(name, "val").lower() if name is not None else ""
-            if written == "title":
-                found[own] = 1
-            elif heading := re.fullmatch(r"heading ([1-9])", written):
-                found[own] = int(heading[1])
-            elif (parent := _child(style, "basedOn")) is not None:
-                based[own] = attribute(parent, "val")
-    for own, direct in based.items():
-        seen, above = {own}, direct
-        while above in based and above not in seen:
-            seen.add(above)
-            above = based[above]
-        if above in found and "toc" not in own.lower():
-            found[own] = found[above]
-    return found
+    for style in root if root is not None else ():
+        own, written = attribute(style, "styleId"), _value(style, "name").lower()
+        if written == "title":
+            styles.levels[own] = 1
+        elif heading := re.fullmatch(r"heading ([1-9])", written):
+            styles.levels[own] = int(heading[1])
+        if re.fullmatch(r"toc ([1-9]|heading)", written):
+            styles.left_out.add(own)
+        elif parent := _value(style, "basedOn"):
+            based[own] = parent
+        properties = child(style, "pPr")
+        numbers = child(properties, "numPr") if properties is not None else None
+        if numbers is not None:
+            styles.lists[own] = (_value(numbers, "numId"), _value(numbers, "ilvl"))
+    for own in based:
+        for known in (styles.levels, styles.lists):
+            _inherit(own, based, known)
 
 
-def _write_slides(writer: Writer, package: _Package, main: str, root: etree._Element) -> None:
+def _inherit(own: str, based: dict[str, str], known: dict[str, Any]) -> None:
+    """What a style does not say itself, the one says that it is based on."""
+    seen, above = {own}, own
+    while above not in known and based.get(above, own) not in seen:
+        above = based[above]
+        seen.add(above)
+    if above in known:
+        known[own] = known[above]
+
+
+def _write_slides(writer: Writer, package: Package, main: str, root: etree._Element) -> None:
     relations = package.relations(main)
     # Both its own number and the name of the part are called id; only that of the part has a namespace.
     ids = [
@@ -264,36 +370,60 @@ def _write_slides(writer: Writer, package: _Package, main: str, root: etree._Ele
         if slide is None:
             continue
         writer.place(slide=number)
-        _write_shapes(writer, slide)
+        writer.end_section()
+        _write_shapes(writer, slide, package, name)
         for diagram in package.related(name, "diagramData"):
-            _write_shapes(writer, package.part(diagram))
+            _write_shapes(writer, package.part(diagram), package, diagram)
         for notes in package.related(name, "notesSlide"):
             aside = Writer()
-            _write_shapes(aside, package.part(notes))
+            _write_shapes(aside, package.part(notes), package, notes)
             if re.search(r"[^\W\d]", aside.text):
                 writer.block(f"Notes: {aside.text}")
 
 
-def _write_shapes(writer: Writer, slide: etree._Element | None) -> None:
-    waiting = list(reversed(slide)) if slide is not None else []
+def _write_shapes(writer: Writer, slide: etree._Element | None, package: Package, part: str) -> None:
+    """Shapes as they lie above each other, which is how most people put them there; the title first of all."""
+    if slide is None:
+        return
+    titles = [shape for shape in slide.iter() if _placeholders(shape) & {"title", "ctrTitle"}]
+    waiting = [*reversed(slide), *reversed(titles)]
     is_title = False
     while waiting:
         element = waiting.pop()
         name = local_name(element)
         if name == "tbl":
-            properties = _child(element, "tblPr")
-            rows = [[_cell_text(cell) for cell in _children(row, "tc")] for row in _children(element, "tr")]
-            named = properties is not None and attribute(properties, "firstRow") in {"1", "true"}
-            writer.table(rows, has_header=True if named and len(rows) > 1 else None)
+            _write_slide_table(writer, element)
+        elif name == "chart":
+            write_chart(writer, package.target(part, attribute(element, "id")))
         elif name == "p":
             writer.block(_text(element), level=1 if is_title else None)
         elif name not in _LEFT_OUT:
             if name == "sp":
-                kinds = {attribute(item, "type") for item in element.iter() if local_name(item) == "ph"}
-                is_title = bool(kinds & {"title", "ctrTitle"})
-                if kinds & {"sldNum", "dt"}:
+                is_title = element in titles
+                if _placeholders(element) & {"sldNum", "dt"}:
                     continue
-            waiting.extend(reversed(element))
+            waiting.extend(one for one in reversed(element) if one not in titles)
+
+
+def _placeholders(shape: etree._Element) -> set[str]:
+    """As what the layout of a slide knows a shape."""
+    if local_name(shape) != "sp":
+        return set()
+    return {attribute(item, "type") for item in shape.iter() if local_name(item) == "ph"}
+
+
+def _write_slide_table(writer: Writer, table: etree._Element) -> None:
+    properties = child(table, "tblPr")
+    rows = [
+        [
+            Cell(_cell_text(cell), _count(attribute(cell, "gridSpan"), 1), _count(attribute(cell, "rowSpan"), 1))
+            for cell in _children(row, "tc")
+            if not {attribute(cell, "hMerge"), attribute(cell, "vMerge")} & {"1", "true"}
+        ]
+        for row in _children(table, "tr")
+    ]
+    is_named = properties is not None and attribute(properties, "firstRow") in {"1", "true"} and len(rows) > 1
+    writer.table(rows, headers=1 if is_named else None)
 
 
 def _cell_text(cell: etree._Element) -> str:

@@ -4,6 +4,7 @@ import io
 import logging
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -13,12 +14,21 @@ import pypdf
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.loaders import ocr
 from rag_graph.index.loaders.base import Source, Writer, as_title
+from rag_graph.index.loaders.tables import read_table
 from rag_graph.index.loading import Loaded
 
 _MAGIC_BYTES: Final = 1024
 _LEAST_KEPT: Final = 0.97
 """Of a page's words; where its blocks hold fewer, its lines are taken as they stand."""
 _LONGEST_HEADING: Final = 100
+_FEWEST_RUNNING: Final = 3
+_MOST_PAGES: Final = 0.4
+"""Of a file: pages on the left and on the right may each have a line of their own."""
+_PAGE_NUMBER: Final = re.compile(
+    r"\W*(?:(?:page|seite|página|pagina|p\.|s\.)\s*)?\d{1,4}(?:\s*(?:/|of|von|de|di|sur)\s*\d{1,4})?\W*", re.IGNORECASE
+)
+_UNTICKED: Final = "Off"
+"""What a box of a form holds that nobody has ticked."""
 _EMPHASIS: Final = re.compile(r"(?<![\w*])(\*{1,3})(?=\S)(.+?)(?<=\S)\1(?![\w*])")
 _WORDS: Final = re.compile(r"\w+")
 _NO_TITLE: Final = re.compile(
@@ -36,6 +46,8 @@ def load(source: Source) -> Loaded:
     content, parsed = _parsed(content)
     writer = Writer()
     pictures = []
+    running = _running_lines(parsed.pages)
+    names: list[str] = []
     for page in parsed.pages:
         writer.place(page=page.page_num)
         if not page.text.strip():
@@ -43,8 +55,9 @@ def load(source: Source) -> Loaded:
                 pictures.append(page.page_num)
                 writer.block(ocr.read_page(source.path, page.page_num))
             continue
-        _write_page(writer, page)
-        fields = [field for field in page.form_fields or () if field.value and field.value not in page.text]
+        names = _write_page(writer, page, running, names)
+        held = [field for field in page.form_fields or () if field.value and field.value != _UNTICKED]
+        fields = [field for field in held if field.value not in page.text]
         writer.block("\n".join(f"{field.alternate_name or field.name}: {field.value}" for field in fields))
     if not writer.text.strip() and pictures and not ocr.is_installed():
         raise DocumentUnreadable(ocr.HINT, "no text")
@@ -63,6 +76,7 @@ def _parsed(content: bytes) -> tuple[bytes, liteparse.ParseResult]:
         ocr_enabled=False,
         extract_blocks=True,
         extract_form_fields=True,
+        keep_headers_footers=True,  # else rows go that are like those of other pages
         include_complexity=True,
         continue_on_page_error=True,
         quiet=True,
@@ -85,20 +99,50 @@ def mended(content: bytes) -> bytes:
     return written.getvalue()
 
 
-def _write_page(writer: Writer, page: liteparse.ParsedPage) -> None:
+def _running_lines(pages: Sequence[liteparse.ParsedPage]) -> Mapping[str, int]:
+    """By what stands at the top or bottom of most pages, such as the name of a book, the first page that has it."""
+    found: dict[str, list[int]] = {}
+    for page in pages:
+        blocks = page.blocks or []
+        for line in {_line(block) for block in [*blocks[:1], *blocks[-1:]]}:
+            found.setdefault(line, []).append(page.page_num)
+    least = max(_FEWEST_RUNNING, _MOST_PAGES * len(pages))
+    return {line: on[0] for line, on in found.items() if line and len(on) >= least}
+
+
+def _line(block: liteparse.LayoutBlock) -> str:
+    """What a short block says; "" for tables and what is longer than a line."""
+    text = " ".join(_plain(block.text or "").split())
+    return "" if block.kind == "table" or len(text) > _LONGEST_HEADING else text
+
+
+def _without_running(page: liteparse.ParsedPage, running: Mapping[str, int]) -> list[liteparse.LayoutBlock]:
+    """The blocks of a page, without lines at its ends that an earlier page has too, and without its number."""
+    blocks = list(page.blocks or [])
+    for at in (0, -1):
+        while blocks and (line := _line(blocks[at])):
+            if running.get(line, page.page_num) == page.page_num and not _PAGE_NUMBER.fullmatch(line):
+                break
+            blocks.pop(at)
+    return blocks
+
+
+def _write_page(writer: Writer, page: liteparse.ParsedPage, running: Mapping[str, int], names: list[str]) -> list[str]:
+    """`names` are those of the table with which the page before ends; return those with which this one does."""
     blocks = page.blocks or []
     held = Counter(word for block in blocks for text in _texts(block) for word in _WORDS.findall(text))
     words = Counter(_WORDS.findall(page.text))
     if (held & words).total() < _LEAST_KEPT * words.total():
         for paragraph in re.split(r"\n\s*\n", page.text):
             writer.block("\n".join(" ".join(line.split()) for line in paragraph.splitlines()))
-        return
+        return []
+    blocks = _without_running(page, running)
     for at, block in enumerate(blocks):
         if block.kind == "table":
-            header = [[cell.text for cell in block.header]] if block.header else []
-            rows = header + [[cell.text for cell in row] for row in block.rows or ()]
-            writer.table([[_plain(cell) for cell in row] for row in rows], has_header=True if header else None)
-        elif block.lines is not None:
+            names = _write_table(writer, block, [] if at else names)
+            continue
+        names = []
+        if block.lines is not None:
             writer.block("\n".join(block.lines))
         elif block.kind == "list_item":
             writer.block(f"{(block.marker or '-') if block.ordered else '-'} {_plain(block.text or '')}")
@@ -106,6 +150,18 @@ def _write_page(writer: Writer, page: liteparse.ParsedPage) -> None:
             text = _plain(block.text or "")
             after = next((_plain(later.text or "") for later in blocks[at + 1 : at + 2]), "")
             writer.block(text, level=block.level if block.kind == "heading" and _is_heading(text, after) else None)
+    return names
+
+
+def _write_table(writer: Writer, block: liteparse.LayoutBlock, before: list[str]) -> list[str]:
+    """A table, or the rest of one that began on the page before, whose names its columns have; return those."""
+    header = [[cell.text for cell in block.header]] if block.header else []
+    rows = header + [[cell.text for cell in row] for row in block.rows or ()]
+    # What the library calls a header is the first row, of whatever it is.
+    table = read_table([[_plain(cell) for cell in row] for row in rows])
+    if not table.names and table.rows and len(table.rows[0]) == len(before):
+        table = table._replace(names=before)
+    return writer.write_table(table)
 
 
 def _texts(block: liteparse.LayoutBlock) -> list[str]:

@@ -2,77 +2,221 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import python_calamine
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
-from rag_graph.index.loaders.base import OLE, Source, Writer, as_title, check_archive, clean
-from rag_graph.index.loading import Loaded
+from rag_graph.index.loaders.base import OLE, Source, Writer, as_title, check_archive, clean, notes
+from rag_graph.index.loaders.formats import NumberFormat, column_name, plain_number, read_workbook
+from rag_graph.index.loaders.package import Package
+from rag_graph.index.loaders.tables import Cell, is_number, read_table
+from rag_graph.index.loading import Loaded, LoadedDocument
 
-_SNIFFED_CHARS = 16_384
-_EXACT = 1e15
-"""Whole numbers below it are what the sheet shows."""
+_SNIFFED_ROWS: Final = 50
+_DELIMITERS: Final = ",;\t|"
+_Place = tuple[int, int]
 
 
 def load(source: Source) -> Loaded:
-    if source.name.suffix.lower() in {".csv", ".tsv", ".tab"}:
+    suffix = source.name.suffix.lower()
+    if suffix in {".csv", ".tsv", ".tab"}:
         text, note = decode(source.content())
         writer = Writer()
-        _write_rows(writer, list(_csv_rows(clean(text), source.name.suffix.lower())), {})
+        _write_rows(writer, _csv_rows(clean(text), "\t" if suffix != ".csv" else _DELIMITERS), {})
         yield source.document(writer.text, places=tuple(writer.places), note=note)
         return
     content = source.content()
-    if not content.startswith(OLE):
-        check_archive(content).close()
+    archive = nullcontext() if content.startswith(OLE) else check_archive(content)
+    with archive as opened:
+        yield _workbook(source, content, opened if suffix in {".xlsx", ".xlsm"} else None)
+
+
+def _workbook(source: Source, content: bytes, archive: zipfile.ZipFile | None) -> LoadedDocument:
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
     except python_calamine.PasswordError as exc:
         raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted") from exc
+    about_cells = read_workbook(Package(archive)) if archive is not None else None
+    parts = about_cells.sheets() if about_cells is not None else {}
     writer = Writer()
-    hidden = 0
+    hidden = formulas = 0
     for about in book.sheets_metadata:
         if about.typ != python_calamine.SheetTypeEnum.WorkSheet:
             continue
         if about.visible != python_calamine.SheetVisibleEnum.Visible:
             hidden += 1
             continue
-        rows = [
-            [_as_text(cell) for cell in row]
-            for row in book.get_sheet_by_name(about.name).to_python(skip_empty_area=False)
-        ]
+        sheet = book.get_sheet_by_name(about.name)
+        shown = about_cells.shown(parts.get(about.name, "")) if about_cells is not None else {}
+        formulas += sum(isinstance(how, str) for how in shown.values())
+        rows = _sheet_rows(sheet.to_python(skip_empty_area=False), shown)
         if any(any(row) for row in rows):
             name = as_title(about.name)
-            writer.place(sheet=name, row=1)
+            writer.place(sheet=name)
             writer.block(name, level=1)
-            _write_rows(writer, rows, {"sheet": name})
-    note = f"{hidden} hidden sheet{'s were' if hidden > 1 else ' was'} left out" if hidden else ""
-    yield source.document(writer.text, outline=tuple(writer.outline), places=tuple(writer.places), note=note)
+            _write_rows(writer, rows, {"sheet": name}, dict(sheet.merged_cell_ranges or ()))
+    unseen = f"{hidden} hidden sheet{'s were' if hidden > 1 else ' was'} left out" if hidden else ""
+    unsaved = f"{formulas} formula{'s have' if formulas > 1 else ' has'} no saved value: open the file and save it anew"
+    note = notes(unseen, unsaved if formulas else "")
+    return source.document(writer.text, outline=tuple(writer.outline), places=tuple(writer.places), note=note)
 
 
-def _csv_rows(text: str, suffix: str) -> Iterable[list[str]]:
+def _sheet_rows(values: Sequence[Sequence[Any]], shown: Mapping[_Place, NumberFormat | str]) -> list[list[str]]:
+    rows = [[_as_text(value) for value in row] for row in values]
+    for (row, column), how in shown.items():
+        if isinstance(how, str):  # calamine passes over cells at the end that have no values
+            rows += [[] for _ in range(row + 1 - len(rows))]
+            rows[row] += [""] * (column + 1 - len(rows[row]))
+            rows[row][column] = how
+        elif row < len(rows) and column < len(rows[row]) and isinstance(value := values[row][column], int | float):
+            rows[row][column] = how.show(value)
+    return rows
+
+
+def _csv_rows(text: str, delimiters: str) -> list[list[str]]:
+    """The rows of a file, apart at the sign that gives most of its first rows as many columns as each other."""
     csv.field_size_limit(len(text) + 1)
-    sample = text[:_SNIFFED_CHARS]
-    delimiter = "\t" if suffix != ".csv" else max(",;\t|", key=sample.partition("\n")[0].count)
-    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    said, _, rest = text.partition("\n")
+    if said[:4].lower() == "sep=" and len(said.strip()) == len("sep=,"):
+        return [[], *csv.reader(io.StringIO(rest, newline=""), delimiter=said.strip()[-1])]
+
+    def evenness(delimiter: str) -> tuple[int, int]:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        widths = Counter(len(row) for row, _ in zip(reader, range(_SNIFFED_ROWS), strict=False) if row)
+        width, count = max(widths.items(), key=lambda it: (it[0] > 1 and it[1], it[0]), default=(0, 0))
+        return (count, width) if width > 1 else (0, 0)
+
+    delimiter = max(delimiters, key=evenness)
+    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    _, width = evenness(delimiter)
+    for number, row in enumerate(rows):  # what an export says of itself before its first row
+        if len(row) >= width:
+            break
+        rows[number] = [f"{delimiter} ".join(map(str.strip, row))] if row else []
+    return rows
 
 
-def _write_rows(writer: Writer, rows: Sequence[Sequence[str]], where: dict[str, str]) -> None:
-    """What stands between blank rows is a table of its own; each line is one row, so that rows can be counted."""
-    begins, width = 0, 0
+def _write_rows(
+    writer: Writer,
+    rows: Sequence[Sequence[str]],
+    where: Mapping[str, str],
+    merged: Mapping[_Place, _Place] = {},
+) -> None:
+    names = _Names([], 0)
+    for corner, held in _tables(rows, (0, 0)):
+        names = _write_table(writer, held, corner, where, merged, names)
+
+
+def _tables(rows: Sequence[Sequence[str]], corner: _Place) -> Iterator[tuple[_Place, Sequence[Sequence[str]]]]:
+    """What stands between blank rows is a table of its own, and so is what stands beside another."""
+    above, left = corner
+    begins = 0
     for number in range(len(rows) + 1):
         if number < len(rows) and any(cell.strip() for cell in rows[number]):
-            width = max(width, *(at for at, cell in enumerate(rows[number], 1) if cell.strip()))
             continue
         if number > begins:
-            held = [[*row[:width], *[""] * (width - len(row))] for row in rows[begins:number]]
-            first = next((at for at in range(width) if any(row[at].strip() for row in held)), 0)
-            writer.place(**where, row=begins + 1)
-            writer.table([row[first:] for row in held])
-        begins, width = number + 1, 0
+            held = rows[begins:number]
+            beside = _side_by_side(held)
+            for first, last in beside:
+                at = (above + begins, left + first)
+                part = [row[first:last] for row in held]
+                if len(beside) > 1:
+                    yield from _tables(part, at)
+                else:
+                    yield at, part
+        begins = number + 1
+
+
+def _side_by_side(rows: Sequence[Sequence[str]]) -> Sequence[_Place]:
+    """The columns of each table: a blank one parts two where both have names of their own columns."""
+    width = max(at for row in rows for at, cell in enumerate(row, 1) if cell.strip())
+    filled = [any(at < len(row) and row[at].strip() for row in rows) for at in range(width)]
+    starts = [at for at in range(width) if filled[at] and not (at and filled[at - 1])]
+    ends = [at + 1 for at in range(width) if filled[at] and not (at + 1 < width and filled[at + 1])]
+    spans = list(zip(starts, ends, strict=True))
+    if len(spans) > 1 and all(read_table([row[first:last] for row in rows]).names for first, last in spans):
+        return spans
+    return [(starts[0], width)]
+
+
+class _Names(NamedTuple):
+    """The names of a table's columns, and the column of the sheet in which they begin."""
+
+    names: list[str]
+    left: int
+
+    def above(self, left: int, width: int) -> bool:
+        """Whether they name the columns of a table that has no names of its own, as a part of the same table has."""
+        return width > 1 and self.left <= left and left + width <= self.left + len(self.names)
+
+
+def _write_table(
+    writer: Writer,
+    rows: Sequence[Sequence[str]],
+    corner: _Place,
+    where: Mapping[str, str],
+    merged: Mapping[_Place, _Place],
+    before: _Names,
+) -> _Names:
+    """A table whose first cell stands in that row and column of its sheet, or the next part of the one before."""
+    above, left = corner
+    width = max(at for row in rows for at, cell in enumerate(row, 1) if cell.strip())
+    table = read_table(_cells(rows, corner, width, merged))
+    if not where and not table.names and _are_names(table.rows):
+        table = table._replace(names=table.rows[0], rows=table.rows[1:])
+    columns = {"columns": f"{column_name(left)}:{column_name(left + width - 1)}"} if where else {}
+    for number, title in enumerate(table.titles, start=above + 1):
+        writer.place(**where, row=number, **columns)
+        writer.block(title)
+    first = above + len(table.titles)
+    if table.names:
+        # The last row of names, as each line under it is a row further.
+        named, first = _Names(table.names, left), first + len(rows) - len(table.titles) - len(table.rows)
+    elif before.above(left, width) and table.rows:
+        named = before
+        pad, more = [""] * (left - before.left), [""] * (before.left + len(before.names) - left - width)
+        table = table._replace(names=before.names, rows=[[*pad, *row, *more] for row in table.rows])
+    else:
+        named, first = before, first + 1
+    writer.place(**where, row=first, **columns)
+    writer.block("\n".join(table.lines()))
+    return named
+
+
+def _cells(
+    rows: Sequence[Sequence[str]], corner: _Place, width: int, merged: Mapping[_Place, _Place]
+) -> list[list[Cell]]:
+    above, left = corner
+    covered = {
+        (row, column)
+        for (top, start), (bottom, end) in merged.items()
+        if above <= top < above + len(rows) and left <= start < left + width
+        for row in range(top, min(bottom, above + len(rows) - 1) + 1)
+        for column in range(start, min(end, left + width - 1) + 1)
+        if (row, column) != (top, start)
+    }
+    cells: list[list[Cell]] = []
+    for row, held in enumerate(rows, start=above):
+        line = []
+        for column, text in enumerate([*held[:width], *[""] * (width - len(held))], start=left):
+            bottom, end = merged.get((row, column), (row, column))
+            if (row, column) not in covered:
+                line.append(Cell(text, end - column + 1, bottom - row + 1))
+        cells.append(line)
+    return cells
+
+
+def _are_names(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row of a file of separated values may name its columns, as nearly all of them do."""
+    first = [cell.strip() for cell in rows[0]] if len(rows) > 1 else []
+    return len(first) > 1 and all(first) and len(set(first)) == len(first) and not any(map(is_number, first))
 
 
 def _as_text(value: Any) -> str:
@@ -80,7 +224,7 @@ def _as_text(value: Any) -> str:
         case bool():
             return "TRUE" if value else "FALSE"
         case float():
-            return str(int(value)) if value.is_integer() and abs(value) < _EXACT else repr(value)
+            return plain_number(value)
         case datetime():
             return value.isoformat(" ").removesuffix(" 00:00:00")
         case date() | time() | timedelta():

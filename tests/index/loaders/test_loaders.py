@@ -30,7 +30,7 @@ def only(path: Path) -> LoadedDocument:
 
 
 def of_text(folder: Path, name: str, text: str) -> LoadedDocument:
-    (folder / name).write_text(text)
+    (folder / name).write_bytes(text.encode())
     return only(folder / name)
 
 
@@ -46,6 +46,8 @@ def of_text(folder: Path, name: str, text: str) -> LoadedDocument:
         ("a.rst", "=====\nPumps\n=====\n\nIntro.\n\nFlow\n----\n\nText.\n", "Pumps", ["Pumps", "Flow"]),
         ("a.rst", "Pumps\n*****\n\n::\n\n   x\n\nFlow\n====\n\n``a``\n-----\nText.\n", "Pumps", ["Pumps", "Flow", "a"]),
         ("a.adoc", "= Pumps\n\n----\n== not\n----\n\n== Flow\n\nText.\n", "Pumps", ["Pumps", "Flow"]),
+        ("a.rst", "Pumps\r\n=====\r\n\r\nFlow\r\n----\r\n\r\nText.\r\n", "Pumps", ["Pumps", "Flow"]),
+        ("a.md", '+++\ntitle = "Pumps: all"\n+++\n# Flow\n', "Pumps: all", ["Flow"]),
         ("tool.py", "def f():\n    return 1\n", "tool.py", []),
     ],
 )
@@ -96,6 +98,19 @@ def test_json_is_a_line_for_each_value_and_documents_where_it_holds_texts(tmp_pa
     (tmp_path / "b.json").write_text('[{"id": "x", "text": "One."}, {"id": "y", "text": "Two."}]')
     assert [item.key for item in load(tmp_path / "b.json") if isinstance(item, LoadedDocument)] == ["x", "y"]
     assert of_text(tmp_path, "c.jsonl", '{"level": "error", "code": 7}\n').text == "level: error\ncode: 7"
+
+
+def test_json_keeps_what_belongs_together_in_a_row_and_the_digits_of_numbers(tmp_path: Path) -> None:
+    pumps = (
+        '{"unit": "l", "pumps": [{"name": "A", "spec": {"kg": 5.50, "of": ["x", "y"]}}, {"name": "B"}], "sum": 1.10}'
+    )
+    assert of_text(tmp_path, "a.json", pumps).text == (
+        "unit: l\n\npumps\n\n| name | spec.kg | spec.of |\n| --- | --- | --- |\n"
+        "| A | 5.50 | x, y |\n| B |  |  |\n\nsum: 1.10"
+    )
+    assert of_text(tmp_path, "b.json", '{"text": "One."}\n').text == "text: One."
+    (tmp_path / "c.json").write_text('{"id": 1, "text": "One."}\n{"id": 2, "text": "Two."}\n')
+    assert [item.text for item in load(tmp_path / "c.json") if isinstance(item, LoadedDocument)] == ["One.", "Two."]
 
 
 def run(text: str) -> str:
@@ -218,6 +233,37 @@ def test_mail_says_from_whom_it_is_and_what_was_attached(tmp_path: Path) -> None
     assert "report.pdf" in document.note
 
 
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"Content-Type: text/plain; charset=x-odd\n\nGr\xc3\xb6\xc3\x9fe", "Größe"),
+        (b"\nGr\xf6\xdfe", "Größe"),
+        (
+            b"Content-Type: text/html; charset=latin-1\nContent-Transfer-Encoding: quoted-printable\n\n<p>5=20kg=F6",
+            "5 kgö",
+        ),
+        (
+            (
+                b"Content-Type: multipart/alternative; boundary=B\n\n"
+                b"--B\n\n \n--B\nContent-Type: text/html\n\n<p>HTML\n--B--\n"
+            ),
+            "HTML",
+        ),
+        (
+            (
+                b"Content-Type: multipart/mixed; boundary=B\n\n--B\n\nOne.\n--B\nContent-Type: image/png\n\nx\n"
+                b"--B\n\nTwo.\n--B\nContent-Type: message/rfc822\n\nSubject: Inner\n\nThree.\n--B--\n"
+            ),
+            "One.\n\nTwo.\n\nSubject: Inner\n\nThree.",
+        ),
+    ],
+)
+def test_mail_is_read_part_by_part_in_whatever_encoding(body: bytes, text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_bytes(b"Subject: Pr\xfcfung\n" + body)
+    document = only(tmp_path / "a.eml")
+    assert (document.title, document.text) == ("Prüfung", f"Subject: Prüfung\n\n{text}")
+
+
 def test_a_notebook_gives_its_cells_and_what_they_printed(tmp_path: Path) -> None:
     cells = [
         {"cell_type": "markdown", "source": ["# Study\n", "Text."]},
@@ -250,6 +296,23 @@ def test_a_pdf_is_read_column_by_column_and_its_tables_row_by_row_with_their_bla
     assert "| A10 |  | old |\n| B20 | 60 |  |" in document.text
     assert document.title == "a"
     assert [place.where for place in document.places] == [{"page": 1}, {"page": 2}]
+
+
+def test_tables_of_alike_pages_keep_their_blanks_and_their_names_over_pages(tmp_path: Path) -> None:
+    def table(rows: list[list[str]]) -> str:
+        cells = ((60 + 150 * c, 700 - 20 * r, cell) for r, row in enumerate(rows) for c, cell in enumerate(row) if cell)
+        return "".join(words(x, y, cell) for x, y, cell in cells)
+
+    pages = [[[f"A{n}", "", "old"], *([f"{model}{n}", "60", "new"] for model in "BCDEF")] for n in range(1, 4)]
+    pages[0].insert(0, ["Model", "Flow", "Note"])
+    drawn = [
+        words(50, 780, "Report of the firm") + table(rows) + words(300, 20, f"Page {n}")
+        for n, rows in enumerate(pages, start=1)
+    ]
+    names = "| Model | Flow | Note |\n| --- | --- | --- |\n"
+    rest = ["".join(f"\n| {model}{n} | 60 | new |" for model in "BCDEF") for n in range(1, 4)]
+    tables = [f"{names}| A{n} |  | old |{rows}" for n, rows in enumerate(rest, start=1)]
+    assert only(pdf(tmp_path / "a.pdf", *drawn)).text == "\n\n".join(["Report of the firm", *tables])
 
 
 def test_a_scan_is_called_that_and_by_what_it_can_be_read(tmp_path: Path) -> None:

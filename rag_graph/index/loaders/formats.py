@@ -1,0 +1,169 @@
+"""How a workbook of Excel shows its cells, where that says more than their values: units, currencies, formulas."""
+
+import io
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from lxml import etree
+
+from rag_graph.index.loaders.base import attribute, child, local_name
+from rag_graph.index.loaders.package import Package
+
+_TOKEN: Final = re.compile(
+    r'"(?P<quoted>[^"]*)"|\\(?P<escaped>.)|\[\$(?P<currency>[^\]-]*)(?:-[^\]]*)?\]|\[(?P<condition>[^\]]*)\]'
+    r"|(?P<space>_.|\*.)|(?P<number>[#0?][#0?,.]*)|(?P<general>General)|(?P<other>.)",
+    re.IGNORECASE | re.DOTALL,
+)
+_BUILT_IN: Final = {9: "0%", 10: "0.00%"}
+"""Those for currencies mean the one of whoever looks on."""
+_LITERAL: Final = frozenset("$€£¥%+- ()°'")
+_SHOWN_SHARE: Final = 2
+"""Decimals of a per cent that are kept where the sheet shows fewer."""
+_CELL: Final = re.compile(r"([A-Z]{1,3})([1-9]\d{0,6})")
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFormat:
+    """What stands around a number, and how many digits it has at least."""
+
+    before: str = ""
+    after: str = ""
+    digits: int = 1
+    decimals: int = 0
+
+    def show(self, value: float) -> str:
+        is_share = "%" in self.before + self.after
+        text = plain_number(round(100 * abs(value), max(self.decimals, _SHOWN_SHARE)) if is_share else abs(value))
+        if "e" not in text:
+            whole, _, rest = text.partition(".")
+            rest = rest.ljust(self.decimals, "0")
+            text = whole.zfill(self.digits) + (f".{rest}" if rest else "")
+        return f"{'-' if value < 0 else ''}{self.before}{text}{self.after}"
+
+
+def plain_number(value: float) -> str:
+    """As many digits as a sheet keeps: 0.1 + 0.2 is 0.3 there."""
+    return f"{value:.15g}" if abs(value) < 1e15 or not value.is_integer() else str(int(value))  # noqa: PLR2004
+
+
+def read_format(code: str) -> NumberFormat | None:
+    """None where nothing but the number is shown, or what we do not know to show, such as fractions and thousands."""
+    before, after, number = "", "", ""
+    for token in _TOKEN.finditer(code):
+        if token["other"] == ";":  # what follows is for negative numbers and zero
+            break
+        literal = token["quoted"] or token["escaped"] or token["currency"] or ""
+        if token["other"]:
+            if token["other"] not in _LITERAL:
+                return None
+            literal = token["other"]
+        if token["number"] or token["general"]:
+            if number:
+                return None
+            number = token[0]
+        elif token["condition"] in {"h", "m", "s", "hh", "mm", "ss"}:
+            return None
+        elif number:
+            after += literal
+        else:
+            before += literal
+    if not number or number.endswith(","):
+        return None
+    whole, _, decimals = number.partition(".")
+    is_padded = set(whole) == {"0"}
+    found = NumberFormat(
+        before.lstrip(" "),
+        after.rstrip(" "),
+        len(whole) if is_padded else 1,
+        0 if number == "General" else decimals.count("0"),
+    )
+    return None if found == NumberFormat(decimals=found.decimals) else found
+
+
+@dataclass(frozen=True, slots=True)
+class Workbook:
+    """The parts of a workbook that say how its cells are shown."""
+
+    package: Package
+    main: str
+    formats: tuple[NumberFormat | None, ...]
+
+    def sheets(self) -> dict[str, str]:
+        """By name of a sheet the name of its part."""
+        relations = self.package.relations(self.main)
+        root = self.package.part(self.main)
+        found = {}
+        for sheet in root.iter("{*}sheet") if root is not None else ():
+            key = next((str(value) for name, value in sheet.attrib.items() if str(name).endswith("}id")), "")
+            found[attribute(sheet, "name")] = relations.get(key, ("", ""))[1]
+        return found
+
+    def shown(self, part: str) -> dict[tuple[int, int], NumberFormat | str]:
+        """By row and column, from 0: how a cell shows its number, or the formula of one that keeps no value."""
+        content = self.package.content(part)
+        if content is None or not (any(self.formats) or b"<f" in content or b":f>" in content):
+            return {}
+        found: dict[tuple[int, int], NumberFormat | str] = {}
+        row = column = -1
+        for event, element in etree.iterparse(
+            io.BytesIO(content),
+            events=("start", "end"),
+            tag=("{*}row", "{*}c"),
+            resolve_entities=False,
+            no_network=True,
+        ):
+            is_row = local_name(element) == "row"
+            if event == "start":
+                if is_row:
+                    said = element.get("r", "")
+                    row, column = int(said) - 1 if said.isdecimal() else row + 1, -1
+                continue
+            if is_row:
+                element.clear()
+                continue
+            column = _column(element.get("r", ""), column + 1)
+            style = element.get("s", "0")
+            known = self.formats[int(style)] if style.isdecimal() and int(style) < len(self.formats) else None
+            formula, value = child(element, "f"), child(element, "v")
+            if formula is not None and formula.text and (value is None or not value.text):
+                found[row, column] = f"={formula.text}"
+            elif known is not None and element.get("t", "n") == "n":
+                found[row, column] = known
+        return found
+
+
+def _column(said: str, otherwise: int) -> int:
+    found = _CELL.fullmatch(said)
+    if found is None:
+        return otherwise
+    number = 0
+    for letter in found[1]:
+        number = 26 * number + ord(letter) - ord("A") + 1
+    return number - 1
+
+
+def column_name(number: int) -> str:
+    """As sheets call a column, counted from 0: A, B … Z, AA."""
+    name = ""
+    number += 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        name = chr(ord("A") + rest) + name
+    return name
+
+
+def read_workbook(package: Package) -> Workbook:
+    main = next(package.related("", "officeDocument"), "")
+    codes = dict(_BUILT_IN)
+    styles: list[int] = []
+    for name in package.related(main, "styles"):
+        root = package.part(name)
+        if root is None:
+            continue
+        for held in root.iter("{*}numFmts"):
+            codes |= {int(attribute(one, "numFmtId")): attribute(one, "formatCode") for one in held}
+        for held in root.iter("{*}cellXfs"):
+            styles = [int(attribute(one, "numFmtId") or 0) for one in held]
+    formats = {number: read_format(codes[number]) if number in codes else None for number in set(styles)}
+    return Workbook(package, main, tuple(formats[number] for number in styles))

@@ -1,0 +1,67 @@
+"""Pages: what people see of them, in the lines and rows in which they see it."""
+
+from pathlib import Path
+
+import pytest
+
+from rag_graph.index.loaders import load
+from rag_graph.index.loading import LoadedDocument
+
+
+def read(folder: Path, page: str, name: str = "a.html") -> LoadedDocument:
+    (folder / name).write_text(page)
+    [document] = load(folder / name)
+    assert isinstance(document, LoadedDocument)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("<p>Price: <!-- -->40<!-- --> EUR, <img src=x> now<x-a> only</x-a>.", "Price: 40 EUR,  now only."),
+        ("<p>10<sup>6</sup> l of H<sub>2</sub>O<sup>th</sup>", "10^6 l of H2Oth"),
+        ("<p>In 1999<sup><a href=#n>1</a></sup> it", "In 1999[1] it"),
+        ("<p>Donau&shy;dampf", "Donaudampf"),
+        ("<p>It costs <del>200</del><s>190</s> 150 EUR", "It costs ~~190~~ 150 EUR"),
+        ("<ol start=3><li>Drain<li>Fill<ul><li>slowly</ul></ol>", "3. Drain\n\n4. Fill\n\n- slowly"),
+        (
+            "<dl><dt>Flow:<dd>40 l<dt>Mass<dt>Weight<dd><p>5 kg</dl><dl><dt>Alone</dl>",
+            "Flow: 40 l\n\nMass, Weight: 5 kg\n\nAlone",
+        ),
+        ("<details><summary>More</summary>Text</details><p hidden=until-found>Found", "More\n\nText\n\nFound"),
+        ("<p style='DISPLAY : none'>a</p><p style='color:red;visibility:hidden'>b</p><p>c", "c"),
+        ("<p>x <math><mfrac><mi>a</mi><mrow><mi>b</mi><mn>2</mn></mrow></mfrac></math>", "x a/(b2)"),
+        (
+            (
+                "<span style='display:none'><math><mi>x</mi><annotation encoding='application/x-tex'>x_1^2"
+                "</annotation></math></span>"
+            ),
+            "x_1^2",
+        ),
+        ("<p><ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp></ruby>字", "漢字"),
+        ("<div role=heading aria-level=3>Part</div>text", "Part\n\ntext"),
+        (
+            "<table><tr><td></td><th>A<th>B<tr><th>x<td>1<td><b>4</b>0 l",
+            "|  | A | B |\n| --- | --- | --- |\n| x | 1 | 40 l |",
+        ),
+        ("<table><tr><th>Flow<td>40 l<tr><th>Mass<td>5 kg", "| Flow | 40 l |\n| Mass | 5 kg |"),
+        (
+            "<table><tr><th>Model<th>Data<tr><td>A10<td>new <table><tr><td>flow<td>40</table></table>",
+            "| Model | Data |\n| --- | --- |\n| A10 | new |\n\n| flow | 40 |",
+        ),
+        ("<table><tr><td>Menu<td><h1>Pumps</h1><p>Text.</table>", "Menu\n\nPumps\n\nText."),
+        (
+            "<table><tr><th>Item<th>Sum<tr><td>A<td><ul><li>5<li>7</ul></table>",
+            "| Item | Sum |\n| --- | --- |\n| A | 5 7 |",
+        ),
+    ],
+)
+def test_a_page_is_read_as_it_is_seen(page: str, text: str, tmp_path: Path) -> None:
+    assert read(tmp_path, page).text == text
+
+
+def test_a_chapter_whose_title_is_closed_at_once_keeps_its_text(tmp_path: Path) -> None:
+    page = (
+        "<?xml version='1.0'?><html><head><title/><script src='x'/></head><body><a id='p1'/><p>Text.</p></body></html>"
+    )
+    assert read(tmp_path, page, "a.xhtml").text == "Text."

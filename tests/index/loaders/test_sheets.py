@@ -1,0 +1,134 @@
+"""Sheets and files of separated values: what stands in a cell is what its sheet shows, and where that is is known."""
+
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from rag_graph.documents import Hit, Passage
+from rag_graph.index.chunking import chunk
+from rag_graph.index.indexing import where
+from rag_graph.index.loaders import load
+from rag_graph.index.loaders.formats import read_format
+from rag_graph.index.loading import LoadedDocument
+from rag_graph.research.contract import numbered
+
+
+def only(path: Path) -> LoadedDocument:
+    [document] = load(path)
+    assert isinstance(document, LoadedDocument)
+    return document
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "shown"),
+    [
+        ("0%", 0.25, "25%"),
+        ("0.0%", 1 / 3, "33.33%"),
+        ("0.000%", 0.5, "50.000%"),
+        ('#,##0.00 "€"', 1234.5, "1234.50 €"),
+        ("[$€-407] #,##0", -12, "-€ 12"),
+        ('_-* #,##0.00\\ "kr"_-;-* #,##0.00\\ "kr"_-;_-* "-"??\\ "kr"_-', 7, "7.00 kr"),
+        ('0.0" kg";[Red]-0.0" kg"', -5, "-5.0 kg"),
+        ("00000", 1234, "01234"),
+        ('General" l/min"', 40.5, "40.5 l/min"),
+    ],
+)
+def test_a_number_keeps_the_unit_that_its_format_adds(code: str, value: float, shown: str) -> None:
+    known = read_format(code)
+    assert known is not None
+    assert known.show(value) == shown
+
+
+@pytest.mark.parametrize(
+    "code", ["General", "0.00", "#,##0", "yyyy-mm-dd", "[h]:mm", '0,,"M"', "# ?/?", "0.00E+00", "@"]
+)
+def test_a_format_that_adds_nothing_or_that_we_cannot_show_leaves_the_number(code: str) -> None:
+    assert read_format(code) is None
+
+
+def test_a_sheet_is_read_as_it_is_shown(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Item", "Share", "Price", "Sum"])
+    sheet.append(["Pump", 0.255, 19.9, 0.1 + 0.2])
+    sheet.append(["All", 1, 20, "=C2+C3"])
+    for row in (2, 3):
+        sheet.cell(row, 2).number_format = "0%"
+        sheet.cell(row, 3).number_format = '0.00 "EUR"'
+    book.save(tmp_path / "a.xlsx")
+    document = only(tmp_path / "a.xlsx")
+    assert document.text.splitlines()[4:] == [
+        "| Pump | 25.5% | 19.90 EUR | 0.3 |",
+        "| All | 100% | 20.00 EUR | =C2+C3 |",
+    ]
+    assert document.note == "1 formula has no saved value: open the file and save it anew"
+
+
+def test_a_citation_of_a_sheet_names_the_cells(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.title = "Prices, net"
+    tables: list[tuple[str, int, list[list[str | int]]]] = [
+        ("B", 2, [["Prices of 2024"], ["Item", "Cost"], ["Pump", 40], ["Valve", 5]]),
+        ("F", 3, [["City", "People"], ["Bonn", 300], ["Ulm", 120]]),
+        ("A", 9, [["Model", "Flow", "Mass"], ["A10", "40 l", "5 kg"], ["B20", "60 l", "7 kg"]]),
+    ]
+    for column, row, cells in tables:
+        for down, line in enumerate(cells):
+            for right, value in enumerate(line):
+                sheet.cell(row + down, ord(column) - ord("A") + 1 + right, value)
+    book.save(tmp_path / "a.xlsx")
+    document = only(tmp_path / "a.xlsx")
+    [held] = chunk(document.text, document.outline)
+    metadata = where(document.places, document.text, held)
+    content = document.text[held.start : held.end]
+    [passage] = numbered([Hit(Passage(1, "d", "u", "t", held.start, held.end, content, (), metadata), 1.0)])
+
+    def cited(quote: str) -> str:
+        start = passage.content.index(quote)
+        return passage.place_at(start, start + len(quote))
+
+    assert cited("Prices of 2024") == "sheet Prices, net, B2:C2"
+    assert cited("| Pump | 40 |") == "sheet Prices, net, B4:C4"
+    assert cited("| Pump | 40 |\n| Valve | 5 |") == "sheet Prices, net, B4:C5"
+    assert cited("Ulm") == "sheet Prices, net, F5:G5"
+    assert cited("B20 | 60 l") == "sheet Prices, net, A11:C11"
+    assert passage.place == "sheet Prices, net, B2:C11"
+
+
+def test_a_citation_of_separated_values_names_the_row(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Exported by X\n\nItem;Cost\nPump;40\nValve;5\n")
+    document = only(tmp_path / "a.csv")
+    [held] = chunk(document.text)
+    content = document.text[held.start : held.end]
+    metadata = where(document.places, document.text, held)
+    [passage] = numbered([Hit(Passage(1, "d", "u", "t", held.start, held.end, content, (), metadata), 1.0)])
+    start = content.index("| Pump")
+    assert passage.place_at(start) == "row 4"
+    assert passage.place_at(start, len(content)) == "rows 4 to 5"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=|\nItem|Cost|Note\nPump|40|a, b\n",
+        "Item;Cost;Note\nPump;40;a, b\n",
+        'Item,Cost,Note\nPump,40,"a, b"\n',
+        "\ufeffItem\tCost\tNote\r\nPump\t40\ta, b\r\n",
+        "Exported by X, Y, Z on May 5\nItem;Cost;Note\nPump;40;a, b\n",
+    ],
+)
+def test_columns_are_told_apart_by_the_sign_that_parts_every_row(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    assert only(tmp_path / "a.csv").text.endswith("| Item | Cost | Note |\n| --- | --- | --- |\n| Pump | 40 | a, b |")
+
+
+def test_rows_below_a_blank_one_keep_the_names_of_their_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("name,city\nAnn,Ulm\n\nBob,Bonn\n")
+    document = only(tmp_path / "a.csv")
+    names = "| name | city |\n| --- | --- |\n"
+    assert document.text == f"{names}| Ann | Ulm |\n\n{names}| Bob | Bonn |"
+    assert document.places[-1].where == {"row": 3}  # of the names, so that the row below is the fourth
