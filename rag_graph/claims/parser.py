@@ -77,8 +77,7 @@ class ClaimParser:
         self._skimmed.clear()
         shown = self._scanner.feed(self._space) + self._scanner.finish()
         self._take(shown)
-        for sentence in self._sentences.finish():
-            self.found += self._claims(sentence)
+        self._read(self._sentences.finish())
         self.found += (
             DeadMarker(marker.number, marker.start, marker.end) for marker in self._dead(self._scanner.found)
         )
@@ -87,16 +86,25 @@ class ClaimParser:
     def _take(self, text: str) -> None:
         if text:
             self._unread.append(text)
-            for sentence in self._sentences.feed(text):
-                self.found += self._claims(sentence)
+            self._read(self._sentences.feed(text))
 
-    def _claims(self, sentence: Sentence) -> Iterator[Claim | DeadMarker]:
-        text = "".join(self._unread)
-        words = text[sentence.start - self._read_to : sentence.end - self._read_to]
-        self._unread = [text[sentence.end - self._read_to :]]
-        self._read_to = sentence.end
-        markers = [marker for marker in self._scanner.found if marker.start <= sentence.end]
-        del self._scanner.found[: len(markers)]
+    def _read(self, sentences: Sequence[Sentence]) -> None:
+        """Take the sentences off what is unread, all at once: a text of a thousand is not copied a thousand times."""
+        if not sentences:
+            return
+        text, begin = "".join(self._unread), self._read_to
+        markers, at = self._scanner.found, 0
+        for sentence in sentences:
+            first = at
+            while at < len(markers) and markers[at].start <= sentence.end:
+                at += 1
+            words = text[sentence.start - begin : sentence.end - begin]
+            self.found += self._claims(sentence, words, markers[first:at])
+        del markers[:at]
+        self._read_to = sentences[-1].end
+        self._unread = [text[self._read_to - begin :]]
+
+    def _claims(self, sentence: Sentence, words: str, markers: Sequence[Marker]) -> Iterator[Claim | DeadMarker]:
         for marker in self._dead(markers):
             yield DeadMarker(marker.number, sentence.start, sentence.end)
         known = [marker for marker in markers if marker.number in self._known]
