@@ -25,6 +25,7 @@ from rag_graph.models.thinking import ThinkingFilter
 from rag_graph.research.plan import read_plan
 from rag_graph.retrieval.entities import analyse
 from rag_graph.retrieval.quotes import best_quotes
+from rag_graph.text.markup import document_sentences, unmarked
 from rag_graph.text.sentences import SentenceStream, sentences
 from rag_graph.text.terms import terms
 from rag_graph.transcript import Written
@@ -81,6 +82,10 @@ UNITS: Mapping[str, str] = {
     "closing tags": "</think>",
     "tags at line starts": "\n</think",
     "pairs of tags": "<think></think>",
+    "comments": "<!--",
+    "literal blocks": "a::\n\n  b\n",
+    "pictures": "![a](",
+    "roles": "{a}`",
     "braces": "{",
     "objects": '{"a":',
 }
@@ -176,6 +181,8 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "chunks": lambda text: list(chunk(text)),
     "entities": lambda text: analyse(passage(text), Empty(), weights={"word": 1.0}),
     "statements": take_apart,
+    "markup": unmarked,
+    "sentences of a document": document_sentences,
     "quotes": lambda text: best_quotes("Who built the tower?", [cited(text)]),
     "plans": lambda text: read_plan(text, "Who built the tower?"),
     "events of a service": read_events,

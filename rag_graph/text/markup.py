@@ -4,6 +4,7 @@ Rules, no parser: passages are cut out of documents, so that what opens or close
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ _OPTIONS = (
 _URL = r'\((?:[^\s()]|\([^\s()]*\))*(?:\s+"[^"]*")?\)'
 _MARKUP = re.compile(
     rf"""
-      <!--.*?-->
+      <!--(?:(?!<!--).)*?-->
     | (?::[\w.+-]+(?::[\w.+-]+)*:|\{{[\w:.+-]+\}})`[~!]?(?P<role>[^`<]+?)(?:\s*<[^<>`]*>)?`
     | `(?P<linked>[^`<]+?)\s*<[^<>`\s]+>`__?
     | ^[ \t]*\.\.[ ][\w:-]+::
@@ -148,11 +149,13 @@ def is_underlined(text: str, end: int) -> bool:
 def document_sentences(text: str) -> list[Sentence]:
     """The sentences of a document: of code each line, and of what is underlined it is told that it is a heading."""
     blocks = [block for block in code_blocks(text) if block.start < block.end]
+    begins = [block.outer for block in blocks]
     found = []
     for item in sentences(text):
+        before = bisect_left(begins, item.end)  # blocks that begin before the sentence's end
         if item.kind == "prose" and is_underlined(text, item.end):
             found.append(Sentence(item.start, item.end, "heading"))
-        elif not any(block.outer < item.end and item.start < block.after for block in blocks):
+        elif not before or blocks[before - 1].after <= item.start:
             found.append(Sentence(item.start, item.end) if item.kind == "code" else item)
     for block in blocks:
         lines = re.compile(r"\S[^\n]*").finditer(text, block.start, block.end)
