@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 from rag_graph.documents import Heading, Metadata
+from rag_graph.text.markup import underlines
 
 PASSAGE_CHARS = 1_200
 """About as much as a small embedding model reads."""
@@ -121,7 +122,8 @@ def _units(text: str, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
     done, opened, fence = start, end, ""
     for found in _FENCE.finditer(text, start, end):
         if not fence:
-            opened, fence = found.start(), found["fence"]
+            if not underlines(text, found):
+                opened, fence = found.start(), found["fence"]
         elif found["fence"].startswith(fence) and not found["info"].strip():
             yield from _paragraphs(text, done, opened)
             yield opened, found.end(), True

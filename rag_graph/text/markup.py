@@ -86,7 +86,7 @@ def _fenced(text: str) -> Iterator[CodeBlock]:
     asides = 0
     for match in _FENCE.finditer(text):
         if opened is None:
-            if _underlines(text, match):
+            if underlines(text, match):
                 continue
             if ASIDE.match(match["info"]) or match["info"].startswith("{eval-rst}"):
                 asides += 1
@@ -118,10 +118,13 @@ def _literal(text: str) -> Iterator[CodeBlock]:
         at = end
 
 
-def _underlines(text: str, fence: re.Match[str]) -> bool:
-    """Whether waves underline a heading, as in reStructuredText, and open no code."""
-    line = text[: fence.start("fence")].rpartition("\n")[0].rpartition("\n")[2].strip()
-    return fence["fence"][0] == "~" and not fence["info"] and 0 < len(line) <= len(fence["fence"])
+def underlines(text: str, fence: re.Match[str]) -> bool:
+    """Whether what looks like a fence are waves that underline a heading, as in reStructuredText, and open no code."""
+    if fence["fence"][0] != "~" or fence["info"].strip():
+        return False
+    above = max(0, text.rfind("\n", 0, fence.start("fence")))
+    line = text[text.rfind("\n", 0, above) + 1 : above].strip()
+    return 0 < len(line) <= len(fence["fence"])
 
 
 def blanked(text: str) -> str:

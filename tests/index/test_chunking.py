@@ -45,6 +45,13 @@ def test_what_introduces_code_stays_with_it() -> None:
     assert text[[*chunk(text)][-1].start :] == f"So it is done:\n\n{code}"
 
 
+def test_waves_under_a_heading_open_no_code() -> None:
+    text = "\n\n".join(["Apples\n~~~~~~\n\n" + "Apples grow here. " * 80] * 3)
+    begins = [text[c.start :].split()[0] for c in chunk(text)]
+    assert "~~~~~~" not in begins
+    assert begins.count("Apples") > 3
+
+
 def test_a_text_that_fits_stays_whole() -> None:
     assert [(c.start, c.end) for c in chunk("x " * 900 + "x")] == [(0, 1801)]
 
