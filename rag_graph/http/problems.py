@@ -1,7 +1,8 @@
 """What is answered in place of a run: which status an error is, its shape, and how the API documents it."""
 
 import dataclasses
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+import re
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -86,6 +87,8 @@ MEANINGS: Mapping[int, str] = {
 }
 MAX_FIELD_CHARS = 200
 _PARTS = ("body", "query", "header", "path", "__root__")
+_KIND = re.compile(r"str|int|float|bool|constrained-str|(?:list|dict|tuple)\[.*\]")
+"""What pydantic adds to the place of an error for each kind that a value may be of."""
 
 
 class NamedError(BaseModel):
@@ -134,18 +137,32 @@ def problem_of(error: Exception) -> Problem:
             field = getattr(error, "field", "")
             return Problem(status_of(type(error)), error.code, _shown(str(error)), error.retryable, field, headers)
         case RequestValidationError() | ValidationError():
-            first = error.errors()[0]
-            if first["type"] == "json_invalid":
+            wrong = _most_telling(error.errors())
+            if wrong["type"] == "json_invalid":
                 return Problem(422, InvalidRequest.code, "The body is no valid JSON.")
-            # FastAPI says in which part of the request a field is, which a sentence for people need not.
-            field = _shown(".".join(str(part) for part in first["loc"] if part not in _PARTS)[:MAX_FIELD_CHARS])
-            told = _shown(str(first["msg"]).removeprefix("Value error, "))
+            # FastAPI says in which part of the request a field is, and pydantic which of several kinds it was taken
+            # for: a sentence for people needs neither.
+            named = [str(part) for part in wrong["loc"] if part not in _PARTS and not _KIND.fullmatch(str(part))]
+            field = _shown(".".join(named)[:MAX_FIELD_CHARS])
+            told = _shown(str(wrong["msg"]).removeprefix("Value error, "))
             return Problem(422, InvalidRequest.code, f"{field or 'The body'}: {told}", field=field)
         case HTTPException():
             code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
             return Problem(error.status_code, code, _shown(str(error.detail)), headers=error.headers or {})
         case _:
             raise error
+
+
+def _most_telling(errors: Sequence[Any]) -> Any:
+    """The first error; where a value may be of several kinds, that of the kind which it comes nearest to.
+
+    A list of parts, one of which is a picture, is no string; but that the picture cannot be read is what is wrong.
+    """
+    *where, kind = errors[0]["loc"] or ("",)
+    if not _KIND.fullmatch(str(kind)):
+        return errors[0]
+    alike = [error for error in errors if list(error["loc"][: len(where)]) == where]
+    return max(alike, key=lambda error: len(error["loc"]))
 
 
 def status_of(kind: type[RagGraphError]) -> int:
