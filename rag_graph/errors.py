@@ -262,6 +262,12 @@ class CrossSite(RagGraphError):
     code = "cross_site"
 
 
+class UploadsClosed(RagGraphError):
+    """Add documents with `rag-graph index`, or let the server take them: RAG_UPLOADS=true."""
+
+    code = "uploads_closed"
+
+
 class BodyTooLarge(RagGraphError):
     """Send less: a shorter history, fewer questions at once."""
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, File, Header, Query, Request, Response, 
 from fastapi import Path as PathParameter
 from pydantic import BaseModel
 
-from rag_graph.errors import BadCursor, DocumentNotFound, IndexNotFound, InvalidRequest
+from rag_graph.errors import BadCursor, DocumentNotFound, IndexNotFound, InvalidRequest, UploadsClosed
 from rag_graph.http.encoding import EVENT_STREAM
 from rag_graph.http.jobs import JOBS, UploadJobs, UploadState
 from rag_graph.http.native.encoding import EventFrames
@@ -104,6 +104,21 @@ async def document(request: Request, document_id: Annotated[str, PathParameter(p
         raise DocumentNotFound("The library has no document with this id; it may have been indexed anew.")
     return DocumentText(
         id=found.id, uri=found.uri, title=found.title, content=found.text, metadata=dict(found.metadata)
+    )
+
+
+closed = APIRouter(include_in_schema=False)
+"""In the place of `upload_routes` where the library is not changed over HTTP."""
+
+
+@closed.post("/documents")
+@closed.post("/library/guide")
+@closed.delete("/documents/{document_id}")
+async def refuse() -> None:
+    """Say why, and how documents come in."""
+    raise UploadsClosed(
+        "This server's library is not changed over HTTP: use `rag-graph index` and `rag-graph library`, or start it"
+        " with RAG_UPLOADS=true."
     )
 
 

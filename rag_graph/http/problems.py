@@ -40,12 +40,14 @@ from rag_graph.errors import (
     TooManyRuns,
     Unauthorized,
     UnknownRun,
+    UploadsClosed,
     WrongContentType,
 )
 
 STATUSES: dict[type[RagGraphError], int] = {
     Unauthorized: 401,
     CrossSite: 403,
+    UploadsClosed: 403,
     BodyTooLarge: 413,
     ConversationFull: 413,
     WrongContentType: 415,
@@ -145,6 +147,8 @@ def problem_of(error: Exception) -> Problem:
             named = [str(part) for part in wrong["loc"] if part not in _PARTS and not _KIND.fullmatch(str(part))]
             field = _shown(".".join(named)[:MAX_FIELD_CHARS])
             told = _shown(str(wrong["msg"]).removeprefix("Value error, "))
+            if told.startswith("Expected UploadFile"):
+                told = "this is no file: send it with a file name"
             return Problem(422, InvalidRequest.code, f"{field or 'The body'}: {told}", field=field)
         case HTTPException():
             code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")

@@ -135,6 +135,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     if settings.uploads:
         folder = settings.data_dir / "uploads"
         app.include_router(library.upload_routes(folder=folder, limits=limits, kept_s=settings.run_kept_s))
+    else:
+        app.include_router(library.closed)
     app.include_router(docs.router)
     page.serve_page(app, uploads=settings.uploads, keys=bool(keys))
     _add_health(app)
