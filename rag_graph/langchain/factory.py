@@ -47,10 +47,9 @@ def create_rag_graph(
     `model` is a chat model, or a name that `init_chat_model` knows, such as `"openai:gpt-4.1-mini"`; without one the
     settings choose, and by default the embedded reader answers. `retriever` is a LangChain retriever or whatever runs
     like one, a vector store or an index of ours; without one, it is the library that `rag-graph index` has filled.
-    `deep_retriever` gathers the
-    better evidence; without one, `retriever` searches more widely, its ranking fused with one by words.
-    `reasoning_model` answers questions of the mode `deep`, and `embeddings` embed for an index of ours. `prompts` hold
-    the system prompt and the style of answers, and `k` is how many passages a draft is written from.
+    `deep_retriever` gathers the better evidence; without one, `retriever` searches more widely, its ranking fused with
+    one by words. `reasoning_model` answers questions of the mode `deep`, and `embeddings` embed for an index of ours.
+    `prompts` hold the system prompt and the style of answers, and `k` is how many passages a draft is written from.
 
     It is called with `{"question": …}` or `{"messages": […]}`, with and without an event loop. Nothing is opened or
     asked before the first question. Raises SettingsError.
