@@ -24,7 +24,8 @@ HOSTILE = "<img src=x onerror=alert(1)> [x](javascript:alert) # *a* \u202egpj.ex
 
 @pytest.fixture
 def own(towers: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(towers, tmp_path / "data"))
+    """A library of one's own, without what a shared server has kept beside it."""
+    return Path(shutil.copytree(towers, tmp_path / "data", ignore=shutil.ignore_patterns("*.db*")))
 
 
 @pytest.fixture
