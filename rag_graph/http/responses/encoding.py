@@ -140,6 +140,8 @@ class ResponseEvents(MessageEncoder):
         self._searches: dict[str, int] = {}
         self._thoughts: dict[str, Thought] = {}
         self._message: Message | None = None
+        self._is_writing = False
+        self._held: list[Chunk] = []
         self._status = "in_progress"
         self._ending: dict[str, object] = {}
 
@@ -147,8 +149,23 @@ class ResponseEvents(MessageEncoder):
         if isinstance(item, Gap):
             self.tear()
             return b""
-        frames = [self._frame(item.seq, nth, chunk) for nth, chunk in enumerate(self.add(item.event))]
+        frames = [self._frame(item.seq, nth, chunk) for nth, chunk in enumerate(self._in_turn(self.add(item.event)))]
         return b"".join(frames) + (DONE if item.ends else b"")
+
+    def _in_turn(self, chunks: Iterable[Chunk]) -> Sequence[Chunk]:
+        """Hold back what is about other items while a message is written.
+
+        LangChain takes a message that another item interrupts for two. OpenAI's own items come one after the other.
+        """
+        told: list[Chunk] = []
+        for chunk in chunks:
+            index = chunk.get("output_index")
+            is_of_another = index is not None and self._items[index]["type"] != "message"
+            (self._held if self._is_writing and is_of_another else told).append(chunk)
+        if self._is_writing:
+            return told
+        held, self._held = self._held, []
+        return [*held, *told]
 
     def _frame(self, seq: int, nth: int, chunk: Chunk) -> bytes:
         # A log that was lost is told under the number of the last entry, which may have said something already.
@@ -226,7 +243,9 @@ class ResponseEvents(MessageEncoder):
             return []
         if event.version == 1 and self._draft != "content":
             return self._think(_DRAFT, event.delta) if self._draft == "reasoning" else []
-        return [*self._turn_to(event.version), *self._say(event.delta)]
+        turned = self._turn_to(event.version)
+        self._is_writing = True
+        return [*turned, *self._say(event.delta)]
 
     def on_citation(self, event: Citation) -> Sequence[Chunk]:
         if self.is_torn or self._message is None or self._message.version != event.version:
@@ -240,6 +259,7 @@ class ResponseEvents(MessageEncoder):
         return self._supersede()
 
     def on_answer_finished(self, event: AnswerFinished) -> Sequence[Chunk]:
+        self._is_writing = False
         return self._thought(_DRAFT) if event.version == 1 else []
 
     def on_decided(self, event: Decided) -> Sequence[Chunk]:
@@ -334,7 +354,7 @@ class ResponseEvents(MessageEncoder):
         return self._close("incomplete", COMMENTARY)
 
     def _close(self, status: str, phase: str = "final_answer") -> Sequence[Chunk]:
-        message, self._message = self._message, None
+        message, self._message, self._is_writing = self._message, None, False
         if message is None:
             return []
         about = {**self._about(message.index), "content_index": 0}

@@ -64,6 +64,19 @@ def standing(response: dict[str, Any]) -> str:
     return Response.model_validate(response).output_text
 
 
+@pytest.mark.parametrize("run", RUNS)
+def test_nothing_interrupts_a_message_while_it_is_written(run: str) -> None:
+    """LangChain takes a message that another item interrupts for two."""
+    chunks = [chunk for chunk in told(RUNS[run]) if "output_index" in chunk]
+    for index in {chunk["output_index"] for chunk in of_kind(chunks, "output_text.delta")}:
+        deltas = [
+            at
+            for at, chunk in enumerate(chunks)
+            if chunk["type"] == "response.output_text.delta" and chunk["output_index"] == index
+        ]
+        assert {chunk["output_index"] for chunk in chunks[deltas[0] : deltas[-1]]} <= {index}
+
+
 @pytest.mark.parametrize("draft", DRAFTS)
 @pytest.mark.parametrize("run", RUNS)
 def test_every_event_is_one_of_openais_and_their_numbers_grow(run: str, draft: Draft) -> None:
