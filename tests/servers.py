@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -84,6 +85,11 @@ def towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def more_towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library where the deeper search finds more: a draft, its review, and a refinement."""
     return _library(tmp_path_factory.mktemp("more_towers"), MORE_TOWERS)
+
+
+def copied(library: Path, folder: Path) -> Path:
+    """A library of a test's own, without what servers of other tests have kept beside the shared one."""
+    return Path(shutil.copytree(library, folder, ignore=shutil.ignore_patterns("*.db*")))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import signal
 import threading
 from pathlib import Path
@@ -12,7 +11,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from tests.servers import ANSWER, QUESTION, Serve, Server, await_ready, events_of, free_port, refused, until
+from tests.servers import ANSWER, QUESTION, Serve, Server, await_ready, copied, events_of, free_port, refused, until
 from tests.upstream import Upstream
 
 pytestmark = [
@@ -24,8 +23,7 @@ HOSTILE = "<img src=x onerror=alert(1)> [x](javascript:alert) # *a* \u202egpj.ex
 
 @pytest.fixture
 def own(towers: Path, tmp_path: Path) -> Path:
-    """A library of one's own, without what a shared server has kept beside it."""
-    return Path(shutil.copytree(towers, tmp_path / "data", ignore=shutil.ignore_patterns("*.db*")))
+    return copied(towers, tmp_path / "data")
 
 
 @pytest.fixture

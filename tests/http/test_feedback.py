@@ -1,6 +1,5 @@
 """What people say of answers, at a real server, and as a dataset."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from rag_graph.evaluation.scores import load_dataset
 from rag_graph.index import EmbeddedIndex
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.runs.feedback import FeedbackStore, SentenceFeedback
-from tests.servers import QUESTION, Serve, Server, refused
+from tests.servers import QUESTION, Serve, Server, copied, refused
 from tests.upstream import Upstream
 
 pytestmark = [
@@ -24,7 +23,7 @@ DISLIKED = "How tall is it?"
 
 @pytest.fixture
 def own(towers: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(towers, tmp_path / "data"))
+    return copied(towers, tmp_path / "data")
 
 
 def answered(server: Server, question: str = QUESTION, **headers: str) -> str:

@@ -1,7 +1,6 @@
 """Uploads that go on by themselves, at real servers."""
 
 import json
-import shutil
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import pytest
 from rag_graph.index import EmbeddedIndex
 from rag_graph.models.local.embedder import LocalEmbedder
 from tests.index import hostile
-from tests.servers import Serve, Server, refused, until
+from tests.servers import Serve, Server, copied, refused, until
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Accessing the 'model_fields':DeprecationWarning"),  # LangServe does
@@ -27,7 +26,7 @@ ALONE = {"prefer": "respond-async"}
 
 @pytest.fixture
 def own(towers: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(towers, tmp_path / "data"))
+    return copied(towers, tmp_path / "data")
 
 
 @pytest.fixture

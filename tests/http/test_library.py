@@ -1,6 +1,5 @@
 """Adding documents over HTTP, at a real server with a library of its own."""
 
-import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from rag_graph.events import PassagesRetrieved
 from rag_graph.index import EmbeddedIndex
 from rag_graph.models.local.embedder import LocalEmbedder
 from tests.index import hostile
-from tests.servers import Serve, Server, events_of, refused, until
+from tests.servers import Serve, Server, copied, events_of, refused, until
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Accessing the 'model_fields':DeprecationWarning"),  # LangServe does
@@ -26,7 +25,7 @@ LIGHTHOUSE = "# Ras Nungwi Light\n\nThe Ras Nungwi lighthouse was first lit in 1
 
 @pytest.fixture
 def own(towers: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(towers, tmp_path / "data"))
+    return copied(towers, tmp_path / "data")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Pages of PDF documents over HTTP, at a real server: of files that were indexed, are there and unchanged."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from pydantic import SecretStr
 
 from rag_graph.events import PassagesRetrieved
 from tests.index.pdfs import pdf, words
-from tests.servers import Serve, Server, events_of, refused
+from tests.servers import Serve, Server, copied, events_of, refused
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Accessing the 'model_fields':DeprecationWarning"),  # LangServe does
@@ -19,7 +18,7 @@ LIT = "The Ras Nungwi lighthouse was first lit in 1886."
 
 @pytest.fixture
 def own(towers: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(towers, tmp_path / "data"))
+    return copied(towers, tmp_path / "data")
 
 
 @pytest.fixture

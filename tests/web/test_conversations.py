@@ -1,14 +1,13 @@
 """Conversations on the page, in a real browser against the real app: addresses, branches, history, sharing."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.servers import ANSWER, Serve, Server
+from tests.servers import ANSWER, Serve, Server, copied
 from tests.upstream import Upstream
 from tests.web.conftest import TIMEOUT_MS, WATCH
 from tests.web.test_page import check
@@ -20,7 +19,7 @@ WHO, TOKYO, WHEN = "Who built the Eiffel Tower?", "When did Tokyo Tower open?", 
 @pytest.fixture
 def app(serve: Serve, towers: Path, tmp_path: Path) -> Server:
     expect.set_options(timeout=TIMEOUT_MS)
-    return serve(data_dir=shutil.copytree(towers, tmp_path / "data"))
+    return serve(data_dir=copied(towers, tmp_path / "data"))
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """The page in a real browser against the real app: graph, log and routes are ours, only the model is scripted."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, FilePayload, Page, expect
 
 from tests.index.pdfs import pdf, words
-from tests.servers import Serve
+from tests.servers import Serve, copied
 from tests.upstream import Upstream
 from tests.web.conftest import TIMEOUT_MS, WATCH
 
@@ -92,7 +91,7 @@ def test_a_model_that_refuses_is_explained(page: Page, upstream: Upstream) -> No
 def test_the_library_is_listed_asked_in_part_and_cleared(
     context: BrowserContext, serve: Serve, more_towers: Path, tmp_path: Path, upstream: Upstream
 ) -> None:
-    own = shutil.copytree(more_towers, tmp_path / "data")
+    own = copied(more_towers, tmp_path / "data")
     page = context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
     page.add_init_script(WATCH)
@@ -125,7 +124,7 @@ def test_files_are_added_one_by_one_before_the_eyes_and_each_tells_its_fate(
     context: BrowserContext, serve: Serve, more_towers: Path, tmp_path: Path
 ) -> None:
     expect.set_options(timeout=TIMEOUT_MS)
-    own = shutil.copytree(more_towers, tmp_path / "data")
+    own = copied(more_towers, tmp_path / "data")
     page = context.new_page()
     page.set_default_timeout(TIMEOUT_MS)
     page.add_init_script(WATCH)
@@ -158,7 +157,7 @@ def test_a_citation_of_a_pdf_opens_its_page_with_the_words_marked(
     context: BrowserContext, serve: Serve, more_towers: Path, tmp_path: Path, upstream: Upstream
 ) -> None:
     lit = "The Ras Nungwi lighthouse was first lit in 1886."
-    own = shutil.copytree(more_towers, tmp_path / "data")
+    own = copied(more_towers, tmp_path / "data")
     server = serve(data_dir=own, uploads=True)
     report = pdf(tmp_path / "light.pdf", words(50, 700, "A short history."), words(50, 200, lit)).read_bytes()
     sent = server.http.post("/documents", files=[("files", ("light.pdf", report))])
