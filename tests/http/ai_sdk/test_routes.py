@@ -26,7 +26,7 @@ def test_a_chat_is_resumed_and_stopped_on_any_server(
         one, other = serve(redis_url=url), serve(redis_url=url)
         server = one if resuming == "the same server" else other
         with one.http.stream("POST", "/api/chat", json=chat("c")) as first:
-            assert held.reached.wait(10)
+            assert held.reached.wait(60)
             assert server.http.get("/api/chat/c/stream", headers={"x-caller": "them"}).status_code == 204
             with server.http.stream("GET", "/api/chat/c/stream") as second:
                 assert second.headers["x-run-id"] == first.headers["x-run-id"]
