@@ -1,10 +1,13 @@
 """The Agent Protocol's endpoints: threads, the commands that start a run, and the stream that tells them."""
 
+import asyncio
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from itertools import takewhile
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Header, Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -73,18 +76,19 @@ def create_router() -> APIRouter:
         responses={"default": {"model": ProtocolError, "description": "An error as the protocol has it."}},
     )
 
-    @router.post("/threads/{thread_id}/commands")
-    async def command(request: Request, thread_id: ThreadId, sent: Command) -> dict[str, Any]:
+    @router.post("/threads/{thread_id}/commands", response_model=dict[str, Any])
+    async def command(request: Request, thread_id: ThreadId, sent: Command) -> Response:
         """Ask the next question of a thread."""
+        done: Chunk = {"type": "success", "id": sent.id}
         match sent.method:
             case "run.start":
-                result: Chunk = {"run_id": await _start(request, thread_id, RunStart.model_validate(sent.params))}
+                run_id = await _start(request, thread_id, RunStart.model_validate(sent.params))
                 arrivals.tell(request, thread_id)
+                return JSONResponse({**done, "result": {"run_id": run_id}})
             case "state.get":
-                result = {"values": (await Thread.read(request, thread_id)).state["values"]}
-            case _:
-                raise NotSupported(f"{sent.method}: this server knows the commands run.start and state.get.")
-        return {"type": "success", "id": sent.id, "result": result}
+                thread = await Thread.read(request, thread_id)
+                return await _in_json(lambda: {**done, "result": {"values": thread.state()["values"]}})
+        raise NotSupported(f"{sent.method}: this server knows the commands run.start and state.get.")
 
     @router.post(
         "/threads/{thread_id}/stream/events",
@@ -124,24 +128,26 @@ async def create(request: Request, asked: NewThread | None = None) -> dict[str, 
     return {**_thread(thread_id, now, now), "status": "idle", "values": {}}
 
 
-@plain.get("/threads/{thread_id}")
-async def get(request: Request, thread_id: ThreadId) -> dict[str, Any]:
+@plain.get("/threads/{thread_id}", response_model=dict[str, Any])
+async def get(request: Request, thread_id: ThreadId) -> Response:
     """How a thread stands."""
     thread = await Thread.read(request, thread_id)
     known = _thread(thread_id, thread.kept.created_at, thread.kept.updated_at)
-    return {**known, "status": "busy" if thread.is_busy else "idle", "values": thread.state["values"]}
+    known["status"] = "busy" if thread.is_busy else "idle"
+    return await _in_json(lambda: {**known, "values": thread.state()["values"]})
 
 
-@plain.get("/threads/{thread_id}/state")
-async def state(request: Request, thread_id: ThreadId) -> dict[str, Any]:
+@plain.get("/threads/{thread_id}/state", response_model=dict[str, Any])
+async def state(request: Request, thread_id: ThreadId) -> Response:
     """Its messages, as far as they are final, and whether an answer is being written."""
-    return (await Thread.read(request, thread_id)).state
+    return await _in_json((await Thread.read(request, thread_id)).state)
 
 
-@plain.post("/threads/{thread_id}/history")
-async def history(request: Request, thread_id: ThreadId) -> list[dict[str, Any]]:
+@plain.post("/threads/{thread_id}/history", response_model=list[dict[str, Any]])
+async def history(request: Request, thread_id: ThreadId) -> Response:
     """Its newest state; earlier ones are not kept."""
-    return [(await Thread.read(request, thread_id)).state]
+    thread = await Thread.read(request, thread_id)
+    return await _in_json(lambda: [thread.state()])
 
 
 @plain.post("/threads/{thread_id}/runs/{run_id}/cancel", status_code=204)
@@ -151,6 +157,11 @@ async def cancel(request: Request, thread_id: ThreadId, run_id: str) -> None:
     if all(turn.run_id != run_id for turn in thread.kept.asked):
         raise UnknownRun("This thread has no such run.")
     await runner_of(request).cancel(run_id, "client", caller=caller_of(request))
+
+
+async def _in_json(told: Callable[[], Any]) -> Response:
+    """Megabytes are read and written in a thread."""
+    return Response(await asyncio.to_thread(lambda: orjson.dumps(told())), media_type="application/json")
 
 
 def _thread(thread_id: str, created_at: float, updated_at: float) -> Chunk:

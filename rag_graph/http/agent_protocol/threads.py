@@ -27,7 +27,7 @@ LOST: Final = "The run was lost with its server: ask again."
 
 @dataclass(frozen=True)
 class Thread:
-    """A conversation along its newest branch."""
+    """A conversation along its newest branch. What it tells may be megabytes: `turns` and `state` block."""
 
     kept: ToldConversation
     branch: Sequence[ToldTurn]
@@ -38,7 +38,6 @@ class Thread:
         kept = await told_conversation(request, thread_id)
         return cls(kept, newest_branch(kept.asked))
 
-    @property
     def turns(self) -> Sequence[Turn]:
         turns: list[Turn] = []
         messages: list[Chunk] = []
@@ -51,10 +50,10 @@ class Thread:
     def is_busy(self) -> bool:
         return bool(self.branch) and self.branch[-1].status == "running"
 
-    @property
     def state(self) -> Chunk:
         """As LangGraph's threads tell it: what is final, and whether something is to come."""
-        turn = self.turns[-1]
+        last = self.branch[-1]
+        turn = Turn(len(self.branch) - 1, last.id, last.question, last.run_id)
         checkpoint = turn.checkpoint(is_over=not self.is_busy)
         return {
             "values": {"messages": [message for asked in self.branch for message in _messages(asked)]},
@@ -156,7 +155,7 @@ class Following:
             thread = await Thread.read(self.request, self.thread_id)
         except ConversationNotFound:  # nothing was asked yet
             return ()
-        pairs = list(zip(thread.turns, thread.branch, strict=True))
+        pairs = list(zip(await asyncio.to_thread(thread.turns), thread.branch, strict=True))
         begins_at = len(pairs) - 1 if place is None else place
         return [(turn, asked) for turn, asked in pairs[max(0, begins_at) :] if turn.run_id != told]
 

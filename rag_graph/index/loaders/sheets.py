@@ -75,7 +75,7 @@ def _sheet_rows(values: Sequence[Sequence[Any]], shown: Mapping[_Place, NumberFo
             rows += [[] for _ in range(row + 1 - len(rows))]
             rows[row] += [""] * (column + 1 - len(rows[row]))
             rows[row][column] = how
-        elif row < len(rows) and column < len(rows[row]) and isinstance(value := values[row][column], int | float):
+        elif row < len(values) and column < len(values[row]) and isinstance(value := values[row][column], int | float):
             rows[row][column] = how.show(value)
     return rows
 
