@@ -66,6 +66,7 @@ class Admission:
                 f"You have {own} {self._what} running, as many as one caller may: {advice}.",
                 retry_after_s=self._wait_s(taken, ahead=0),
             )
+        # A slot that is free while others wait is being handed to the first of them.
         if self.free and not self._waiting:
             self.take_anyway(caller)
             return
@@ -77,6 +78,7 @@ class Admission:
             async with asyncio.timeout(self._patience_s):
                 await waiter.turn
         except (TimeoutError, asyncio.CancelledError) as exc:
+            # Without this a caller who gave up would be given a slot that nobody gives back.
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
             elif waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:

@@ -115,12 +115,14 @@ class Attempt:
         try:
             await self._start()
             self._working = asyncio.create_task(self._work(work))
+            # Whoever stopped it while `_start` waited for the sink found no task to cancel.
             if self._cancelled_by is not None or self.given_up:
                 self._working.cancel()
             try:
                 await asyncio.wait([self._working])
             except asyncio.CancelledError:
                 self._working.cancel()
+                # Until it has let go of the model's connection; `wait` itself does not cancel what it waits for.
                 await asyncio.wait([self._working])
                 raise
             if not self.given_up:
@@ -163,7 +165,10 @@ class Attempt:
         if type(event) is AnswerDelta or type(event) is ThinkingDelta:
             self._uncounted_chars += len(event.delta)
         elif type(event) is Usage:
+            # A service that reports no usage is counted by the guess alone.
             self._tokens += event.input_tokens + event.output_tokens
+            # Of all calls that go on, as if they were one: draft and deep search overlap, and a budget may be late by a
+            # call.
             self._uncounted_chars = 0
         else:
             return
@@ -182,6 +187,7 @@ class Attempt:
         after = None
         if self.number > 1:
             await self._take_up()
+            # The attempt's own goes on growing while the work looks at what was said before.
             after = copy.deepcopy(self._transcript)
         limit = asyncio.timeout(self._budget.max_s if self._budget else None)
         try:
@@ -217,12 +223,14 @@ class Attempt:
 
     def _outcome(self, working: asyncio.Task[None]) -> Terminal:
         """Say how the run ends, now that the work has ended."""
+        # First, since the work may have ended by it in any way: a log that takes nothing cannot be told an end either.
         if self._sink_failure is not None:
             raise self._sink_failure
         answer = self._transcript.answer
         if working.cancelled():
             if self._cancelled_by is not None:
                 return RunCancelled(by=self._cancelled_by, answer=answer)
+            # A library may cancel the task that it runs in; nobody waits for such a run to be told as cancelled.
             error: BaseException | None = RuntimeError("the work was cancelled, and nobody asked for it")
         else:
             error = working.exception()

@@ -30,7 +30,10 @@ Connection = AsyncConnection[DictRow]
 @asynccontextmanager
 async def open_checkpoints(url: str, *, kept_s: float, types: Sequence[type]) -> AsyncIterator[AsyncPostgresSaver]:
     """A checkpointer for runs, whose states hold these types of ours; what is older than `kept_s` is forgotten."""
+    # As LangGraph's saver opens its own connections: its tables need indexes made CONCURRENTLY, which PostgreSQL does
+    # in no transaction.
     options: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
+    # libpq takes whole seconds.
     options["connect_timeout"] = CONNECT_S
     pool = AsyncConnectionPool[Connection](
         url, min_size=1, max_size=CONNECTIONS, kwargs=options, configure=_point, open=False
@@ -56,6 +59,7 @@ async def forget(checkpoints: AsyncPostgresSaver, run_id: str) -> None:
 
 
 async def _point(connection: Connection) -> None:
+    # The saver's SQL names its tables without a schema.
     await connection.execute(f"SET search_path TO {SCHEMA}".encode())
 
 
@@ -64,6 +68,7 @@ async def _set_up(connection: Connection) -> None:
     while True:
         locking = await connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS held", (SCHEMA,))
         row = await locking.fetchone()
+        # Never unlocked: the lock is the session's, and this connection is closed when the tables are made.
         if row and row["held"]:
             break
         await asyncio.sleep(0.1)
@@ -79,6 +84,8 @@ async def _sweep(checkpoints: AsyncPostgresSaver, pool: AsyncConnectionPool[Conn
                 found = await connection.execute("SELECT DISTINCT thread_id FROM checkpoints")
                 run_ids = [row["thread_id"] for row in await found.fetchall()]
             for run_id in run_ids:
+                # Ids tell when they were made, so that nothing has to be asked of each; what is no run's id is
+                # nobody's.
                 if (made_at(run_id) or 0.0) < time.time() - kept_s:
                     await forget(checkpoints, run_id)
         await asyncio.sleep(SWEEP_EVERY_S)

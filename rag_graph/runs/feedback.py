@@ -86,12 +86,14 @@ class FeedbackStore:
     def put(self, feedback: Feedback) -> None:
         """Keep it, in place of what this caller has said of this run before; beyond `kept` the oldest go."""
         with self._database.transaction(write=True) as execute:
+            # In every transaction, since any process may be the first, and an older library has no such table.
             execute(_TABLE, ())
             execute(_PUT, feedback.as_row())
             execute(_MAKE_ROOM, (self._kept,))
 
     def remove(self, run_id: str, caller: str) -> None:
         """Take back what a caller has said."""
+        # Nothing to take back: looking must not make a file beside the library.
         if self._database.exists:
             with self._database.transaction(write=True) as execute:
                 execute(_TABLE, ())

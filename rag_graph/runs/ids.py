@@ -8,9 +8,11 @@ from typing import NamedTuple, Self
 from rag_graph.errors import BadCursor, KeyMalformed
 
 MAX_KEY_CHARS = 255
+# Crockford's alphabet of 32 letters, without I, L, O and U: https://github.com/ulid/spec
 RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# Fifteen digits at most: more would not fit a signed integer of 64 bits in a store.
 _CURSOR = re.compile(rf"({RUN_ID.pattern}):(0|[1-9][0-9]{{0,14}})")
 
 
@@ -49,6 +51,7 @@ def made_at(run_id: str) -> float | None:
 
 def digest(value: str) -> str:
     """Hash a caller or a key: whoever reads the store of the runs learns neither."""
+    # JSON may bring half of a surrogate pair, which no encoding holds otherwise.
     return hashlib.sha256(value.encode(errors="surrogatepass")).hexdigest()
 
 
@@ -58,4 +61,5 @@ def hash_key(owner: str, key: str | None) -> str | None:
         return None
     if not 1 <= len(key) <= MAX_KEY_CHARS:
         raise KeyMalformed(f"An idempotency key has 1 to {MAX_KEY_CHARS} characters.")
+    # The owner is a hash and holds no blank, so that no two callers' keys read the same.
     return digest(f"{owner} {key}")

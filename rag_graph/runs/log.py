@@ -28,12 +28,15 @@ from rag_graph.runs.ids import digest
 
 BATCH_ENTRIES = 256
 """At most so many entries are handed to a reader at once, which bounds what a slow one can hold."""
+# More than the JSON of a delta has beside its text, some 50 to 60 bytes.
 DELTA_OVERHEAD_BYTES = 80
 
 Status = Literal["running", "finished", "failed", "cancelled"]
 
 _TERMINALS = frozenset({RunFinished, RunFailed, RunCancelled})
 _LINE_BREAKS = ((b"\xe2\x80\xa8", b"\\u2028"), (b"\xe2\x80\xa9", b"\\u2029"), (b"\xc2\x85", b"\\u0085"))
+# `type` is the first field of every event, and pydantic writes fields in their order: so an event's kind is told
+# without parsing it, also where only a newer version knows it.
 _OPENING = b'{"type":"'
 _TERMINAL_KINDS = frozenset({"run_finished", "run_failed", "run_cancelled"})
 
@@ -86,6 +89,7 @@ class Entry:
     def data(self) -> bytes:
         """The event as JSON, encoded once however many read it."""
         if self._data is None:
+            # ASCII has none of the line breaks, and nearly every token is ASCII: then nothing is searched.
             json = (self._event or self.event).model_dump_json()
             self._data = json.encode() if json.isascii() else line_safe(json.encode())
         return self._data

@@ -87,6 +87,7 @@ class _Kept:
         keep_entries = bounds.max_entries - bounds.max_entries // 8
         keep_bytes = bounds.max_bytes - bounds.max_bytes // 8
         dropped = 0
+        # The newest entry stays, however large: it may be the one that ends the run.
         while dropped < len(live) - 1 and (len(live) - dropped > keep_entries or self.size > keep_bytes):
             self.size -= live[dropped].size
             dropped += 1
@@ -215,6 +216,7 @@ class MemoryRunLog(RunLog):
         while self._ended:
             run_id, ended_at = next(iter(self._ended.items()))
             fits = len(self._ended) <= self._max_ended and self._ended_bytes <= self._max_ended_bytes
+            # The newest stays however large it is: its readers are still on their way to its end.
             if ended_at >= oldest_kept and (fits or len(self._ended) == 1):
                 return
             self._drop(run_id)
@@ -226,5 +228,6 @@ class MemoryRunLog(RunLog):
         new = kept.new
         if new.key is not None:
             del self._keys[new.key]
+        # A later run of the chat may have taken its place there.
         if new.chat is not None and self._chats.get(new.chat) == run_id:
             del self._chats[new.chat]

@@ -162,6 +162,8 @@ class Runner:
             self._check_open()
             if self._admission.free:
                 await self._admission.take(owner, advice=self._advice(caller))
+                # An asker may leave at any step: a run that was created and not launched would be in the log for ever,
+                # and executed by nobody.
                 return await asyncio.shield(self.spawn(self._create(new)))
         await self._admission.take(owner, advice=self._advice(caller))
         return await asyncio.shield(self.spawn(self._create(new)))
@@ -171,6 +173,7 @@ class Runner:
         with suppress(UnknownRun):
             if RUN_ID.fullmatch(run_id):
                 run = await self._log.describe(run_id)
+                # Another caller's run is told as one that never was, so that ids cannot be tried out.
                 if run.caller == digest(caller):
                     return run
         # An id from before this process, or older than runs are kept, may have been a run's; nobody can tell.
@@ -232,6 +235,7 @@ class Runner:
             with suppress(TimeoutError):
                 async with (
                     asyncio.timeout(REMOTE_CANCEL_S),
+                    # The log ends by itself behind the terminal event, so reading on is waiting for it.
                     aclosing(self._log.follow_batches(run_id, run.last_seq)) as batches,
                 ):
                     async for _ in batches:
@@ -265,6 +269,7 @@ class Runner:
             with suppress(RagGraphError):
                 await leases.release(run.run_id, run.attempt)
             return
+        # Nobody can be refused here: the claim was made because there was room, and the run is ours by now.
         self._admission.take_anyway(run.caller)
         work = self._work if began_at is not None else _refuse_unreadable
         execution = self._launch(run, work, said=said, began_at=began_at, cancelled_by=claim.cancelled_by)
@@ -273,6 +278,7 @@ class Runner:
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run something that no caller's leaving may interrupt, and that draining waits for."""
+        # The loop keeps weak references only: a task that nobody holds may be collected while it runs.
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -289,6 +295,7 @@ class Runner:
             if started.replayed:
                 self._admission.leave(new.caller)
                 return started
+        # A cancellation too, as the slot was taken before this task began.
         except BaseException:
             self._admission.leave(new.caller)
             raise
@@ -304,6 +311,7 @@ class Runner:
         return f"wait for one to end, or cancel one, the oldest by POST /runs/{own}/cancel"
 
     def _check_open(self) -> None:
+        # Launched all the same, so that it is handed over in good order instead of waiting for its lease to end.
         if self.draining:
             raise self._refusal()
 
@@ -321,6 +329,8 @@ class Runner:
                         return Transcript(run_id=run.run_id), None
                     began_at = began_at or item.at
                     said.add(item.event, at_ms=(item.at - began_at) * 1000)
+                    # Behind the newest entry `follow` would wait: the run goes on, and it is we who are to write the
+                    # next one.
                     if item.seq >= run.last_seq:
                         break
         return said, began_at or self._clock()
@@ -347,6 +357,7 @@ class Runner:
             watch=self._observer.watch(run.run_id, mode=run.query.mode, attempt=run.attempt),
         )
         execution = Execution(attempt, run.caller, run.unattended)
+        # Together with the spawn below, nothing awaited in between: drain waits for tasks and stops executions.
         self.executions[run.run_id] = execution
         self._await_readers(execution, grace_s=max(self._grace_s, FIRST_READER_S))
         self.spawn(self._execute(execution, work))
@@ -365,6 +376,7 @@ class Runner:
                 await self._log.flush(attempt.run_id)
         except (RunEnded, Superseded):
             log.warning("another process goes on with the run", extra={"run_id": attempt.run_id})
+        # Nobody awaits this task: what is not logged here is seen nowhere.
         except Exception:
             log.exception("the end of the run could not be recorded", extra={"run_id": attempt.run_id})
         finally:
@@ -375,6 +387,7 @@ class Runner:
                 del self.executions[attempt.run_id]
             self._admission.leave(execution.caller)
             execution.ended.set()
+            # In a task of its own, that a slow database keeps no slot; draining waits for it all the same.
             if self._on_end is not None and attempt.transcript.terminal is not None:
                 self.spawn(self._tell_end(self._on_end, attempt.transcript))
 

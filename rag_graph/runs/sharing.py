@@ -89,6 +89,8 @@ class Sharing:
                     await self._claim()
             except LogUnavailable as exc:
                 log.warning("the runs could not be renewed: %s", exc)
+            # Whatever a beat meets must not end this task: without it every lease of this process runs out, and its
+            # runs are taken over while they go on.
             except Exception:
                 log.exception("sharing the runs with other processes failed")
             await asyncio.sleep(BEAT_S)
@@ -104,6 +106,8 @@ class Sharing:
                 self._local.spawn(self._local.take_over(claim, self._leases))
 
     async def _renew(self) -> None:
+        # A copy, for runs begin and end while the store answers; below, an execution counts only if it is still the
+        # same one.
         held = dict(self._local.executions)
         read = self._read_elsewhere()
         attempts = {run_id: execution.attempt.number for run_id, execution in held.items()}
@@ -131,6 +135,7 @@ class Sharing:
             execution.attempt.stop(pulse.cancelled_by)
         elif not execution.unattended and not self._local.readers.get(execution.attempt.run_id):
             now = time.monotonic()
+            # The store hears of readers elsewhere only; when the last one left here, this process knows itself.
             unread_s = min(pulse.unread_s, now - execution.left_at)
             if unread_s > self._grace_s + self._tell_readers_s and now > self._believe_absence_at:
                 execution.attempt.stop("absence")

@@ -27,6 +27,7 @@ from rag_graph.runs.redis import lua
 COMPLAIN_S = 10.0
 RETRY_S = (0.02, 0.5)
 """The first pause before a command is sent again, and the longest."""
+# Longer than `pump.BLOCK_MS`: a blocking read that hears nothing must come back before its socket is given up.
 SOCKET_TIMEOUT_S = 5.0
 CHECK_S = 3.0
 """A server that starts does not wait longer than this for what it can do without at first."""
@@ -49,12 +50,14 @@ class Connection:
         self._patience_s = patience_s
         self._complain_at = 0.0
         try:
+            # This pool lets a command wait for a connection; the plain one raises as soon as all of them are taken.
             pool = BlockingConnectionPool.from_url(
                 url,
                 max_connections=MAX_CONNECTIONS,
                 socket_timeout=SOCKET_TIMEOUT_S,
                 socket_connect_timeout=SOCKET_TIMEOUT_S,
                 retry=Retry(NoBackoff(), 0),  # `patiently` tries again, and knows when to stop
+                # Under RESP3 the client gives the reply of XREAD as a dict, and `Pump` reads the pairs of RESP2.
                 protocol=2,
             )
         except ValueError:
@@ -90,6 +93,7 @@ class Connection:
         while True:
             try:
                 return await command()
+            # Before RedisError, of which this is one: it is mended, not waited for.
             except NoScriptError:
                 # A Redis that was restarted has lost them; if loading fails, the next round says why.
                 with suppress(RedisError):
@@ -99,6 +103,7 @@ class Connection:
                 if time.monotonic() > give_up_at or (for_s is None and _is_refusal(exc)):
                     raise unavailable() from exc
                 self._complain(exc)
+                # Spread, so that all who have lost the same Redis do not meet it again in the same instant.
                 await asyncio.sleep(jitter(pause_s))
                 pause_s = min(pause_s * 2, RETRY_S[1])
 

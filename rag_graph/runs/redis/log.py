@@ -126,6 +126,7 @@ class RedisRunLog(RunLog):
         run_id = reply[0].decode()
         if run_id == new.run_id:
             self._writer.adopt(run_id, new.query, key=new.key or "", attempt=1, next_seq=1)
+        # A run that an older server has created has no hash of what was asked: there the query itself is compared.
         elif reply[2].decode() != asked and (reply[2] or Query.model_validate_json(reply[1]) != new.query):
             raise KeyReused("This idempotency key was used for another question: send a new key.")
         return StartedRun(run_id, replayed=run_id != new.run_id)
@@ -160,12 +161,15 @@ class RedisRunLog(RunLog):
 
     async def follow_batches(self, run_id: str, after: int = 0) -> AsyncGenerator[Batch]:
         tail = self._pump.tails.setdefault(run_id, Tail())
+        # Before anything is awaited: the last of the other readers may leave meanwhile, and would drop the tail that is
+        # shared.
         tail.readers += 1
         try:
             run = await self.describe(run_id)
             check_cursor(run_id, after, last_seq=run.last_seq)
             if run.status != "running" and after == run.last_seq:
                 return
+            # Before `watch`, for the pump reads only what it knows where to begin with.
             tail.begin(run.last_seq)
             await self._pump.watch(run_id)
             cursor = after
@@ -205,6 +209,8 @@ class RedisRunLog(RunLog):
         pulses = dict(zip(executed, map(_pulse_of, reply), strict=True))
         for run_id, pulse in pulses.items():
             writing = self._writer.get(run_id)
+            # Only if it is still the attempt that was asked about: the run may have been claimed back while the reply
+            # was on its way.
             if pulse is None and writing is not None and writing.attempt == executed[run_id]:
                 self._writer.drop(writing, Superseded(run_id))
         return pulses
@@ -215,6 +221,7 @@ class RedisRunLog(RunLog):
         )
         claims = []
         for run_id in map(bytes.decode, claimed):
+            # It may have expired between the claim and this look at it.
             with suppress(UnknownRun):
                 fields = await self._fields(run_id)
                 run = _run_of(run_id, fields)
@@ -226,6 +233,7 @@ class RedisRunLog(RunLog):
     async def release(self, run_id: str, attempt: int) -> None:
         writing = self._writer.get(run_id)
         if writing is not None and writing.attempt == attempt:
+            # Before the lease is let go: from then on another process may append, and its numbers would meet ours.
             self._writer.drop(writing, Superseded(run_id))
         await self._connection.run(lua.RELEASE, [self._key("run", run_id), self._key("live")], [run_id, attempt])
 

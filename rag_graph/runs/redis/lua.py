@@ -10,6 +10,8 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
 
+# A key may outlive its run, whose hash Redis was told to forget first: then the key starts a new run. That is looked up
+# under a name that the script makes itself, here as in RENEW and CLAIM, which Redis Cluster does not allow.
 CREATE = f"""
 -- KEYS run live key chat
 -- ARGV run_prefix run_id caller query created_at key lease_ms keep_ms has_chat asked follows unattended
@@ -33,6 +35,8 @@ end
 return {{ARGV[2]}}
 """
 
+# What was taken already is "ok" before anything else is looked at: a batch whose reply was lost comes again, and the
+# terminal event in it has ended the run meanwhile. Trimming drops an eighth at once, so that it costs little per entry.
 APPEND = """
 -- KEYS run log live key? | ARGV run_id attempt status ended_at max_entries max_bytes keep_ms first outline (at data)...
 local run = redis.call('HMGET', KEYS[1], 'attempt', 'last', 'status', 'size')
@@ -68,6 +72,8 @@ if KEYS[4] then redis.call('PEXPIRE', KEYS[4], ARGV[7]) end
 return 'ok'
 """
 
+# Readers come first, so that a process which executes what another reads hears of it in the same beat. Only of a run
+# that is there may anything be set: HSET would bring a forgotten one back as a hash without a caller or a query.
 RENEW = f"""
 -- KEYS live | ARGV run_prefix log_prefix key_prefix lease_ms keep_ms executed_count (run_id attempt)... (run_id)...
 {_NOW}
@@ -95,6 +101,7 @@ end
 return pulses
 """
 
+# The new attempt and its lease are one step: of two processes that sweep at once, only one finds the lease over.
 CLAIM = f"""
 -- KEYS live | ARGV run_prefix limit lease_ms
 {_NOW}
@@ -113,6 +120,7 @@ end
 return claims
 """
 
+# By its attempt, since a release may come late, when the run belongs to a successor. A lease that ends at 0 is over.
 RELEASE = """
 -- KEYS run live | ARGV run_id attempt
 local run = redis.call('HMGET', KEYS[1], 'attempt', 'status')
@@ -129,6 +137,7 @@ if run[2] and run[2] ~= '' then redis.call('DEL', ARGV[1] .. run[2]) end
 return 'ok'
 """
 
+# HSETNX: of several who cancel, the first is told as the one who did, as in `Attempt.stop`.
 CANCEL = """
 -- KEYS run | ARGV by
 if redis.call('HGET', KEYS[1], 'status') == 'running' then redis.call('HSETNX', KEYS[1], 'cancel', ARGV[1]) end

@@ -15,8 +15,11 @@ from rag_graph.runs.redis.connection import RETRY_S, Connection, jitter, ms, una
 from rag_graph.runs.redis.tail import Tail
 from rag_graph.tasks import stop
 
+# Shorter than the socket's timeout, and how soon at the latest a forgotten run is looked for.
 BLOCK_MS = 2_000
+# A process that dies leaves its bell behind; Redis drops it by itself.
 BELL_S = 60.0
+# XREAD of a stream that does not exist waits like one of a stream that is silent: nobody would ever be told.
 FORGOTTEN_CHECK_S = 5.0
 LOST = "The store of the runs has lost this run before its end: ask again."
 
@@ -34,11 +37,14 @@ class Pump:
 
     async def watch(self, run_id: str) -> None:
         """See to it that this run's tail is filled: a blocking read that goes on has to hear of one more run."""
+        # What this process writes itself is handed to its readers by `take`, without a way over Redis.
         if self._is_ours(run_id):
             return
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._pump())
         else:
+            # The blocking read has its list of streams already; what wakes it is a stream of this process that is
+            # always on it.
             await self._connection.call("XADD", self._bell, "MAXLEN", 100, "*", "run", run_id)
             await self._connection.call("PEXPIRE", self._bell, ms(BELL_S))
 
@@ -67,6 +73,7 @@ class Pump:
                     checked_at = time.monotonic()
                     await self._end_forgotten(remote)
             except RedisError as exc:
+                # Readers wait as long as the runs themselves do: both are given up after the same outage.
                 if time.monotonic() - reachable_at > self._outage_s:
                     error = unavailable()
                     error.__cause__ = exc

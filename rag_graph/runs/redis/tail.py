@@ -37,6 +37,7 @@ class Tail:
         else:
             self._entries.extend(entries[last + 1 - entries[0].seq :])
         if len(self._entries) > TAIL_ENTRIES:
+            # Half at once: dropping one for each that comes would move the whole list at every token.
             dropped = len(self._entries) - TAIL_ENTRIES // 2
             del self._entries[:dropped]
             self._start = (self._start or 0) + dropped
@@ -62,5 +63,6 @@ class Tail:
             raise self._broken
 
     def _wake(self) -> None:
+        # Who waits now is woken all the same; who comes later waits for the next entry.
         self._grown.set()
         self._grown.clear()

@@ -99,6 +99,7 @@ class Writer:
             raise Superseded(run.run_id)
         if run.ended:
             raise RunEnded(run.run_id)
+        # From here on nothing is awaited: an append that is cancelled has not happened, as `RunLog.append` promises.
         entry = Entry(run.next_seq, self._clock(), event)
         run.next_seq += 1
         run.ended = entry.ends
@@ -111,6 +112,7 @@ class Writer:
     def drop(self, run: RunWriter, error: Exception) -> None:
         """Write no more to this run; its readers here go on by what Redis has."""
         self._unflushed.pop(run.run_id, None)
+        # A run that was lost and claimed back has a successor here under the same id.
         if self._runs.get(run.run_id) is run:
             del self._runs[run.run_id]
         run.broken = error
@@ -127,6 +129,8 @@ class Writer:
         while self._unflushed:
             batches = [(run, run.pending[:FLUSH_ENTRIES]) for run in self._unflushed.values()]
             try:
+                # One round trip for all runs, and no MULTI around it: each script is atomic, and no run waits for
+                # another's.
                 replies = await self._connection.patiently(partial(self._send, batches), for_s=self._outage_s)
             except LogUnavailable as exc:
                 for run, _ in batches:
@@ -140,6 +144,8 @@ class Writer:
         async with self._connection.redis.pipeline(transaction=False) as pipe:
             for run, batch in batches:
                 newest = batch[-1]
+                # The newest event tells how the run stands after this batch, as nothing is appended behind a terminal
+                # one.
                 status = status_of(newest.event)
                 keep_s = self._bounds.ttl_s + (ABANDONED_S if status == "running" else 0.0)
                 keys = [key("run", run.run_id), key("log", run.run_id), key("live")]
