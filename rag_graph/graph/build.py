@@ -48,6 +48,8 @@ def build_graph(
     graph.add_edge("condense", "fast_retrieve")
     graph.add_edge("fast_retrieve", "draft")
     graph.add_edge("fast_retrieve", "deep_retrieve")
+    # A list waits for all of them, however many steps each branch gets; of two edges each by itself would start
+    # `decide`.
     graph.add_edge(["draft", "deep_retrieve"], "decide")
     graph.add_conditional_edges("decide", lambda state: state["decision"].decision, {"refine": "refine", "keep": END})
     graph.add_edge("refine", END)
@@ -56,6 +58,7 @@ def build_graph(
 
 def _knowing(checkpointer: BaseCheckpointSaver[Any] | bool | None) -> BaseCheckpointSaver[Any] | bool | None:
     """The same checkpointer, which reads our types back; one with a serializer of its own is left as it is."""
+    # LangGraph reads back no type that its serializer was not told of: an interrupted thread would go on without it.
     if not isinstance(checkpointer, BaseCheckpointSaver) or type(checkpointer.serde) is not JsonPlusSerializer:
         return checkpointer
     knowing = copy.copy(checkpointer)  # as LangGraph's own `with_allowlist` does; what it keeps is shared

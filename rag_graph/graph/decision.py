@@ -121,6 +121,8 @@ def weigh(question: str, draft: Draft, evidence: Evidence) -> Weighed:
     # A marker counts whether or not the check could follow its sentence, and so does a source that the check found.
     cited = {number for told in _claims(draft) for number in told.sources}
     rests_on = cited_numbers(draft.written.content, shown) | cited
+    # The first that holds is the reason that people are told, so what speaks most plainly against the draft comes
+    # first.
     if denying := list(_denying(draft, new)):
         return Weighed(f"{_named(denying[0])} says otherwise than the first answer", tuple(denying))
     if gap := _gap(question, draft, rests_on):
@@ -199,6 +201,7 @@ def _gap(question: str, draft: Draft, rests_on: AbstractSet[int]) -> str:
     for kind, (asking, telling) in _TOLD_BY.items():
         if asking.search(question) and not telling.search(said):
             return f"The first answer tells no {kind}"
+    # "Is A older than B?" is rightly answered in the question's own words.
     is_choice = _COMPARES.search(question) or _YES_OR_NO.match(question)
     if not is_choice and content_terms(said) <= content_terms(question):
         return "The first answer only repeats the question"
@@ -249,6 +252,7 @@ def _linked(question: str, draft: Draft, evidence: Evidence) -> Iterator[Numbere
     known = {title_name(passage.title) for passage in draft.shown}
     for passage in evidence.documents[: max(NEAR, evidence.top)]:
         name = title_name(passage.title)
+        # A page that the question names itself is no next hop; `_asked_pages` looks after those.
         if passage.number in shown or name in known or not content_terms(passage.title) or _names(asked, name):
             continue
         if any(_names(phrase, name) for phrase in held):

@@ -73,6 +73,7 @@ def _was_said(state: Mapping[str, Any], after: Transcript) -> bool:
     return (
         state.keys() >= {"began", "search", "query"}
         and ("fast_passages" not in state or "fast" in after.passages)
+        # A deep search that failed told no passages of its own: the first ones stand for it.
         and ("documents" not in state or "deep" in after.passages or state["documents"] == state.get("fast_passages"))
         and ("draft" not in state or (draft.content == state["draft"] and not draft.open))
         and ("decision" not in state or after.decision == state["decision"])

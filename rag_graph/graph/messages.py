@@ -152,6 +152,7 @@ def asked_message(question: str, config: RunnableConfig) -> HumanMessage:
     """A question that came by itself, as the thread keeps it; readers of messages are not told what they asked."""
     message = HumanMessage(question, id=str(uuid4()))
     for reader in _readers(config):
+        # LangGraph's reader streams each message that it finds in the state and has not seen.
         reader.seen.add(str(message.id))
     return message
 

@@ -85,6 +85,8 @@ class Nodes:
                 ):
                     message = unread_sentence(language)
                     await step.emit(Warned(step=step.name, code=QUESTION_UNREAD, message=message))
+            # Only what the search itself reports: a fault of ours ends the run, and is not told as a search that
+            # failed.
             except RetrievalFailed as exc:
                 failure = str(exc)
                 await step.warn(exc, "the draft is skipped and the deeper search goes on")
@@ -93,6 +95,8 @@ class Nodes:
         if passages:
             await step.narrate(f"Reading {counted(passages)}: {titles(passages)}.")
         timings = _only(step.timings) if is_first else step.timings
+        # The failure is always set, also to none: on a thread the state outlives the run, and a draft that failed in
+        # one turn would count as failed in all that follow.
         return {**update, "fast_passages": passages, "draft_failure": failure, "timings": timings}
 
     async def draft(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
@@ -248,6 +252,7 @@ def _assignment(
         passages = [*passages, *(passage for passage in state["fast_passages"] if passage.number not in known)]
     return Assignment(
         question=state["search"],
+        # By number, not by rank: what the provider has cached of an earlier prompt stays the beginning of this one.
         passages=tuple(sorted(passages, key=lambda passage: passage.number)),
         version=version,
         step=step.name,
