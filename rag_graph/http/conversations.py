@@ -163,6 +163,7 @@ async def start_turn(
     store, owner = conversations_of(request), digest(caller_of(request))
     if store is None:
         return await start_run(request, asked, key=key)
+    # A key may be any text, the id of a turn may not.
     known = None if key is None else key if _NAME.fullmatch(key) else digest(key)[:32]
     await check_ready(request, asked.filters)
     try:
@@ -217,6 +218,7 @@ async def listing(
         conversations=[Listed.of(one) for one in shown],
         total=await asyncio.to_thread(store.count, owner),
         most=store.bounds.conversations,
+        # `repr`, which gives the same float when it is read again: rounded, a page would begin twice or leave one out.
         next=f"{shown[-1].updated_at!r}~{shown[-1].id}" if len(found) > limit else None,
     )
 
@@ -291,6 +293,7 @@ async def shared(
     """A conversation that somebody has shared, as it stands now."""
     store, _ = _mine(request)
     one, turns = await asyncio.to_thread(store.shared, share)
+    # With the id, whoever reads it on a server without keys could stop the run.
     told = [turn.model_copy(update={"run_id": ""}) for turn in await _told(request, store, turns)]
     return await _in_json(
         SharedConversation(title=one.title, created_at=one.created_at, updated_at=one.updated_at, asked=told)

@@ -12,7 +12,9 @@ from rag_graph.transcript import Transcript
 
 EVENT_STREAM: Final = "text/event-stream"
 JSON_LINES: Final = "application/x-ndjson"
+# A line that begins with a colon is passed by: https://html.spec.whatwg.org/multipage/server-sent-events.html
 COMMENT: Final = b": keep-alive\n\n"
+# OpenAI's clients and the AI SDK read on until this line, or until the connection breaks.
 DONE: Final = b"data: [DONE]\n\n"
 
 Chunk = dict[str, Any]

@@ -176,6 +176,7 @@ class UploadJobs:
         names = [shown(one.filename) for one in sent]
         try:
             job = await asyncio.to_thread(self._create, names, held, fates, digest(caller))
+        # A sender who leaves cancels this too, and nobody else would drop what was held for them.
         except BaseException:
             await asyncio.to_thread(self.uploads.folder.drop, list(held.values()))
             raise
@@ -248,6 +249,7 @@ class UploadJobs:
         if job_id in self._tasks or self._stopping.is_set():
             return
         job = await asyncio.to_thread(self._reopen, job_id)
+        # Looked at again: several may ask for the same upload while the first one opens it.
         if job is not None and job_id not in self._tasks:
             self._begin(index, job)
 
@@ -340,6 +342,7 @@ class UploadJobs:
             with open(os.open(self._path(job_id, "json"), os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:  # noqa: PTH123 - its mode
                 file.write(record)
                 file.flush()
+                # On the disk before the sender hears of it: from then on the upload outlives this process.
                 os.fsync(file.fileno())
             self._append(job_id, UploadQueued(files=tuple(names)))
             for number, fate in fates.items():
@@ -383,6 +386,7 @@ class UploadJobs:
     def _drop_old(self) -> None:
         """Those that ended long ago, and what is left of those that never began."""
         for path in self.folder.iterdir():
+            # Another process may drop the same file at the same time.
             with suppress(OSError):
                 if path.stat().st_mtime < time() - self.kept_s and self._is_idle(path.stem):
                     path.unlink()
@@ -423,6 +427,7 @@ class UploadJobs:
         return self.folder / f"{job_id}.{suffix}"
 
     def _lock(self, job_id: str) -> FileLock:
+        # Not of a thread: it is taken in a thread of the pool, and given back from the event loop's.
         return FileLock(self._path(job_id, "lock"), mode=0o600, thread_local=False)
 
 

@@ -26,6 +26,7 @@ _BUSY_S: Final = 2.0
 _MAX_QUOTE_CHARS: Final = 8_000
 _AROUND_CHARS: Final = 200
 """Of the text before and after a quote, by which it is told from the same words elsewhere on its page."""
+# Kept by this browser only, and per key: what one caller may see is not for the next.
 _HEADERS: Final = {"cache-control": "private, max-age=300", "vary": "authorization"}
 
 DocumentId = Annotated[str, PathParameter(pattern=NO_NUL)]

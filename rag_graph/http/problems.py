@@ -44,6 +44,7 @@ from rag_graph.errors import (
     WrongContentType,
 )
 
+# Narrower kinds stand before the wider ones that they belong to, RagGraphError last.
 STATUSES: dict[type[RagGraphError], int] = {
     Unauthorized: 401,
     CrossSite: 403,

@@ -19,6 +19,7 @@ from rag_graph.runs.log import Batch, Entry
 LAST: Final[Message] = {"type": "http.response.body", "body": b"", "more_body": False}
 LAST_FRAMES_S = 0.5
 """So long may readers take the last frames of runs that their server has let go of."""
+# nginx holds back what comes from a server unless `x-accel-buffering` says no.
 UNBUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 """What keeps proxies from holding frames back."""
 
@@ -71,6 +72,8 @@ class FrameStream(Response):
         errors = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
         for error in errors:
             self._report(error)
+        # Never in the middle of a frame, and not behind an error. A stream that ends in good order without a terminal
+        # event is one to come back to.
         if closing in done and not self._sending and not errors:
             await send(LAST)
 
@@ -89,6 +92,7 @@ class FrameStream(Response):
         except RagGraphError as exc:
             self._report(exc)
             lost = RunFailed(code=exc.code, message=str(exc), retryable=exc.retryable, answer="")
+            # The status was sent long ago, so what is wrong can only be told as an event.
             frames = encode(Entry(self._last_seq, time(), lost))
             self._sending = True
             await send({"type": "http.response.body", "body": frames, "more_body": True})

@@ -30,6 +30,7 @@ from rag_graph.http.encoding import Chunk, Encoder
 from rag_graph.runs.log import Entry, Gap, line_safe
 from rag_graph.transcript import Transcript
 
+# Ten million entries fit a turn, and 900,000 turns what a number of JavaScript's holds, 2**53.
 PER_TURN: Final = 10**10
 PER_ENTRY: Final = 1000
 GRAPH: Final = "rag_graph"
@@ -182,6 +183,7 @@ class ThreadEvents(Encoder):
             return b""
         event = item.event
         self._transcript.add(event)
+        # The entry's JSON as it lies in the log, not parsed and written again for each reader.
         own = ("custom", {"name": item.kind, "payload": orjson.Fragment(item.data)})
         match event:
             case RunStarted():

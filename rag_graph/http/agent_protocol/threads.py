@@ -135,6 +135,7 @@ class Following:
         place, told = (self.since // PER_TURN, "") if self.since >= 0 else (None, "")
         is_first = True
         while True:
+            # Before it is looked what there is: a question that arrives in between has set it by then.
             arrival = self.arrivals.of(self.request, self.thread_id)
             latest = await runner.latest(self.thread_id, caller=caller)
             if is_first or (latest is not None and latest.run_id != told):

@@ -47,6 +47,7 @@ class MessageParts(MessageEncoder):
     one stands: `part` counts the message's text parts from 0.
     """
 
+    # The SDK's documents ask it of every server that is not made with the SDK.
     headers: ClassVar = {"x-vercel-ai-ui-message-stream": "v1"}
 
     def __init__(self) -> None:
@@ -200,6 +201,7 @@ def _finish(transcript: Transcript) -> list[Chunk]:
 
 
 def _status(step: str, description: str, *, done: bool, code: str = "") -> Chunk:
+    # Transient: shown as it comes, and not kept in the message that the SDK sends back with the next question.
     data = {"step": step, "description": description, "done": done, "code": code}
     return {"type": "data-status", "id": "status", "data": data, "transient": True}
 

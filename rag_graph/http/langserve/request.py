@@ -109,6 +109,7 @@ async def check_body(request: Request) -> None:
         # What a graph around a `RemoteRunnable` passes on of its own is ignored.
         configurable = config.get("configurable") if isinstance(config, dict) else None
         for name in configurable if isinstance(configurable, dict) else ():
+            # LangGraph's own names begin so, as `__pregel_…`: those of a graph around the client's come along.
             if not name.startswith("__") and name not in _BOOKKEEPING | may_set:
                 raise InvalidRequest(f"config.configurable.{name[:80]}: cannot be set from outside.")
 

@@ -50,6 +50,7 @@ class EventLines(Encoder):
     def encode(self, item: Entry | Gap) -> bytes:
         if isinstance(item, Gap):
             return _trimmed(item) + b"\n"
+        # Put in behind the brace of the entry's JSON, which so need not be read for each of its readers.
         return b'{"seq":%d,%s\n' % (item.seq, item.data[1:])
 
 

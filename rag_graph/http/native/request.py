@@ -8,11 +8,13 @@ from rag_graph.http.encoding import EVENT_STREAM
 
 Form = Literal["text/event-stream", "application/x-ndjson", "application/json"]
 FORMS: tuple[Form, ...] = ("text/event-stream", "application/x-ndjson", "application/json")
+# RFC 9110, 12.4.2; what is written otherwise has no weight, and counts in full.
 _WEIGHT = re.compile(r"q=(0(\.\d{0,3})?|1(\.0{0,3})?)", re.ASCII)
 
 
 def form_of(accept: str) -> Form:
     """The form that the header likes best, of equals the first; events when it names none."""
+    # Sorting is stable also in reverse, so that of equals the first stays first.
     ranked = sorted(map(_weighed, accept.split(",")), key=itemgetter(1), reverse=True)
     return next((form for name, weight in ranked for form in FORMS if form == name and weight > 0), EVENT_STREAM)
 

@@ -44,6 +44,7 @@ class Envelope:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return {**self._shared, "object": "chat.completion.chunk", "choices": [choice]}
 
+    # With `include_usage` OpenAI's last chunk has the counts and no choices, and its clients look for them there.
     def usage_chunk(self, usage: Chunk) -> Chunk:
         return {**self._shared, "object": "chat.completion.chunk", "choices": [], "usage": usage}
 
@@ -139,6 +140,7 @@ class CompletionChunks(MessageEncoder):
         return [*chunks, *self._done(), *self._closing(_FINISH_REASONS[event.cut_by])]
 
     def on_run_failed(self, event: RunFailed) -> Sequence[Chunk]:
+        # The status is sent, and no finish reason means a failure: an error in the stream is what their SDKs raise.
         return [*self._done(), error_body(event.code, event.message, kind="server_error")]
 
     def on_run_cancelled(self, event: RunCancelled) -> Sequence[Chunk]:
@@ -160,6 +162,7 @@ class CompletionChunks(MessageEncoder):
         return [self._envelope.chunk({"content": text})] if text else []
 
     def _reasoning(self, text: str) -> Sequence[Chunk]:
+        # No field of OpenAI's, but DeepSeek's, which vLLM and most clients have taken over.
         return [self._envelope.chunk({"reasoning_content": text})] if text else []
 
 

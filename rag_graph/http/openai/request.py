@@ -30,6 +30,7 @@ class ContentPart(Sent):
     @field_validator("type")
     @classmethod
     def _is_text(cls, value: str) -> str:
+        # The last two are what assistants said: clients send whole conversations back.
         if value not in ("text", "input_text", "output_text", "refusal"):
             raise ValueError(f"this server reads text, not {value}")
         return value

@@ -110,6 +110,7 @@ def create_router(defaults: Presentation) -> APIRouter:
         """Answer the last message from the documents, in chunks or at once."""
         if (reply := task_reply(asked.prompt)) is not None:
             return _reply(asked, reply)
+        # The body goes before the header, which a gateway or a client's settings may add to every request.
         shown = defaults.chosen(RagOptions(draft=x_rag_draft, sources=x_rag_sources)).chosen(asked.rag)
         run_id, _ = await start_run(request, query_of(asked), key=idempotency_key)
         envelope = Envelope(run_id, asked.model, int(made_at(run_id) or RELEASED))
@@ -121,6 +122,7 @@ def create_router(defaults: Presentation) -> APIRouter:
         response.headers["x-run-id"] = run_id
         return response
 
+    # Last in the router, since it matches all that no route before it has taken.
     @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
     async def unknown(request: Request, path: str) -> Response:
         """Refuse in OpenAI's shape what the framework would refuse in ours, a known path's wrong method too."""

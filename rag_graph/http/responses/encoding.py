@@ -38,6 +38,7 @@ from rag_graph.http.responses.request import COMMENTARY
 from rag_graph.runs.log import Entry, Gap, line_safe
 
 RESPONSE: Final = "resp_"
+# More than an entry has to say; should one say more, `_frame` counts on from there, so that no number comes twice.
 PER_ENTRY: Final = 1000
 _SEARCHES: Final = {"fast_retrieve", "deep_retrieve"}
 _CUTS: dict[CutBy, str] = {"length": "max_output_tokens", "filter": "content_filter"}

@@ -68,6 +68,7 @@ class ResponseRequest(Sent):
     """The body of `POST /v1/responses`."""
 
     model: str
+    # The number bounds a text's characters; the items of a list, which shares it, are bounded by the validator below.
     input: str | list[Item] = Field(max_length=MAX_MESSAGES * 2_000)
     stream: bool | None = False
     background: bool | None = False

@@ -23,6 +23,7 @@ from rag_graph.query import MAX_HISTORY_TURNS, Turn
 from rag_graph.runs.ids import new_run_id
 from rag_graph.runs.log import Entry, Gap, Run, is_terminal
 
+# Within a signed integer of 64 bits.
 MAX_NUMBER = 10**18
 GOES_ON = "The response that this one follows goes on: wait for its end, or cancel it."
 StartingAfter = Annotated[int | None, Parameter(ge=-1, le=MAX_NUMBER, description="Go on after this event's number.")]
@@ -219,6 +220,7 @@ async def _turns(request: Request, follows: str) -> Sequence[Turn]:
         if run.status == "running":
             raise NoSuchResponse(GOES_ON)
         answer = ""
+        # The newest entry of an ended run is its terminal event, and that has the whole answer.
         async with aclosing(runner.follow(follows, run.last_seq - 1, caller=caller)) as items:
             async for item in items:
                 if isinstance(item, Entry) and is_terminal(item.event):
