@@ -95,6 +95,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
             app.state.answerer = answerer
             app.state.runner = runner
             app.state.closing = asyncio.Event()
+            # Last, when all that lives as long as the server has been made: that is what the collector then passes
+            # over.
             with calm_collector():
                 async with metrics.counting(lambda: runner.waiting):
                     yield
@@ -151,6 +153,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
             max_bytes=settings.max_body_bytes, max_upload_bytes=settings.max_upload_bytes, uploads=settings.uploads
         ),
     )
+    # Each stands outside those before it: a refusal of `protect` has its policy too, and a trace holds both.
     app.add_middleware(Policies)
     if tracing is not None:
         app.add_middleware(tracing.joins)
@@ -170,6 +173,7 @@ def _keeps_conversations(settings: Settings, keys: AccessKeys) -> bool:
 @asynccontextmanager
 async def _open_mcp(app: FastAPI, answerer: Answerer, runner: Runner, settings: Settings) -> AsyncIterator[None]:
     """Serve `/mcp` while the app runs; where the `mcp` extra is missing, say so there."""
+    # Asked for without importing it: most servers have no use for the second that takes.
     if find_spec("mcp") is None:
         app.router.routes.append(Route("/mcp", _without_mcp, methods=["GET", "POST", "DELETE"]))
         yield
@@ -202,6 +206,8 @@ def _add_health(app: FastAPI) -> None:
     async def ready(request: Request, response: Response) -> Health:
         """Whether the server should be sent requests: also while nothing is indexed, as uploads come by it too."""
         found = await health(request, response)
+        # Else nothing could be uploaded through a service that sends requests to ready servers only, and none became
+        # ready.
         if found.status == "empty":
             response.status_code = 200
         return found
@@ -245,6 +251,7 @@ def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
 
 def _add_langserve(app: FastAPI, *, max_batches: int) -> None:
     # Of all callers together: half of the server is kept for those who ask one question at a time.
+    # All count as one caller, whose own limit is never met before the one for all.
     batches = Admission(limit=max_batches, limit_per_caller=max_batches + 1, what="batches")
 
     def ask(query: Query, config: RunnableConfig) -> AsyncGenerator[Event]:

@@ -46,6 +46,7 @@ class BodyRule:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if (told not in {"", "0"} or "transfer-encoding" in headers) and not _is_read(kind, is_upload=is_upload):
             await refuse(_wrong_type(kind, is_upload=is_upload))
+        # Not read here: multipart goes to the disk as it comes, and is only counted.
         elif is_upload:
             await self._app(scope, _counted(receive, max_bytes), send)
         elif (first := await _read(receive, max_bytes)) is None:
@@ -105,6 +106,7 @@ def _too_large(max_bytes: int) -> BodyTooLarge:
 
 
 async def _refuse(error: Exception, *, scope: Scope, receive: Receive, send: Send) -> None:
+    # The rest of the body is still coming; on a connection that stays open it would be taken for the next request.
     await deny("body", error, scope, receive, send, headers={"connection": "close"})
 
 

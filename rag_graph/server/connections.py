@@ -24,6 +24,7 @@ if sys.platform != "win32":
 
 MAX_HEAD_BYTES: Final = 32_768
 """Request line and headers; nginx takes as much by default, in four buffers of 8 kB."""
+# nginx refuses longer lines too: one has to fit a buffer of 8 kB.
 MAX_TARGET_BYTES: Final = 8_192
 MAX_HEADERS: Final = 100
 MAX_PIPELINED: Final = 16
@@ -98,6 +99,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's signature
         super().connection_made(transport)
         too_many = len(self.connections) - self._among.most
+        # Who has sent no whole request makes way, so that idle connections by the thousand cannot shut out those that
+        # ask.
         if too_many > 0 and (unused := self._among.oldest_unused()) is not None:
             unused.cut("there are too many, and it waited longest without a whole request")
         elif too_many > SPARE:
@@ -136,6 +139,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._fail(Problem(414, "target_too_long", f"A URL may have {MAX_TARGET_BYTES} bytes: send a shorter one."))
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        # The colon, the blank and the line's end are four bytes more.
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) >= MAX_HEADERS:
             self._fail(_HEAD_TOO_LARGE)

@@ -51,6 +51,7 @@ def _with_policy(send: Send) -> Send:
         message["headers"] = headers.raw
         for name, value in EVERYWHERE.items():
             headers.setdefault(name, value)
+        # Held until its body is here, for the hashes of its scripts have to stand in the head.
         is_page = headers.get("content-type", "").startswith("text/html")
         if is_page and "content-security-policy" not in headers:
             page = message

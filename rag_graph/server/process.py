@@ -73,9 +73,11 @@ def serve_workers(settings: Settings, workers: int, parts: str = "") -> None:
         raise SettingsError("Several workers share their runs in Redis: set RAG_REDIS_URL, or use one worker.")
     logging.config.dictConfig(log_config(settings.log_format, settings.log_level))
     with ExitStack() as stack:
+        # Before any worker starts: prometheus_client reads it when it is imported.
         os.environ[SHARED_DIR] = stack.enter_context(TemporaryDirectory(prefix="rag-graph-metrics-"))
         try:
             address = (settings.host, settings.port)
+            # One socket for all, which each worker accepts from; its backlog is that of uvicorn.
             listening = stack.enter_context(socket.create_server(address, backlog=2048))
         except OSError as exc:
             raise SettingsError(f"RAG_HOST, RAG_PORT: this address cannot be listened on: {exc.strerror}.") from None
@@ -155,6 +157,8 @@ class Workers:
     def _start_those_due(self) -> None:
         while self._due and min(self._due) <= monotonic():
             self._due.remove(min(self._due))
+            # Spawned, as a fork would inherit locks that threads of this process hold, without the threads to release
+            # them.
             told, tell = get_context("spawn").Pipe(duplex=False)
             process = get_context("spawn").Process(target=self._work, args=(tell,))
             # A terminal tells its whole process group of Ctrl-C. A worker that still loads would answer with a
@@ -164,6 +168,7 @@ class Workers:
                 process.start()
             finally:
                 signal.signal(signal.SIGINT, before)
+            # The worker's end is its own now: while this process held it too, its end would never be heard as an EOF.
             tell.close()
             self._running.append(_Worker(process, told))
 
@@ -290,10 +295,12 @@ class DrainingServer(uvicorn.Server):
         self._announced.close()
         began = monotonic()
         draining = asyncio.create_task(self._app.state.runner.drain(self._drain_s))
+        # In short steps, since a second Ctrl-C only sets a flag.
         while not draining.done() and not self.force_exit:
             await asyncio.wait([draining], timeout=0.1)
         self._app.state.closing.set()
         left_s = self._drain_s - (monotonic() - began)
+        # uvicorn counts whole seconds, and would cut the last frames where none are left.
         self.config.timeout_graceful_shutdown = max(FAREWELL_S, math.ceil(left_s))
         await super().shutdown(sockets)
         await self._opened.aclose()
@@ -301,12 +308,15 @@ class DrainingServer(uvicorn.Server):
 
 def _drop_stuck_readers(listening: socket.socket, *, after_s: float) -> None:
     """Let the kernel reset connections whose other end takes nothing; closing one would wait for it to be read."""
+    # Linux alone has it, and gives every accepted connection what its listening socket has. Where it is missing,
+    # `FrameStream` still cuts who reads nothing.
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is not None and listening.family in {socket.AF_INET, socket.AF_INET6}:
         listening.setsockopt(socket.IPPROTO_TCP, option, int(after_s * 1000))
 
 
 def _announce(app: FastAPI, settings: Settings, port: int) -> AbstractContextManager[None]:
+    # Commands ask from this machine, where "all addresses" is none to connect to.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)  # noqa: S104
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     announcement = Announcement.of(url, has_keys=bool(settings.api_keys), answering=settings.answering)
@@ -321,6 +331,7 @@ def calm_collector() -> Iterator[None]:
     A full collection over everything that LangChain imports pauses all streams of the process for 200 ms and more.
     """
     before = gc.get_threshold()
+    # First, or garbage that lies about would be frozen for good.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -21,6 +21,7 @@ from rag_graph.errors import CrossSite, HostNotAllowed, SettingsError, Unauthori
 from rag_graph.http.problems import problem_of, render
 from rag_graph.server.hosts import AllowedHosts, Host, is_own_origin
 
+# By the whole path, never by its beginning: a prefix would open what is added below it one day.
 OPEN_PATHS: Final = frozenset({"/health", "/health/live", "/health/ready"})
 """What load balancers ask has no key."""
 EXPOSED_HEADERS: Final = ("x-run-id", "idempotency-key", "idempotent-replayed", "retry-after")
@@ -52,6 +53,7 @@ class AccessKeys:
     def caller(self, key: str) -> str | None:
         """Name whose key this is, in a time that does not tell how nearly it was right; None for nobody's."""
         digest = _sha256(key)
+        # All are compared, also behind a match, so that the time does not tell which key it was.
         matches = [known for known in self._digests if hmac.compare_digest(known, digest)]
         return f"key-{matches[0].hex()[:16]}" if matches else None
 
@@ -128,6 +130,7 @@ class OriginRule:
 
     def _may_ask(self, method: str, headers: Headers) -> bool:
         origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+        # Before anything else: browsers call a page that was allowed here `cross-site` all the same.
         if self._origins & {origin, "*"}:
             return True
         if origin is None and method in SAFE_METHODS:
@@ -174,6 +177,7 @@ def _key_in(authorization: str) -> str:
             return credentials.strip()
         case "basic":
             try:
+                # The user's name before the colon is whatever the browser was given.
                 return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
             except (binascii.Error, UnicodeDecodeError):
                 return ""
