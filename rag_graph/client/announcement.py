@@ -57,6 +57,7 @@ class Announcement(BaseModel):
             path.parent.mkdir(parents=True, exist_ok=True)
             new = path.with_name(f"{path.name}.{self.pid}")
             new.unlink(missing_ok=True)
+            # A file of its own, which no link can stand in for, and which takes its name once it is whole.
             with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o600), "w") as file:
                 file.write(self.model_dump_json())
             new.replace(path)
@@ -73,6 +74,7 @@ def read(path: Path) -> Announcement | None:
     if os.name != "posix":  # there, who owns a file and who may read it is told otherwise
         return None
     try:
+        # Neither a link nor a pipe, at which opening would wait, may be what somebody has put in its place.
         with os.fdopen(os.open(path, os.O_RDONLY | _NO_LINKS | os.O_NONBLOCK), "rb") as file:
             kind = os.fstat(file.fileno())
             if not stat.S_ISREG(kind.st_mode) or kind.st_uid != os.getuid() or kind.st_mode & 0o077:
@@ -84,6 +86,7 @@ def read(path: Path) -> Announcement | None:
 
 def prove(secret: str, challenge: str) -> str:
     """What only who knows the secret can answer."""
+    # A prefix for each use: nobody gets the digest of the settings by asking for it as a proof.
     return hmac.new(secret.encode(), b"challenge " + challenge.encode(), hashlib.sha256).hexdigest()
 
 

@@ -26,6 +26,7 @@ EVENT_STREAM = "text/event-stream"
 JSON = "application/json"
 UNREAD = "The server's answer could not be read: check that its URL is right and that it is no older than this client."
 STOPPED = "The server stopped while it answered: ask again."
+# Of what a proxy or a server answers, those that may be other a moment later.
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 log = logging.getLogger(__name__)
@@ -145,6 +146,8 @@ class RunReader:
             # A terminal event would have ended this before, so the one who gave the cursor has seen all of the run.
             self._is_over = True
             return
+        # Counted before anything has come, and forgotten at the first event: behind a proxy that holds streams back
+        # each one ends without any, and after a few the plain answer is asked for.
         self._broken_streams += 1
         if not is_event_stream(answer.headers):
             raise _Retry(ServerUnreachable(UNREAD))
@@ -168,6 +171,7 @@ class RunReader:
             yield from self._tell(event)
 
     def _request(self, form: str, read_timeout_s: float) -> Request:
+        # A cache in between must neither keep a run nor answer for one.
         headers = {"accept": form, "cache-control": "no-store"}
         if self.run_id:
             if self.seq:
@@ -187,6 +191,7 @@ class RunReader:
         error = error_of(answer)
         if isinstance(error, UnknownRun) and self.run_id and self.query:
             self.run_id = ""
+        # The log is shorter than what was read of it: a Redis that was restored, say, has lost its end.
         elif isinstance(error, BadCursor) and self.transcript.run_id:
             yield from self._void("The server has lost some of the run, which is read again from its beginning.")
             self.seq = 0
@@ -199,9 +204,11 @@ class RunReader:
             self._broken_streams = self.retries.stream_tries
             raise _Retry(ServerUnreachable("The server no longer holds the whole run: read its result."))
         cursor = _cursor(frame)
+        # A server may say again what was said, as protocols of several frames an entry do.
         if cursor.run_id == self.run_id and cursor.seq <= self.seq:
             return
         yield from self._turn_to(cursor.run_id)
+        # Numbers have no holes, so one that was passed over was lost by something on the way.
         if cursor.seq > self.seq + 1:
             raise _Retry(ServerUnreachable("Events were lost on their way: ask again."))
         event = _event(frame)
