@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # takes a second, in which the embedded one can be loading
 Vectors = NDArray[np.float32]
 """One row per text, each of length 1."""
 
+# Of the embedded model, 1.5 MB.
 REMEMBERED_QUERIES: Final = 1_024
 
 
@@ -119,10 +120,13 @@ class RememberingEmbedder:
         with self._lock:
             found = {text: self._known[text] for text in texts if text in self._known}
         if new := [text for text in dict.fromkeys(texts) if text not in found]:
+            # Outside the lock, as a hosted embedder may take seconds; two threads with one question at once cost a call
+            # and no more.
             made = dict(zip(new, self._embedder.embed_queries(new), strict=True))
             found |= made
             with self._lock:
                 self._known |= made
+                # Oldest first, as a dict keeps the order in which they came.
                 for text in list(self._known)[: -self._queries]:
                     del self._known[text]
         return np.array([found[text] for text in texts], dtype=np.float32)

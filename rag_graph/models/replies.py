@@ -168,6 +168,8 @@ class Replier:
     def _calls(self, messages: list[BaseMessage], config: RunnableConfig | None) -> "Iterator[_Call]":
         watch = _Patience(self.first_token_timeout_s, self.stall_timeout_s)
         yield _Call(self.model, messages, config, self.origin, watch)
+        # Whole, as a service whose streams break often answers at once, and a proxy that cuts them lets one body
+        # through.
         yield _Call(self.model, messages, config, self.origin, watch, is_whole=True, is_retry=True)
         if self.fallback:
             yield _Call(self.fallback, messages, config, self.fallback_origin, watch)
@@ -217,6 +219,7 @@ class _Call:
                     if watchdog.takes_it_back():
                         raise stalled(self.origin) from exc
                     raise
+                # Our own kinds are meant as they are; what is no kind of ours is the model's, whatever its class.
                 except RagGraphError:
                     raise
                 except Exception as exc:
@@ -282,9 +285,11 @@ class _Watchdog:
         limit = self._patience.stall_s if self._reader.has_spoken else self._patience.first_token_s
         left = self.waits_since + limit - self._time() if self.waits_since else limit
         if left <= 0:
+            # How often others have asked already: if one has, it stays cancelled when ours is taken back.
             self._has_barked, self._cancels_before = True, self._task.cancelling()
             self._task.cancel()
         else:
+            # With a floor: uvloop's timers count from a cached time, and may ring before all of it is over.
             self._wake_in(max(0.001, min(left, self._patience.stall_s)))
 
     def _wake_in(self, seconds: float) -> None:

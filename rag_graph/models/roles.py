@@ -93,6 +93,7 @@ class OpenedModels:
         from rag_graph.models.providers.openai import ReasoningChatOpenAI  # noqa: PLC0415 - as below
 
         models = (self.chat.model, self.reasoning.model, self.chat.fallback, self.reasoning.fallback)
+        # By identity: one model may have several roles, and is closed once.
         different = {id(model): model for model in models}
         return [model for model in different.values() if isinstance(model, ReasoningChatOpenAI)]
 

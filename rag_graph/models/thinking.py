@@ -111,6 +111,7 @@ _TURN_BEGINNINGS: Final = frozenset(
 )
 """Behind what was said they end it, as what follows is no more of it; before it they are only left out."""
 _SIGN: Final = re.compile(r"[<\[]")
+# More than the blanks, the tag and its attributes that the patterns allow: what is still open by then is text.
 _MOST_HELD_CHARS: Final = 200
 _PIECE_CHARS: Final = 4_096
 """Longer pieces are taken bit by bit, or one that is full of tags would be copied at each of them."""
@@ -240,6 +241,7 @@ class _TagFilter:
     def _feed(self, text: str) -> Iterator[Part]:
         self.held += text
         before = None
+        # Until nothing changes: one piece may end a thought, hold the answer's preamble and begin the answer.
         while self.held and (self.state, self.held) != before:
             before = (self.state, self.held)
             match self.state:

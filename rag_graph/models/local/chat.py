@@ -22,6 +22,7 @@ def local_chat_model(server: LocalServer, *, max_tokens: int | None = None) -> "
     return LocalChatModel(
         server=server,
         model=NAME,
+        # In place of the real one, which each call sets anew: a child that was started again has another port.
         base_url="http://127.0.0.1:0/v1",
         api_key=SecretStr(server.api_key),
         use_responses_api=False,

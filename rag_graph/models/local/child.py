@@ -29,11 +29,13 @@ def main() -> None:
         _say({"error": f"{type(exc).__name__}: {exc}"})
         os._exit(1)
     _say({"url": f"{server.listening_address}/v1"})
+    # What the library prints from here on would fill a pipe of which the parent has read all that it wants.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     watching.join()
 
 
 def _leave_with_parent() -> None:
+    # Not `sys.exit`, which ends no more than the thread that calls it.
     sys.stdin.read()
     os._exit(0)
 

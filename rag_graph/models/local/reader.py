@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WEIGHTS: Final = Path(__file__).parent / "data" / "reader.int8.onnx"
 WEIGHTS_SHA256: Final = "f57a1182315e87c6a7a8eb47b046003fc8296086c4d4d29e4fc8638a5833f973"
+# As long as the windows that it was trained on (data/READER.md).
 WINDOW_TOKENS: Final = 128
 OVERLAP_TOKENS: Final = 24
 QUESTION_TOKENS: Final = 28
@@ -89,6 +90,7 @@ class LocalReader:
         """What the model says of each window, per token: how likely an answer begins, and ends, there."""
         session = self._session()
         said: dict[int, Logits] = {}
+        # Alike in length, so that a batch is filled up with as little as can be.
         by_length = sorted(range(len(windows)), key=lambda row: len(windows[row].ids))
         for start in range(0, len(by_length), BATCH):
             rows = by_length[start : start + BATCH]
@@ -142,6 +144,7 @@ def _spans(window: _Window, logits: Logits, content: str) -> Iterator[Span]:
         return
     starts = logits[window.first : window.first + count, 0]
     ends = logits[window.first : window.first + count, 1]
+    # "No answer here" is what begins and ends at the first token, as in SQuAD 2.0.
     margins = starts[:, None] + ends[None, :] - logits[0].sum()
     longer = np.arange(count)[None, :] - np.arange(count)[:, None]
     margins[(longer < 0) | (longer >= ANSWER_TOKENS)] = -np.inf

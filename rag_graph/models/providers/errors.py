@@ -157,10 +157,14 @@ def translate(exc: Exception, origin: Origin, *, started: bool = False) -> Model
     chain = list(_chain(exc))
     if oversized := next((link for link in chain if isinstance(link, Oversized)), None):
         return ModelGarbled(f"{oversized.sentence}, which no model does: check {origin.service}, or {origin.other}.")
+    # Of all base classes, so that a subclass that only one version of an SDK has is known by what it is.
     names = {cls.__name__ for link in chain for cls in type(link).__mro__}
     status = _status(chain) or next((found for name, found in _STATUS_OF_NAME.items() if name in names), None)
     said = " ".join([*names, *(_said(link) for link in chain)])
 
+    # The order decides. A filter answers 400 like a bad request, and only its words tell it; a rate limit speaks of
+    # tokens that are exceeded, and has nothing to do with the context; OpenAI tells of spent credit by 429, which no
+    # waiting mends.
     if status in _MAY_BE_FILTERED and _DECLINED.search(said):
         return ModelDeclined(FILTERED)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (status not in _BUSY and _TOO_LONG.search(said)):

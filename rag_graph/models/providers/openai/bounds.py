@@ -79,6 +79,7 @@ class _Meter:
             yield self._counted(data)
             return
         piece = data
+        # A full piece may have left more of it inside the unpacker, when all that came was taken in.
         while data or len(piece) == STEP_BYTES:
             try:
                 piece = self._unpacker.decompress(data, STEP_BYTES)

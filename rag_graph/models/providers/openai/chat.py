@@ -72,9 +72,11 @@ def open_chat_model(
         options["reasoning_effort"] = reasoning_effort
     return ReasoningChatOpenAI(
         base_url=base_url or f"https://{OPENAI_HOST}/v1",
+        # Never empty: the SDK would take OPENAI_API_KEY then, and send it to this host, whoever's it is.
         api_key=SecretStr(api_key or "none"),
         model=model or UNLISTED,
         is_named=bool(model),
+        # Said, as LangChain turns to that API by itself for some models and options, and other services do not have it.
         **{"use_responses_api": False, **{key: value for key, value in options.items() if value is not None}},
     )
 
@@ -93,6 +95,7 @@ class ReasoningChatOpenAI(ChatOpenAI):
     It never retries by itself. Close it with `aclose`.
     """
 
+    # `Replier` asks again, and knows what was said; two who retry would ask several times as often.
     max_retries: int | None = 0
     stream_usage: bool | None = True
     stream_chunk_timeout: float | None = Field(default=None, exclude=True)
@@ -106,6 +109,7 @@ class ReasoningChatOpenAI(ChatOpenAI):
     _asking: "asyncio.Task[None] | None" = PrivateAttr(default=None)
     _template: Template = PrivateAttr(default_factory=Template)
 
+    # The hooks of the SDK on which the fast path stands: one without them is used as it is.
     _is_fast: ClassVar[bool] = hasattr(openai.AsyncStream, "__stream__") and hasattr(openai.AsyncOpenAI, "post")
 
     @model_validator(mode="after")
@@ -132,6 +136,7 @@ class ReasoningChatOpenAI(ChatOpenAI):
             self._asking = loop.create_task(self._ask_name())
             # Its failure is heard even when every caller was cancelled meanwhile, or asyncio complains of it.
             self._asking.add_done_callback(lambda asked: asked.cancelled() or asked.exception())
+        # One caller who leaves must not end what the others wait for.
         await asyncio.shield(self._asking)
 
     async def _ask_name(self) -> None:

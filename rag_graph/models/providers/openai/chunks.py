@@ -37,6 +37,7 @@ _WITHOUT_LETTERS_CHARS: Final = 80
 _COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 _DETAILS: Final = ("prompt_tokens_details", "completion_tokens_details")
 _NO_REASONS: Final = ("", "null", "none")
+# Numbers of its FinishReason, of which 1 is STOP.
 _GEMINI_REASONS: Final = {2: "max_tokens", 3: "safety", 4: "recitation"}
 
 _DATA: Final = re.compile(r"(?:data:\s*)+")
@@ -89,6 +90,7 @@ class Shaper:
         if choice is not None:
             delta = self._delta_of(choice)
             reason = _reason_of(choice)
+            # The reply is over, and the second half of its last character will not come.
             if reason and self.half.pop("content", ""):
                 delta["content"] += "\ufffd"
             shaped["choices"] = [{**choice, "index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}]

@@ -62,6 +62,7 @@ class DictCompletions:
     async def create(self, **body: Any) -> Any:
         if not body.get("stream"):
             return await self._client.chat.completions.create(**body)
+        # The SDK's methods take these under other names than its `post`, to which they are handed past them.
         renamed = {
             "extra_headers": "headers",
             "extra_query": "params",

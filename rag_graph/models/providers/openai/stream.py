@@ -24,6 +24,7 @@ DRAIN_S: Final = 1.0
 
 T = TypeVar("T")
 
+# One at the end of a read waits for the next, which may begin with the line feed that belongs to it.
 _CARRIAGE_RETURN = re.compile(rb"\r\n|\r(?=[^\n])")
 _BOM: Final = b"\xef\xbb\xbf"
 _DONE: Final = re.compile(rb'(?:\A|data:\s*|\s|(?<=}))(?:"?\[DONE\]"?|DONE)\Z', re.IGNORECASE)
@@ -102,6 +103,7 @@ class EventReader:
         return events
 
     def _take_other(self, line: bytes) -> None:
+        # A mark of the byte order may stand before the first field, and some services indent theirs.
         line = line.removeprefix(_BOM).lstrip()
         if line.startswith(b"data:"):
             self._keep(line[5:])
