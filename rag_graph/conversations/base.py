@@ -77,6 +77,7 @@ def fitted(result: RunResult, most_bytes: int) -> str:
     json = ""
     for left_out in leaving:
         json = result.model_copy(update=left_out).model_dump_json()
+        # In characters, which is near enough: the bound is there to keep a table small, not to fit a page of it.
         if len(json) <= most_bytes:
             break
     return json

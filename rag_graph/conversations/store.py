@@ -66,6 +66,7 @@ class ConversationStore:
                 execute(_FACTS, ())
                 version = execute("SELECT value FROM facts WHERE name = 'schema'", ())
                 if not version:  # asked first: making an index waits for all who write, also where it is there
+                    # SQLite takes one statement at a time.
                     for statement in _TABLES.split(";"):
                         execute(statement, ())
                     execute("INSERT INTO facts VALUES ('schema', %s)", (str(SCHEMA),))
@@ -119,6 +120,7 @@ class ConversationStore:
             return False
         self.open()
         with self._database.transaction() as execute:
+            # Most runs are of no conversation: they are found out without waiting for those who write.
             known = execute("SELECT 1 FROM turns WHERE run = %s", (result.run_id,))
         if not known:
             return False
@@ -239,6 +241,7 @@ class ConversationStore:
             "SELECT id, size FROM conversations WHERE caller = %s ORDER BY updated_at DESC, id DESC", (caller,)
         ):
             count, size = count + 1, size + its_size
+            # Never the one that was just touched, however large: its answer was given a moment ago.
             if one != conversation and (count > self.bounds.conversations or size > self.bounds.bytes):
                 execute(f"DELETE FROM conversations {_MINE}", (caller, one))
 
@@ -250,4 +253,5 @@ def _title(text: str) -> str:
 
 def _words(text: str) -> str:
     """What is searched in; PostgreSQL takes no NUL."""
+    # Folded here, since SQLite's own `lower` knows the letters of ASCII alone.
     return text.replace("\0", " ").casefold()

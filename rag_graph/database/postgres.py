@@ -66,6 +66,7 @@ class PostgresDatabase:
                     db.execute(_LOCK, (self._schema,))
                     db.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
 
+                # Set once for each connection, as statements name their tables without a schema.
                 def point(db: Db) -> None:
                     db.execute(sql.SQL("SET search_path TO {}").format(name))
 
