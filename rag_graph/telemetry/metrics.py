@@ -62,6 +62,7 @@ class Metrics:
             return Counter(name, meaning, labels, registry=registry)
 
         def gauge(name: str, meaning: str) -> Gauge:
+            # Of the living workers: the file of one that has died keeps its last number.
             return Gauge(name, meaning, multiprocess_mode="livesum", registry=registry)
 
         whats = ", ".join(get_args(First))
@@ -97,6 +98,7 @@ class Metrics:
         if SHARED_DIR in os.environ:
             Gauge("rag_worker", "The processes of this server.", multiprocess_mode="liveall", registry=registry).set(1)
         else:
+            # Alone only: in the library's mode for several processes, collectors of this kind tell nothing.
             ProcessCollector(registry=registry)
 
     def export(self, run_id: str, *, mode: Mode, attempt: int) -> RunExporter:  # noqa: ARG002 - metrics name no run

@@ -95,6 +95,7 @@ class RunTimeline:
 
     def on_event(self, event: Event) -> None:
         at_s = perf_counter() - self._began
+        # Tokens first, as nearly all events are.
         if isinstance(event, AnswerDelta):
             said = self._said
             if not said:

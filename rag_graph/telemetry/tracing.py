@@ -278,6 +278,8 @@ def _tells_content() -> bool:
 def open_tracing() -> Tracing:
     """Export as OpenTelemetry's variables say."""
     resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", "rag_graph")})
+    # Not at the interpreter's exit: `close` waits for both at once and for a bounded time, the SDK one after the other
+    # for as long as the exporters retry, which was seen to take 21 s.
     tracers = SdkTracerProvider(resource=resource, shutdown_on_exit=False)
     tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     meters = SdkMeterProvider(
