@@ -155,6 +155,7 @@ class _Writing:
     def _part(self, lines: list[bytes], vectors: list[Vectors], passages: int) -> None:
         self._add(_documents(self._parts), lines)
         rows = [np.ascontiguousarray(its, dtype="<f4").tobytes() for its in vectors]
+        # Not packed, for digits of floats hardly get smaller.
         self._add(_vectors(self._parts), rows, packing=zipfile.ZIP_STORED)
         self._parts += 1
         self._documents += len(lines)
@@ -290,6 +291,7 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> _Manifest:
             raise _damaged(f"{name} is too large")
         digest, size = hashlib.sha256(), 0
         with archive.open(name) as file:
+            # No further than it says, whatever it would unpack to.
             while size <= expected.size and (block := file.read(_BLOCK)):
                 digest.update(block)
                 size += len(block)

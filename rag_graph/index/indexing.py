@@ -366,6 +366,7 @@ class _Run:
                 self.notes.append(Note(uri, loaded.note))
             before = length
             length += len(loaded.text)
+            # Told for each 64 kB of text, as one file of JSON Lines may hold a library.
             if before >> 16 != length >> 16:
                 self._bytes_done += min((length >> 16 << 16) - (before >> 16 << 16), item.size)
                 self._tell(uri)
@@ -556,6 +557,7 @@ def _file_hash(path: Path) -> str:
 
 def _attempt(content_hash: str, limits: Limits) -> str:
     """Names an attempt to read a file: its content, and by what it was read."""
+    # With our version, since a newer one may read what this one could not.
     by = f"{content_hash} {version('rag-graph')} {limits}"
     return hashlib.blake2b(by.encode(), digest_size=16).hexdigest()
 

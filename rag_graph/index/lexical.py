@@ -28,7 +28,9 @@ EXHAUSTIVE_BELOW = 50_000
 RARE_POSTINGS = 10_000
 """How many passages the rarer terms of one query may bring in."""
 _MERGE_TERMS = 50_000
+# What a byte holds; long before, another occurrence hardly moves a score.
 _MAX_COUNT = 255
+# Each takes four bytes for every passage of its segment.
 _KEPT_TERMS = 256
 _DENSE_FROM = 16
 """Adding whole rows is faster than adding at ordinals once more than one in so many is filled."""
@@ -82,6 +84,7 @@ _ARRAYS = tuple(field.name for field in fields(Postings))
 
 def _mapped(path: Path) -> NDArray[Any]:
     """A plain array over the mapped file: indexing a `memmap` object itself is much slower."""
+    # Small ones are read: a mapping takes a page, and a descriptor for as long as it is open.
     array_ = np.load(path, mmap_mode="r" if path.stat().st_size > 1 << 16 else None, allow_pickle=False)
     return np.asarray(array_)
 

@@ -33,7 +33,9 @@ START_TIMEOUT_S: Final = 60.0
 _PATIENCE: Final = 4
 """Where the system counts a process's CPU time, that is the limit; waiting may take so many times as long, as others
 may have the processors."""
+# So far may it read ahead of who indexes; then its pipe fills, and it waits.
 _WAITING_MESSAGES: Final = 8
+# A text of 64 MB, of which JSON may write each character in six bytes.
 _MAX_MESSAGE_BYTES: Final = 1 << 29
 
 

@@ -70,6 +70,7 @@ def _limit_time(seconds: float) -> None:
     """From now on so much CPU time is left: the system ends the process that takes more."""
     if resource is not None:
         used = resource.getrusage(resource.RUSAGE_SELF)
+        # Whole seconds, and of all that the process has used since it began.
         _lower(resource.RLIMIT_CPU, ceil(used.ru_utime + used.ru_stime + seconds))
 
 
@@ -77,8 +78,10 @@ def _limit_memory(max_bytes: int) -> int | None:
     """So much beyond what the process has now; where Linux does not count it, nothing. Return the limit."""
     if resource is None or not _STATUS.exists():
         return None
+    # The limit is on addresses, of which the imported libraries have taken their share by now.
     limit = _memory("VmSize") + max_bytes
     _lower(resource.RLIMIT_AS, limit)
+    # A parser that aborts would leave a file as large as its memory, with the document in it.
     _lower(resource.RLIMIT_CORE, 0)
     return limit
 

@@ -147,6 +147,7 @@ def _walk(root: Path, *, every_kind: bool) -> Iterator[FoundFile | Failure | Pas
                 yield PassedOver("", reason)
             else:
                 entered.append(name)
+        # In place: `os.walk` goes on by this very list.
         names[:] = entered
         for name in sorted(name for name in files if not name.startswith(".")):
             path = here / name

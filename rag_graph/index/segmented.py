@@ -21,6 +21,8 @@ from rag_graph.index.lexical import Averages, LexicalScorer, Mask, Postings, idf
 from rag_graph.query import Filters
 from rag_graph.text.terms import Keys, keys, terms
 
+# To be raised when terms, postings or vectors come to mean something else: index and question would disagree, and an
+# index of another format is refused instead.
 FORMAT = "3"
 SEGMENT_PASSAGES = 20_000
 """A segment is written when it has this many, so that memory stays flat. FAISS keeps the vectors of so many exactly
@@ -141,6 +143,7 @@ class FilterCache:
 
     def masks(self, generation: Generation[S], filters: Filters, read: Callable[[], Ids]) -> tuple[Mask, ...]:
         """`read` gives the passages that the filters allow."""
+        # The generation is part of the name: masks go by where passages stand in its segments.
         name = (generation.number, repr(sorted(filters.items())))
         if (known := self._kept.get(name)) is not None:
             return known

@@ -23,6 +23,7 @@ _INCOMING: Final = ".incoming"
 """Hidden, so that who indexes the folder meanwhile passes over it."""
 _MAX_NAME_BYTES: Final = 255
 _NOT_IN_NAMES: Final = frozenset('<>:"|?*/\\')
+# Long after any upload has had its turn: one that waits for it holds its files here, too.
 _LEFT_OVER_S: Final = 24 * 3600.0
 
 ReadFile = tuple[FoundFile, list[LoadedDocument | Failure]]
@@ -134,6 +135,7 @@ def _safe(name: str) -> str:
 
 def _copy(path: Path, to: Path) -> None:
     try:
+        # A second name costs nothing, where a copy of a large file costs its size.
         os.link(path, to)
     except OSError:  # not every file system has links
         shutil.copy2(path, to)

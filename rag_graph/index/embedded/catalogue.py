@@ -17,6 +17,8 @@ from rag_graph.query import Filters
 
 # `run` was the indexing run that last met a row. It is the generation that wrote it now, and nothing reads it; without
 # it the files that are out there could not be written any more.
+# AUTOINCREMENT keeps the id of a deleted passage from being given again: readers of an older generation may hold it.
+# Segments are never changed, so the trigger notes which of their passages are dead.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
@@ -71,10 +73,12 @@ class Catalogue:
 
     def __init__(self, directory: Path, *, write: bool = False) -> None:
         path = directory / CATALOGUE
+        # A reader must not make a file where there is none.
         mode = "rwc" if write else "ro"
         self._db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}", uri=True, check_same_thread=False, isolation_level=None
         )
+        # Off in each new connection, and what a file or a document takes along is deleted by it.
         self._db.execute("PRAGMA foreign_keys = ON")
         if write:
             # With a write-ahead log readers go on while a run writes; FULL brings each commit to the disk.

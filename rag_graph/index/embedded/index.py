@@ -203,6 +203,7 @@ class EmbeddedIndex:
                         raise IndexNotFound("Nothing has been indexed yet; run: rag-graph index PATH")
                     catalogue.check(embedder=self.embedder.name, dims=self.embedder.dims)
                     number, rows, dead = catalogue.generation(), catalogue.segments(), catalogue.dead()
+                    # At the first opening alone, as all of the file is read for it.
                     if previous is None:
                         check_catalogue(self.directory, number)
                 finally:

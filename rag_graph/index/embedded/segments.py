@@ -62,6 +62,7 @@ class FolderSegment:
         # Twice as many, for some are of the same passage.
         for rows, scores in self.vectors.search(vectors, limit=limit << is_parted, allowed=allowed):
             found = self.owners[rows]
+            # The first, and so the best, row of each passage; sorted, because `unique` gives them by passage.
             first = np.sort(np.unique(found, return_index=True)[1])[:limit] if is_parted else slice(limit)
             yield found[first], scores[first]
 

@@ -78,6 +78,7 @@ def seal_catalogue(directory: Path, generation: int) -> None:
         json.dump({"generation": generation, "size": found.size, "digest": found.digest}, file)
         file.flush()
         os.fsync(file.fileno())
+    # A whole note or the old one: half a note would read as damage.
     written.replace(directory / _CATALOGUE_SUM)
     sync(directory)
 
@@ -176,6 +177,7 @@ def writing() -> Iterator[None]:
 
 
 def is_corrupt(exc: sqlite3.Error) -> bool:
+    # An SQLite file without our tables is whole, and stands in the place of ours.
     return _code(exc) in _CORRUPT or str(exc).startswith("no such table")
 
 
@@ -216,4 +218,5 @@ def _noted(directory: Path) -> dict[str, object]:
 
 
 def _code(exc: sqlite3.Error) -> int:
+    # The primary code: the lower eight bits of an extended one.
     return getattr(exc, "sqlite_errorcode", 0) & 0xFF

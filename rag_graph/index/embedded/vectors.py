@@ -21,6 +21,7 @@ BYTES_UP_TO = 200_000
 """Above this, cells: 1M vectors of 384 dims take 0.3 ms instead of 44, at recall 0.976."""
 PROBES = 16
 """Cells that are looked into; the recall above is with so many."""
+# FAISS complains below 39, and uses no more than 256.
 _TRAIN_PER_CELL = 64
 _BLOCK = 10_000
 
@@ -65,6 +66,7 @@ class VectorIndex:
     """An index that was written; searching it is safe from any thread."""
 
     def __init__(self, path: Path) -> None:
+        # Mapped, so that the processes of a machine share the pages, and opening reads next to nothing.
         self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
         self._cells = faiss.try_extract_index_ivf(self._index)
 
@@ -119,6 +121,7 @@ def _empty(count: int, dims: int, bytes_up_to: int) -> "faiss.Index":
         return faiss.IndexFlatIP(dims)
     if count <= bytes_up_to:
         return faiss.IndexScalarQuantizer(dims, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
+    # FAISS advises 4 to 16 times the root of so many vectors, for up to a million.
     cells = 1 << round(np.log2(4 * count**0.5))
     return faiss.index_factory(dims, f"IVF{cells},SQ8", faiss.METRIC_INNER_PRODUCT)
 

@@ -74,6 +74,7 @@ def _open_catalogue(directory: Path, *, rebuild: bool) -> Catalogue:
             catalogue = Catalogue(directory, write=True)
         is_new = True
     if is_new:
+        # Microseconds of the clock, which no counter of the lost catalogue can have reached.
         catalogue.begin_numbers_at(time.time_ns() // 1_000)
     return catalogue
 

@@ -16,6 +16,7 @@ def printed(test: Comparison) -> tuple[str, list[Any]]:
     column, values = _column(test.name, test.value)
     if test.sign == "~":
         return f"{column} ~ %s", [*values, _pattern(str(test.value))]
+    # As SQLite's JSON has it, where true is 1: both stores allow the same passages.
     value = int(test.value) if isinstance(test.value, bool) else test.value
     return f"{column} {test.sign} %s", [*values, value]
 
@@ -23,6 +24,7 @@ def printed(test: Comparison) -> tuple[str, list[Any]]:
 def _column(name: str, wanted: Scalar) -> tuple[str, list[Any]]:
     """The value to compare with: a text for a text, a number for a number or a truth value; else null."""
     if name in COLUMNS:
+        # By code points, as SQLite compares: the database's own collation would give other ranges.
         return (f'{COLUMNS[name]} COLLATE "C"', []) if isinstance(wanted, str) else ("null::numeric", [])
     pairs = [name, name]
     if isinstance(wanted, str):

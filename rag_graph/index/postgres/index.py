@@ -168,9 +168,11 @@ class PostgresIndex:
 def _stored(db: Db) -> Iterator[StoredDocument]:
     vectors = sql.Identifier(fact(db, "vectors") or "")
     passages = sql.SQL(
+        # By where the rows lie: a passage's vectors were copied in the order of its parts, and none is ever updated.
         "SELECT p.start, p.stop, p.heading, p.metadata, array_agg(v.embedding::text ORDER BY v.ctid) "
         "FROM passages p JOIN {} v ON v.passage = p.id WHERE p.document = %s GROUP BY p.id ORDER BY p.id"
     ).format(vectors)
+    # A cursor of the server's: one of the client's would fetch the texts of the whole library at once.
     with db.cursor("stored") as documents:
         documents.itersize = _STORED_AT_ONCE
         documents.execute(

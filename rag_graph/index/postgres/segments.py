@@ -99,6 +99,7 @@ class PostingsCache:
             for name in found:
                 self._kept.move_to_end(name)
         if missing := {number for segment, number in wanted if (segment, number) not in found}:
+            # As text, each byte of the postings would come as two digits.
             rows = db.cursor(binary=True).execute(
                 "SELECT segment, term, data FROM postings WHERE segment = ANY(%s) AND term = ANY(%s)",
                 (list(segments), [signed(number) for number in missing]),

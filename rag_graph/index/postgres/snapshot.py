@@ -54,6 +54,8 @@ class PostgresSnapshot(SegmentedSearch[StoredSegment]):
         facts = self._db.execute("SELECT name, value FROM facts WHERE name IN ('vectors', %s)", (PARTED,))
         known: dict[str, str] = {name: value for name, value in facts}  # noqa: C416 - a cursor gives tuples
         rows = 2 * limit if known[PARTED] == "yes" else limit  # twice as many, for some are of the same passage
+        # Until the transaction ends only, as the connection goes back to the pool. Under a filter HNSW drops what it
+        # does not allow behind the scan: it has to go on until there are enough.
         self._db.execute(
             "SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', %s, true)",
             (str(min(rows, _MAX_EF)), "off" if allowed is None else "strict_order"),

@@ -25,6 +25,7 @@ HNSW_FROM: Final = 5_000
 PARTED: Final = "parted"
 """The fact whether some passages have several vectors."""
 
+# A hash index on paths, since a B-tree of PostgreSQL's refuses keys beyond some 2,700 bytes.
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS facts (name text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
@@ -84,6 +85,8 @@ def create(db: Db, schema: str) -> None:
 
 def create_vectors(db: Db, number: int, dims: int) -> str:
     """Make a table for vectors of so many dimensions; return its name."""
+    # A table for each rebuild, so that readers have the old vectors until it commits. In half precision they take half
+    # the room, and HNSW takes 4,000 dimensions of them, of whole ones 2,000.
     name = f"vectors_{number}"
     db.execute(
         sql.SQL(

@@ -268,6 +268,7 @@ class PostgresWriter:
             parts.append((whole, living(segment, dead)))
         ids = np.concatenate([segment.ids[alive] for segment, (_, alive) in zip(merging, parts, strict=True)])
         if len(ids):
+            # Through files, so that memory stays flat however large the merged segments are.
             with tempfile.TemporaryDirectory() as folder:
                 merge_postings(parts, Path(folder))
                 self._write_segment(ids, Postings.open(Path(folder)))
