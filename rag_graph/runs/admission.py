@@ -10,6 +10,7 @@ from typing import NamedTuple
 from rag_graph.errors import RunRefused, TooManyRuns
 
 ADVICE = "wait for one to end, or cancel one by its x-run-id: POST /runs/ID/cancel"
+# Retry-After counts whole seconds, and 0 would be "at once".
 SHORTEST_WAIT_S = 1.0
 FIRST_GUESS_S = 5.0
 """How long a run takes, before any has ended."""

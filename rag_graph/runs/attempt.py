@@ -149,6 +149,7 @@ class Attempt:
 
     async def emit(self, event: Event) -> None:
         """Take what the work says, while the budget lasts, and what the attempt itself says, which costs none of it."""
+        # By the exact type: `isinstance` is slow on pydantic's classes, and every token comes by here.
         if type(event) is AnswerStarted:
             await self._void_earlier(event.version)
         try:

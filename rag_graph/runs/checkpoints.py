@@ -17,6 +17,7 @@ from rag_graph.runs.ids import made_at
 from rag_graph.tasks import stop
 
 SCHEMA: Final = "rag_graph_runs"
+# Each run's are forgotten at its end; what is swept was left by a process that died, or by a database that was away.
 SWEEP_EVERY_S: Final = 3_600.0
 CONNECTIONS: Final = 10
 CONNECT_S: Final = 5

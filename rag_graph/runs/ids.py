@@ -35,6 +35,7 @@ class Cursor(NamedTuple):
 
 def new_run_id(now: float) -> str:
     """Make a ULID: ids sort by the time of their creation."""
+    # Random, not counted up: on a server without keys, whoever knows an id can read its run.
     number = (int(now * 1000) << 80) | secrets.randbits(80)
     return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
 

@@ -157,6 +157,7 @@ class Runner:
         # One at a time: of many requests with one key at once, the first creates the run and the others find it,
         # instead of each taking one of their caller's slots.
         async with self._starting:
+            # Before admission: a question that is sent again finds its run on a full server, too, and costs no slot.
             if new.key is not None and await self._log.find(new.key) is not None:
                 return await self._log.create(new)
             self._check_open()
@@ -165,6 +166,7 @@ class Runner:
                 # An asker may leave at any step: a run that was created and not launched would be in the log for ever,
                 # and executed by nobody.
                 return await asyncio.shield(self.spawn(self._create(new)))
+        # Whoever has to wait does so outside of the lock, so that others can start, or attach, meanwhile.
         await self._admission.take(owner, advice=self._advice(caller))
         return await asyncio.shield(self.spawn(self._create(new)))
 
@@ -229,6 +231,7 @@ class Runner:
         execution = self.executions.get(run_id)
         if execution is not None:
             execution.attempt.stop(by)
+            # A client that cancels to have its slot back asks again at once.
             await execution.ended.wait()
         elif self._leases is not None and run.status == "running":
             await self._leases.request_cancel(run_id, by)

@@ -113,6 +113,7 @@ class RedisRunLog(RunLog):
                 new.run_id,
                 new.caller,
                 new.query.model_dump_json(),
+                # `repr` gives back the very same float.
                 repr(new.created_at),
                 new.key or "",
                 ms(self._lease_s),
