@@ -164,6 +164,7 @@ class Nodes:
         async with step.span("Comparing the draft with what was found since"):
             draft, evidence = Draft(_drafted(state), state["fast_passages"]), Evidence(state["documents"], parts.fast_k)
             weighed = await asyncio.to_thread(weigh, state["search"], draft, evidence)
+            # Told whether or not the draft stands: that sources disagree is for whoever reads them.
             for told in await asyncio.to_thread(tell_conflicts, state["search"], evidence):
                 await step.emit(told)
             bearing = tuple(sorted(passage.number for passage in weighed.bearing))
