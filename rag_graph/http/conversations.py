@@ -167,6 +167,7 @@ async def start_turn(
     known = None if key is None else key if _NAME.fullmatch(key) else digest(key)[:32]
     await check_ready(request, asked.filters)
     try:
+        # Before the run starts: nobody should pay for an answer that a full conversation has no room for.
         preceding = await asyncio.to_thread(store.check, owner, place.conversation, follows=place.follows, turn=known)
     except DatabaseUnavailable as exc:
         log.warning("a question is answered and not kept: %s", exc)

@@ -45,6 +45,7 @@ JOBS: Final = ".jobs"
 """In the folder of uploads; hidden, so that who indexes that passes over it."""
 LOOK_AGAIN_S: Final = 0.2
 """A file tells nobody that it has grown: its readers look."""
+# Each is a line that stays in the file, and nobody reads faster.
 _TELL_S: Final = 0.5
 _FIRST_ESTIMATE_S: Final = 2.0
 """The first passages take longer than others: the model is loaded meanwhile."""

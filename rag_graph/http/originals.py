@@ -65,6 +65,7 @@ def _opened(index: Index, document_id: str) -> tuple[BinaryIO, str, int]:
         raise gone from exc
     is_known = False
     try:
+        # The open file is hashed and then sent, so that what takes its name in between is neither.
         is_known = hash_of(iter(partial(file.read, _BLOCK), b"")) == known.hash.rpartition(" ")[2]
         size = file.tell()
         file.seek(0)

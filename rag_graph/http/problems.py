@@ -88,6 +88,7 @@ MEANINGS: Mapping[int, str] = {
     503: "No question can be answered now; `Retry-After`, where it is given, says when to come back.",
     507: "There is no room left on the server's disk; nothing of what was sent is kept.",
 }
+# The name comes from the client, and is told back to it.
 MAX_FIELD_CHARS = 200
 _PARTS = ("body", "query", "header", "path", "__root__")
 _KIND = re.compile(r"str|int|float|bool|constrained-str|(?:list|dict|tuple)\[.*\]")

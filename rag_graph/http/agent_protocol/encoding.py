@@ -32,6 +32,7 @@ from rag_graph.transcript import Transcript
 
 # Ten million entries fit a turn, and 900,000 turns what a number of JavaScript's holds, 2**53.
 PER_TURN: Final = 10**10
+# As in `responses.encoding`, and counted on in the same way.
 PER_ENTRY: Final = 1000
 GRAPH: Final = "rag_graph"
 _VERSIONS: Final = {"draft": 1, "refine": 2}

@@ -177,6 +177,7 @@ def _telling(context: Context) -> Callable[[str], Awaitable[None]]:
 
     async def tell(sentence: str) -> None:
         nonlocal told
+        # It has to grow with each notification, by the protocol.
         told += 1
         await context.session.report_progress(told, message=sentence)
 

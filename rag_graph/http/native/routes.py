@@ -81,6 +81,7 @@ async def query(
     ] = "",
 ) -> Response:
     """Ask a question. `Accept` chooses events as they come (the default), lines of JSON, or one document at the end."""
+    # Clients that stream by POST send the same body again when they reconnect; with a cursor it is no new question.
     if last_event_id:
         return await _answer(request, Cursor.parse(last_event_id))
     if conversation is None:

@@ -12,6 +12,7 @@ Line = dict[str, Any]
 TITLE_CHARS = 60
 INSTRUCTION_CHARS = 8_000
 """Its own are shorter, but an operator may have written another."""
+# The title is the first thing that was asked, so that the beginning of the talk will do.
 TALK_CHARS = 50_000
 _WANTED = re.compile(r'\{\s*\\?"(?P<key>title|tags|follow_ups|queries)\\?"\s*:')
 
