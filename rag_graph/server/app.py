@@ -76,6 +76,7 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
     Indexes, models and logs open when it starts.
     """
     settings = settings or Settings.load()
+    # Before anything opens: a missing package is one line then, and no traceback out of the lifespan.
     check_extras(settings)
     keys = AccessKeys.parse(settings.api_keys.get_secret_value())
     hosts = AllowedHosts.choose(settings.allowed_hosts, address=settings.host, has_keys=bool(keys))
