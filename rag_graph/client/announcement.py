@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 CHALLENGE: Final = "x-rag-graph-challenge"
 PROOF: Final = "x-rag-graph-proof"
+# Ours has some three hundred; what is longer is no announcement, and is not read to its end.
 MAX_BYTES: Final = 10_000
 _NO_LINKS: Final = getattr(os, "O_NOFOLLOW", 0)
 

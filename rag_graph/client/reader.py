@@ -201,6 +201,7 @@ class RunReader:
 
     def _take(self, frame: ServerSentEvent) -> Steps:
         if frame.event == "log_trimmed":
+            # The stream has a hole that no other attempt fills; the plain result is whole.
             self._broken_streams = self.retries.stream_tries
             raise _Retry(ServerUnreachable("The server no longer holds the whole run: read its result."))
         cursor = _cursor(frame)
