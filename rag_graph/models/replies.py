@@ -391,6 +391,7 @@ def _name_of(model: BaseChatModel) -> str:
 
 async def _is_worth_it(call: _Call, failure: ModelError) -> bool:
     """Whether this call may succeed where the one before failed; a busy model is given the time it asks for."""
+    # The fallback is another model: what the first one refuses, or has no room for, may suit it.
     if not call.is_retry:
         return True
     if isinstance(failure, ModelRefused | ModelDeclined | ContextTooLong):

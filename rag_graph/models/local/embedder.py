@@ -27,6 +27,7 @@ _HEADING_TOKENS: Final = 64
 """A quarter of what is read at once; a longer heading is cut, so that the text under it has room."""
 
 DIMS: Final = 384
+# `[UNK]` of BERT's vocabulary.
 _UNKNOWN: Final = 100
 
 

@@ -26,7 +26,9 @@ WEIGHTS: Final = Path(__file__).parent / "data" / "reader.int8.onnx"
 WEIGHTS_SHA256: Final = "f57a1182315e87c6a7a8eb47b046003fc8296086c4d4d29e4fc8638a5833f973"
 # As long as the windows that it was trained on (data/READER.md).
 WINDOW_TOKENS: Final = 128
+# Nearly the longest answer, so that hardly any lies in two windows and whole in none.
 OVERLAP_TOKENS: Final = 24
+# Of a window question and title have less than half, or there would be no room for what is read.
 QUESTION_TOKENS: Final = 28
 TITLE_TOKENS: Final = 16
 ANSWER_TOKENS: Final = 26

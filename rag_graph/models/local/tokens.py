@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+# `[CLS]` and `[SEP]` of BERT's vocabulary.
 CLS: Final = 101
 SEP: Final = 102
 MAX_CHARS: Final = 16_384

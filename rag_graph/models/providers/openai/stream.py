@@ -29,6 +29,7 @@ _CARRIAGE_RETURN = re.compile(rb"\r\n|\r(?=[^\n])")
 _BOM: Final = b"\xef\xbb\xbf"
 _DONE: Final = re.compile(rb'(?:\A|data:\s*|\s|(?<=}))(?:"?\[DONE\]"?|DONE)\Z', re.IGNORECASE)
 """How a stream says that it has ended, alone or glued to its last chunk."""
+# Only the end of an event is searched, for no mark has more bytes.
 _DONE_BYTES: Final = 16
 _OTHER_FIELDS: Final = (b":", b"id:", b"retry:")
 
