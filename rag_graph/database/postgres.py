@@ -13,6 +13,7 @@ from rag_graph.database.base import Execute
 from rag_graph.errors import DatabaseUnavailable
 
 CONNECTIONS: Final = 4
+# One that is lost in the network is given up after this, where the system itself would try for minutes.
 CONNECT_S: Final = 5
 _PATIENCE_S: Final = 10.0
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
