@@ -381,6 +381,7 @@ class _Run:
         self._put(IndexedFile(path, uri, content_hash))
 
     def _sync_document(self, loaded: LoadedDocument, seen: set[str], *, path: str, uri: str) -> None:
+        # By its uri, so that a citation of an earlier answer finds its document after it was indexed anew.
         document = Document(
             id=hashlib.blake2b(uri.encode(), digest_size=10).hexdigest(),
             uri=uri,

@@ -301,6 +301,7 @@ class LexicalScorer:
         budget = RARE_POSTINGS
         for taken, row in enumerate(rows):
             budget -= self.postings.frequency(row)
+            # The rarest is taken whatever it costs, or a query of common words alone would find nothing.
             if taken and budget < 0:
                 return
             yield row
@@ -334,6 +335,8 @@ class LexicalScorer:
         return impact
 
     def _saturated(self, ordinals: Ordinals, in_title: NDArray[np.uint8], in_body: NDArray[np.uint8]) -> Floats:
+        # Both fields are added up before they saturate, which is what BM25F is: a word in title and text counts once
+        # more, not twice.
         counts = in_title / self._title_norms[ordinals] + in_body / self._body_norms[ordinals]
         return np.asarray(counts / (counts + np.float32(K1)), dtype=np.float32)
 
@@ -357,6 +360,7 @@ def together(postings: Postings, rows: set[int]) -> int:
 
 def idf(frequency: int, size: int) -> float:
     """How much a term says, from how many of `size` passages hold it."""
+    # By `log1p`, so that a term which most passages hold counts a little, and never against a passage.
     return log1p((max(size, frequency) - frequency + 0.5) / (frequency + 0.5))
 
 

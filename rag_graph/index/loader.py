@@ -154,6 +154,7 @@ class _Child:
     """The process, and a thread that hears what it says: only so can waiting end in time wherever it hangs."""
 
     def __init__(self, limits: Limits) -> None:
+        # With -P nothing in the working directory stands in for a module; the path is this process's own, handed on.
         command = (sys.executable, "-P", "-c", _MAIN, json.dumps(sys.path))
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

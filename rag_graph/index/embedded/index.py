@@ -31,6 +31,7 @@ from rag_graph.models.embeddings import Embedder, Vectors
 from rag_graph.query import Filters
 from rag_graph.text.terms import keys
 
+# Each that fails has met a whole indexing run, so that a third is hardly ever needed.
 _OPEN_ATTEMPTS = 3
 _KEPT_PASSAGES = 1_024
 """What is found for one question is often found for others, and the deep search finds what the fast one has."""
@@ -62,6 +63,7 @@ class EmbeddedIndex:
         masks = None
         if filters:
             masks = self._filters.masks(opened.generation, filters, lambda: self._allowed(filters))
+        # Nothing is locked: segments never change, and what is mapped outlives its name when a later run removes it.
         yield EmbeddedSnapshot(self, opened, masks)
 
     def document(self, document_id: str) -> Document | None:

@@ -54,6 +54,7 @@ def seal(folder: Path) -> tuple[FileSum, ...]:
         path.chmod(0o600)
         sync(path)
     sync(folder)
+    # A name is on the disk only when the folder that it stands in is.
     sync(folder.parent)
     return tuple(FileSum.of(path) for path in paths)
 

@@ -23,6 +23,7 @@ PROBES = 16
 """Cells that are looked into; the recall above is with so many."""
 # FAISS complains below 39, and uses no more than 256.
 _TRAIN_PER_CELL = 64
+# 15 MB of vectors with 384 dimensions.
 _BLOCK = 10_000
 
 

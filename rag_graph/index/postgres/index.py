@@ -26,6 +26,7 @@ from rag_graph.query import Filters
 
 CONNECTIONS = 10
 """How many searches one process makes at a time; more wait."""
+# As in `database.postgres`: one that is lost in the network would hold a search for minutes.
 CONNECT_S = 5
 _PATIENCE_S = 10.0
 _STORED_AT_ONCE = 50
