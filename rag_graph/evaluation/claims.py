@@ -60,6 +60,7 @@ class Share:
         return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
+# Of a normal distribution 95 % lie within so many standard deviations.
 _Z = 1.96
 
 

@@ -79,6 +79,7 @@ async def measure(
     if not (key.isascii() and key.isprintable()):
         raise Unauthorized("The key has characters that no key has: copy it again.")
     headers = {"accept": "text/event-stream", **({"authorization": f"Bearer {key}"} if key else {})}
+    # httpx lets a hundred connections be and makes others wait, which would be measured as the server's doing.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=at_once)
     turns = asyncio.Semaphore(at_once)
 
@@ -88,6 +89,7 @@ async def measure(
             return await _read(client, body)
 
     async with httpx.AsyncClient(base_url=url, headers=headers, limits=limits, timeout=120) as client:
+        # Before the clock starts, which also opens the first connection.
         await _greet(client, url)
         began = perf_counter()
         seen = await asyncio.gather(*(ask(client, number) for number in range(streams)))

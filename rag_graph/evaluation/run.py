@@ -158,6 +158,8 @@ class _ScoreLog:
         elif part != "answers":
             self.retrieval[part][score.question] = score
         with self.path.open("a", encoding="utf-8") as file:
+            # A line for each question as it is scored: a run over a large dataset takes hours, and goes on where it was
+            # killed.
             file.write(json.dumps({"part": part, "score": asdict(score)}) + "\n")
 
     def forget(self) -> None:
@@ -327,6 +329,7 @@ def _fingerprint(settings: Settings, evaluation: Evaluation, dataset: Dataset, c
         for path in corpora
         for file in (sorted(inner for inner in path.rglob("*") if inner.is_file()) if path.is_dir() else [path])
     ]
+    # By size and time, since hashing a large corpus at each start would take longer than asking it.
     states = [f"{file} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
     models = [settings.chat.model_dump_json(), settings.reasoning.model_dump_json(), str(settings.local_gguf)]
     asked = (*dataset.questions, *dataset.unanswerable)
