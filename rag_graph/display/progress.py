@@ -31,6 +31,7 @@ def indexing(console: Console) -> Iterator[Callable[[IndexProgress], None]]:
         TextColumn("{task.percentage:>3.0f} %"),
         PassagesColumn(),
         TimeRemainingColumn(),
+        # No markup: a file's name may have brackets, which rich would read as a style.
         TextColumn("{task.description}", style="dim", markup=False),
     )
     # Elsewhere than on a terminal, it would leave an empty line behind.

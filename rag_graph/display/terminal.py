@@ -60,6 +60,7 @@ class _Scene:
         self._spinner = Spinner("dots")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # A line for the status below it, and one for the cursor, or the terminal would scroll.
         yield _Tail(Group(*self._above()), console.height - 2)
         self._spinner.update(text=inert(self._view.status), style="bold")
         yield _Tail(self._spinner, 1)
@@ -150,4 +151,5 @@ def _print_sources(cited: list[Source], answer: str, console: Console) -> None:
 
 
 def _markdown(content: str) -> Markdown:
+    # A link's text may name another address than the one that it leads to.
     return Markdown(inert(content), hyperlinks=False)
