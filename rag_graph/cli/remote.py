@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rag_graph.query import Query
     from rag_graph.settings import Settings
 
+# A server that is well answers this from memory; after it, the command answers by itself, or says that nobody does.
 GREETED_S: Final = 5.0
 CANCELLED_S: Final = 2.0
 """Whoever pressed Ctrl-C waits for it; a run that could not be cancelled ends when nobody reads it."""
@@ -99,6 +100,7 @@ class RemoteAsker:
                         run_id = ""
             finally:
                 if run_id:
+                    # Shielded, or the Ctrl-C that led here would end this request as well.
                     with anyio.move_on_after(CANCELLED_S, shield=True), suppress(RagGraphError):
                         await self._client.cancel(run_id)
 

@@ -49,6 +49,7 @@ def studio(
 
     options = ["--host", host, "--port", str(port), *([] if browser else ["--no-browser"])]
     os.chdir(folder)  # where LangGraph's command looks for the modules that are named, and keeps its threads
+    # LangGraph's command ends the process with its own code: of the two calls only one is made.
     if Path(CONFIGURATION).exists():
         langgraph(["dev", "--config", CONFIGURATION, *options], prog_name="langgraph")
     with as_file(files("rag_graph") / "deploy" / CONFIGURATION) as packaged:  # nothing in it changes: no reloading
