@@ -116,6 +116,7 @@ class NumberedPassages:
     def add(self, *searches: Sequence[Hit]) -> list[NumberedPassage]:
         """Take the results of searches, from each the best first, and give the passages that are new."""
         new: list[NumberedPassage] = []
+        # By rank across the searches, so that where there is room for few, each search gives its best.
         ranked = ((rank, hit) for hits in searches for rank, hit in enumerate(hits))
         for rank, hit in sorted(ranked, key=itemgetter(0)):
             [passage] = numbered([hit], first=len(self._passages) + 1)

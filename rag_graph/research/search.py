@@ -36,6 +36,7 @@ class SearchSession:
         self.request = request
         self.progress = progress
         self.budget = budget
+        # What is known stays in any case: answers may cite it by its number already.
         self.passages = NumberedPassages(request.known, most=max(budget.passages, len(request.known)))
         self.asked: list[str] = []
         self.tokens = 0
