@@ -70,10 +70,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_nested_delimiter="_",
+        # RAG_CHAT_BASE_URL is `base_url` of `chat`, and not `url` of a `base` in it.
         env_nested_max_split=1,
         env_file=".env",
+        # Misspellings are refused by a rule of our own, which knows other programs' names from ours.
         extra="ignore",
         frozen=True,
+        # Else a key that is wrong would stand in the message.
         hide_input_in_errors=True,
     )
 
@@ -287,6 +290,7 @@ def unknown_names(environment: Iterable[str]) -> list[str]:
 
 def _refuse_misspelt(environment: Iterable[str]) -> None:
     for name in unknown_names(environment):
+        # A difference in length is so many odd characters by itself, and costs no comparison.
         near = [known for known in setting_names() if abs(len(known) - len(name)) <= MISSPELT_BY]
         odd, nearest = min(((_odd_characters(name.upper(), known), known) for known in near), default=(len(name), ""))
         if odd <= MISSPELT_BY:

@@ -205,8 +205,10 @@ def default_parts(
         at_once = searches_at_once(chosen)
         queues = (
             QueuedRetriever(FastRetriever(index), threads=at_once),
+            # Fewer, and apart from the fast ones: for those somebody waits who sees nothing yet.
             QueuedRetriever(DeepRetriever(index), threads=max(1, at_once - 1)),
         )
+        # In this order: what is still being searched needs the index until its queue is closed.
         closing = (queues[0].close, queues[1].close, index.close)
         fast: Retriever = queues[0]
         deep: Retriever = queues[1] if deep_retriever is None else as_retriever(deep_retriever)
@@ -228,6 +230,7 @@ def default_parts(
         shows_thinking = settings.thinking == "full"
         chat_tokens, reasoning_tokens = settings.chat.context_tokens, settings.reasoning.context_tokens
         if models.server is not None:
+            # The child was started with this context, whatever the settings say of another model's.
             chat_tokens = reasoning_tokens = min(chat_tokens, CONTEXT_TOKENS)
         drafter = PromptedWriter(models.chat, chat_tokens, shows_thinking, checker, prompts)
         thinker = PromptedWriter(models.reasoning, reasoning_tokens, shows_thinking, checker, prompts)
@@ -266,6 +269,7 @@ def load_parts(name: str, settings: Settings) -> Parts | None:
     if not name:
         return None
     module, _, attribute = name.partition(":")
+    # A command that pip has installed does not look into the working directory, as `python -m` does.
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
@@ -423,6 +427,7 @@ async def _open_log(parts: Parts, settings: Settings) -> AsyncIterator[tuple[Run
     from rag_graph.runs.redis import RedisRunLog  # noqa: PLC0415 - optional, and chosen here
 
     async with RedisRunLog(url, bounds=bounds, lease_s=settings.lease_s) as shared:
+        # Once, at the start: a wrong password is one sentence now, and not a question that nobody can ask.
         await shared.check()
         yield shared, shared
 
@@ -437,6 +442,7 @@ async def _open_work(answerer: Answerer, settings: Settings) -> AsyncIterator[Gr
     from rag_graph.runs.checkpoints import forget, open_checkpoints  # noqa: PLC0415 - optional, and chosen here
 
     async with open_checkpoints(url, kept_s=settings.run_kept_s, types=REMEMBERED) as checkpoints:
+        # A graph of its own: who only asks keeps nothing of a run.
         graph = build_graph(answerer.parts, checkpointer=checkpoints)
         yield GraphWork(graph, forget=partial(forget, checkpoints))
 
