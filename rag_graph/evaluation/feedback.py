@@ -22,7 +22,8 @@ def export_feedback(
     An answer that was liked gives its documents as evidence, or, where it cites none, a question that the library does
     not answer. One that was disliked gives its question and why, and no evidence: `eval` passes over it.
     """
-    questions, of_sentences = list(_last_said(feedback)), list(sentences)
+    # Each question once, with what was said of it last.
+    questions, of_sentences = list({one.question: one for one in feedback}.values()), list(sentences)
     if not questions and not of_sentences:
         raise LibraryError("Nobody has judged an answer yet, so that there is nothing to export.")
     folder.mkdir(parents=True, exist_ok=True)
@@ -53,11 +54,6 @@ def export_feedback(
                 facts = {"query-id": said.run_id, "text": said.question, "sentence": said.sentence}
                 judged.write(_line({**facts, "feedback": said.verdict, "reason": said.reason}))
     return len(questions)
-
-
-def _last_said(feedback: Iterable[Feedback]) -> Iterator[Feedback]:
-    """Each question once, with what was said of it last."""
-    yield from {one.question: one for one in feedback}.values()
 
 
 def _document_ids(index: Index) -> Iterator[str]:

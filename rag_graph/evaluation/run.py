@@ -190,7 +190,9 @@ class _Session:
         if not dataset.questions:
             raise LibraryError(f"The dataset {str(evaluation.folder)!r} has no question with evidence in qrels.tsv.")
         embedder = choose_embedder(settings)
-        corpora = [dataset.corpus, *map(_corpus, evaluation.distractors)]
+        # Distractors are given as files, or as a folder in the layout of a dataset.
+        others = ((path / "corpus.jsonl", path) for path in evaluation.distractors)
+        corpora = [dataset.corpus, *(corpus if corpus.is_file() else path for corpus, path in others)]
         by = _digest(*map(str, map(Path.resolve, corpora)), embedder.name)
         home = settings.data_dir / "eval" / f"{dataset.name}-{by}"
         # Runs and library of its own, even where servers under the same settings share theirs.
@@ -315,11 +317,6 @@ def _summary(asked: Sequence[AnswerRecord]) -> dict[str, Estimate]:
         "p95_ms": estimate(times, percentile=95),
         **(abstention(judged) if len(records) < len(asked) else {}),
     }
-
-
-def _corpus(path: Path) -> Path:
-    """Distractors are given as files, or as a folder in the layout of a dataset."""
-    return path / "corpus.jsonl" if (path / "corpus.jsonl").is_file() else path
 
 
 def _fingerprint(settings: Settings, evaluation: Evaluation, dataset: Dataset, corpora: Sequence[Path]) -> str:

@@ -86,11 +86,15 @@ class Estimate:
 def load_dataset(folder: Path) -> Dataset:
     """Read a dataset; questions without evidence are left out, but for those with `"answerable": false`."""
     try:
-        evidence = _evidence(_qrels(folder))
+        # BEIR itself keeps a file for each split in a folder.
+        split = folder / "qrels" / "test.tsv"
+        evidence = _evidence(split if split.is_file() else folder / "qrels.tsv")
         lines = (folder / "queries.jsonl").read_text("utf-8").splitlines()
         entries = [json.loads(line) for line in lines if line.strip()]
         questions = [_question(entry, evidence) for entry in entries]
-        unanswerable = [question for question, entry in zip(questions, entries, strict=True) if _is_open(entry)]
+        unanswerable = [
+            question for question, entry in zip(questions, entries, strict=True) if entry.get("answerable") is False
+        ]
     except FileNotFoundError as exc:
         name = Path(exc.filename).name
         raise LibraryError(f"{str(folder)!r} has no {name}; a dataset has corpus, queries and qrels.") from exc
@@ -153,9 +157,13 @@ def estimate(values: Sequence[float], *, percentile: float | None = None) -> Est
 def score_answer(answer: str, right: Sequence[str]) -> AnswerScore:
     """Compare an answer with the right ones, without case, articles and punctuation."""
     given = _plain(answer)
-    each = [
-        AnswerScore(_f1(given, gold), float(given == gold), float(_holds(given, gold))) for gold in map(_plain, right)
-    ]
+    said = f" {' '.join(given)} "
+    each = []
+    for gold in map(_plain, right):
+        shared = sum((Counter(given) & Counter(gold)).values())
+        f1 = 2 * shared / (len(given) + len(gold)) if shared else float(given == gold)
+        is_held = bool(gold) and f" {' '.join(gold)} " in said
+        each.append(AnswerScore(f1, float(given == gold), float(is_held)))
     return AnswerScore(
         f1=max((score.f1 for score in each), default=0.0),
         exact=max((score.exact for score in each), default=0.0),
@@ -166,12 +174,6 @@ def score_answer(answer: str, right: Sequence[str]) -> AnswerScore:
 def citation_precision(cited: Sequence[str], evidence: Collection[str]) -> float | None:
     """The share of cited documents that hold evidence; None when nothing was cited."""
     return sum(name in evidence for name in cited) / len(cited) if cited else None
-
-
-def _qrels(folder: Path) -> Path:
-    """BEIR itself keeps a file for each split in a folder."""
-    split = folder / "qrels" / "test.tsv"
-    return split if split.is_file() else folder / "qrels.tsv"
 
 
 def _evidence(path: Path) -> dict[str, set[str]]:
@@ -195,19 +197,6 @@ def _question(entry: dict[str, object], evidence: dict[str, set[str]]) -> Questi
     )
 
 
-def _is_open(entry: dict[str, object]) -> bool:
-    return entry.get("answerable") is False
-
-
 def _plain(text: str) -> list[str]:
     text = text.lower().translate(str.maketrans("", "", string.punctuation))
     return re.sub(r"\b(?:a|an|the)\b", " ", text).split()
-
-
-def _f1(given: list[str], gold: list[str]) -> float:
-    shared = sum((Counter(given) & Counter(gold)).values())
-    return 2 * shared / (len(given) + len(gold)) if shared else float(given == gold)
-
-
-def _holds(given: list[str], gold: list[str]) -> bool:
-    return bool(gold) and f" {' '.join(gold)} " in f" {' '.join(given)} "
