@@ -64,17 +64,14 @@ def _look(index: Index) -> Overview:
     documents, passages = index.counts()
     is_small = documents <= _MAX_LISTED
     listed = index.documents(limit=_MAX_LISTED if is_small else QUESTIONS)
+    kinds = Counter(PurePosixPath(one.uri.partition("#")[0]).suffix.removeprefix(".").lower() for one in listed)
     return Overview(
         documents=documents,
         passages=passages,
-        kinds=Counter(_suffix(one) for one in listed) if is_small else {},
+        kinds=kinds if is_small else {},
         newest=[Recent(id=one.id, title=one.title, uri=one.uri) for one in _newest(listed)] if is_small else [],
         questions=_questions(index, listed),
     )
-
-
-def _suffix(entry: DocumentEntry) -> str:
-    return PurePosixPath(entry.uri.partition("#")[0]).suffix.removeprefix(".").lower()
 
 
 def _newest(listed: Sequence[DocumentEntry]) -> list[DocumentEntry]:

@@ -113,11 +113,12 @@ class OneAtATime:
 def source_list(citations: Iterable[Citation]) -> str:
     """The cited documents, one a line, in the order of their numbers."""
     cited = {citation.marker: citation for citation in citations}
-    return "\n".join(f"[{marker}] {cited[marker].title} ({_place(cited[marker])})" for marker in sorted(cited))
-
-
-def _place(citation: Citation) -> str:
-    return f"{citation.uri}, {citation.place}" if citation.place else citation.uri
+    lines = []
+    for marker in sorted(cited):
+        citation = cited[marker]
+        place = f"{citation.uri}, {citation.place}" if citation.place else citation.uri
+        lines.append(f"[{marker}] {citation.title} ({place})")
+    return "\n".join(lines)
 
 
 def change_list(fates: Iterable[ClaimFate]) -> str:

@@ -284,12 +284,13 @@ class ThreadEvents(Encoder):
             "documents": [_plain(one) for one in passages.passages] if passages else [],
             "decision": _plain(transcript.decision) if transcript.decision else None,
         }
+        reason = {"error": event.message} if isinstance(event, RunFailed) else {}
         return [
             *said,
             *self._message.finish(),
             ("checkpoints", self._turn.checkpoint(is_over=True)),
             ("values", values),
-            ("lifecycle", {"event": _ending(event), "graph_name": GRAPH, **_reason(event)}),
+            ("lifecycle", {"event": _ending(event), "graph_name": GRAPH, **reason}),
         ]
 
 
@@ -306,7 +307,3 @@ def _ending(event: RunFinished | RunFailed | RunCancelled) -> str:
             return "interrupted"
         case _:
             return "completed"  # where a budget was spent, what was written stands
-
-
-def _reason(event: RunFinished | RunFailed | RunCancelled) -> Chunk:
-    return {"error": event.message} if isinstance(event, RunFailed) else {}

@@ -92,7 +92,9 @@ class Structured:
     def add(self, event: Event) -> Chunk | None:
         self._transcript.add(event)
         if name := _LISTS.get(event.type):
-            return None if _is_of_draft(event) else {name: [_plain(event)]}
+            # Citations and claims of a draft come with the end, if it stands.
+            is_of_draft = isinstance(event, Citation | ClaimStated) and event.version == 1
+            return None if is_of_draft else {name: [_plain(event)]}
         match event:
             case AnswerDelta():
                 self._newest = max(self._newest, event.version)
@@ -141,11 +143,6 @@ class Structured:
             "warnings": [warning.message for warning in transcript.warnings],
             "timings": _plain(transcript.timings),
         }
-
-
-def _is_of_draft(event: Event) -> bool:
-    """Citations and claims of a draft come with the end, if it stands."""
-    return isinstance(event, Citation | ClaimStated) and event.version == 1
 
 
 _LISTS = {"citation": "citations", "claim": "claims", "claim_fate": "fates", "conflict": "conflicts"}
