@@ -128,7 +128,8 @@ class _Writing:
 
     def write(self) -> Copied:
         with self._zip, self._index.stored() as (files, stored):
-            self._add(_FILES, [orjson.dumps(_File(**_fields(file)).model_dump()) + b"\n" for file in files])
+            told = (_File(path=file.path, uri=file.uri, hash=file.hash, failure=file.failure) for file in files)
+            self._add(_FILES, [orjson.dumps(file.model_dump()) + b"\n" for file in told])
             lines, vectors, passages, size = list[bytes](), list[Vectors](), 0, 0
             for one in stored:
                 line = orjson.dumps(_document(one).model_dump()) + b"\n"
@@ -332,10 +333,6 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _damaged(how: str) -> LibraryError:
     return LibraryError(f"The archive is damaged: {how}. The library is as it was.")
-
-
-def _fields(file: IndexedFile) -> dict[str, str]:
-    return {"path": file.path, "uri": file.uri, "hash": file.hash, "failure": file.failure}
 
 
 def _document(one: StoredDocument) -> _Document:

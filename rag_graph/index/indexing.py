@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from itertools import takewhile
 from pathlib import Path
@@ -307,7 +308,8 @@ class _Run:
         """Bring the index up to date with one file; return its uri."""
         path, uri = str(item.path), self._uri(item)
         try:
-            content_hash = _file_hash(item.content)
+            with item.content.open("rb") as file:
+                content_hash = hash_of(iter(partial(file.read, _HASH_BLOCK), b""))
         except OSError as exc:
             self._fail(path, Failure(uri, f"it cannot be read: {exc.strerror or 'the system refuses'}", "unreadable"))
             return uri
@@ -425,7 +427,8 @@ class _Run:
         vectors = np.empty((len(texts), self.embedder.dims), dtype=np.float32)
         # Each thread takes every so-manyth text, so that long documents are spread over all of them.
         shares = -(-len(texts) // _EMBED_AT_ONCE) * EMBEDDERS
-        for number, embedded in enumerate(self.pool.map(self.embedder.embed, _shares(texts, shares))):
+        of_threads = [texts[number::shares] for number in range(min(shares, len(texts)))]
+        for number, embedded in enumerate(self.pool.map(self.embedder.embed, of_threads)):
             vectors[number::shares] = embedded
             self.passages += int(np.count_nonzero(starts[:-1] % shares == number))
             self._tell(pending[0].document.uri)
@@ -496,10 +499,6 @@ def roots_of(files: Iterable[IndexedFile]) -> dict[Path, str]:
     return dict(sorted(roots.items()))
 
 
-def _shares(texts: Sequence[str], count: int) -> list[Sequence[str]]:
-    return [texts[number::count] for number in range(min(count, len(texts)))]
-
-
 def _is_gone(path: Path) -> bool:
     """Whether a file that was not found is away for good, and not in a folder that cannot be read just now."""
     try:
@@ -549,11 +548,6 @@ def _rows(places: Iterable[Place], text: str, chunk: Chunk) -> Iterator[RowsFrom
             yield RowsFrom(
                 start - chunk.start, from_here.row_at(text[place.start : start], start - place.start), columns
             )
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hash_of(iter(lambda: file.read(_HASH_BLOCK), b""))
 
 
 def _attempt(content_hash: str, limits: Limits) -> str:

@@ -15,7 +15,8 @@ _GLOB = re.compile(r"\*|\?|\[([!^]?)(\]?[^\]]*)\]|(.)", re.DOTALL)
 def printed(test: Comparison) -> tuple[str, list[Any]]:
     column, values = _column(test.name, test.value)
     if test.sign == "~":
-        return f"{column} ~ %s", [*values, _pattern(str(test.value))]
+        # A shell pattern as a regular expression of PostgreSQL's.
+        return f"{column} ~ %s", [*values, f"^(?:{_GLOB.sub(_translated, str(test.value))})$"]
     # As SQLite's JSON has it, where true is 1: both stores allow the same passages.
     value = int(test.value) if isinstance(test.value, bool) else test.value
     return f"{column} {test.sign} %s", [*values, value]
@@ -31,11 +32,6 @@ def _column(name: str, wanted: Scalar) -> tuple[str, list[Any]]:
         return f"(CASE WHEN jsonb_typeof({_META}) = 'string' THEN {_META} #>> '{{}}' END) COLLATE \"C\"", pairs * 2
     number = f"WHEN 'number' THEN ({_META})::numeric WHEN 'boolean' THEN ({_META})::boolean::int::numeric"
     return f"(CASE jsonb_typeof({_META}) {number} END)", pairs * 3
-
-
-def _pattern(glob: str) -> str:
-    """A shell pattern as a regular expression of PostgreSQL's."""
-    return f"^(?:{_GLOB.sub(_translated, glob)})$"
 
 
 def _translated(found: re.Match[str]) -> str:
