@@ -110,15 +110,12 @@ def _with_key(
             failure = failure or exc
             continue
         # A class that does not know the option may ignore it.
-        if any(_secret(value) == api_key for value in vars(opened).values()):
+        held = (value.get_secret_value() if isinstance(value, SecretStr) else value for value in vars(opened).values())
+        if api_key in held:
             return opened, options
     raise failure or SettingsError(
         f"{provider} takes no API key from {setting}_API_KEY: unset it, and set the provider's own variables."
     )
-
-
-def _secret(value: object) -> object:
-    return value.get_secret_value() if isinstance(value, SecretStr) else value
 
 
 def _thinking(provider: str, fields: Container[str], effort: str) -> dict[str, Any]:

@@ -63,7 +63,8 @@ def open_chat_model(
     Without a `model` it is the first that the service lists, which the first call asks for.
     """
     options: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature}
-    if _is_openai(base_url) and _REASONS.match(model):
+    is_openai = not base_url or urlsplit(base_url).hostname == OPENAI_HOST
+    if is_openai and _REASONS.match(model):
         # These refuse a temperature, and tell their thoughts only as summaries and only by this API.
         reasoning = {"summary": "auto", **({"effort": reasoning_effort} if reasoning_effort else {})}
         options = {"max_tokens": max_tokens, "use_responses_api": True, "reasoning": reasoning}
@@ -79,10 +80,6 @@ def open_chat_model(
         # Said, as LangChain turns to that API by itself for some models and options, and other services do not have it.
         **{"use_responses_api": False, **{key: value for key, value in options.items() if value is not None}},
     )
-
-
-def _is_openai(base_url: str) -> bool:
-    return not base_url or urlsplit(base_url).hostname == OPENAI_HOST
 
 
 ChunkStream = AsyncGenerator[ChatGenerationChunk, None]
