@@ -201,7 +201,10 @@ class Runner:
     async def reading(self, run_id: str, after: int = 0, *, caller: str) -> AsyncIterator[AsyncGenerator[Batch]]:
         """What `RunLog.follow_batches` gives; whoever holds it is counted as a reader."""
         await self.check(run_id, after, caller=caller)
-        self._arrive(run_id)
+        self.readers[run_id] += 1
+        execution = self.executions.get(run_id)
+        if execution is not None and execution.absence is not None:
+            execution.absence.cancel()
         self._observer.reader_came(resumes=after > 0)
         try:
             async with aclosing(self._log.follow_batches(run_id, after)) as batches:
@@ -399,12 +402,6 @@ class Runner:
             await on_end(transcript)
         except RagGraphError as exc:
             log.warning("what became of the run was not kept: %s", exc, extra={"run_id": transcript.run_id})
-
-    def _arrive(self, run_id: str) -> None:
-        self.readers[run_id] += 1
-        execution = self.executions.get(run_id)
-        if execution is not None and execution.absence is not None:
-            execution.absence.cancel()
 
     def _leave(self, run_id: str) -> None:
         self.readers[run_id] -= 1
