@@ -46,6 +46,7 @@ async def stream_events(
     try:
         while not task.done() or arrived:
             await wake.wait()
+            # Before what has arrived is taken: an event that comes while the batch is handed on wakes anew.
             wake.clear()
             batch = arrived.copy()
             arrived.clear()
@@ -54,5 +55,7 @@ async def stream_events(
         task.result()
     finally:
         task.cancel()
+        # Whoever closes the iterator may stand in a cancelled scope of anyio, where nothing could be awaited: the
+        # model's connection is to be closed before this returns all the same.
         with CancelScope(shield=True):
             await asyncio.wait({task})
