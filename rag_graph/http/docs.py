@@ -46,6 +46,7 @@ async def docs() -> Response:
     return HTMLResponse(_PAGE, headers=HEADERS)
 
 
+# Before the route of names, which would take it for one of them.
 @router.get("/docs/start.js")
 async def start() -> Response:
     return Response(_START, media_type="text/javascript")
@@ -53,6 +54,7 @@ async def start() -> Response:
 
 @router.get("/docs/{name}")
 async def asset(name: str) -> Response:
+    # Only what is listed, so that no name leads anywhere else in that folder.
     if name not in ASSETS:
         return Response(status_code=404)
     with as_file(files("fastapi_offline") / "static" / name) as path:

@@ -265,6 +265,7 @@ class UploadJobs:
                 failed = await self._carry_out(index, job)
             if failed is not None:
                 await asyncio.to_thread(self._append, job.id, failed)
+            # Last of all: until the last event is written, another process may have to go on with these files.
             await asyncio.to_thread(self.uploads.folder.drop, list(job.held.values()))
         except _Stopped:
             return
