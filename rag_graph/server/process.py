@@ -278,6 +278,7 @@ class DrainingServer(uvicorn.Server):
         self._announced = ExitStack()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # The app first: whoever can connect is to be answered.
         await self._opened.enter_async_context(self._app.router.lifespan_context(self._app))
         try:
             await super().startup(sockets)
@@ -292,6 +293,7 @@ class DrainingServer(uvicorn.Server):
         self._on_serving()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # First, so that no command finds a server that is about to stop.
         self._announced.close()
         began = monotonic()
         draining = asyncio.create_task(self._app.state.runner.drain(self._drain_s))
