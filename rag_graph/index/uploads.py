@@ -77,6 +77,7 @@ class UploadFolder:
             reports = index_files(
                 index, [file for file, _ in read], lambda path, _: iter(documents[path]), place=place, on_file=on_file
             )
+            # All is committed: from here on nothing is put back.
             undoing.pop_all()
         self.drop(file for file, _ in read)
         return reports

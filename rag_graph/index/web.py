@@ -28,6 +28,7 @@ _MAX_DELAY_S: Final = 30.0
 _TIMEOUTS: Final = {"connect": 10.0, "read": 20.0, "write": 20.0, "pool": 20.0}
 _PORTS: Final = {"http": 80, "https": 443}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+# RFC 6052: an address of IPv4 stands inside, and a gateway would lead to it, private or not.
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _NOT_MODIFIED: Final = 304
 _GONE: Final = frozenset({404, 410})
@@ -83,6 +84,7 @@ class _CheckedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
+        # Resolved here and only here: httpcore would resolve the name again, and get another answer.
         addresses = self._resolve(host, port, allow_private=self._allow_private)
         for at, address in enumerate(addresses):
             try:
