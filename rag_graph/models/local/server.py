@@ -106,6 +106,7 @@ class LocalServer:
             silent_s = time.monotonic() - max(since, child.healthy_at)
             if silent_s > self._hung_after_s:
                 log.warning("the embedded model hangs and is started again")
+                # Its end cuts the connection of whoever waits, who is told so and may ask again.
                 child.process.kill()
             elif silent_s > self._hung_after_s / 4 and not self._is_checking:
                 self._is_checking = True  # one check serves all who wait: many would take all threads
