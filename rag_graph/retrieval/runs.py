@@ -30,6 +30,7 @@ async def search(retriever: Retriever, question: str, *, top_k: int, filters: Fi
     run = await manager.on_retriever_start({}, question, name=type(retriever).__name__)
     try:
         with set_config_context(patch_config(config, callbacks=run.get_child())) as context:
+            # In a task, since only that takes a context, by which LangChain knows whose run a call is a part of.
             searching = asyncio.create_task(
                 retriever.retrieve(question, top_k=top_k, filters=filters),
                 context=context,
