@@ -14,6 +14,7 @@ MAX_HELD_CHARS = MAX_MARKER_CHARS + 2
 _MAX_NUMBERS = 12
 _RECENT_CHARS = 32
 _LISTS = ("double", "square", "lens", "wide", "round")
+# Longer pieces are taken bit by bit, as in `text.sentences`: what is held would be copied with all of the rest.
 _PIECE_CHARS = 1_024
 
 
