@@ -394,6 +394,7 @@ def name_of(text: str) -> str:
     return NAMES.get(code, "") if is_sure else ""
 
 
+# A question is shorter, and of a document's beginning more would tell no better.
 _MOST_CHARS = 2_000
 _IN_QUESTIONS = {code: its | ASKING_WORDS.get(code, frozenset()) for code, its in _TELLING.items()}
 _LETTERS = re.compile(r"[^\W\d_]+")
