@@ -22,9 +22,9 @@ if TYPE_CHECKING:  # its module takes a second to import, and only a chat model 
 LONGEST_REASON_CHARS = 200
 TOLD_ANEW = "The changes to the draft came in another order, or broke off"
 _MARKERS = re.compile(r"\s?\[\d{1,3}\]")
+"""Readers of a reason have no list of passages before them."""
 _SUBJECT = re.compile(r"\[\d{1,3}\](?P<more>(?:,?\s*(?:and|&)?\s*\[\d{1,3}\])+)?")
 """Markers with which a sentence begins: they are who says it."""
-"""Readers of a reason have no list of passages before them."""
 _VERDICT = re.compile(r"\b(?P<word>KEEP|REFINE)\b[\s*`]*:?(?P<reason>[^\n]*)", re.IGNORECASE)
 
 
