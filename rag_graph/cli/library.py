@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rag_graph.settings import Settings
 
 PAGE = 500
+# How often the watcher comes round without a change, since the first reading waits for its first round.
 QUIET_MS = 500
 
 library = typer.Typer(invoke_without_command=True, help="List the documents; bring them up to date with their folders.")
