@@ -74,6 +74,7 @@ class Written:
 class Versions(dict[Version, Written]):
     """What was written, by version; one of which nothing was said yet is empty."""
 
+    # Not kept: looking at a version must not make one, since `answers` tells which have begun.
     def __missing__(self, version: Version) -> Written:
         return Written()
 
@@ -151,6 +152,7 @@ class Transcript:
     def add(self, event: Event, *, at_ms: float | None = None) -> None:
         """Take the next event; `at_ms` counts from the start of the run."""
         match event:
+            # Tokens first, as nearly all events are.
             case AnswerDelta():
                 (self.answers.get(event.version) or self.answers.begun(event.version)).deltas.append(event.delta)
             case ThinkingDelta():
@@ -248,6 +250,7 @@ class Transcript:
                 self.usage.append(event)
             case Warned():
                 self.warnings.append(event)
+                # The warning of a cut comes while its version is open, and names none.
                 for version in self.open_versions:
                     self.answers[version].cut_by = _CUTS.get(event.code, self.answers[version].cut_by)
 
