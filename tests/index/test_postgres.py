@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from rag_graph.errors import LibraryError
 from rag_graph.index import index_paths
@@ -42,6 +43,20 @@ def test_a_run_that_breaks_leaves_nothing(index: PostgresIndex, tmp_path: Path) 
     with suppress(ZeroDivisionError), index.writer(rebuild=True):
         raise ZeroDivisionError
     assert index.counts() == (3, 3)
+
+
+def test_a_search_waits_for_no_rebuild(index: PostgresIndex, tmp_path: Path) -> None:
+    index_paths(index, [lines(tmp_path / "a.jsonl", 3)])
+    asked = HashEmbedder().embed_queries(["Word2 and word2."])
+    impatient = make_conninfo(index.url, options="-c lock_timeout=3s")  # who waits for a lock fails, and hangs nowhere
+    with closing(PostgresIndex(impatient, HashEmbedder())) as reader:
+        with index.writer(rebuild=True), reader.snapshot() as snapshot:
+            assert len(snapshot.nearest(asked, limit=3)) == 3
+        with index.snapshot() as snapshot:
+            assert len(snapshot.nearest(asked, limit=3)) == 0
+    with psycopg.connect(index.url) as db:
+        tables = db.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'vectors%'").fetchall()
+    assert len(tables) == 1
 
 
 def test_many_vectors_are_found_by_an_index_and_filters_hold_in_it(index: PostgresIndex, tmp_path: Path) -> None:

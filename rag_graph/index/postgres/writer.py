@@ -81,6 +81,8 @@ class PostgresWriter:
         self._waiting: set[str] = set()
         self._file: tuple[str, int] = ("", 0)
         self._next = 1
+        self._former: str | None = None
+        """The table of vectors that a rebuild replaces."""
         self._generation = 0
         self._changed = False
 
@@ -90,7 +92,9 @@ class PostgresWriter:
         self._generation = int(fact(db, "generation") or 0) + 1
         self._next = int(fact(db, _NEXT) or 1)
         if rebuild or fact(db, "format") is None:
-            former = fact(db, "vectors")
+            self._former = fact(db, "vectors")
+            # Not TRUNCATE: it would shut readers out until the commit, and then show them empty tables in the state
+            # that they hold.
             for table in ("files", "segments", "dead"):
                 db.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
             facts = {
@@ -102,8 +106,6 @@ class PostgresWriter:
             }
             for name, value in facts.items():
                 self._set_fact(name, value)
-            if former is not None:
-                db.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(former)))
         check_builder(
             (fact(db, "format"), fact(db, "embedder"), fact(db, "dims")), embedder=embedder.name, dims=embedder.dims
         )
@@ -177,6 +179,7 @@ class PostgresWriter:
 
     def commit(self) -> None:
         self._write()
+        self._drop_former()
         self._db.commit()
         self._generation += 1
         self._changed = False
@@ -191,7 +194,14 @@ class PostgresWriter:
             # Built once over all of them: adding the same vectors to an index one by one takes far longer.
             making = sql.SQL("CREATE INDEX {} ON {} USING hnsw (embedding halfvec_ip_ops)")
             self._db.execute(making.format(sql.Identifier(f"{vectors}_nearest"), sql.Identifier(vectors)))
+        self._drop_former()
         self._db.commit()
+
+    def _drop_former(self) -> None:
+        # Right before the commit: from here to there nobody can read that table, and a rebuild may take hours.
+        if self._former is not None:
+            self._db.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(self._former)))
+            self._former = None
 
     def _file_id(self, path: str) -> int:
         if self._file[0] != path:
