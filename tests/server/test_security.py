@@ -190,6 +190,9 @@ def test_no_page_may_read_answers_unless_its_origin_is_allowed(server: Server, s
     allowing = serve(allowed_origins=f"{page}/", api_keys=SecretStr(KEY))
     preflight = allowing.http.options("/query", headers=asked)
     assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, page)
+    for method in ("PATCH", "DELETE"):
+        asked_before = asked | {"access-control-request-method": method}
+        assert allowing.http.options("/conversations/one", headers=asked_before).status_code == 200
     fetched = {"origin": page, "sec-fetch-site": "cross-site"}
     refusal = allowing.http.post("/query", json={"question": QUESTION}, headers=fetched)
     assert (refusal.status_code, refusal.headers["access-control-allow-origin"]) == (401, page)
