@@ -93,6 +93,8 @@ class PostingsBuilder:
     """Collects the postings of passages in the order in which they are added."""
 
     def __init__(self) -> None:
+        # Arrays of bare numbers: as objects of Python's they would take several times as much, for every word of a
+        # segment.
         self._keys = array("Q")
         self._ordinals = array("i")
         self._title_counts = array("B")
@@ -116,6 +118,7 @@ class PostingsBuilder:
 
     def build(self) -> Postings:
         all_keys = np.frombuffer(self._keys, dtype=np.uint64) if self._keys else np.empty(0, dtype=np.uint64)
+        # Stable, so that the passages of a term stay in order: `together` looks them up by halving.
         order = np.argsort(all_keys, kind="stable")
         found, starts = np.unique(all_keys[order], return_index=True)
         return Postings(
@@ -134,6 +137,7 @@ def merge_postings(parts: Sequence[tuple[Postings, Mask]], folder: Path) -> None
 
     Goes through the terms in blocks, so that memory stays flat however large the parts are.
     """
+    # Twice through all terms: how many passages each has must be known before there is a place to write them to.
     renumbered = list(_renumbered(parts))
     found = np.unique(np.concatenate([part.terms for part, _ in parts]))
     counts = np.zeros(len(found), dtype=np.int64)
@@ -232,6 +236,7 @@ class Averages:
     def of(parts: Sequence[Postings]) -> "Averages":
         count = max(1, sum(part.size for part in parts))
         return Averages(
+            # Never 0, as of passages that have no words in a field nothing could be divided.
             title=max(1e-6, sum(float(part.title_lengths.sum(dtype=np.int64)) for part in parts) / count),
             body=max(1e-6, sum(float(part.body_lengths.sum(dtype=np.int64)) for part in parts) / count),
         )
@@ -351,6 +356,7 @@ def together(postings: Postings, rows: set[int]) -> int:
     common = postings.holders(rarest)
     for row in others:
         holders = postings.holders(row)
+        # What is greater than all would be looked up behind the end.
         near = np.minimum(holders.searchsorted(common), len(holders) - 1)
         common = common[holders[near] == common]
         if not len(common):
@@ -376,6 +382,7 @@ def _total(query: Mapping[int, float], impacts: Mapping[int, _Impact], width: in
         if impact.ordinals is None:
             scores += impact.values * np.float32(weight)
         else:
+            # No passage holds a term twice, or `+=` would count it once.
             scores[impact.ordinals] += impact.values * np.float32(weight)
     return scores
 

@@ -145,6 +145,7 @@ class FilterCache:
         """`read` gives the passages that the filters allow."""
         # The generation is part of the name: masks go by where passages stand in its segments.
         name = (generation.number, repr(sorted(filters.items())))
+        # Without the lock, as a mask that two threads make at once is the same one.
         if (known := self._kept.get(name)) is not None:
             return known
         masks = generation.masks(read())

@@ -47,6 +47,7 @@ SELECT p.id, p.document, d.uri, d.title, p.start, p."end", coalesce(p.content, d
 FROM passages p JOIN documents d ON d.id = p.document
 """
 
+# `instr` and not LIKE: what is looked for may have a % or an underscore in it.
 _ENTRIES = """
 SELECT d.id, d.uri, d.title, f.path, length(d.text), (SELECT count(*) FROM passages p WHERE p.document = d.id)
 FROM documents d JOIN files f ON f.id = d.file

@@ -84,6 +84,7 @@ class VectorIndex:
         parameters = self._parameters(allowed)
         for row in np.ascontiguousarray(vectors, dtype=np.float32):
             scores, ordinals = self._index.search(row.reshape(1, -1), min(limit, size), params=parameters)
+            # FAISS fills up with -1 where there are not so many.
             found = ordinals[0] >= 0
             yield ordinals[0][found], scores[0][found]
 
@@ -103,6 +104,7 @@ class VectorIndex:
     def rows(self, first: int, count: int) -> Vectors:
         """So many vectors in a row, as well as the index still knows them."""
         if self._cells is not None:
+            # Without this map, an index in cells does not find a vector by its ordinal.
             self._cells.make_direct_map()
         found: Vectors = self._index.reconstruct_batch(np.arange(first, first + count, dtype=np.int64))
         return found
