@@ -50,6 +50,7 @@ async def judge(request: Request, run_id: str, judgement: Judgement) -> Response
         raise InvalidRequest("run_id: this run is still answering; judge it once it has ended.")
     # Question and answer are the run's own: what a client says of them would make a worthless dataset.
     result = run_result(await read_run(request, run_id))
+    # PostgreSQL takes a NUL in no text.
     reason = judgement.reason.replace("\x00", "")
     if judgement.claim:
         told = next((claim for claim in result.claims if claim.claim == judgement.claim), None)

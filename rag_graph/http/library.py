@@ -81,6 +81,7 @@ async def listing(
         raise DocumentNotFound("This server answers from a store of its own, which cannot be listed here.")
     try:
         total, passages = await asyncio.to_thread(index.counts)
+        # One more than is shown tells whether there is a next page.
         found = await asyncio.to_thread(index.documents, matching=matching, after=after, limit=limit + 1)
     except IndexNotFound:
         return DocumentList(documents=[], total=0, passages=0, next=None)

@@ -58,6 +58,7 @@ def _digest() -> str:
     """Of all that the page is made of."""
     digest = hashlib.blake2b(digest_size=8)
     for path in sorted(path for path in WEB.rglob("*") if path.is_file()):
+        # With their names, as a file that changes place changes the page.
         digest.update(path.relative_to(WEB).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

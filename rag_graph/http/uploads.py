@@ -123,6 +123,7 @@ class Uploads:
             try:
                 file = self.folder.receive(upload.filename or "", upload.file)
                 held[number] = file
+                # Both would take the same place, and the answer would tell of two documents where there is one.
                 if file.path in taken:
                     self.folder.drop([held.pop(number)])
                     raise DocumentUnreadable("another file of this request has the same name")  # noqa: TRY301

@@ -135,6 +135,7 @@ class StructuredAnswer(OneByOne[dict[str, Any]]):
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> dict[str, Any]:  # noqa: A002 - LangChain's name
         whole: Any = self._whole
+        # By LangChain's own way, so that the call shows in its caller's traces as a run.
         return await self._acall_with_config(whole, input, config)
 
     async def _chunks(self, inputs: AsyncIterator[Any], config: RunnableConfig) -> AsyncIterator[dict[str, Any]]:
