@@ -56,6 +56,7 @@ def _rewritten(version: Version, content: str, claims: RunResult | None, known: 
     unsupported = claims.unsupported if claims else tuple(written.unsupported)
     if written.content == content and tuple(written.citations) == citations:
         return
+    # Text that a reader has cannot be added to by what it may hold already, so it is void first.
     if written.deltas:
         reason = "The rest of this version did not get through, so it is told as a whole."
         yield AnswerReset(version=version, attempt=known.attempt, reason=reason)
