@@ -42,6 +42,7 @@ class _Cell:
 
     def update(self, blocks: Iterator[str], *, at_once: bool = False) -> None:
         now = monotonic()
+        # At the end at once, or the last words would wait for an update that never comes.
         if self._handle and not at_once and now - self._drawn_at < UPDATE_EVERY_S:
             return
         self._drawn_at = now

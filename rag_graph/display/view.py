@@ -96,6 +96,7 @@ class Source:
 def sources(citations: Iterable[Citation], find: FindDocument | None = None) -> list[Source]:
     """The cited places in the order of their markers, each line of a document once. `find` may block."""
     found: dict[tuple[int, str], Source] = {}
+    # By number, then by where in the source: so the first quote of a line is the one that is kept.
     for citation in sorted(citations, key=lambda citation: (citation.marker, citation.source_start)):
         source = Source(
             marker=citation.marker,
