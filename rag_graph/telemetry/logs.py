@@ -43,6 +43,7 @@ def log_config(form: Format, level: str) -> dict[str, Any]:
     logger = {"handlers": ["stderr"], "level": level.upper(), "propagate": False}
     return {
         "version": 1,
+        # Else the loggers of all modules that are imported by now would fall silent.
         "disable_existing_loggers": False,
         "formatters": {
             "text": {"()": TextLines, "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
