@@ -188,12 +188,17 @@ class RunMetrics(RunExporter):
             case ClaimStated() | ClaimFate():
                 self._note_claim(event, at_s)
             case AnswerFinished():
-                self._note_survival(event)
+                drafted = sum(length for length, _ in self._drafted.values())
+                if event.version > 1 and drafted:
+                    metrics.survived.labels(self._mode).observe(self._kept / drafted)
+                self._kept = 0
                 metrics.answer.labels("draft" if event.version == 1 else "refined", self._mode).observe(at_s)
             case Decided():
                 metrics.decisions.labels(event.decision, str(event.checked).lower(), self._mode).inc()
             case AnswerReset():
-                self._void(event)
+                self._kept = 0
+                if event.version == 1:
+                    self._drafted.clear()
                 metrics.resets.labels("takeover" if event.attempt > 1 else "model").inc()
             case Warned():
                 metrics.warnings.labels(event.code).inc()
@@ -222,17 +227,6 @@ class RunMetrics(RunExporter):
             self._kept += length
         elif length:
             self._metrics.exposure.labels(event.fate, self._mode).observe(at_s - told_s)
-
-    def _note_survival(self, event: AnswerFinished) -> None:
-        drafted = sum(length for length, _ in self._drafted.values())
-        if event.version > 1 and drafted:
-            self._metrics.survived.labels(self._mode).observe(self._kept / drafted)
-        self._kept = 0
-
-    def _void(self, event: AnswerReset) -> None:
-        self._kept = 0
-        if event.version == 1:
-            self._drafted.clear()
 
     def _end(self, outcome: str, reason: str, at_s: float) -> None:
         self._metrics.ended.labels(self._mode, outcome, reason).inc()
