@@ -44,6 +44,7 @@ def _long_form(short: str, before: str) -> str:
     place = len(candidate)
     letters = [letter for letter in short.casefold() if letter.isalnum()]
     folded = candidate.casefold()
+    # A letter may become two when its case goes, as ß does: then no place in the one is that in the other.
     if len(folded) != len(candidate):
         return ""
     for number in range(len(letters) - 1, -1, -1):

@@ -209,7 +209,7 @@ _BLOCK_START = re.compile(
     r"(?:-{3}|={3}|\*{3}|_{3})[-=*_]*\s*$",
     re.MULTILINE,
 )
-# The longest beginning that tells a block, six marks of a heading and a blank, has seven.
+# Six marks of a heading and a blank are seven; only labels may need more to be told.
 _BLOCK_START_CHARS = 8
 
 _TAIL = re.compile(r"[.!?…。！？｡।॥؟۔]*[\"'”’»)\]」』）】*_]{0,8}((?:[ \t]?\[\d{1,3}\])*)")

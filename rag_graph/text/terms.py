@@ -72,6 +72,7 @@ def stems(word: str) -> tuple[str, ...]:
     folded = fold(word)
     if _UNSPACED_RUN.match(folded):
         return tuple(folded[i : i + 2] for i in range(max(1, len(folded) - 1)))
+    # What stands behind an apostrophe is an ending: of a possessive, or of two words that were drawn together.
     term = stem(re.split("['’]", folded, maxsplit=1)[0])[:MAX_TERM_CHARS]
     if word.islower() or word.istitle() or word.isupper() or not word.isascii():
         return (term,) if term else ()
@@ -127,6 +128,8 @@ def compounds(text: str) -> list[str]:
 
 def key(term: str) -> int:
     """The 64-bit key under which a term is stored."""
+    # Of ten million terms two share a key with a chance of three in a million. Nothing looks for that: they would be
+    # found for each other.
     return xxh3_64_intdigest(term.encode("utf-8", "surrogatepass"))
 
 
@@ -157,6 +160,7 @@ def fold(word: str) -> str:
     """A word without its case and accents."""
     if word.isascii():
         return word.lower()
+    # Letters with a stroke or a hook are none with an accent to Unicode, so that a table has to know them.
     decomposed = unicodedata.normalize("NFKD", word.casefold().translate(_UNDECOMPOSED))
     return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
 
