@@ -54,6 +54,7 @@ class GroundedAnswers(AgentMiddleware[GroundedState, Any, Any]):
         except RagGraphError as exc:
             runtime.stream_writer(Warned(step=STEP, code=exc.code, message=f"{exc} The agent goes on without sources."))
         runtime.stream_writer(PassagesRetrieved(stage="fast", passages=tuple(passages.ranked)))
+        # Also where nothing was found: on a thread, the passages of an earlier question would be taken for this one's.
         return {"rag_passages": [passage.model_dump() for passage in passages.ranked], "rag_question": question}
 
     def before_agent(self, state: GroundedState, runtime: Runtime[Any]) -> dict[str, Any]:

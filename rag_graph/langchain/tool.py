@@ -54,6 +54,7 @@ def rag_tool(
         except InvalidRequest as exc:
             raise ToolException(str(exc)) from None
         transcript = Transcript()
+        # No more of the agent's config: its thread and its checkpoints are not those of this graph.
         config, tell = RunnableConfig(callbacks=ensure_config().get("callbacks")), _writer()
         async with aclosing(stream_events(graph, asked, config=config)) as events:
             async for event in events:
