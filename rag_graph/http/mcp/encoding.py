@@ -70,6 +70,7 @@ def found(hits: Sequence[Hit]) -> SearchOutput:
                 heading=list(hit.passage.heading),
                 start=hit.passage.start,
                 end=hit.passage.end,
+                # NumPy's own numbers are none to JSON.
                 score=float(hit.score),
                 content=hit.passage.content,
                 place=place_of(hit.passage.metadata)[1],
