@@ -115,6 +115,7 @@ async def evaluate_retrieval(
         hits = await retriever.retrieve(question.text, top_k=DEPTH)
         yield RetrievalScore(
             question=question.id,
+            # Each document once, by its best passage: datasets judge documents.
             found=tuple(dict.fromkeys(document_name(hit.passage) for hit in hits)),
             evidence=tuple(sorted(question.evidence)),
             ms=(time.perf_counter() - started) * 1000,
