@@ -13,6 +13,7 @@ from rag_graph.graph.parts import Parts
 from rag_graph.settings import Settings
 from rag_graph.wiring import open_answerer
 
+# By the event loop, to which connections belong; weakly, or every loop that is closed would stay with its parts.
 _opened: WeakKeyDictionary[AbstractEventLoop, Task[Parts]] = WeakKeyDictionary()
 _open_until_exit = AsyncExitStack()
 
