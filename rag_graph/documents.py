@@ -74,6 +74,7 @@ def place_of(known: Metadata) -> tuple[int | None, str]:
         told.append(cells)
     else:
         told += [f"{name} {known[name]}" for name in ("row", "line") if name in known]
+    # Metadata may be anybody's, where the store is one of LangChain's.
     return page if isinstance(page, int) else None, ", ".join(filter(None, told))
 
 

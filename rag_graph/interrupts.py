@@ -18,7 +18,9 @@ Handler = Callable[[int, FrameType | None], object]
 
 def leave(_: int, __: FrameType | None) -> None:
     """End the process, saying so, without waiting for anything."""
+    # By the system's call: the handler may have come in the middle of a write to the same stream.
     os.write(2, (_ERASED if os.isatty(2) else b"") + b"rag-graph: Stopped.\n")
+    # No `sys.exit`: raised in the middle of an import it may be caught, and threads that load would be waited for.
     os._exit(INTERRUPTED)
 
 

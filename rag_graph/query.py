@@ -54,6 +54,7 @@ def _check_comparable(value: Any) -> None:
                 raise ValueError(f"a name or a text may have {MAX_FILTER_CHARS} characters, not {len(value)}")
             if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
                 raise ValueError("a text holds a character that no text of a document has (NUL, or half of a pair)")
+        # JSON has larger ones, and neither SQLite nor PostgreSQL can compare with them.
         case int() if not -(2**63) <= value < 2**63:
             raise ValueError("a whole number must fit into 64 bits")
         case float() if not isfinite(value):
