@@ -188,10 +188,7 @@ class RunMetrics(RunExporter):
             case ClaimStated() | ClaimFate():
                 self._note_claim(event, at_s)
             case AnswerFinished():
-                drafted = sum(length for length, _ in self._drafted.values())
-                if event.version > 1 and drafted:
-                    metrics.survived.labels(self._mode).observe(self._kept / drafted)
-                self._kept = 0
+                self._note_survival(event)
                 metrics.answer.labels("draft" if event.version == 1 else "refined", self._mode).observe(at_s)
             case Decided():
                 metrics.decisions.labels(event.decision, str(event.checked).lower(), self._mode).inc()
@@ -227,6 +224,12 @@ class RunMetrics(RunExporter):
             self._kept += length
         elif length:
             self._metrics.exposure.labels(event.fate, self._mode).observe(at_s - told_s)
+
+    def _note_survival(self, event: AnswerFinished) -> None:
+        drafted = sum(length for length, _ in self._drafted.values())
+        if event.version > 1 and drafted:
+            self._metrics.survived.labels(self._mode).observe(self._kept / drafted)
+        self._kept = 0
 
     def _end(self, outcome: str, reason: str, at_s: float) -> None:
         self._metrics.ended.labels(self._mode, outcome, reason).inc()
