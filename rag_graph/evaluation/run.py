@@ -158,8 +158,8 @@ class _ScoreLog:
         elif part != "answers":
             self.retrieval[part][score.question] = score
         with self.path.open("a", encoding="utf-8") as file:
-            # A line for each question as it is scored: a run over a large dataset takes hours, and goes on where it was
-            # killed.
+            # A line for each question as it is scored: a run over a
+            # large dataset takes hours, and goes on where it was killed.
             file.write(json.dumps({"part": part, "score": asdict(score)}) + "\n")
 
     def forget(self) -> None:

@@ -48,8 +48,8 @@ def build_graph(
     graph.add_edge("condense", "fast_retrieve")
     graph.add_edge("fast_retrieve", "draft")
     graph.add_edge("fast_retrieve", "deep_retrieve")
-    # A list waits for all of them, however many steps each branch gets; of two edges each by itself would start
-    # `decide`.
+    # A list waits for all of them, however many steps each branch
+    # gets; of two edges each by itself would start `decide`.
     graph.add_edge(["draft", "deep_retrieve"], "decide")
     graph.add_conditional_edges("decide", lambda state: state["decision"].decision, {"refine": "refine", "keep": END})
     graph.add_edge("refine", END)

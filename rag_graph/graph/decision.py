@@ -121,8 +121,8 @@ def weigh(question: str, draft: Draft, evidence: Evidence) -> Weighed:
     # A marker counts whether or not the check could follow its sentence, and so does a source that the check found.
     cited = {number for told in _claims(draft) for number in told.sources}
     rests_on = cited_numbers(draft.written.content, shown) | cited
-    # The first that holds is the reason that people are told, so what speaks most plainly against the draft comes
-    # first.
+    # The first that holds is the reason that people are told,
+    # so what speaks most plainly against the draft comes first.
     if denying := list(_denying(draft, new)):
         return Weighed(f"{_named(denying[0])} says otherwise than the first answer", tuple(denying))
     if gap := _gap(question, draft, rests_on):

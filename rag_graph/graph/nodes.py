@@ -85,8 +85,8 @@ class Nodes:
                 ):
                     message = unread_sentence(language)
                     await step.emit(Warned(step=step.name, code=QUESTION_UNREAD, message=message))
-            # Only what the search itself reports: a fault of ours ends the run, and is not told as a search that
-            # failed.
+            # Only what the search itself reports: a fault of ours
+            # ends the run, and is not told as a search that failed.
             except RetrievalFailed as exc:
                 failure = str(exc)
                 await step.warn(exc, "the draft is skipped and the deeper search goes on")

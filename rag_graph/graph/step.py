@@ -47,8 +47,8 @@ class Step:
         started = self._at_ms()
         await self.emit(StepStarted(step=self.name, description=description, at_ms=started))
         yield
-        # No `finally`: what breaks or is cancelled is closed by the attempt, which alone knows whether anybody can be
-        # told.
+        # No `finally`: what breaks or is cancelled is closed by the
+        # attempt, which alone knows whether anybody can be told.
         ended = self._at_ms()
         self.timings = {self.name: round(ended - started, 3)}
         await self.emit(StepFinished(step=self.name, description=self.outcome or description, at_ms=ended))

@@ -99,8 +99,8 @@ async def hear_run(request: Request, run_id: str, hear: Callable[[Event], object
 async def while_read(request: Request) -> AsyncIterator[None]:
     """Cancel the block when its reader leaves; the request's body has been read before."""
     try:
-        # By a timeout, which knows its own cancellation: a task that cancelled itself could not tell it from the
-        # server's.
+        # By a timeout, which knows its own cancellation: a task
+        # that cancelled itself could not tell it from the server's.
         async with asyncio.timeout(None) as reading:
             watching = asyncio.create_task(gone(request.receive))
 

@@ -72,8 +72,8 @@ class FrameStream(Response):
         errors = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
         for error in errors:
             self._report(error)
-        # Never in the middle of a frame, and not behind an error. A stream that ends in good order without a terminal
-        # event is one to come back to.
+        # Never in the middle of a frame, and not behind an error. A stream that
+        # ends in good order without a terminal event is one to come back to.
         if closing in done and not self._sending and not errors:
             await send(LAST)
 

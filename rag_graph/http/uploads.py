@@ -179,8 +179,8 @@ class Uploads:
         return await self._write(lambda: self.folder.remove(index, document_id), lambda waited_s: waited_s < _BUSY_S)
 
     async def _write(self, change: Callable[[], T], may_wait: Callable[[float], bool]) -> T:
-        # Those of this process wait here, in order and without a thread each; only another process is asked again and
-        # again.
+        # Those of this process wait here, in order and without a
+        # thread each; only another process is asked again and again.
         async with self._writing:
             since = monotonic()
             while True:

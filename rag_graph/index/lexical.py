@@ -93,8 +93,8 @@ class PostingsBuilder:
     """Collects the postings of passages in the order in which they are added."""
 
     def __init__(self) -> None:
-        # Arrays of bare numbers: as objects of Python's they would take several times as much, for every word of a
-        # segment.
+        # Arrays of bare numbers: as objects of Python's they would
+        # take several times as much, for every word of a segment.
         self._keys = array("Q")
         self._ordinals = array("i")
         self._title_counts = array("B")
@@ -340,8 +340,8 @@ class LexicalScorer:
         return impact
 
     def _saturated(self, ordinals: Ordinals, in_title: NDArray[np.uint8], in_body: NDArray[np.uint8]) -> Floats:
-        # Both fields are added up before they saturate, which is what BM25F is: a word in title and text counts once
-        # more, not twice.
+        # Both fields are added up before they saturate, which is what
+        # BM25F is: a word in title and text counts once more, not twice.
         counts = in_title / self._title_norms[ordinals] + in_body / self._body_norms[ordinals]
         return np.asarray(counts / (counts + np.float32(K1)), dtype=np.float32)
 

@@ -120,8 +120,8 @@ class RememberingEmbedder:
         with self._lock:
             found = {text: self._known[text] for text in texts if text in self._known}
         if new := [text for text in dict.fromkeys(texts) if text not in found]:
-            # Outside the lock, as a hosted embedder may take seconds; two threads with one question at once cost a call
-            # and no more.
+            # Outside the lock, as a hosted embedder may take seconds; two
+            # threads with one question at once cost a call and no more.
             made = dict(zip(new, self._embedder.embed_queries(new), strict=True))
             found |= made
             with self._lock:

@@ -168,8 +168,8 @@ class Replier:
     def _calls(self, messages: list[BaseMessage], config: RunnableConfig | None) -> "Iterator[_Call]":
         watch = _Patience(self.first_token_timeout_s, self.stall_timeout_s)
         yield _Call(self.model, messages, config, self.origin, watch)
-        # Whole, as a service whose streams break often answers at once, and a proxy that cuts them lets one body
-        # through.
+        # Whole, as a service whose streams break often answers at
+        # once, and a proxy that cuts them lets one body through.
         yield _Call(self.model, messages, config, self.origin, watch, is_whole=True, is_retry=True)
         if self.fallback:
             yield _Call(self.fallback, messages, config, self.fallback_origin, watch)

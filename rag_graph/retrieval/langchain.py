@@ -98,8 +98,8 @@ class VectorStoreRetriever:
     async def retrieve(self, question: str, *, top_k: int, filters: Filters | None = None) -> list[Hit]:
         """Raises `RetrievalFailed`."""
         limit, given = top_k, dict[str, Any]()
-        # Stores do not agree on what a filter is, and some ignore one that they do not know: what comes is filtered
-        # again below.
+        # Stores do not agree on what a filter is, and some ignore one
+        # that they do not know: what comes is filtered again below.
         if filters and self.to_filter is not None:
             given["filter"] = self.to_filter(filters)
         elif filters:

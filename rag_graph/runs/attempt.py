@@ -168,8 +168,8 @@ class Attempt:
         elif type(event) is Usage:
             # A service that reports no usage is counted by the guess alone.
             self._tokens += event.input_tokens + event.output_tokens
-            # Of all calls that go on, as if they were one: draft and deep search overlap, and a budget may be late by a
-            # call.
+            # Of all calls that go on, as if they were one: draft and
+            # deep search overlap, and a budget may be late by a call.
             self._uncounted_chars = 0
         else:
             return

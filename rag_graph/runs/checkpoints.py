@@ -31,8 +31,8 @@ Connection = AsyncConnection[DictRow]
 @asynccontextmanager
 async def open_checkpoints(url: str, *, kept_s: float, types: Sequence[type]) -> AsyncIterator[AsyncPostgresSaver]:
     """A checkpointer for runs, whose states hold these types of ours; what is older than `kept_s` is forgotten."""
-    # As LangGraph's saver opens its own connections: its tables need indexes made CONCURRENTLY, which PostgreSQL does
-    # in no transaction.
+    # As LangGraph's saver opens its own connections: its tables need
+    # indexes made CONCURRENTLY, which PostgreSQL does in no transaction.
     options: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
     # libpq takes whole seconds.
     options["connect_timeout"] = CONNECT_S
@@ -85,8 +85,8 @@ async def _sweep(checkpoints: AsyncPostgresSaver, pool: AsyncConnectionPool[Conn
                 found = await connection.execute("SELECT DISTINCT thread_id FROM checkpoints")
                 run_ids = [row["thread_id"] for row in await found.fetchall()]
             for run_id in run_ids:
-                # Ids tell when they were made, so that nothing has to be asked of each; what is no run's id is
-                # nobody's.
+                # Ids tell when they were made, so that nothing has to
+                # be asked of each; what is no run's id is nobody's.
                 if (made_at(run_id) or 0.0) < time.time() - kept_s:
                     await forget(checkpoints, run_id)
         await asyncio.sleep(SWEEP_EVERY_S)

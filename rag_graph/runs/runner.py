@@ -163,8 +163,8 @@ class Runner:
             self._check_open()
             if self._admission.free:
                 await self._admission.take(owner, advice=self._advice(caller))
-                # An asker may leave at any step: a run that was created and not launched would be in the log for ever,
-                # and executed by nobody.
+                # An asker may leave at any step: a run that was created and not
+                # launched would be in the log for ever, and executed by nobody.
                 return await asyncio.shield(self.spawn(self._create(new)))
         # Whoever has to wait does so outside of the lock, so that others can start, or attach, meanwhile.
         await self._admission.take(owner, advice=self._advice(caller))
@@ -335,8 +335,8 @@ class Runner:
                         return Transcript(run_id=run.run_id), None
                     began_at = began_at or item.at
                     said.add(item.event, at_ms=(item.at - began_at) * 1000)
-                    # Behind the newest entry `follow` would wait: the run goes on, and it is we who are to write the
-                    # next one.
+                    # Behind the newest entry `follow` would wait: the run
+                    # goes on, and it is we who are to write the next one.
                     if item.seq >= run.last_seq:
                         break
         return said, began_at or self._clock()

@@ -106,8 +106,8 @@ class Sharing:
                 self._local.spawn(self._local.take_over(claim, self._leases))
 
     async def _renew(self) -> None:
-        # A copy, for runs begin and end while the store answers; below, an execution counts only if it is still the
-        # same one.
+        # A copy, for runs begin and end while the store answers;
+        # below, an execution counts only if it is still the same one.
         held = dict(self._local.executions)
         read = self._read_elsewhere()
         attempts = {run_id: execution.attempt.number for run_id, execution in held.items()}

@@ -96,8 +96,8 @@ def create_app(settings: Settings | None = None, parts: Parts | None = None) -> 
             app.state.answerer = answerer
             app.state.runner = runner
             app.state.closing = asyncio.Event()
-            # Last, when all that lives as long as the server has been made: that is what the collector then passes
-            # over.
+            # Last, when all that lives as long as the server has
+            # been made: that is what the collector then passes over.
             with calm_collector():
                 async with metrics.counting(lambda: runner.waiting):
                     yield
@@ -207,8 +207,8 @@ def _add_health(app: FastAPI) -> None:
     async def ready(request: Request, response: Response) -> Health:
         """Whether the server should be sent requests: also while nothing is indexed, as uploads come by it too."""
         found = await health(request, response)
-        # Else nothing could be uploaded through a service that sends requests to ready servers only, and none became
-        # ready.
+        # Else nothing could be uploaded through a service that sends
+        # requests to ready servers only, and none became ready.
         if found.status == "empty":
             response.status_code = 200
         return found

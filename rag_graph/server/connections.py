@@ -99,8 +99,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's signature
         super().connection_made(transport)
         too_many = len(self.connections) - self._among.most
-        # Who has sent no whole request makes way, so that idle connections by the thousand cannot shut out those that
-        # ask.
+        # Who has sent no whole request makes way, so that idle
+        # connections by the thousand cannot shut out those that ask.
         if too_many > 0 and (unused := self._among.oldest_unused()) is not None:
             unused.cut("there are too many, and it waited longest without a whole request")
         elif too_many > SPARE:

@@ -157,8 +157,8 @@ class Workers:
     def _start_those_due(self) -> None:
         while self._due and min(self._due) <= monotonic():
             self._due.remove(min(self._due))
-            # Spawned, as a fork would inherit locks that threads of this process hold, without the threads to release
-            # them.
+            # Spawned, as a fork would inherit locks that threads of
+            # this process hold, without the threads to release them.
             told, tell = get_context("spawn").Pipe(duplex=False)
             process = get_context("spawn").Process(target=self._work, args=(tell,))
             # A terminal tells its whole process group of Ctrl-C. A worker that still loads would answer with a

@@ -128,8 +128,8 @@ def compounds(text: str) -> list[str]:
 
 def key(term: str) -> int:
     """The 64-bit key under which a term is stored."""
-    # Of ten million terms two share a key with a chance of three in a million. Nothing looks for that: they would be
-    # found for each other.
+    # Of ten million terms two share a key with a chance of three in a
+    # million. Nothing looks for that: they would be found for each other.
     return xxh3_64_intdigest(term.encode("utf-8", "surrogatepass"))
 
 

@@ -42,8 +42,8 @@ class Sessions:
             case {"method": "notifications/cancelled", "params": {"requestId": request_id}} if session:
                 await self._cancel(scope, chat_of(session, request_id) or "")
                 await Response(status_code=202)(scope, receive, send)
-            # Named here, since a server without sessions gives no name, and a client sends back only one that it was
-            # given.
+            # Named here, since a server without sessions gives no
+            # name, and a client sends back only one that it was given.
             case {"method": "initialize"} if not session:
                 await self._app(scope, _again(first, receive), _naming(send, secrets.token_urlsafe(24)))
             case _:

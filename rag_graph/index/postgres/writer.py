@@ -93,8 +93,8 @@ class PostgresWriter:
         self._next = int(fact(db, _NEXT) or 1)
         if rebuild or fact(db, "format") is None:
             self._former = fact(db, "vectors")
-            # Not TRUNCATE: it would shut readers out until the commit, and then show them empty tables in the state
-            # that they hold.
+            # Not TRUNCATE: it would shut readers out until the commit,
+            # and then show them empty tables in the state that they hold.
             for table in ("files", "segments", "dead"):
                 db.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
             facts = {

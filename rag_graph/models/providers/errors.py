@@ -162,9 +162,9 @@ def translate(exc: Exception, origin: Origin, *, started: bool = False) -> Model
     status = _status(chain) or next((found for name, found in _STATUS_OF_NAME.items() if name in names), None)
     said = " ".join([*names, *(_said(link) for link in chain)])
 
-    # The order decides. A filter answers 400 like a bad request, and only its words tell it; a rate limit speaks of
-    # tokens that are exceeded, and has nothing to do with the context; OpenAI tells of spent credit by 429, which no
-    # waiting mends.
+    # The order decides. A filter answers 400 like a bad request, and only its words
+    # tell it; a rate limit speaks of tokens that are exceeded, and has nothing to do
+    # with the context; OpenAI tells of spent credit by 429, which no waiting mends.
     if status in _MAY_BE_FILTERED and _DECLINED.search(said):
         return ModelDeclined(FILTERED)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE or (status not in _BUSY and _TOO_LONG.search(said)):

@@ -162,8 +162,8 @@ class RedisRunLog(RunLog):
 
     async def follow_batches(self, run_id: str, after: int = 0) -> AsyncGenerator[Batch]:
         tail = self._pump.tails.setdefault(run_id, Tail())
-        # Before anything is awaited: the last of the other readers may leave meanwhile, and would drop the tail that is
-        # shared.
+        # Before anything is awaited: the last of the other readers
+        # may leave meanwhile, and would drop the tail that is shared.
         tail.readers += 1
         try:
             run = await self.describe(run_id)
@@ -210,8 +210,8 @@ class RedisRunLog(RunLog):
         pulses = dict(zip(executed, map(_pulse_of, reply), strict=True))
         for run_id, pulse in pulses.items():
             writing = self._writer.get(run_id)
-            # Only if it is still the attempt that was asked about: the run may have been claimed back while the reply
-            # was on its way.
+            # Only if it is still the attempt that was asked about: the run
+            # may have been claimed back while the reply was on its way.
             if pulse is None and writing is not None and writing.attempt == executed[run_id]:
                 self._writer.drop(writing, Superseded(run_id))
         return pulses

@@ -43,8 +43,8 @@ class Pump:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._pump())
         else:
-            # The blocking read has its list of streams already; what wakes it is a stream of this process that is
-            # always on it.
+            # The blocking read has its list of streams already; what
+            # wakes it is a stream of this process that is always on it.
             await self._connection.call("XADD", self._bell, "MAXLEN", 100, "*", "run", run_id)
             await self._connection.call("PEXPIRE", self._bell, ms(BELL_S))
 

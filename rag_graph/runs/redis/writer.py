@@ -129,8 +129,8 @@ class Writer:
         while self._unflushed:
             batches = [(run, run.pending[:FLUSH_ENTRIES]) for run in self._unflushed.values()]
             try:
-                # One round trip for all runs, and no MULTI around it: each script is atomic, and no run waits for
-                # another's.
+                # One round trip for all runs, and no MULTI around it:
+                # each script is atomic, and no run waits for another's.
                 replies = await self._connection.patiently(partial(self._send, batches), for_s=self._outage_s)
             except LogUnavailable as exc:
                 for run, _ in batches:
@@ -144,8 +144,8 @@ class Writer:
         async with self._connection.redis.pipeline(transaction=False) as pipe:
             for run, batch in batches:
                 newest = batch[-1]
-                # The newest event tells how the run stands after this batch, as nothing is appended behind a terminal
-                # one.
+                # The newest event tells how the run stands after this
+                # batch, as nothing is appended behind a terminal one.
                 status = status_of(newest.event)
                 keep_s = self._bounds.ttl_s + (ABANDONED_S if status == "running" else 0.0)
                 keys = [key("run", run.run_id), key("log", run.run_id), key("live")]
