@@ -14,7 +14,7 @@ EVENT_STREAM: Final = "text/event-stream"
 JSON_LINES: Final = "application/x-ndjson"
 # A line that begins with a colon is passed by: https://html.spec.whatwg.org/multipage/server-sent-events.html
 COMMENT: Final = b": keep-alive\n\n"
-# OpenAI's clients and the AI SDK read on until this line, or until the connection breaks.
+# How a stream ends in OpenAI's protocol, and in that of the AI SDK.
 DONE: Final = b"data: [DONE]\n\n"
 
 Chunk = dict[str, Any]

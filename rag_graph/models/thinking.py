@@ -111,7 +111,7 @@ _TURN_BEGINNINGS: Final = frozenset(
 )
 """Behind what was said they end it, as what follows is no more of it; before it they are only left out."""
 _SIGN: Final = re.compile(r"[<\[]")
-# More than the blanks, the tag and its attributes that the patterns allow: what is still open by then is text.
+# About as long as blanks and a tag with its attributes may be: what is still open by then is taken for text.
 _MOST_HELD_CHARS: Final = 200
 _PIECE_CHARS: Final = 4_096
 """Longer pieces are taken bit by bit, or one that is full of tags would be copied at each of them."""

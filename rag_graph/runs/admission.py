@@ -67,7 +67,7 @@ class Admission:
                 f"You have {own} {self._what} running, as many as one caller may: {advice}.",
                 retry_after_s=self._wait_s(taken, ahead=0),
             )
-        # A slot that is free while others wait is being handed to the first of them.
+        # Nobody goes past those who wait, whatever is free.
         if self.free and not self._waiting:
             self.take_anyway(caller)
             return
@@ -79,7 +79,7 @@ class Admission:
             async with asyncio.timeout(self._patience_s):
                 await waiter.turn
         except (TimeoutError, asyncio.CancelledError) as exc:
-            # Without this a caller who gave up would be given a slot that nobody gives back.
+            # Out of the line at once, as its length is what others are refused by.
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
             elif waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:

@@ -12,7 +12,7 @@ MAX_KEY_CHARS = 255
 RUN_ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-# Fifteen digits at most: more would not fit a signed integer of 64 bits in a store.
+# Fifteen digits at most, which any store's signed integer of 64 bits holds.
 _CURSOR = re.compile(rf"({RUN_ID.pattern}):(0|[1-9][0-9]{{0,14}})")
 
 

@@ -310,7 +310,7 @@ class DrainingServer(uvicorn.Server):
 
 def _drop_stuck_readers(listening: socket.socket, *, after_s: float) -> None:
     """Let the kernel reset connections whose other end takes nothing; closing one would wait for it to be read."""
-    # Linux alone has it, and gives every accepted connection what its listening socket has. Where it is missing,
+    # Linux has it, and gives every accepted connection what its listening socket has. Where it is missing,
     # `FrameStream` still cuts who reads nothing.
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is not None and listening.family in {socket.AF_INET, socket.AF_INET6}:

@@ -10,8 +10,8 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
 
-# A key may outlive its run, whose hash Redis was told to forget first: then the key starts a new run. That is looked up
-# under a name that the script makes itself, here as in RENEW and CLAIM, which Redis Cluster does not allow.
+# A key counts only while the hash of its run is there; else it starts a new one. That hash is looked up under a name
+# that the script makes itself, here as in RENEW and CLAIM, which Redis Cluster does not allow.
 CREATE = f"""
 -- KEYS run live key chat
 -- ARGV run_prefix run_id caller query created_at key lease_ms keep_ms has_chat asked follows unattended
