@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rag_graph.events import Citation, ClaimFate, ClaimStated, NumberedPassage
+from rag_graph.http.sources import address
 
 Line = dict[str, Any]
 
@@ -38,17 +39,15 @@ def status_line(description: str, *, done: bool) -> Line:
 
 
 def source_lines(passages: Iterable[NumberedPassage], citations: Iterable[Citation]) -> Iterator[Line]:
-    """One source a number, from 1 to the highest cited, since `[n]` means the n-th source that was sent.
+    """One source a passage, by the exact words cited of it where there are any.
 
     Names carry their number, because sources of one name are taken for one.
     """
     quotes: dict[int, list[str]] = {}
     for citation in citations:
         quotes.setdefault(citation.marker, []).append(citation.quote)
-    last = max(quotes, default=0)
-    for passage in sorted(passages, key=lambda passage: passage.number):
-        if passage.number <= last:
-            yield _source_line(passage, quotes.get(passage.number) or [passage.content])
+    for passage in passages:
+        yield _source_line(passage, quotes.get(passage.number) or [passage.content])
 
 
 def claims_line(claims: Iterable[ClaimStated], fates: Iterable[ClaimFate]) -> Line:
@@ -62,7 +61,7 @@ def claims_line(claims: Iterable[ClaimStated], fates: Iterable[ClaimFate]) -> Li
 
 def _source_line(passage: NumberedPassage, quotes: list[str]) -> Line:
     name = f"{passage.number}. {passage.title}"
-    metadata = {"source": f"{passage.uri}#{passage.start}-{passage.end}", "name": name, "url": passage.uri}
+    metadata = {"source": address(passage), "name": name, "url": passage.uri}
     source = {"id": metadata["source"], "name": name, "url": passage.uri}
     data = {"source": source, "document": quotes, "metadata": [metadata] * len(quotes)}
     return {"event": {"type": "source", "data": data}}
