@@ -138,9 +138,9 @@ def create_server(tools: Tools, *, version: str, tasks: Tasks | None = None) -> 
             first = exc.errors()[0]
             return failure(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}.")
 
-    server = Server[Any](
-        "rag_graph", version=version, instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool
-    )
+    server = Server[Any]("rag_graph", version=version, instructions=INSTRUCTIONS, on_list_tools=list_tools)
+    # Not by the constructor, whose type knows no result of an extension.
+    server.add_request_handler("tools/call", types.CallToolRequestParams, call_tool)
     if tasks is not None:
         tasks.register(server)
     return server

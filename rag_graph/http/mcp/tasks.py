@@ -80,7 +80,7 @@ class Tasks:
     async def _run(self, context: Context, params: TaskParams) -> Run:
         if not declares_tasks(context):
             # Revisions before 2026-07-28 had methods of these names, of another shape, which are not served.
-            required = {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
+            required: dict[str, Any] = {"requiredCapabilities": {"extensions": {EXTENSION: {}}}}
             raise MCPError(types.MISSING_REQUIRED_CLIENT_CAPABILITY, "Missing required client capability", required)
         try:
             return await self._runner.state(params.task_id, caller=caller_of(context))

@@ -14,11 +14,11 @@ TITLE_CHARS = 60
 INSTRUCTION_CHARS = 8_000
 """Its own are shorter, but an operator may have written another."""
 TALK_CHARS = 50_000
-_WANTED = re.compile(r'\{\s*\\?"(?P<key>title|tags|follow_ups|queries)\\?"\s*:')
+_WANTED = re.compile(r'\{\s*\\?"(?P<key>title|tags|follow_ups|queries|text)\\?"\s*:')
 
 
 def task_reply(prompt: str) -> str | None:
-    """Answer a request for a title, tags, follow-up questions or searches; None for any other question.
+    """Answer a request for a title, tags, follow-up questions, searches or the rest of a line; None for any other.
 
     Every prompt comes by here, however long and whatever is in it: nothing may look at a place twice.
     """
@@ -30,7 +30,8 @@ def task_reply(prompt: str) -> str | None:
     if wanted is None:
         return None
     talk = prompt[begin + len("<chat_history>") : end]
-    value = _title(talk[:TALK_CHARS]) if wanted["key"] == "title" else []
+    # The rest of a line is asked for at every pause of the user's typing, and may be empty.
+    value = _title(talk[:TALK_CHARS]) if wanted["key"] == "title" else "" if wanted["key"] == "text" else []
     return json.dumps({wanted["key"]: value}, ensure_ascii=False)
 
 

@@ -6,9 +6,10 @@ from typing import Any, Literal
 from mcp import types
 from mcp.client.extension import ClaimContext, ClientExtension, ResultClaim
 from mcp.client.session import ClientSession
-from pydantic import TypeAdapter
 
-TOLD: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+
+class Told(types.Result, extra="allow"):
+    """Whatever a method of tasks gives."""
 
 
 class Task(types.Result):
@@ -33,9 +34,9 @@ class TaskRequest(types.Request[TaskOf, str]):
 
 async def ask(session: ClientSession, method: str, task_id: str) -> dict[str, Any]:
     request = TaskRequest(method=method, params=TaskOf(task_id=task_id))
-    told = await session.send_request(request, TOLD)
+    result = await session.send_request(request, Told)
+    told = result.model_dump(mode="json", by_alias=True, exclude={"meta"})
     assert told.pop("resultType") == "complete"
-    told.pop("_meta", None)
     return told
 
 

@@ -65,6 +65,11 @@ def test_other_tasks_get_an_empty_list(output: str, key: str) -> None:
     assert json.loads(task_reply(task(output)) or "") == {key: []}
 
 
+def test_a_line_that_is_being_typed_is_not_continued() -> None:
+    rules = '`{ "text": "<your_completion>" }`.\n### Examples:\n<text>The sun</text>\nOutput:\n{ "text": "sets." }'
+    assert task_reply(task(rules) + "\n<type>General</type>\n<text>Who bui</text>") == '{"text": ""}'
+
+
 @pytest.mark.parametrize(
     "prompt",
     [
