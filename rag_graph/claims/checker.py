@@ -26,6 +26,11 @@ class Sources:
     def by_number(self) -> dict[int, NumberedPassage]:
         return {passage.number: passage for passage in self.passages}
 
+    @property
+    def addresses(self) -> dict[int, str]:
+        """Where the passages come from, by which a marker that links there is told from another link."""
+        return {passage.number: passage.uri for passage in self.passages}
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:

@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -33,10 +33,10 @@ class ClaimParser:
     What it finds does not depend on where the pieces are cut. Spans count code points of the text it gives.
     """
 
-    def __init__(self, known: AbstractSet[int]) -> None:
+    def __init__(self, known: AbstractSet[int], addresses: Mapping[int, str] | None = None) -> None:
         self.found: list[Claim | DeadMarker] = []
         self._known = known
-        self._scanner = MarkerScanner(known)
+        self._scanner = MarkerScanner(known, addresses)
         self._sentences = SentenceStream()
         self._before: deque[str] = deque(maxlen=SENTENCES_BEFORE)
         self._unread: list[str] = []
@@ -157,7 +157,7 @@ class ClaimParser:
         return [marker for marker in markers if marker.number not in self._known]
 
 
-_TURN = re.compile(r"[\[【［`~(（\n.!?…。！？｡।॥؟۔]")
+_TURN = re.compile(r"[\[【［〔〖⟦{｛<^\\$⁽¹²³⁴⁵⁶⁷⁸⁹`~(（\n.!?…。！？｡।॥؟۔]")
 """What may begin a marker, code or a link, or end a sentence: every sign that the scanner or the sentences look at."""
 _NO_TEXT_BETWEEN = re.compile(r"[\s,;]*(?:and)?[\s,;]*")
 

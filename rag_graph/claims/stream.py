@@ -50,7 +50,7 @@ class CitationStream:
         self._version = version
         self._step = step
         self._patience_s = patience_s
-        self._parser = ClaimParser(sources.by_number.keys())
+        self._parser = ClaimParser(sources.by_number.keys(), sources.addresses)
         self._batch: list[Claim | DeadMarker] = []
         self._check: asyncio.Task[list[Citation | Unsupported] | None] | None = None
         self._preparing: asyncio.Task[None] | None = None
@@ -216,7 +216,7 @@ def _citation(claim: Claim, support: Support, sources: Sources, version: Version
 def cite(answer: str, passages: Sequence[NumberedPassage], *, question: str, version: Version = 1) -> list[AnswerEvent]:
     """Check a finished answer by the rules: its clean text, then every fact about it."""
     sources = Sources(tuple(passages), question)
-    parser = ClaimParser(sources.by_number.keys())
+    parser = ClaimParser(sources.by_number.keys(), sources.addresses)
     text = parser.feed(in_reading_order(answer)) + parser.finish()
     claims = [item for item in parser.found if isinstance(item, Claim)]
     verdicts = RuleChecker().judge(claims, sources)

@@ -113,7 +113,7 @@ async def check_claims(claims: Sequence[LabelledClaim], checker: ClaimChecker) -
 
 async def _check(labelled: LabelledClaim, checker: ClaimChecker) -> Checked:
     sources = Sources(labelled.passages, labelled.question)
-    parser = ClaimParser(sources.by_number.keys())
+    parser = ClaimParser(sources.by_number.keys(), sources.addresses)
     parser.feed(labelled.sentence)
     parser.finish()
     claims = [item for item in parser.found if isinstance(item, Claim)]

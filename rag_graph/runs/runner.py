@@ -184,6 +184,10 @@ class Runner:
             raise RunExpired("This run is no longer kept: ask again, with the same idempotency key if you had one.")
         raise UnknownRun("No run has this id: ask again.")
 
+    def kept_until(self, run: Run) -> float:
+        """When this run is forgotten; of one that goes on, if it ended now."""
+        return (run.ended_at or self._clock()) + self._kept_s
+
     async def latest(self, chat: str, *, caller: str) -> Run | None:
         """Tell how the newest run of this caller's chat stands, in whatever process it was started."""
         run_id = await self._log.latest(digest(f"{digest(caller)} {chat}"))

@@ -180,9 +180,10 @@ async def _open_mcp(app: FastAPI, answerer: Answerer, runner: Runner, settings: 
         yield
         return
     from rag_graph.http.mcp import routes as mcp  # noqa: PLC0415 - optional
+    from rag_graph.http.mcp.tasks import Tasks  # noqa: PLC0415 - optional
 
     tools = mcp.Tools(answerer, answerer.parts.deep, mcp.ask_runner(runner), admitted=runner.admitted)
-    server = mcp.create_server(tools, version=app.version)
+    server = mcp.create_server(tools, version=app.version, tasks=Tasks(answerer, runner))
     async with mcp.open_http(server, runner, max_body_bytes=settings.max_body_bytes) as serving:
         route = Route(mcp.PATH, serving)
         app.router.routes.append(route)

@@ -46,6 +46,11 @@ class BodyRule:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         if (told not in {"", "0"} or "transfer-encoding" in headers) and not _is_read(kind, is_upload=is_upload):
             await refuse(_wrong_type(kind, is_upload=is_upload))
+        elif (packed := headers.get("content-encoding", "identity").strip().lower()) not in {"", "identity"}:
+            # Unpacked, a body of the allowed size may be a thousand times as large.
+            await refuse(
+                WrongContentType(f"Send the body as it is, without Content-Encoding; this came as {packed[:80]}.")
+            )
         # Not read here: multipart goes to the disk as it comes, and is only counted.
         elif is_upload:
             await self._app(scope, _counted(receive, max_bytes), send)

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag_graph.claims.markers import MAX_HELD_CHARS, MarkerScanner, cited_numbers
+from rag_graph.claims.markers import _OPENERS, MAX_HELD_CHARS, MAX_TARGET_CHARS, MarkerScanner, cited_numbers
 
 KNOWN = frozenset({1, 2, 3, 12})
+ADDRESSES = {1: "https://example.org/a b.html", 2: "notes/towers.md"}
 TEXTS = st.lists(
     st.sampled_from(
         [
@@ -42,6 +43,38 @@ TEXTS = st.lists(
                 "a[1]",
                 "x_y[2]",
             ),
+            *(
+                "¹",
+                "²",
+                "⁻",
+                "⁽",
+                "⁾",
+                "<sup>",
+                "</sup>",
+                "<cite>1</cite>",
+                "{1}",
+                "{",
+                "}",
+                "^",
+                "\\cite{1}",
+                "\\[",
+                "\\]",
+            ),
+            *(
+                "$",
+                "$$",
+                "\\(",
+                "\\)",
+                "\\",
+                "[[1]](",
+                "(#1)",
+                "https://example.org/",
+                "[1](",
+                "]]",
+                "1",
+                "source ",
+                "m",
+            ),
             *(" ", ".", ". ", "- ", "> ", "The tower", "é𝒳漢"),
         ]
     )
@@ -51,7 +84,7 @@ TEXTS = st.lists(
 
 
 def scan(*pieces: str) -> tuple[str, list[tuple[int, str]]]:
-    scanner = MarkerScanner(KNOWN)
+    scanner = MarkerScanner(KNOWN, ADDRESSES)
     text = "".join(map(scanner.feed, pieces)) + scanner.finish()
     assert scanner.length == len(text)
     return text, [(marker.number, text[marker.start : marker.end]) for marker in scanner.found]
@@ -94,6 +127,34 @@ def scan(*pieces: str) -> tuple[str, list[tuple[int, str]]]:
         ("Tall [1, p. 3].", "Tall [1].", [1]),
         ("Tall [1, lines 3-5].", "Tall [1].", [1]),
         ("Tall ([1], [2]) and **[3]**.", "Tall ([1], [2]) and **[3]**.", [1, 2, 3]),
+        ("Tall [[1]](https://example.com/x).", "Tall [1].", [1]),
+        ("Tall [1](#source-1) and [2](#cite-2).", "Tall [1] and [2].", [1, 2]),
+        ("Tall [1]() and [2](2).", "Tall [1] and [2].", [1, 2]),
+        ("Tall [1](https://example.org/a%20b.html#p3).", "Tall [1].", [1]),
+        ("Tall [\\[1\\]](https://example.com).", "Tall [1].", [1]),
+        ("Tall \\[1\\] and \\cite{2,3}.", "Tall [1] and [2][3].", [1, 2, 3]),
+        (
+            "Tall¹ and red.² It is¹³ built in 1889³.",
+            "Tall[1] and red.[2] It is[1][3] built in 1889[3].",
+            [1, 2, 1, 3, 3],
+        ),
+        ("Tall¹⁻³, red ⁽²⁾ and “old”¹².", "Tall[1][2][3], red [2] and “old”[12].", [1, 2, 3, 2, 12]),
+        ("Tall<sup>1</sup><sup>[2]</sup>, red<sup>1-3</sup>.", "Tall[1][2], red[1][2][3].", [1, 2, 1, 2, 3]),
+        ('Tall<sup><a href="#fn1">1</a></sup>.', "Tall[1].", [1]),
+        ("Tall^1^ and red ^[2]^.", "Tall[1] and red [2].", [1, 2]),
+        ('Tall <cite>1</cite><source id="2"/>.', "Tall [1][2].", [1, 2]),
+        ("Tall {1}. Red {1, 2}. Old {{3}} ｛1｝.", "Tall [1]. Red [1][2]. Old [3] [1].", [1, 1, 2, 3, 1]),
+        ("Tall {Source: 1}. Red [see source 2].", "Tall [1]. Red [2].", [1, 2]),
+        ("Tall [Source 1: The tower's history].", "Tall [1].", [1]),
+        ("Tall [Document 1, Section 2] and [1, § 4].", "Tall [1] and [1].", [1, 1]),
+        ("Tall [１] ［１，２］〔3〕【1:0†a.pdf】.", "Tall [1] [1][2][3][1].", [1, 1, 2, 3, 1]),
+        ("Tall [1..3] [1 through 3] [1 和 2].", "Tall [1][2][3] [1][2][3] [1][2].", [1, 2, 3, 1, 2, 3, 1, 2]),
+        ("$AAPL rose [1], for $5 [2] and $6 [3].", "$AAPL rose [1], for $5 [2] and $6 [3].", [1, 2, 3]),
+        (
+            "It holds that $x[1] = 2$ [1].\n$$\ny[2]\n$$\nTall [2].",
+            "It holds that $x[1] = 2$ [1].\n$$\ny[2]\n$$\nTall [2].",
+            [1, 2],
+        ),
         ("Tall (1).", "Tall (1).", []),
         ("Tall (see the source 1).", "Tall (see the source 1).", []),
         ("Tall [99].", "Tall.", [99]),
@@ -126,7 +187,13 @@ def test_markers_are_normalised_and_dead_ones_dropped(raw: str, shown: str, numb
         "[Figure 1], [Step 2], [1/2], {1}, m², x¹, m<sup>2</sup>, - [x] done",
         "(Source 1: The tower)",
         "An escaped \\[1].",
-        "[[1]](http://example.com)",
+        "[[9]](http://example.com) and [9](#9)",
+        "See [1](https://example.com) and [2](notes/other.md).",
+        "m², cm³, x¹, 10², (a+b)², Ca², 330 m ², sin², m<sup>2</sup>, 2^1^, x^[1], inch², mètre²",
+        "¹⁴C and ²³⁵U, tall⁹, 10⁻³, CO<sub>2</sub>, the 1<sup>st</sup>",
+        "The set {1, 2}, A = {1}, x ∈ {1, 2}, a{1,2}, \\frac{1}{2}, x_{1}, ${1}, {0} and more {9}",
+        "$x^{1}[1]$ and $$[1]$$ and \\(y[1]\\) and \\[ z [1] \\]",
+        "- ¹ a footnote",
         "An unfinished [1",
         "[3-1",
     ],
@@ -156,10 +223,11 @@ def test_no_more_is_held_back_than_an_unfinished_marker(raw: str) -> None:
     for at, char in enumerate(raw, 1):
         shown += len(scanner.feed(char))
         held = at - shown - sum(_length_dropped(scanner))
-        assert held <= MAX_HELD_CHARS or not scanner.found
-        assert len(scanner._held) <= MAX_HELD_CHARS
+        assert held <= MAX_HELD_CHARS + MAX_TARGET_CHARS or not scanner.found
+        assert len(scanner._held) <= MAX_HELD_CHARS + MAX_TARGET_CHARS
+        assert "](" in scanner._held or len(scanner._held) <= MAX_HELD_CHARS
         if scanner._held:
-            assert scanner._held.lstrip(" ")[:1] in ("", "[", "【", "［", "(", "（")
+            assert scanner._held.lstrip(" ")[:1] in ("", *_OPENERS, "$")
 
 
 def _length_dropped(scanner: MarkerScanner) -> list[int]:
@@ -169,7 +237,7 @@ def _length_dropped(scanner: MarkerScanner) -> list[int]:
 @settings(deadline=None)
 @given(TEXTS)
 def test_without_brackets_the_text_passes_unchanged(text: str) -> None:
-    plain = text.translate(dict.fromkeys(map(ord, "[【［(（")))
+    plain = text.translate(dict.fromkeys(map(ord, _OPENERS.replace(" ", ""))))
     assert scan(*plain) == (plain, [])
 
 

@@ -5,10 +5,13 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-from anyio import fail_after
+from anyio import fail_after, to_thread
+from mcp import MCPError
 from mcp.client import Client
+from mcp.client.session import ClientSession
 from mcp.client.stdio import StdioServerParameters
 
+from tests.http.mcp.client import TasksExtension, ask
 from tests.servers import ANSWER, QUESTION, Server
 from tests.upstream import Upstream
 
@@ -82,6 +85,62 @@ async def test_a_broken_model_is_an_error_of_the_tool(serve: Any, upstream: Upst
         async with Client(f"{serve().url}/mcp") as client:
             failed = await client.call_tool("ask", {"question": QUESTION})
     assert failed.is_error
+
+
+async def test_a_deep_answer_is_a_task_for_clients_of_the_extension(server: Server) -> None:
+    tasks = TasksExtension()
+    asked = {"question": QUESTION, "mode": "deep"}
+    with fail_after(60):
+        async with Client(f"{server.url}/mcp", extensions=[tasks]) as client:
+            answered = structured(await client.call_tool("ask", asked))
+            assert answered["answer"] == ANSWER
+            last = tasks.seen[-1]
+            assert (last["status"], last["taskId"]) == ("completed", answered["run_id"])
+            assert last["statusMessage"].startswith("The draft")
+            assert last["ttlMs"] > 0
+            assert await ask(client.session, "tasks/update", last["taskId"]) == {}
+            assert await ask(client.session, "tasks/cancel", last["taskId"]) == {}
+            assert await ask(client.session, "tasks/get", last["taskId"]) == last
+            with pytest.raises(MCPError, match="no such task"):
+                await ask(client.session, "tasks/get", "01J00000000000000000000000")
+
+            tasks.seen.clear()
+            assert structured(await client.call_tool("ask", {"question": QUESTION}))["answer"] == ANSWER
+            assert not tasks.seen
+        async with Client(f"{server.url}/mcp") as plain:
+            assert structured(await plain.call_tool("ask", asked))["answer"] == ANSWER
+            with pytest.raises(MCPError, match="Missing required client capability"):
+                await ask(plain.session, "tasks/get", last["taskId"])
+
+
+async def test_a_task_goes_on_without_its_client_and_is_stopped_by_it(serve: Any, upstream: Upstream) -> None:
+    held = upstream.say(ANSWER, hold_after=2)
+
+    async def cancel(session: ClientSession, task_id: str) -> None:
+        await to_thread.run_sync(held.reached.wait, 60)
+        working = await ask(session, "tasks/get", task_id)
+        assert working["status"] == "working"
+        assert working["statusMessage"]
+        assert await ask(session, "tasks/cancel", task_id) == {}
+
+    tasks = TasksExtension(cancel)
+    with fail_after(60):
+        async with Client(f"{serve().url}/mcp", extensions=[tasks]) as client:
+            stopped = await client.call_tool("ask", {"question": QUESTION, "mode": "deep"})
+    assert stopped.is_error
+    assert [seen["status"] for seen in tasks.seen] == ["cancelled"]
+    assert upstream.chats[0].wait_closed()
+
+
+async def test_a_task_whose_model_is_broken_ends_in_an_error_of_the_tool(serve: Any, upstream: Upstream) -> None:
+    for _ in range(8):
+        upstream.fail(status=401)
+    tasks = TasksExtension()
+    with fail_after(60):
+        async with Client(f"{serve().url}/mcp", extensions=[tasks]) as client:
+            failed = await client.call_tool("ask", {"question": QUESTION, "mode": "deep"})
+    assert failed.is_error
+    assert tasks.seen[-1]["status"] == "completed"
 
 
 async def test_the_run_ends_when_the_client_stops_waiting(serve: Any, upstream: Upstream) -> None:

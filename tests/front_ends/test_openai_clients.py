@@ -99,6 +99,12 @@ def test_other_endpoints_are_refused_in_openais_shape(server: Server, path: str)
     assert refused.json()["error"]["type"] == "invalid_request_error"
 
 
+def test_models_are_found_by_head_and_behind_a_slash(server: Server) -> None:
+    assert server.http.head("/v1/models").status_code == server.http.head("/v1/models/rag-fast").status_code == 200
+    assert server.http.head("/v1/models/none").status_code == 404
+    assert server.http.get("/v1/models/").json() == server.http.get("/v1/models").json()
+
+
 def test_a_wrong_method_is_refused_in_openais_shape(server: Server) -> None:
     refused = server.http.put("/v1/models")
     assert refused.status_code == 405

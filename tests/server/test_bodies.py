@@ -1,5 +1,6 @@
 """Which bodies are read, at a real server and as their shape is measured."""
 
+import gzip
 import json
 from typing import Any
 
@@ -122,3 +123,12 @@ def test_of_a_long_chat_the_latest_turns_are_read(server: Server) -> None:
     messages = [*turns, {"role": "user", "content": QUESTION}]
     answer = server.http.post("/v1/chat/completions", json={"model": "rag-fast", "messages": messages})
     assert answer.status_code == 200
+
+
+def test_a_packed_body_is_refused_by_its_name(server: Server) -> None:
+    packed = gzip.compress(b'{"question": "How tall is it?"}')
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    for path in ("/query", "/v1/chat/completions"):
+        refused = server.http.post(path, content=packed, headers=headers)
+        assert refused.status_code == 415
+        assert "without Content-Encoding; this came as gzip" in refused.text

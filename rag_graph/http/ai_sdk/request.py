@@ -24,6 +24,8 @@ class UIMessage(Sent):
 
     role: Literal["system", "user", "assistant"]
     parts: list[UIPart] = Field(default=[])
+    content: str = ""
+    """All that a message was in version 4; the parts go before it."""
 
     @property
     def written(self) -> str:
@@ -33,7 +35,7 @@ class UIMessage(Sent):
         place = standing[-1].get("part") if standing else None
         if isinstance(place, int) and 0 <= place < len(texts):
             return texts[place]
-        return "\n".join(texts)
+        return "\n".join(texts) or self.content
 
 
 class ChatPost(Sent):

@@ -2,10 +2,23 @@
 
 from collections.abc import Sequence
 
+from mcp import types
 from pydantic import BaseModel
 
 from rag_graph.documents import Hit, place_of
-from rag_graph.events import Citation, ClaimFate, ClaimStated, Decided, Event, RunFinished, SourceConflict, StepStarted
+from rag_graph.errors import RagGraphError
+from rag_graph.events import (
+    Citation,
+    ClaimFate,
+    ClaimStated,
+    Decided,
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    SourceConflict,
+    StepStarted,
+)
 from rag_graph.http.prose import source_list
 from rag_graph.transcript import Transcript
 
@@ -94,6 +107,26 @@ def answered(transcript: Transcript, run: RunFinished) -> AskOutput:
         warnings=[warning.message for warning in transcript.warnings],
         run_id=transcript.run_id,
     )
+
+
+def outcome(transcript: Transcript) -> AskOutput:
+    """What an ended run has given. Raises `RagGraphError` where that is no answer."""
+    match transcript.terminal:
+        case RunFinished() as last:
+            return answered(transcript, last)
+        case RunFailed() as last:
+            raise RagGraphError(last.message)
+        case RunCancelled() | None:
+            raise RagGraphError("The run was stopped before its end.")
+
+
+def result_of(output: SearchOutput | AskOutput) -> types.CallToolResult:
+    content = types.TextContent(type="text", text=output.written)
+    return types.CallToolResult(content=[content], structured_content=output.model_dump(mode="json"))
+
+
+def failure(message: str) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(type="text", text=message)], is_error=True)
 
 
 def progress_of(event: Event) -> str | None:

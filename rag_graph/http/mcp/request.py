@@ -1,8 +1,11 @@
-"""What the tools of the Model Context Protocol take."""
+"""What the tools of the Model Context Protocol take, and from whom."""
 
+from typing import Any
+
+from mcp.server import ServerRequestContext
 from pydantic import BaseModel, ConfigDict, Field
 
-from rag_graph.query import MAX_QUESTION_CHARS, Filters, Mode
+from rag_graph.query import MAX_QUESTION_CHARS, Filters, Mode, Query
 
 MAX_TOP_K = 50
 
@@ -25,3 +28,12 @@ class AskInput(BaseModel):
     question: str = Field(min_length=1, max_length=MAX_QUESTION_CHARS, description="What you want to know.")
     mode: Mode = Field(default="fast", description="`deep` thinks harder: more searches, the reasoning model.")
     filters: Filters = Field(default={}, description="Search only documents whose metadata match.")
+
+    @property
+    def query(self) -> Query:
+        return Query(question=self.question, mode=self.mode, filters=self.filters)
+
+
+def caller_of(context: ServerRequestContext[Any, Any]) -> str:
+    """Who asks over HTTP: the name that authentication has left, or everybody."""
+    return getattr(getattr(context.request, "state", None), "caller", "")

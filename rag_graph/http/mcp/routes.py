@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from anyio import CancelScope
 from mcp import types
@@ -14,12 +14,13 @@ from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp
 
 from rag_graph.errors import RagGraphError, RetrievalFailed
-from rag_graph.events import Event, RunCancelled, RunFailed, RunFinished
+from rag_graph.events import Event
 from rag_graph.http.answering import follow_events
-from rag_graph.http.mcp.encoding import AskOutput, SearchOutput, answered, found, progress_of
-from rag_graph.http.mcp.request import AskInput, SearchInput
+from rag_graph.http.mcp.encoding import AskOutput, SearchOutput, failure, found, outcome, progress_of, result_of
+from rag_graph.http.mcp.request import AskInput, SearchInput, caller_of
 from rag_graph.http.mcp.sessions import HEADER, Sessions, chat_of
-from rag_graph.query import Filters, Query
+from rag_graph.http.mcp.tasks import Answers, Task, Tasks, declares_tasks
+from rag_graph.query import Query
 from rag_graph.retrieval import Retriever
 from rag_graph.runs.runner import Runner
 from rag_graph.transcript import Transcript
@@ -34,12 +35,6 @@ SEARCH_LIMIT_S: Final = 60.0
 """A search takes a tenth of a second, and as many as may run at a time a few; a hosted embedder may be slow."""
 
 Context = ServerRequestContext[Any, Any]
-
-
-class Answers(Protocol):
-    """What is asked whether it can answer at all."""
-
-    async def check_ready(self, filters: Filters | None = None) -> None: ...
 
 
 Ask = Callable[[Query, str, str | None], AsyncGenerator[Event]]
@@ -83,21 +78,14 @@ class Tools:
         self, given: AskInput, tell: Callable[[str], Awaitable[None]], *, caller: str, chat: str | None = None
     ) -> AskOutput:
         """Answer a question, telling of the work; it ends when nobody waits for it, or when `chat` is stopped."""
-        query = Query(question=given.question, mode=given.mode, filters=given.filters)
         await self._answers.check_ready(given.filters)
         transcript = Transcript()
-        async with aclosing(self._ask(query, caller, chat)) as events:
+        async with aclosing(self._ask(given.query, caller, chat)) as events:
             async for event in events:
                 transcript.add(event)
                 if sentence := progress_of(event):
                     await tell(sentence)
-        match transcript.terminal:
-            case RunFinished() as last:
-                return answered(transcript, last)
-            case RunFailed() as last:
-                raise RagGraphError(last.message)
-            case RunCancelled() | None:
-                raise RagGraphError("The run was stopped before its end.")
+        return outcome(transcript)
 
 
 @asynccontextmanager
@@ -122,34 +110,40 @@ def ask_runner(runner: Runner) -> Ask:
     return ask
 
 
-def create_server(tools: Tools, *, version: str) -> Server[Any]:
-    """A server of these tools, for any transport."""
+def create_server(tools: Tools, *, version: str, tasks: Tasks | None = None) -> Server[Any]:
+    """A server of these tools, for any transport; with `tasks`, a deep answer is one for clients that take it."""
 
     async def list_tools(_: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[_SEARCH, _ASK])
 
-    async def call_tool(context: Context, called: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call_tool(context: Context, called: types.CallToolRequestParams) -> types.CallToolResult | Task:
         try:
             match called.name:
                 case "search":
                     sought = SearchInput.model_validate(called.arguments or {})
-                    return _result(await tools.search(sought, caller=_caller(context)))
+                    return result_of(await tools.search(sought, caller=caller_of(context)))
                 case "ask":
                     asked = AskInput.model_validate(called.arguments or {})
+                    if tasks is not None and asked.mode == "deep" and declares_tasks(context):
+                        return await tasks.begin(asked.query, caller=caller_of(context))
                     session = context.request.headers.get(HEADER) if context.request else None
                     chat = chat_of(session, context.request_id)
-                    return _result(await tools.answer(asked, _telling(context), caller=_caller(context), chat=chat))
+                    said = await tools.answer(asked, _telling(context), caller=caller_of(context), chat=chat)
+                    return result_of(said)
                 case _:
-                    return _failure(f"There is no tool {called.name[:80]!r}: call search or ask.")
+                    return failure(f"There is no tool {called.name[:80]!r}: call search or ask.")
         except RagGraphError as exc:
-            return _failure(str(exc))
+            return failure(str(exc))
         except ValidationError as exc:
             first = exc.errors()[0]
-            return _failure(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}.")
+            return failure(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}.")
 
-    return Server(
-        "rag_graph", version=version, instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool
-    )
+    server = Server[Any]("rag_graph", version=version, instructions=INSTRUCTIONS, on_list_tools=list_tools)
+    # Not by the constructor, whose type knows no result of an extension.
+    server.add_request_handler("tools/call", types.CallToolRequestParams, call_tool)
+    if tasks is not None:
+        tasks.register(server)
+    return server
 
 
 @asynccontextmanager
@@ -182,20 +176,6 @@ def _telling(context: Context) -> Callable[[str], Awaitable[None]]:
         await context.session.report_progress(told, message=sentence)
 
     return tell
-
-
-def _caller(context: Context) -> str:
-    """Who asks over HTTP: the name that authentication has left, or everybody."""
-    return getattr(getattr(context.request, "state", None), "caller", "")
-
-
-def _result(output: SearchOutput | AskOutput) -> types.CallToolResult:
-    content = types.TextContent(type="text", text=output.written)
-    return types.CallToolResult(content=[content], structured_content=output.model_dump(mode="json"))
-
-
-def _failure(message: str) -> types.CallToolResult:
-    return types.CallToolResult(content=[types.TextContent(type="text", text=message)], is_error=True)
 
 
 def _tool(name: str, description: str, given: type[BaseModel], output: type[BaseModel]) -> types.Tool:

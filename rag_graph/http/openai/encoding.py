@@ -12,6 +12,7 @@ from rag_graph.events import (
     Citation,
     CutBy,
     Decided,
+    NumberedPassage,
     RunCancelled,
     RunFailed,
     RunFinished,
@@ -26,6 +27,7 @@ from rag_graph.http.encoding import Chunk, MessageEncoder
 from rag_graph.http.openai.open_webui import claims_line, source_lines, status_line
 from rag_graph.http.openai.request import MODELS, Presentation
 from rag_graph.http.prose import RULE, OneAtATime, Prose
+from rag_graph.http.sources import Numbered, address, numbered, up_to_the_highest
 from rag_graph.transcript import Transcript
 
 STOPPED_CODE = "run_cancelled"
@@ -70,6 +72,7 @@ class CompletionChunks(MessageEncoder):
         self._thoughts = OneAtATime()
         self._has_begun = False
         self._saying: Version | None = None
+        self._said: list[str] = []
 
     def on_run_started(self, _: RunStarted) -> Sequence[Chunk]:
         if self._has_begun:
@@ -127,13 +130,8 @@ class CompletionChunks(MessageEncoder):
         chunks = [*self._content(self._prose.settle(event.answer))]
         if self._presentation.sources == "markdown" and (listed := markdown_sources(event.citations)):
             chunks += self._content(listed)
-        # Open WebUI makes a source of every annotation too, which would shift the numbers of those sent as events.
-        if event.citations and self._presentation.sources != "events":
-            annotations = annotated(event.citations, offset=self._prose.start)
-            chunks.append(self._envelope.chunk({"annotations": annotations}))
+        chunks += self._sources(event.citations, offset=self._prose.start)
         if self._presentation.sources == "events":
-            passages = self.transcript.passages.get("deep") or self.transcript.passages.get("fast")
-            chunks += source_lines(passages.passages if passages else (), event.citations)
             standing = self.transcript.answers[event.version]
             if standing.claims:
                 chunks.append(claims_line(standing.claims, standing.fates))
@@ -141,12 +139,26 @@ class CompletionChunks(MessageEncoder):
 
     def on_run_failed(self, event: RunFailed) -> Sequence[Chunk]:
         # The status is sent, and no finish reason means a failure: an error in the stream is what their SDKs raise.
-        return [*self._done(), error_body(event.code, event.message, kind="server_error")]
+        return [*self._sources(), *self._done(), error_body(event.code, event.message, kind="server_error")]
 
     def on_run_cancelled(self, event: RunCancelled) -> Sequence[Chunk]:
-        if event.by == "budget":
-            return [*self._content(self._prose.settle(event.answer)), *self._done(), *self._closing("length")]
-        return [*self._done(), error_body(STOPPED_CODE, "The run was stopped before its end.", kind="server_error")]
+        if event.by != "budget":
+            stopped = error_body(STOPPED_CODE, "The run was stopped before its end.", kind="server_error")
+            return [*self._sources(), *self._done(), stopped]
+        settled = self._content(self._prose.settle(event.answer))
+        sources = self._sources(self.transcript.citations, offset=self._prose.start)
+        return [*settled, *sources, *self._done(), *self._closing("length")]
+
+    def _sources(self, citations: Sequence[Citation] = (), *, offset: int = 0) -> Sequence[Chunk]:
+        """The sources of all that was said, whatever stands of it; `citations` are in the text from `offset` on."""
+        said = "".join(self._said)
+        passages = numbered(self.transcript)
+        shown = up_to_the_highest(passages, [said])
+        # Open WebUI makes a source of every annotation too, which would shift the numbers of those sent as events.
+        if self._presentation.sources == "events":
+            return list(source_lines(shown, citations))
+        annotations = annotated(citations, passages, shown, offset=offset, end=len(said))
+        return [self._envelope.chunk({"annotations": annotations})] if annotations else []
 
     def _done(self) -> Sequence[Chunk]:
         """Open WebUI shows the last status for ever, unless it is told that all is done."""
@@ -159,6 +171,7 @@ class CompletionChunks(MessageEncoder):
         return chunks
 
     def _content(self, text: str) -> Sequence[Chunk]:
+        self._said.append(text)
         return [self._envelope.chunk({"content": text})] if text else []
 
     def _reasoning(self, text: str) -> Sequence[Chunk]:
@@ -172,12 +185,13 @@ def completion(transcript: Transcript, envelope: Envelope, presentation: Present
     if not (isinstance(last, RunFinished) or (isinstance(last, RunCancelled) and last.by == "budget")):
         return None
     citations = last.citations if isinstance(last, RunFinished) else transcript.citations
+    passages = numbered(transcript)
     listed = markdown_sources(citations) if presentation.sources == "markdown" else ""
     message: Chunk = {
         "role": "assistant",
         "content": last.answer + listed,
         "reasoning_content": "\n\n".join("".join(deltas) for deltas in transcript.thinking.values()),
-        "annotations": annotated(citations),
+        "annotations": annotated(citations, passages, up_to_the_highest(passages, [last.answer]), end=len(last.answer)),
         "refusal": None,
     }
     reason = _FINISH_REASONS[last.cut_by] if isinstance(last, RunFinished) else "length"
@@ -202,29 +216,55 @@ def error_body(code: str | None, message: str, *, kind: str, param: str | None =
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def annotated(citations: Iterable[Citation], *, offset: int = 0) -> list[Chunk]:
-    """Citations as OpenAI annotates: where in the content, and whence; the exact words are the `content`."""
-    return [
-        {
-            "type": "url_citation",
-            "url_citation": {
-                "start_index": citation.start + offset,
-                "end_index": citation.end + offset,
-                "title": citation.title,
-                "url": citation.uri,
-                "content": citation.quote,
-                "marker": citation.marker,
-                "document": citation.document,
-                "source_start": citation.source_start,
-                "source_end": citation.source_end,
-                "grade": citation.grade,
-                **({"page": citation.page} if citation.page else {}),
-                **({"place": citation.place} if citation.place else {}),
-            },
-        }
-        # Clients that know no markers number the sources as they come.
-        for citation in sorted(citations, key=lambda citation: (citation.marker, citation.start))
-    ]
+def annotated(
+    citations: Iterable[Citation],
+    passages: Numbered,
+    shown: Iterable[NumberedPassage],
+    *,
+    offset: int = 0,
+    end: int = 0,
+) -> list[Chunk]:
+    """Citations as OpenAI annotates: where in the content, and whence; the exact words are the `content`.
+
+    Clients that know no markers number the sources as they come, so a number that is shown and that nothing cites has
+    an annotation too: an empty one, at the `end`.
+    """
+    listed = [(citation.marker, _annotation(citation, passages.get(citation.marker), offset)) for citation in citations]
+    cited = {marker for marker, _ in listed}
+    listed += [(passage.number, _reference(passage, end)) for passage in shown if passage.number not in cited]
+    listed.sort(key=lambda one: (one[0], one[1]["start_index"]))
+    return [{"type": "url_citation", "url_citation": annotation} for _, annotation in listed]
+
+
+def _annotation(citation: Citation, passage: NumberedPassage | None, offset: int) -> Chunk:
+    return {
+        "start_index": citation.start + offset,
+        "end_index": citation.end + offset,
+        "title": citation.title,
+        "url": address(passage) if passage else citation.uri,
+        "content": citation.quote,
+        "marker": citation.marker,
+        "document": citation.document,
+        "source_start": citation.source_start,
+        "source_end": citation.source_end,
+        "grade": citation.grade,
+        **({"page": citation.page} if citation.page else {}),
+        **({"place": citation.place} if citation.place else {}),
+    }
+
+
+def _reference(passage: NumberedPassage, at: int) -> Chunk:
+    return {
+        "start_index": at,
+        "end_index": at,
+        "title": passage.title,
+        "url": address(passage),
+        "content": "",
+        "marker": passage.number,
+        "document": passage.document,
+        "source_start": passage.start,
+        "source_end": passage.end,
+    }
 
 
 def markdown_sources(citations: Iterable[Citation]) -> str:

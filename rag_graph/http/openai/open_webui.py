@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rag_graph.events import Citation, ClaimFate, ClaimStated, NumberedPassage
+from rag_graph.http.sources import address
 
 Line = dict[str, Any]
 
@@ -14,11 +15,11 @@ INSTRUCTION_CHARS = 8_000
 """Its own are shorter, but an operator may have written another."""
 # The title is the first thing that was asked, so that the beginning of the talk will do.
 TALK_CHARS = 50_000
-_WANTED = re.compile(r'\{\s*\\?"(?P<key>title|tags|follow_ups|queries)\\?"\s*:')
+_WANTED = re.compile(r'\{\s*\\?"(?P<key>title|tags|follow_ups|queries|text)\\?"\s*:')
 
 
 def task_reply(prompt: str) -> str | None:
-    """Answer a request for a title, tags, follow-up questions or searches; None for any other question.
+    """Answer a request for a title, tags, follow-up questions, searches or the rest of a line; None for any other.
 
     Every prompt comes by here, however long and whatever is in it: nothing may look at a place twice.
     """
@@ -31,7 +32,8 @@ def task_reply(prompt: str) -> str | None:
     if wanted is None:
         return None
     talk = prompt[begin + len("<chat_history>") : end]
-    value = _title(talk[:TALK_CHARS]) if wanted["key"] == "title" else []
+    # The rest of a line is asked for at every pause of the user's typing, and may be empty.
+    value = _title(talk[:TALK_CHARS]) if wanted["key"] == "title" else "" if wanted["key"] == "text" else []
     return json.dumps({wanted["key"]: value}, ensure_ascii=False)
 
 
@@ -40,17 +42,15 @@ def status_line(description: str, *, done: bool) -> Line:
 
 
 def source_lines(passages: Iterable[NumberedPassage], citations: Iterable[Citation]) -> Iterator[Line]:
-    """One source a number, from 1 to the highest cited, since `[n]` means the n-th source that was sent.
+    """One source a passage, by the exact words cited of it where there are any.
 
     Names carry their number, because sources of one name are taken for one.
     """
     quotes: dict[int, list[str]] = {}
     for citation in citations:
         quotes.setdefault(citation.marker, []).append(citation.quote)
-    last = max(quotes, default=0)
-    for passage in sorted(passages, key=lambda passage: passage.number):
-        if passage.number <= last:
-            yield _source_line(passage, quotes.get(passage.number) or [passage.content])
+    for passage in passages:
+        yield _source_line(passage, quotes.get(passage.number) or [passage.content])
 
 
 def claims_line(claims: Iterable[ClaimStated], fates: Iterable[ClaimFate]) -> Line:
@@ -64,7 +64,7 @@ def claims_line(claims: Iterable[ClaimStated], fates: Iterable[ClaimFate]) -> Li
 
 def _source_line(passage: NumberedPassage, quotes: list[str]) -> Line:
     name = f"{passage.number}. {passage.title}"
-    metadata = {"source": f"{passage.uri}#{passage.start}-{passage.end}", "name": name, "url": passage.uri}
+    metadata = {"source": address(passage), "name": name, "url": passage.uri}
     source = {"id": metadata["source"], "name": name, "url": passage.uri}
     data = {"source": source, "document": quotes, "metadata": [metadata] * len(quotes)}
     return {"event": {"type": "source", "data": data}}

@@ -1,8 +1,8 @@
 """OpenAI's chat completions as a request: which model, what was said, how the answer is to be told."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from rag_graph.errors import RagGraphError
 from rag_graph.http import conversation
@@ -65,6 +65,10 @@ class RagOptions(BaseModel):
     filters: Filters = Field(default={}, description="Search only documents whose metadata match.")
 
 
+Chosen = Annotated[RagOptions, BeforeValidator(lambda given: RagOptions() if given is None else given)]
+"""Clients that fill a form in send null for what was left open."""
+
+
 class ChatRequest(Sent):
     """The body of `POST /v1/chat/completions`."""
 
@@ -78,7 +82,7 @@ class ChatRequest(Sent):
     function_call: str | dict[str, Any] | None = None
     logprobs: bool | None = None
     modalities: list[str] | None = None
-    rag: RagOptions = RagOptions()
+    rag: Chosen = RagOptions()
 
     @field_validator("n")
     @classmethod

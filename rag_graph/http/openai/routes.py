@@ -87,11 +87,15 @@ def create_router(defaults: Presentation) -> APIRouter:
         responses={"default": {"model": OpenAIRefusal, "description": "An error in OpenAI's shape."}},
     )
 
+    # Monitors ask by HEAD, and clients whose base URL ends with a slash for `/models/`.
+    @router.head("/models", include_in_schema=False)
+    @router.get("/models/", include_in_schema=False)
     @router.get("/models")
     async def models() -> dict[str, Any]:
         """The two modes, as models."""
         return model_list(RELEASED)
 
+    @router.head("/models/{name}", include_in_schema=False)
     @router.get("/models/{name}")
     async def model(name: str) -> dict[str, Any]:
         """One of the models."""

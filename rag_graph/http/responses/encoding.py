@@ -18,6 +18,7 @@ from rag_graph.events import (
     Citation,
     CutBy,
     Decided,
+    NumberedPassage,
     PassagesRetrieved,
     RunCancelled,
     RunFailed,
@@ -35,6 +36,7 @@ from rag_graph.http.encoding import DONE, Chunk, MessageEncoder
 from rag_graph.http.openai.encoding import summed
 from rag_graph.http.openai.request import Draft
 from rag_graph.http.responses.request import COMMENTARY
+from rag_graph.http.sources import address, numbered, up_to_the_highest
 from rag_graph.runs.log import Entry, Gap, line_safe
 
 RESPONSE: Final = "resp_"
@@ -251,7 +253,7 @@ class ResponseEvents(MessageEncoder):
     def on_citation(self, event: Citation) -> Sequence[Chunk]:
         if self.is_torn or self._message is None or self._message.version != event.version:
             return []
-        return [self._annotate(self._message, annotation_of(event))]
+        return self._cite(self._message, [event])
 
     def on_answer_reset(self, event: AnswerReset) -> Sequence[Chunk]:
         if event.version == 1 and self._draft != "content":
@@ -315,9 +317,7 @@ class ResponseEvents(MessageEncoder):
             return chunks
         if missing := answer[len(message.text) :]:
             chunks += self._say(missing)
-        cited = [annotation_of(citation) for citation in citations or self.transcript.answers[version].citations]
-        chunks += [self._annotate(message, one) for one in cited if one not in message.annotations]
-        return chunks
+        return [*chunks, *self._cite(message, citations or self.transcript.answers[version].citations)]
 
     def _turn_to(self, version: Version) -> Sequence[Chunk]:
         """Let the open message be one of this version."""
@@ -337,6 +337,23 @@ class ResponseEvents(MessageEncoder):
         message.deltas.append(delta)
         about = self._about(message.index)
         return [{"type": "response.output_text.delta", **about, "content_index": 0, "delta": delta, "logprobs": []}]
+
+    def _cite(self, message: Message, citations: Iterable[Citation]) -> Sequence[Chunk]:
+        """Annotate with these, except with what is said already."""
+        passages = numbered(self.transcript)
+        chunks: list[Chunk] = []
+        for citation in citations:
+            annotation = annotation_of(citation, passages.get(citation.marker))
+            if annotation not in message.annotations:
+                chunks += self._refer(message, (one for one in passages.values() if one.number < citation.marker))
+                chunks.append(self._annotate(message, annotation))
+        return chunks
+
+    def _refer(self, message: Message, passages: Iterable[NumberedPassage]) -> Sequence[Chunk]:
+        """Name the passages of lower numbers first, empty of words: clients number the sources as they come."""
+        told = {annotation["marker"] for annotation in message.annotations}
+        at = len(message.text)
+        return [self._annotate(message, reference_to(one, at)) for one in passages if one.number not in told]
 
     def _annotate(self, message: Message, annotation: Chunk) -> Chunk:
         message.annotations.append(annotation)
@@ -358,9 +375,12 @@ class ResponseEvents(MessageEncoder):
         message, self._message, self._is_writing = self._message, None, False
         if message is None:
             return []
+        shown = up_to_the_highest(numbered(self.transcript), [message.text])
+        referred = self._refer(message, shown)
         about = {**self._about(message.index), "content_index": 0}
         self._items[message.index] |= {"content": [message.part], "phase": phase}
         return [
+            *referred,
             {"type": "response.output_text.done", **about, "text": message.text, "logprobs": []},
             {"type": "response.content_part.done", **about, "part": message.part},
             self._done(message.index, status),
@@ -407,20 +427,36 @@ class ResponseEvents(MessageEncoder):
         return {"item_id": self._items[index]["id"], "output_index": index}
 
 
-def annotation_of(citation: Citation) -> Chunk:
+def annotation_of(citation: Citation, passage: NumberedPassage | None) -> Chunk:
     """A citation as an annotation: where in the message's text, and whence; what they have no words for follows."""
     return {
         "type": "url_citation",
         "start_index": citation.start,
         "end_index": citation.end,
         "title": citation.title,
-        "url": citation.uri,
+        "url": address(passage) if passage else citation.uri,
         "quote": citation.quote,
         "marker": citation.marker,
         "document": citation.document,
         "source_start": citation.source_start,
         "source_end": citation.source_end,
         "grade": citation.grade,
+    }
+
+
+def reference_to(passage: NumberedPassage, at: int) -> Chunk:
+    """What a number means to which nothing is cited: an annotation of no words, at the end of the text so far."""
+    return {
+        "type": "url_citation",
+        "start_index": at,
+        "end_index": at,
+        "title": passage.title,
+        "url": address(passage),
+        "quote": "",
+        "marker": passage.number,
+        "document": passage.document,
+        "source_start": passage.start,
+        "source_end": passage.end,
     }
 
 

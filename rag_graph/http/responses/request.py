@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from rag_graph.errors import InvalidRequest
 from rag_graph.http import conversation
 from rag_graph.http.conversation import MAX_MESSAGES, NoQuestion, Sent
-from rag_graph.http.openai.request import MODELS, ContentPart, RagOptions, UnknownModel
+from rag_graph.http.openai.request import MODELS, Chosen, ContentPart, RagOptions, UnknownModel
 from rag_graph.query import Query, Turn
 
 RESULTS = "file_search_call.results"
@@ -77,7 +77,7 @@ class ResponseRequest(Sent):
     include: list[str] | None = Field(default=None, max_length=100)
     text: TextOptions | None = None
     tool_choice: str | dict[str, Any] | None = None
-    rag: RagOptions = RagOptions()
+    rag: Chosen = RagOptions()
 
     @field_validator("input")
     @classmethod

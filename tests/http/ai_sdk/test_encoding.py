@@ -190,3 +190,8 @@ def test_an_answer_whose_standing_part_is_not_told_counts_whole(place: object) -
     answer = {"type": "data-answer", "data": {"part": place}}
     query = query_of(post([says("assistant", text("a"), answer, text("b")), says("user", text(QUESTION))]))
     assert query.history[0].content == "a\nb"
+
+
+def test_a_message_of_version_4_is_its_content() -> None:
+    post = ChatPost.model_validate({"id": "c", "messages": [{"role": "user", "content": "How tall?"}]})
+    assert query_of(post).question == "How tall?"

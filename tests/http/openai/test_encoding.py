@@ -174,6 +174,7 @@ def test_a_conversation_longer_than_a_query_holds_keeps_its_latest_turns() -> No
     [
         {"temperature": 0.2, "max_tokens": 5, "stop": ["\n"], "seed": 1, "user": "me", "top_p": None},
         {"n": 1, "response_format": {"type": "text"}, "tool_choice": "auto", "tools": [{"type": "function"}]},
+        {"rag": None, "tools": None, "stop": None, "store": False, "metadata": {"a": "b"}, "reasoning_effort": "low"},
         {"stream_options": None, "logprobs": False, "modalities": ["text"], "never_heard_of": {"a": 1}},
     ],
 )
