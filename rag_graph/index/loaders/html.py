@@ -87,6 +87,14 @@ def write_html(writer: Writer, content: bytes) -> tuple[str, str]:
     return title, note
 
 
+def in_rows(markup: str) -> str:
+    """What a table says that stands in a text of another kind."""
+    writer = Writer()
+    if (root := LexborHTMLParser(markup).body) is not None:
+        _write_nodes(writer, root)
+    return writer.text
+
+
 def _is_list_of_links(node: LexborNode) -> bool:
     """A long list of nothing but short links leads elsewhere, such as to other languages or versions."""
     items = [item for item in node.iter() if item.tag == "li"]
