@@ -4,7 +4,7 @@ import io
 import re
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,6 +90,12 @@ class Writer:
         if level:
             self.outline.append(Heading(start=self._length, level=min(level, DEEPEST_HEADING), title=as_title(text)))
         self._write(text)
+
+    def add(self, aside: "Writer") -> None:
+        """What another one has written, under its own headings."""
+        start = self._length + (2 if self._parts else 0)
+        self.block(aside.text)
+        self.outline += [replace(one, start=start + one.start) for one in aside.outline]
 
     def place(self, **where: str | int) -> None:
         """What follows stands there, such as on a page."""

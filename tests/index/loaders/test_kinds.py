@@ -159,3 +159,37 @@ def test_an_archive_that_is_a_book_of_another_name_is_read(tmp_path: Path) -> No
     (document,) = load(tmp_path / "a.odt")
     assert isinstance(document, LoadedDocument)
     assert document.text == "It moves water."
+
+
+NAV = '<nav><ol><li><a href="one.html#x">The <i>first</i> part</a></li><li><a href="two.html">Two</a></li></ol></nav>'
+NCX = (
+    '<ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><navMap>'
+    '<navPoint><navLabel><text>The first part</text></navLabel><content src="one.html#x"/></navPoint>'
+    '<navPoint><navLabel><text>Two</text></navLabel><content src="two.html"/></navPoint></navMap></ncx>'
+)
+
+
+@pytest.mark.parametrize(
+    ("table", "about"), [(NAV, 'properties="nav"'), (NCX, 'media-type="application/x-dtbncx+xml"'), (None, "")]
+)
+def test_chapters_without_headings_have_the_names_of_the_books_table_of_contents(
+    table: str | None, about: str, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.epub", "w") as book:
+        book.writestr("META-INF/container.xml", '<container><rootfile full-path="OEBPS/b.opf"/></container>')
+        book.writestr(
+            "OEBPS/b.opf",
+            f'<package><title>Pumps</title><item id="t" href="toc/t.xml" {about}/><item id="1" href="toc/one.html"/>'
+            '<item id="2" href="toc/two.html"/><itemref idref="1"/><itemref idref="2"/></package>',
+        )
+        book.writestr("OEBPS/toc/one.html", "<p>It moves water.</p><h2>Flow</h2><p>40 litres.</p>")
+        book.writestr("OEBPS/toc/two.html", "<h1>The second</h1><p>It holds water.</p>")
+        if table:
+            book.writestr("OEBPS/toc/t.xml", table)
+    (document,) = load(tmp_path / "a.epub")
+    assert isinstance(document, LoadedDocument)
+    first = "The first part\n\n" if table else ""
+    assert document.text == f"{first}It moves water.\n\nFlow\n\n40 litres.\n\nThe second\n\nIt holds water."
+    headings = [(document.text[one.start :][: len(one.title)], one.title) for one in document.outline]
+    assert headings == [(one, one) for one in [*(["The first part"] if table else []), "Flow", "The second"]]
+    assert [document.text[one.start :][:7] for one in document.places] == [first[:7] or "It move", "The sec"]
