@@ -82,9 +82,7 @@ def _open_document(source: Source, archive: zipfile.ZipFile) -> LoadedDocument:
     )
 
 
-def _write_sheet(
-    writer: Writer, name: str, rows: Sequence[Sequence[str]], merged: Mapping[_Place, _Place]
-) -> None:
+def _write_sheet(writer: Writer, name: str, rows: Sequence[Sequence[str]], merged: Mapping[_Place, _Place]) -> None:
     name = as_title(name)
     writer.place(sheet=name)
     writer.block(name, level=1)
