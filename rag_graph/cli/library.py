@@ -137,9 +137,6 @@ def watch() -> None:
 
     A folder that goes away keeps its documents, and is read again when it comes back.
     """
-    from watchfiles import watch as changes_of
-
-    from rag_graph.cli.index import index_with_bar
     from rag_graph.errors import LibraryError
 
     with _opened() as (settings, index):
@@ -152,25 +149,34 @@ def watch() -> None:
         for root in roots if watched is None else watched:
             if root not in there:
                 typer.echo(f"Not there: {root}. If it is gone for good: rag-graph remove {str(root)!r}", err=True)
-        is_first, watched = watched is None, there
-        if not there:
+        if there:
+            _follow(settings, roots, there, is_first=watched is None)
+        else:
             time.sleep(QUIET_MS / 1000)
-            continue
-        is_read = False
-        for changes in changes_of(*there, raise_interrupt=True, rust_timeout=QUIET_MS, yield_on_timeout=True):
-            if _there(roots) != there:  # what took a folder's place is watched only from a new beginning
-                break
-            if changes or not is_read:  # nothing is missed that changes during the reading: it is watched by then
-                try:
-                    index_with_bar(settings, list(there), rebuild=False)
-                except LibraryError:
-                    if _there(roots) == there:
-                        raise
-                    break  # it went away while it was read
-                is_read = True
-            if is_first:
-                is_first = False
-                typer.echo(f"Watching {', '.join(map(str, there))}. Ctrl-C ends it.", err=True)
+        watched = there
+
+
+def _follow(settings: "Settings", roots: Sequence[Path], there: dict[Path, int], *, is_first: bool) -> None:
+    """Read what changes, until a folder goes away or comes back: what took its place has to be watched anew."""
+    from watchfiles import watch as changes_of
+
+    from rag_graph.cli.index import index_with_bar
+    from rag_graph.errors import LibraryError
+
+    is_read = False
+    for changes in changes_of(*there, raise_interrupt=True, rust_timeout=QUIET_MS, yield_on_timeout=True):
+        if _there(roots) != there:
+            return
+        if changes or not is_read:  # nothing is missed that changes during the reading: it is watched by then
+            try:
+                index_with_bar(settings, list(there), rebuild=False)
+            except LibraryError:
+                if _there(roots) == there:
+                    raise
+                return  # it went away while it was read
+        if is_first and not is_read:
+            typer.echo(f"Watching {', '.join(map(str, there))}. Ctrl-C ends it.", err=True)
+        is_read = True
 
 
 def _there(roots: Sequence[Path]) -> dict[Path, int]:

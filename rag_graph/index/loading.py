@@ -269,8 +269,11 @@ def _relative(path: Path, root: Path) -> str:
 
 
 _PLAIN_NAMES = frozenset(
-    "AUTHORS CHANGELOG CHANGES CONTRIBUTING COPYING COPYRIGHT DOCKERFILE FAQ HACKING HISTORY INSTALL LICENCE LICENSE"
-    " MAINTAINERS MAKEFILE NEWS NOTICE README SECURITY THANKS TODO".split()
+    (
+        *("AUTHORS", "CHANGELOG", "CHANGES", "CONTRIBUTING", "COPYING", "COPYRIGHT", "DOCKERFILE", "FAQ", "HACKING"),
+        *("HISTORY", "INSTALL", "LICENCE", "LICENSE", "MAINTAINERS", "MAKEFILE", "NEWS", "NOTICE", "README"),
+        *("SECURITY", "THANKS", "TODO"),
+    )
 )
 """Of files without a suffix, those that hold text wherever they are."""
 _ADVICE: Mapping[str, str] = {

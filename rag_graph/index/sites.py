@@ -7,8 +7,8 @@ its uri is its address.
 import codecs
 import hashlib
 import json
-import zlib
 import os
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress

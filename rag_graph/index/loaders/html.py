@@ -357,7 +357,7 @@ def _member(base: str, href: str) -> str:
 
 
 def _contents(archive: zipfile.ZipFile, package: str, book: etree._Element) -> Iterator[tuple[str, str]]:
-    """Each chapter that the table of contents names, and how: of EPUB 3, or else of 2. The first name of a file counts."""
+    """Each chapter that the table of contents names, of EPUB 3 or else of 2, and its first name there."""
     items = [item for item in book.iter() if local_name(item) == "item"]
     tables = [item for item in items if "nav" in attribute(item, "properties").split()]
     tables += [item for item in items if attribute(item, "media-type") == "application/x-dtbncx+xml"]

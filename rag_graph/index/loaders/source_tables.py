@@ -120,8 +120,8 @@ def _simple(text: str, rule: re.Match[str]) -> list[str]:
 
 
 _RST_DIRECTIVE: Final = re.compile(
-    r"^(?P<indent>[ \t]*)\.\.[ ](?P<name>list-table|csv-table|toctree|contents|include|literalinclude|tableofcontents)::"
-    r"[ \t]*(?P<said>[^\n]*)(?P<body>(?:\n(?:[ \t]*(?=\n|\Z)|(?P=indent)[ \t]+\S[^\n]*))*)",
+    r"^(?P<indent>[ \t]*)\.\.[ ](?P<name>list-table|csv-table|toctree|contents|include|literalinclude|tableofcontents)"
+    r"::[ \t]*(?P<said>[^\n]*)(?P<body>(?:\n(?:[ \t]*(?=\n|\Z)|(?P=indent)[ \t]+\S[^\n]*))*)",
     re.MULTILINE,
 )
 _MYST_DIRECTIVE: Final = re.compile(
@@ -258,7 +258,8 @@ def _adoc_rows(cells: Sequence[Cell], width: int) -> list[list[Cell]]:
 _ORG_RULE: Final = re.compile(r"^[ \t]*\|-[-+]*\|?[ \t]*$", re.MULTILINE)
 
 _TABULAR: Final = re.compile(
-    r"\\begin\{(?P<name>tabular\*?|tabularx|tabulary|longtable|tblr)\}(?P<arguments>(?:\[[^\]\n]*\]|\{(?:[^{}]|\{[^{}]*\})*\})*)"
+    r"\\begin\{(?P<name>tabular\*?|tabularx|tabulary|longtable|tblr)\}"
+    r"(?P<arguments>(?:\[[^\]\n]*\]|\{(?:[^{}]|\{[^{}]*\})*\})*)"
     r"(?P<body>.*?)\\end\{(?P=name)\}",
     re.DOTALL,
 )

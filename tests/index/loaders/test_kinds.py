@@ -22,44 +22,69 @@ def read(path: Path, content: str | bytes) -> LoadedDocument:
     return document
 
 
+SUBRIP = """1
+00:00:01,000 --> 00:00:02,000
+The pump <i>moves</i>
+
+2
+00:00:02,000 --> 00:00:03,000
+40 litres.
+"""
+WEBVTT = """WEBVTT
+
+NOTE not said
+
+00:01.000 --> 00:02.000 align:start
+<v Ada>It moves
+
+00:02.000 --> 00:03.000
+<v Ada>40 litres &amp; more.
+"""
+ICALENDAR = """BEGIN:VCALENDAR\r
+BEGIN:VEVENT\r
+UID:7\r
+DTSTART;TZID=Europe/Berlin:20260301T090000\r
+DTEND:20260301T100000Z\r
+SUMMARY:Release\\, the big one\r
+ATTENDEE;CN=Ada:mailto:ada@example.org\r
+DESCRIPTION:Who b\r
+ rings what\r
+BEGIN:VALARM\r
+DESCRIPTION:Alarm\r
+END:VALARM\r
+END:VEVENT\r
+END:VCALENDAR\r
+"""
+EVENT = """Release, the big one
+
+Start: 2026-03-01 09:00 Europe/Berlin
+End: 2026-03-01 10:00 UTC
+Attendee: Ada <ada@example.org>
+Description: Who brings what"""
+VCARD = """BEGIN:VCARD
+VERSION:2.1
+FN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:J=C3=BCrgen=
+ Maier
+ORG:Firm;Sales
+item1.TEL;TYPE=work,voice:+49 30 1234
+PHOTO;ENCODING=b:iVBORw0KGgo9
+END:VCARD
+"""
+PERSON = "Jürgen Maier\n\nOrganization: Firm, Sales\nTelephone: +49 30 1234 (work, voice)"
+
+
 @pytest.mark.parametrize(
     ("name", "content", "text", "line"),
     [
-        (
-            "a.srt",
-            "1\n00:00:01,000 --> 00:00:02,000\nThe pump <i>moves</i>\n\n2\n00:00:02,000 --> 00:00:03,000\n40 litres.\n",
-            "The pump moves 40 litres.",
-            3,
-        ),
-        (
-            "a.vtt",
-            "WEBVTT\n\nNOTE not said\n\n00:01.000 --> 00:02.000 align:start\n<v Ada>It moves\n\n00:02.000 --> 00:03.000\n"
-            "<v Ada>40 litres &amp; more.",
-            "Ada: It moves 40 litres & more.",
-            6,
-        ),
-        (
-            "a.ics",
-            "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:7\r\nDTSTART;TZID=Europe/Berlin:20260301T090000\r\n"
-            "DTEND:20260301T100000Z\r\nSUMMARY:Release\\, the big one\r\nATTENDEE;CN=Ada:mailto:ada@example.org\r\n"
-            "DESCRIPTION:Who b\r\n rings what\r\nBEGIN:VALARM\r\nDESCRIPTION:Alarm\r\nEND:VALARM\r\nEND:VEVENT\r\n",
-            "Release, the big one\n\nStart: 2026-03-01 09:00 Europe/Berlin\nEnd: 2026-03-01 10:00 UTC\n"
-            "Attendee: Ada <ada@example.org>\nDescription: Who brings what",
-            2,
-        ),
-        (
-            "a.vcf",
-            "BEGIN:VCARD\nVERSION:2.1\nFN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:J=C3=BCrgen=\n Maier\nORG:Firm;Sales\n"
-            "item1.TEL;TYPE=work,voice:+49 30 1234\nPHOTO;ENCODING=b:iVBORw0KGgo9\nEND:VCARD\n",
-            "Jürgen Maier\n\nOrganization: Firm, Sales\nTelephone: +49 30 1234 (work, voice)",
-            1,
-        ),
+        ("a.srt", SUBRIP, "The pump moves 40 litres.", 3),
+        ("a.vtt", WEBVTT, "Ada: It moves 40 litres & more.", 6),
+        ("a.ics", ICALENDAR, EVENT, 2),
+        ("a.vcf", VCARD, PERSON, 1),
     ],
 )
 def test_each_of_them_gives_what_people_read_and_its_line(
     name: str, content: str, text: str, line: int, tmp_path: Path
 ) -> None:
-    content = content if name != "a.ics" else f"{content}END:VCALENDAR\r\n"
     document = read(tmp_path / name, content)
     assert (document.text, document.places[0].where) == (text, {"line": line})
 

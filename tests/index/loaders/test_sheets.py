@@ -175,9 +175,11 @@ def test_cells_of_open_documents_are_as_they_are_shown_with_all_their_digits(tmp
     assert isinstance(document, LoadedDocument)
     assert document.text.split("\n\n") == [
         "Prices",
-        "| Item | Item | Price | Share | Since | Weight | Factor |\n| --- | --- | --- | --- | --- | --- | --- |\n"
-        "| Bolt | M8 | 1234.50 € | 25.31% | 2026-03-01 | 12.25 kg | 150000 |\n"
-        "| Bolt | M9 | -$5.00 | TRUE | TRUE | TRUE | 12:30 |",
+        (
+            "| Item | Item | Price | Share | Since | Weight | Factor |\n| --- | --- | --- | --- | --- | --- | --- |\n"
+            "| Bolt | M8 | 1234.50 € | 25.31% | 2026-03-01 | 12.25 kg | 150000 |\n"
+            "| Bolt | M9 | -$5.00 | TRUE | TRUE | TRUE | 12:30 |"
+        ),
     ]
     assert document.note == "1 hidden sheet was left out"
     assert document.places[-1].where == {"sheet": "Prices", "row": 1, "columns": "A:G"}
