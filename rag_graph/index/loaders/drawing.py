@@ -12,7 +12,7 @@ def load(source: Source) -> Loaded:
     writer = Writer()
     title = ""
     for element in root.iter("{*}title", "{*}desc", "{*}text"):
-        words = " ".join("".join(element.itertext()).split())
+        words = " ".join("".join(map(str, element.itertext())).split())
         if local_name(element) == "title" and not title:
             title = words
         writer.block(words)

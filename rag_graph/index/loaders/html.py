@@ -368,10 +368,10 @@ def _contents(archive: zipfile.ZipFile, package: str, book: etree._Element) -> I
             root = parse_xml(archive.read(name))
             for entry in root.iter("{*}a", "{*}navPoint"):
                 if local_name(entry) == "a":
-                    target, words = attribute(entry, "href"), "".join(entry.itertext())
+                    target, words = attribute(entry, "href"), "".join(map(str, entry.itertext()))
                 else:
                     target = next((attribute(one, "src") for one in entry.iterchildren("{*}content")), "")
-                    words = "".join(next(entry.iterchildren("{*}navLabel"), entry).itertext())
+                    words = "".join(map(str, next(entry.iterchildren("{*}navLabel"), entry).itertext()))
                 found.setdefault(_member(name, target), " ".join(words.split()))
         if found:
             break
