@@ -93,7 +93,7 @@ def _drawn(text: str) -> Iterator[Edit]:
         at = end
 
 
-def _drawn_cell(cell: tuple[int, int, int, StringList]) -> Cell:
+def _drawn_cell(cell: tuple[int, int, int, list[str]]) -> Cell:
     rows, columns, _, lines = cell
     return Cell(" ".join(" ".join(lines).split()), columns + 1, rows + 1)
 
