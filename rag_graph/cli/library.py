@@ -1,7 +1,8 @@
 """`rag-graph library`: what can be asked about, and keeping it as its folders are."""
 
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -133,20 +134,59 @@ def import_(
 @library.command()
 @in_one_line
 def watch() -> None:
-    """Go on bringing the library up to date as files change, until Ctrl-C."""
+    """Go on bringing the library up to date as files change, until Ctrl-C.
+
+    A folder that goes away keeps its documents, and is read again when it comes back.
+    """
+    from rag_graph.errors import LibraryError
+
+    with _opened() as (settings, index):
+        roots = _roots(index)
+    watched: dict[Path, int] | None = None
+    while True:
+        there = _there(roots)
+        if watched is None and not there:
+            raise LibraryError(f"None of the indexed folders is there: {', '.join(map(str, roots))}.")
+        for root in roots if watched is None else watched:
+            if root not in there:
+                typer.echo(f"Not there: {root}. If it is gone for good: rag-graph remove {str(root)!r}", err=True)
+        if there:
+            _follow(settings, roots, there, is_first=watched is None)
+        else:
+            time.sleep(QUIET_MS / 1000)
+        watched = there
+
+
+def _follow(settings: "Settings", roots: Sequence[Path], there: dict[Path, int], *, is_first: bool) -> None:
+    """Read what changes, until a folder goes away or comes back: what took its place has to be watched anew."""
     from watchfiles import watch as changes_of
 
     from rag_graph.cli.index import index_with_bar
+    from rag_graph.errors import LibraryError
 
-    with _opened() as (settings, index):
-        roots = [root for root in _roots(index) if root.exists()]
-    begun = False
-    for changes in changes_of(*roots, raise_interrupt=True, rust_timeout=QUIET_MS, yield_on_timeout=True):
-        if changes or not begun:  # nothing is missed that changes during the first reading: it is watched by then
-            index_with_bar(settings, roots, rebuild=False)
-        if not begun:
-            begun = True
-            typer.echo(f"Watching {', '.join(map(str, roots))}. Ctrl-C ends it.", err=True)
+    is_read = False
+    for changes in changes_of(*there, raise_interrupt=True, rust_timeout=QUIET_MS, yield_on_timeout=True):
+        if _there(roots) != there:
+            return
+        if changes or not is_read:  # nothing is missed that changes during the reading: it is watched by then
+            try:
+                index_with_bar(settings, list(there), rebuild=False)
+            except LibraryError:
+                if _there(roots) == there:
+                    raise
+                return  # it went away while it was read
+        if is_first and not is_read:
+            typer.echo(f"Watching {', '.join(map(str, there))}. Ctrl-C ends it.", err=True)
+        is_read = True
+
+
+def _there(roots: Sequence[Path]) -> dict[Path, int]:
+    """Those that are there, and which file or folder each is."""
+    found = {}
+    for root in roots:
+        with suppress(OSError):
+            found[root] = root.stat().st_ino
+    return found
 
 
 @contextmanager

@@ -218,16 +218,27 @@ def suffix_of(path: Path) -> str:
     return inert_line(path.suffix.lower())[:20]
 
 
+def kind_of(name: Path) -> str | None:
+    """The module of `index/loaders` that reads files of this name; None where none does."""
+    if not name.suffix and name.name.upper() in _PLAIN_NAMES:
+        return "markup"
+    return KINDS.get(name.suffix.lower())
+
+
 def is_known(path: Path) -> bool:
-    kind = KINDS.get(path.suffix.lower())
+    kind = kind_of(path)
     return kind is not None and (kind != "ocr" or find_spec("rapidocr") is not None)
 
 
 def unknown_kind(path: Path) -> str:
-    """Why a file cannot be read whose kind is not known."""
-    if KINDS.get(path.suffix.lower()) == "ocr":
+    """Why a file cannot be read whose kind is not known, and what helps."""
+    suffix = path.suffix.lower()
+    if KINDS.get(suffix) == "ocr":
         return f"files {suffix_of(path)} are pictures: install rag-graph[ocr] to read them"
-    return f"files {suffix_of(path) or 'without a suffix'} cannot be read"
+    if not suffix:
+        return "files without a suffix cannot be read; give text the suffix .txt"
+    advice = next((advice for advice, suffixes in _ADVICE.items() if suffix in suffixes.split()), "")
+    return f"files {suffix_of(path)} cannot be read{advice and '; ' + advice}"
 
 
 _LINK_OUT = "it is a link out of the folder; name its target to index it"
@@ -258,21 +269,46 @@ def _relative(path: Path, root: Path) -> str:
     return inert_line(path.relative_to(root.parent).as_posix())
 
 
+_PLAIN_NAMES = frozenset(
+    (
+        *("AUTHORS", "CHANGELOG", "CHANGES", "CONTRIBUTING", "COPYING", "COPYRIGHT", "DOCKERFILE", "FAQ", "HACKING"),
+        *("HISTORY", "INSTALL", "LICENCE", "LICENSE", "MAINTAINERS", "MAKEFILE", "NEWS", "NOTICE", "README"),
+        *("SECURITY", "THANKS", "TODO"),
+    )
+)
+"""Of files without a suffix, those that hold text wherever they are."""
+_ADVICE: Mapping[str, str] = {
+    "save them as .docx": ".doc .dot .rtf .wpd .wps .pages .sxw",
+    "save them as .pptx": ".ppt .pps .pot .key",
+    "save them as .xlsx": ".numbers .sxc",
+    "unpack them first": ".zip .tar .gz .tgz .bz2 .xz .7z .rar .zst",
+    "convert them to .epub": ".mobi .azw .azw3 .fb2 .lit",
+    "export them as .pdf": ".djvu .ps .eps .xps .one .vsd .vsdx .pub .ai",
+    "convert them to .png": ".gif .heic .heif .avif",
+    "export them as .csv": ".parquet .feather .sqlite .db .mdb .accdb .dta .sav .rds",
+    "write down what is said in them": ".mp3 .m4a .wav .ogg .flac .mp4 .mkv .mov .avi .webm",
+    "write them as text, by: man NAME | col -b > NAME.txt": ".1 .2 .3 .4 .5 .6 .7 .8 .man",
+}
 _SOURCE_CODE = (
     ".py .pyi .js .jsx .mjs .cjs .ts .tsx .java .kt .kts .scala .go .rs .c .h .cc .cpp .cxx .hpp .cs .swift .m .rb"
     " .php .pl .lua .r .jl .sh .bash .zsh .ps1 .sql .graphql .proto .tf .css .scss .less .vue .svelte .dart .ex .exs"
-    " .erl .hs .clj .groovy .gradle .yaml .yml .toml .ini .cfg .conf .properties .xml .xsd .tex .bib"
+    " .erl .hs .clj .groovy .gradle .yaml .yml .toml .ini .cfg .conf .properties .xml .xsd .bib"
+    " .diff .patch .bat .cmd .vb .f90 .zig .nim .cmake .mk .rss .atom .opml"
 )
 KINDS: Mapping[str, str] = {
     suffix: module
     for module, suffixes in {
-        "markup": f".md .markdown .mdx .qmd .rmd .txt .text .log .rst .adoc .asciidoc .ipynb {_SOURCE_CODE}",
+        "markup": f".md .markdown .mdx .qmd .rmd .txt .text .log .rst .adoc .asciidoc .org .tex .textile .wiki .ipynb"
+        f" {_SOURCE_CODE}",
         "html": ".html .htm .xhtml .epub",
         "pdf": ".pdf",
         "ooxml": ".docx .docm .pptx .pptm",
-        "odf": ".odt .odp",
+        "odf": ".odt .ott .odp .odg",
         "sheets": ".csv .tsv .tab .xlsx .xlsm .xlsb .xls .ods",
-        "mail": ".eml .msg",
+        "mail": ".eml .msg .mbox .mht .mhtml",
+        "agenda": ".ics .vcf",
+        "subtitles": ".srt .vtt",
+        "drawing": ".svg",
         "json": ".json .jsonl .ndjson",
         "ocr": ".png .jpg .jpeg .tif .tiff .bmp .webp",
     }.items()

@@ -8,6 +8,7 @@ import codecs
 import hashlib
 import json
 import os
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -50,7 +51,18 @@ _TYPES: Final = {
     "application/vnd.oasis.opendocument.presentation": ".odp",
     "application/vnd.oasis.opendocument.spreadsheet": ".ods",
 }
-_VAGUE: Final = frozenset({"", "text/plain", "application/octet-stream", "text/xml", "application/xml"})
+_GZIP: Final = b"\x1f\x8b"
+_VAGUE: Final = frozenset(
+    {
+        "",
+        "text/plain",
+        "application/octet-stream",
+        "application/force-download",
+        "binary/octet-stream",
+        "text/xml",
+        "application/xml",
+    }
+)
 """Types of which a suffix says more."""
 
 
@@ -191,17 +203,32 @@ class _Visit:
     def _from_sitemap(self, listed: "_Listed") -> list[str]:
         """The pages of a sitemap, or of those that an index of sitemaps names, all of its own site."""
         urls, here = list(listed.pages), origin_of(self._root)
-        self._is_complete = len(listed.sitemaps) <= _MAX_SITEMAPS
-        for sitemap in listed.sitemaps[:_MAX_SITEMAPS]:
+        # An index may name another one, and itself.
+        waiting = list(dict.fromkeys(map(_normal, listed.sitemaps)))
+        seen = {_normal(self._root)}
+        while waiting and len(seen) <= _MAX_SITEMAPS:
+            sitemap = waiting.pop(0)
+            if sitemap in seen:
+                continue
+            seen.add(sitemap)
             try:
                 if origin_of(sitemap) != here:
                     raise NotFetched("it is of another site than the sitemap that names it")  # noqa: TRY301
-                inner = _listed(self._web.fetch(sitemap))
+                if (inner := _listed(self._web.fetch(sitemap))) is None:
+                    raise NotFetched("it is no sitemap, as the one that names it says", "damaged")  # noqa: TRY301
             except NotFetched as exc:
                 self._is_complete = False
                 self._count(failures=(Failure(sitemap, str(exc), exc.kind),))
                 continue
-            urls += inner.pages if inner is not None else ()
+            urls += inner.pages
+            waiting += map(_normal, inner.sitemaps)
+        if left := sum(sitemap not in seen for sitemap in waiting):
+            self._is_complete = False
+            reason = f"it names {left} sitemaps more than the {_MAX_SITEMAPS} that are read; index those by themselves"
+            self._count(failures=(Failure(self._root, reason, "too large"),))
+        if not urls:
+            self._is_complete = False
+            self._count(failures=(Failure(self._root, "it is a sitemap that lists no pages", "no text"),))
         urls = list(dict.fromkeys(map(_normal, urls)))
         if others := sum(origin_of(url) != here for url in urls):
             self._count(left_out={"of another site than their sitemap": others})
@@ -290,6 +317,11 @@ class _Listed:
 def _listed(fetched: Fetched) -> _Listed | None:
     """What a sitemap lists; None of what is none: https://www.sitemaps.org/protocol.html."""
     content = fetched.content or b""
+    if content.startswith(_GZIP):  # as a file, whatever way it was sent
+        try:
+            content = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(content, _MAX_SITEMAP_BYTES + 1)
+        except zlib.error:
+            return None
     if b"<urlset" not in content[:4096] and b"<sitemapindex" not in content[:4096]:
         return None
     if len(content) > _MAX_SITEMAP_BYTES:
@@ -317,6 +349,8 @@ def _suffix(fetched: Fetched) -> str:
     by_address = PurePosixPath(urlsplit(fetched.url).path).suffix.lower()
     if fetched.media_type in _VAGUE and by_address in KINDS:
         return by_address
+    if fetched.media_type in _VAGUE and (fetched.content or b"").startswith(b"%PDF-"):
+        return ".pdf"
     return _TYPES.get(fetched.media_type, ".txt" if fetched.media_type == "text/plain" else "")
 
 

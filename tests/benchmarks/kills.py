@@ -3,7 +3,7 @@
 The folder is indexed once without a disturbance, which gives the time, the memory and what was skipped. Then again into
 a library of its own, by processes that are killed: at moments inside embedding, committing and merging, and after so
 many seconds. After each, all that was committed before must still be there; in the end the library must hold what the
-first one does, and find it.
+first one does, and find it. Where a run comes to its end before all kills are done, the next library begins.
 """
 
 import argparse
@@ -93,37 +93,37 @@ def main() -> None:
             f"{use.memory_mb[0]} MB, readers {use.memory_mb[1]} MB; skipped: {dict(use.skipped)}",
             flush=True,
         )
-        library, kept, began = (
-            Library("folder", f"{home}/killed", asked.embedder),
-            Contents({}, frozenset(), ()),
-            time.monotonic(),
-        )
         moments = itertools.cycle((*MOMENTS, *[""] * len(MOMENTS)))
-        for number in range(1, asked.kills + 1):
-            after_s = chance.uniform(2, max(3.0, use.seconds / 4))
-            moment = next(moments).format(embedder=EMBEDDERS[asked.embedder])
-            killed = index_killed(library, asked.folder, asked.commit_passages, moment=moment, after_s=after_s)
-            found = contents(library, QUESTIONS)
-            print(  # noqa: T201
-                f"{number}: {moment or f'after {after_s:.1f} s'}: {'killed' if killed else 'came to its end'}; "
-                f"{len(found.documents)} documents, {len(found.passages)} passages; {lost(kept, found)} lost",
-                flush=True,
-            )
-            kept = found
-            if not killed:
-                break
-        index_whole(library, asked.folder, asked.commit_passages)
-        found = contents(library, QUESTIONS)
-        pairs = list(zip(found.hits, expected.hits, strict=True))
-        same = sum([hit[:2] for hit in one] == [hit[:2] for hit in other] for one, other in pairs)
-        told = [
-            f"{what} {'equal' if is_equal else 'DIFFER'}"
-            for what, is_equal in (
-                ("documents", found.documents == expected.documents),
-                ("passages", found.passages == expected.passages),
-            )
-        ]
-        print(f"in the end, after {time.monotonic() - began:.0f} s:", *told, f"{same} of {len(pairs)} searches equal")  # noqa: T201
+        began, kills, rounds = time.monotonic(), 0, 0
+        while kills < asked.kills:
+            rounds += 1
+            library, kept = Library("folder", f"{home}/killed-{rounds}", asked.embedder), Contents({}, frozenset(), ())
+            killed = True
+            while killed and kills < asked.kills:
+                after_s = chance.uniform(2, max(3.0, use.seconds / 4))
+                moment = next(moments).format(embedder=EMBEDDERS[asked.embedder])
+                killed = index_killed(library, asked.folder, asked.commit_passages, moment=moment, after_s=after_s)
+                kills += killed
+                found = contents(library, QUESTIONS)
+                print(  # noqa: T201
+                    f"{kills}: {moment or f'after {after_s:.1f} s'}: {'killed' if killed else 'came to its end'}; "
+                    f"{len(found.documents)} documents, {len(found.passages)} passages; {lost(kept, found)} lost",
+                    flush=True,
+                )
+                kept = found
+            index_whole(library, asked.folder, asked.commit_passages)
+            print(f"library {rounds}:", *compared(contents(library, QUESTIONS), expected), flush=True)  # noqa: T201
+        print(f"{kills} kills in {time.monotonic() - began:.0f} s")  # noqa: T201
+
+
+def compared(found: Contents, expected: Contents) -> list[str]:
+    pairs = list(zip(found.hits, expected.hits, strict=True))
+    same = sum([hit[:2] for hit in one] == [hit[:2] for hit in other] for one, other in pairs)
+    told = (("documents", found.documents == expected.documents), ("passages", found.passages == expected.passages))
+    return [
+        *(f"{what} {'equal' if is_equal else 'DIFFER'}," for what, is_equal in told),
+        f"{same} of {len(pairs)} searches equal",
+    ]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -457,10 +458,18 @@ def test_the_library_is_kept_up_to_date_while_files_change(tmp_path: Path) -> No
             assert any("Watching" in line for line in told)
             (folder / "horse.md").write_text("# Horses\n\nHorses have manes.\n")
             assert any("1 documents added" in line for line in told)
+            shutil.rmtree(folder)
+            assert any("Not there" in line for line in told)
+            folder.mkdir()
+            (folder / "zebra.md").write_text("# Zebras\n\nZebras have stripes.\n")
+            assert any("1 removed, 1 unchanged" in line for line in told)
             watching.send_signal(signal.SIGINT)
             assert watching.wait(WITHIN_S) == 130
         finally:
             watching.kill()
+    shutil.rmtree(folder)
+    nothing = run("library", "watch", settings=settings)
+    assert (nothing.returncode, "None of the indexed folders is there" in one_line(nothing)) == (2, True)
 
 
 def test_studio_writes_a_configuration_for_langgraphs_command_and_never_over_one(tmp_path: Path) -> None:

@@ -327,7 +327,7 @@ def test_each_file_ends_in_one_way_that_is_told(index: Index, documents: Path) -
     (documents / "broken.docx").write_bytes(b"PK")
     (documents / "table.zip").write_text("a,b")
     (documents / "other.zip").write_text("a,b")
-    (documents / "Makefile").write_text("all:")
+    (documents / "core").write_text("all:")
     (documents / "old.txt").write_bytes("Größe: naïve façade.".encode("cp1252"))
     report = index_paths(index, [documents])
     assert outcome(report) == (4, 0, 0, 0)

@@ -1,5 +1,6 @@
 """Pages of the web in the library, from a real server on this machine."""
 
+import gzip
 import ipaddress
 from collections.abc import Iterator
 from contextlib import closing
@@ -88,6 +89,25 @@ def test_a_sitemap_brings_its_pages_of_each_kind_and_what_it_no_longer_lists_goe
     assert sorted(texts(index)) == [f"{site.url}/a", f"{site.url}/d"]
     site.pages["/two.xml"] = Page(b"", status=500)  # what it lists is unknown just now, so nothing goes
     assert visit(index, tmp_path / "web", f"{site.url}/sitemap.xml").removed == 0
+
+
+def test_a_sitemap_may_be_packed_name_itself_or_list_nothing(index: Index, site: Site, tmp_path: Path) -> None:
+    site.html("/a", "All about apples.")
+    site.pages["/b"] = Page(
+        pdf(tmp_path / "b.pdf", words(50, 700, "All about plums.")).read_bytes(), "application/octet-stream"
+    )
+    site.sitemap("/inner.xml", f"{site.url}/a", f"{site.url}/b")
+    site.pages["/inner.xml.gz"] = Page(gzip.compress(site.pages["/inner.xml"].body), "application/x-gzip")
+    site.sitemap("/index.xml", f"{site.url}/sitemap.xml", f"{site.url}/inner.xml.gz", kind="sitemap")
+    site.sitemap("/sitemap.xml", f"{site.url}/sitemap.xml", f"{site.url}/index.xml", f"{site.url}/a", kind="sitemap")
+    report = visit(index, tmp_path / "web", f"{site.url}/sitemap.xml")
+    assert texts(index) == {f"{site.url}/a": "All about apples.", f"{site.url}/b": "All about plums."}
+    assert [(failure.uri, failure.reason) for failure in report.failures] == [
+        (f"{site.url}/a", "it is no sitemap, as the one that names it says")
+    ]
+    site.sitemap("/empty.xml")
+    [failure] = visit(index, tmp_path / "web", f"{site.url}/empty.xml").failures
+    assert "lists no pages" in failure.reason
 
 
 def test_what_robots_txt_forbids_is_not_asked_for(index: Index, site: Site, tmp_path: Path) -> None:

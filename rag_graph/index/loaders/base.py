@@ -4,7 +4,7 @@ import io
 import re
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,15 +77,25 @@ class Writer:
     places: list[Place] = field(default_factory=list)
     _parts: list[str] = field(default_factory=list)
     _length: int = 0
+    _is_section_over: bool = False
 
     def block(self, text: str, *, level: int | None = None, gap: str = "\n\n") -> None:
         if not (text := clean(text).strip()):
             return
         if self._parts:
             self._write(gap)
+        if self._is_section_over and level != 1:
+            self.outline.append(Heading(start=self._length, level=1, title=""))
+        self._is_section_over = False
         if level:
             self.outline.append(Heading(start=self._length, level=min(level, DEEPEST_HEADING), title=as_title(text)))
         self._write(text)
+
+    def add(self, aside: "Writer") -> None:
+        """What another one has written, under its own headings."""
+        start = self._length + (2 if self._parts else 0)
+        self.block(aside.text)
+        self.outline += [replace(one, start=start + one.start) for one in aside.outline]
 
     def place(self, **where: str | int) -> None:
         """What follows stands there, such as on a page."""
@@ -95,9 +105,8 @@ class Writer:
         self.places.append(Place(start, where))
 
     def end_section(self) -> None:
-        """What follows stands under none of the headings before it."""
-        if self.outline:
-            self.outline.append(Heading(start=self._length + 2, level=1, title=""))
+        """What follows, if anything does, stands under none of the headings before it."""
+        self._is_section_over = bool(self.outline)
 
     def table(self, rows: Sequence[Sequence[Cell | str]], *, headers: int | None = None) -> None:
         """Each row becomes a line, under a line that names the columns.

@@ -2,11 +2,14 @@
 
 import posixpath
 import re
+import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
+from lxml import etree
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from rag_graph.errors import DocumentUnreadable
@@ -85,6 +88,14 @@ def write_html(writer: Writer, content: bytes) -> tuple[str, str]:
             node.decompose()
     _write_nodes(writer, _main_part(page, root))
     return title, note
+
+
+def in_rows(markup: str) -> str:
+    """What a table says that stands in a text of another kind."""
+    writer = Writer()
+    if (root := LexborHTMLParser(markup).body) is not None:
+        _write_nodes(writer, root)
+    return writer.text
 
 
 def _is_list_of_links(node: LexborNode) -> bool:
@@ -340,6 +351,40 @@ def _span(cell: LexborNode, name: str) -> int:
     return int(said) if said.isdecimal() and int(said) else 1
 
 
+def _member(base: str, href: str) -> str:
+    """The name of what a part of a book names, without the place in it."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(base), unquote(href.partition("#")[0])))
+
+
+def _contents(archive: zipfile.ZipFile, package: str, book: etree._Element) -> Iterator[tuple[str, str]]:
+    """Each chapter that the table of contents names, of EPUB 3 or else of 2, and its first name there."""
+    items = [item for item in book.iter() if local_name(item) == "item"]
+    tables = [item for item in items if "nav" in attribute(item, "properties").split()]
+    tables += [item for item in items if attribute(item, "media-type") == "application/x-dtbncx+xml"]
+    found: dict[str, str] = {}
+    for item in tables:
+        name = _member(package, attribute(item, "href"))
+        with suppress(KeyError, etree.XMLSyntaxError):  # a book can be read without it
+            root = parse_xml(archive.read(name))
+            for entry in root.iter("{*}a", "{*}navPoint"):
+                if local_name(entry) == "a":
+                    target, words = attribute(entry, "href"), "".join(map(str, entry.itertext()))
+                else:
+                    target = next((attribute(one, "src") for one in entry.iterchildren("{*}content")), "")
+                    words = "".join(map(str, next(entry.iterchildren("{*}navLabel"), entry).itertext()))
+                found.setdefault(_member(name, target), " ".join(words.split()))
+        if found:
+            break
+    yield from found.items()
+
+
+def _is_untitled(chapter: Writer, name: str) -> bool:
+    """Whether a chapter has words, and no heading that stands above them all or says this name."""
+    own = {one.title.casefold() for one in chapter.outline}
+    starts = chapter.outline[0].start if chapter.outline else len(chapter.text)
+    return starts > 0 and name.casefold() not in own
+
+
 def _epub(source: Source) -> LoadedDocument:
     writer = Writer()
     told: list[str] = []
@@ -355,9 +400,14 @@ def _epub(source: Source) -> LoadedDocument:
         title = next((item.text or "" for item in book.iter() if local_name(item) == "title"), "")
         files = {attribute(item, "id"): attribute(item, "href") for item in book.iter() if local_name(item) == "item"}
         chapters = [files.get(attribute(item, "idref"), "") for item in book.iter() if local_name(item) == "itemref"]
+        named = dict(_contents(archive, package, book))
         for number, href in enumerate(filter(None, chapters), start=1):
-            name = posixpath.normpath(posixpath.join(posixpath.dirname(package), unquote(href)))
+            name = _member(package, href)
             if name in names:
                 writer.place(chapter=number)
-                told.append(write_html(writer, archive.read(name))[1])
+                aside = Writer()
+                told.append(write_html(aside, archive.read(name))[1])
+                if (title_of := named.get(name)) and _is_untitled(aside, title_of):
+                    writer.block(title_of, level=1)
+                writer.add(aside)
     return source.written(writer, title=title, note=notes(*dict.fromkeys(told)))

@@ -1,17 +1,22 @@
-"""E-mail: EML, and Outlook's MSG."""
+"""E-mail: EML, Outlook's MSG, mailboxes of many mails, and web pages that were saved as a mail (MHTML)."""
 
 import email
 import email.policy
+import mailbox
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
 from email.header import decode_header, make_header
 from email.message import Message
 from typing import Final
 
 import oxmsg
 
+from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
 from rag_graph.index.loaders.base import Source, Writer, as_title
 from rag_graph.index.loaders.html import write_html
-from rag_graph.index.loading import Loaded
+from rag_graph.index.loading import Failure, Loaded
 
 _POLICY: Final = email.policy.compat32
 """The newer one raises on headers that programs write all the same."""
@@ -20,13 +25,42 @@ _DEEPEST: Final = 10
 
 
 def load(source: Source) -> Loaded:
+    suffix = source.name.suffix.lower()
+    if suffix == ".mbox":
+        yield from _mailbox(source)
+        return
     writer = Writer()
-    if source.name.suffix.lower() == ".msg":
+    if suffix == ".msg":
         subject, attached = _write_msg(writer, source)
     else:
         subject, attached = _write_eml(writer, source.content())
-    note = f"attachments were left out: {', '.join(attached)}" if attached else ""
+    # Of a page, the pictures and styles lie beside it.
+    note = "" if suffix in {".mht", ".mhtml"} else _told(attached)
     yield source.written(writer, title=subject, note=note)
+
+
+def _told(attached: Sequence[str]) -> str:
+    return f"attachments were left out: {', '.join(attached)}" if attached else ""
+
+
+def _mailbox(source: Source) -> Loaded:
+    """Each mail is a document."""
+    source.content()  # for its bound
+    found = False
+    with closing(mailbox.mbox(source.path, create=False)) as box:
+        for number, key in enumerate(box.iterkeys(), start=1):
+            found = True
+            writer, attached = Writer(), list[str]()
+            message = email.message_from_bytes(box.get_bytes(key), policy=_POLICY)
+            _write_message(writer, message, attached)
+            if not writer.text.strip():
+                yield Failure(f"mail {number}", "there is no text in it", "no text")
+                continue
+            title = _header(message, "Subject") or f"Mail {number}"
+            read = source.written(writer, title=title, note=_told(attached))
+            yield replace(read, key=str(number))
+    if not found:
+        raise DocumentUnreadable("there is no mail in it", "no text")
 
 
 def _write_eml(writer: Writer, content: bytes) -> tuple[str, list[str]]:

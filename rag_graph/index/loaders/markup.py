@@ -1,6 +1,6 @@
-"""Plain text, and text that marks its headings: Markdown, MDX, reStructuredText, AsciiDoc, notebooks, source code.
+"""Plain text, and text that marks its headings: Markdown, MDX, reStructuredText, AsciiDoc, Org, LaTeX, notebooks, code.
 
-The text is kept as it is written: what is quoted is what people find in their file.
+The text is kept as it is written, but for its tables: what is quoted is what people find in their file.
 """
 
 import json
@@ -16,6 +16,7 @@ from rag_graph.documents import Heading, Metadata, Place
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
 from rag_graph.index.loaders.base import Source, Writer, as_title, clean, notes, without_noise
+from rag_graph.index.loaders.source_tables import with_rows
 from rag_graph.index.loading import Loaded
 
 _FRONT_MATTER: Final = re.compile(
@@ -24,6 +25,7 @@ _FRONT_MATTER: Final = re.compile(
 """In YAML, or between plus signs in TOML."""
 _LINE_END: Final = re.compile("\r\n|\r|\n")
 _FIRST_LINE: Final = (Place(0, {"line": 1}),)
+_COMMENT: Final = re.compile(r"(?<!\\)%[^\n]*")
 
 
 def load(source: Source) -> Loaded:
@@ -38,11 +40,16 @@ def load(source: Source) -> Loaded:
         title = "" if suffix in _PROSE else source.name.name
         yield source.document(text, title=title, places=_FIRST_LINE, note=told)
         return
+    if suffix in _TEX:
+        text = _COMMENT.sub("", text)
+    text, places = with_rows(text, suffix)
     title, metadata, begins = _front_matter(text)
     outline = tuple(_OUTLINES[suffix](text, begins))
+    if not title and suffix in _TITLES and (named := _TITLES[suffix].search(text)):
+        title = named[1]
     if not title and outline and (outline[0].level == 1 or suffix in _RST or suffix in _ADOC):
         title = outline[0].title
-    yield source.document(text, title=title, outline=outline, places=_FIRST_LINE, metadata=metadata, note=told)
+    yield source.document(text, title=title, outline=outline, places=places, metadata=metadata, note=told)
 
 
 def _front_matter(text: str) -> tuple[str, Metadata, int]:
@@ -124,14 +131,52 @@ def _adoc_outline(text: str, begins: int) -> Iterator[Heading]:
             yield Heading(start=found.start(), level=len(found["level"]), title=as_title(found["title"]))
 
 
+_ORG_LINE: Final = re.compile(
+    r"^(?:(?P<stars>\*{1,9})[ \t]+(?:(?:TODO|DONE|NEXT|WAITING)[ \t]+)?(?:\[#[A-Z]\][ \t]+)?(?P<title>\S.*?)"
+    r"(?:[ \t]+:[\w@:]+:)?|[ \t]*#\+(?P<mark>begin|end)_(?:src|example|quote|verse)\b.*)[ \t\r]*$",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+
+def _org_outline(text: str, begins: int) -> Iterator[Heading]:
+    is_code = False
+    for found in _ORG_LINE.finditer(text, begins):
+        if found["mark"]:
+            is_code = found["mark"].lower() == "begin"
+        elif not is_code:
+            yield Heading(start=found.start(), level=len(found["stars"]), title=as_title(found["title"]))
+
+
+_TEX_LEVELS: Final = ("part", "chapter", "section", "subsection", "subsubsection", "paragraph")
+_TEX_HEADING: Final = re.compile(
+    rf"\\(?P<level>{'|'.join(_TEX_LEVELS)})\*?(?:\[[^\]\n]*\])?\{{(?P<title>(?:[^{{}}]|\{{[^{{}}]*\}})+)\}}"
+)
+_TEX_COMMAND: Final = re.compile(r"\\[a-zA-Z]+\*?|[{}]")
+
+
+def _tex_outline(text: str, begins: int) -> Iterator[Heading]:
+    for found in _TEX_HEADING.finditer(text, begins):
+        level = _TEX_LEVELS.index(found["level"]) + 1
+        yield Heading(start=found.start(), level=level, title=as_title(_TEX_COMMAND.sub("", found["title"])))
+
+
 _MARKDOWN: Final = frozenset((".md", ".markdown", ".mdx", ".qmd", ".rmd"))
 _RST: Final = frozenset((".rst",))
 _ADOC: Final = frozenset((".adoc", ".asciidoc"))
-_PROSE: Final = frozenset((".txt", ".text", ".log"))
+_ORG: Final = frozenset((".org",))
+_TEX: Final = frozenset((".tex",))
+_PROSE: Final = frozenset((".txt", ".text", ".log", ".textile", ".wiki", ""))
+_TITLES: Final = {
+    ".org": re.compile(r"^#\+title:[ \t]*(\S.*?)[ \t\r]*$", re.MULTILINE | re.IGNORECASE),
+    ".tex": re.compile(r"\\title(?:\[[^\]\n]*\])?\{([^{}]+)\}"),
+}
+"""What a text says its title is, where that is no heading."""
 _OUTLINES: Final[dict[str, Callable[[str, int], Iterator[Heading]]]] = {
     **dict.fromkeys(_MARKDOWN, _markdown_outline),
     **dict.fromkeys(_RST, _rst_outline),
     **dict.fromkeys(_ADOC, _adoc_outline),
+    **dict.fromkeys(_ORG, _org_outline),
+    **dict.fromkeys(_TEX, _tex_outline),
 }
 
 

@@ -1,12 +1,16 @@
-"""ODT and ODP: headings, paragraphs, lists and tables of OpenDocument."""
+"""OpenDocument: headings, paragraphs, lists and tables of ODT, ODP and ODG, and the cells of the sheets of ODS."""
 
+import re
+import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from lxml import etree
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.loaders.base import Source, Writer, attribute, check_archive, local_name, parse_xml
+from rag_graph.index.loaders.formats import NumberFormat, plain_number
 from rag_graph.index.loaders.tables import Cell
 from rag_graph.index.loading import Loaded
 
@@ -28,10 +32,8 @@ _MOST_REPEATED: Final = 64
 
 def load(source: Source) -> Loaded:
     with check_archive(source.content()) as archive:
-        if b"encryption-data" in archive.read("META-INF/manifest.xml"):
-            raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted")
         writer = Writer()
-        _write(writer, parse_xml(archive.read("content.xml")))
+        _write(writer, _content(archive))
         title = ""
         if "meta.xml" in archive.namelist():
             title = next(
@@ -39,6 +41,12 @@ def load(source: Source) -> Loaded:
                 "",
             )
     yield source.written(writer, title=title)
+
+
+def _content(archive: zipfile.ZipFile) -> etree._Element:
+    if b"encryption-data" in archive.read("META-INF/manifest.xml"):
+        raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted")
+    return parse_xml(archive.read("content.xml"))
 
 
 def _write(writer: Writer, root: etree._Element) -> None:
@@ -139,3 +147,98 @@ def _text(element: etree._Element) -> str:
             parts.append(_text(child) + (" " if name in {"list-item", "p"} else ""))
         parts.append(child.tail or "")
     return "".join(parts)
+
+
+_MOST_ROWS: Final = 1_048_576
+_MOST_COLUMNS: Final = 16_384
+"""Of a sheet of LibreOffice; cells that are blank to its end are written as one that is repeated."""
+_ALIKE_ROWS: Final = 1_000
+"""So many rows that say the same are kept."""
+_SHOWN_NUMBER: Final = re.compile(r"\d(?:[\d.,'’\u00a0\u202f ]*\d)?")
+_DECIMALS: Final = re.compile(r"[.,](\d+)$")
+_THOUSANDS: Final = 3
+"""Digits: behind a sign there may be so many of a thousand, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The texts of a sheet's cells from its first, and which of them reach to which."""
+
+    name: str
+    is_hidden: bool
+    rows: list[list[str]] = field(default_factory=list)
+    merged: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
+
+
+def read_sheets(archive: zipfile.ZipFile) -> Iterator[Sheet]:
+    """By us: python-calamine gives neither formats nor what is merged of these files."""
+    root = _content(archive)
+    unseen = {
+        attribute(style, "name")
+        for style in root.iter("{*}style")
+        if any(attribute(one, "display") == "false" for one in style if local_name(one) == "table-properties")
+    }
+    for table in root.iter("{*}table"):
+        above = table.getparent()
+        if above is None or local_name(above) != "spreadsheet":
+            continue
+        sheet = Sheet(attribute(table, "name"), attribute(table, "style-name") in unseen)
+        blank = 0
+        for row in table.iter("{*}table-row"):
+            if _table_of(row) is not table:
+                continue
+            repeated = _count(row, "number-rows-repeated")
+            at = len(sheet.rows) + blank
+            texts = _sheet_row(row, at, sheet)
+            if not texts:
+                blank += repeated
+            elif at < _MOST_ROWS:
+                sheet.rows.extend([] for _ in range(blank))
+                sheet.rows.extend(texts for _ in range(min(repeated, _ALIKE_ROWS)))
+                blank = 0
+        yield sheet
+
+
+def _sheet_row(row: etree._Element, at: int, sheet: Sheet) -> list[str]:
+    texts: list[str] = []
+    blank = 0
+    for cell in row.iterchildren("{*}table-cell", "{*}covered-table-cell"):
+        # What is covered may still hold what it said before it was.
+        text = _cell_value(cell) if local_name(cell) == "table-cell" else ""
+        repeated = _count(cell, "number-columns-repeated")
+        column = len(texts) + blank
+        if not text:
+            blank += repeated
+        elif column < _MOST_COLUMNS:
+            texts += [""] * blank + [text] * min(repeated, _MOST_COLUMNS - column)
+            blank = 0
+        columns, rows = _count(cell, "number-columns-spanned"), _count(cell, "number-rows-spanned")
+        if columns * rows > 1:
+            sheet.merged[at, column] = (at + rows - 1, column + columns - 1)
+    return texts
+
+
+def _cell_value(cell: etree._Element) -> str:
+    shown = "\n".join(_text(item) for item in cell.iterchildren("{*}p")).strip()
+    value = attribute(cell, "value")
+    match attribute(cell, "value-type"):
+        case "float" | "percentage" | "currency" if value:
+            return _number(float(value), shown)
+        case "date":
+            return attribute(cell, "date-value").replace("T", " ").removesuffix(" 00:00:00")
+        case "boolean":
+            return attribute(cell, "boolean-value").upper()
+        case _:
+            return shown or attribute(cell, "string-value")
+
+
+def _number(value: float, shown: str) -> str:
+    """With all its digits, and the signs between which it is shown, such as a currency's or a unit's."""
+    found = list(_SHOWN_NUMBER.finditer(shown))
+    if len(found) != 1:  # such as 1.5E+05, or a part of a date
+        return plain_number(value)
+    before, after = (re.sub(r"[-−()]", "", part) for part in (shown[: found[0].start()], shown[found[0].end() :]))
+    places = _DECIMALS.search(found[0][0])
+    decimals = len(places[1]) if places and len(places[1]) != _THOUSANDS else 0
+    digits = len(found[0][0]) if found[0][0].startswith("0") and found[0][0].isdigit() else 1
+    return NumberFormat(before.lstrip(), after.rstrip(), digits, decimals).show(value)

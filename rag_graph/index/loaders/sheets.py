@@ -13,6 +13,7 @@ import python_calamine
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
+from rag_graph.index.loaders import odf
 from rag_graph.index.loaders.base import OLE, Source, Writer, as_title, check_archive, clean, notes
 from rag_graph.index.loaders.formats import NumberFormat, column_name, plain_number, read_workbook
 from rag_graph.index.loaders.package import Package
@@ -35,6 +36,9 @@ def load(source: Source) -> Loaded:
     content = source.content()
     archive = nullcontext() if content.startswith(OLE) else check_archive(content)
     with archive as opened:
+        if suffix == ".ods" and opened is not None:
+            yield _open_document(source, opened)
+            return
         yield _workbook(source, content, opened if suffix in {".xlsx", ".xlsm"} else None)
 
 
@@ -58,14 +62,35 @@ def _workbook(source: Source, content: bytes, archive: zipfile.ZipFile | None) -
         formulas += sum(isinstance(how, str) for how in shown.values())
         rows = _sheet_rows(sheet.to_python(skip_empty_area=False), shown)
         if any(any(row) for row in rows):
-            name = as_title(about.name)
-            writer.place(sheet=name)
-            writer.block(name, level=1)
-            _write_rows(writer, rows, {"sheet": name}, dict(sheet.merged_cell_ranges or ()))
-    unseen = f"{hidden} hidden sheet{'s were' if hidden > 1 else ' was'} left out" if hidden else ""
+            _write_sheet(writer, about.name, rows, dict(sheet.merged_cell_ranges or ()))
     unsaved = f"{formulas} formula{'s have' if formulas > 1 else ' has'} no saved value: open the file and save it anew"
-    note = notes(unseen, unsaved if formulas else "")
+    # calamine gives a per cent's value as the number that it is, and only XLSX's formats are read beside it.
+    unformatted = "" if about_cells is not None else "numbers are without their formats, such as %; .xlsx keeps them"
+    note = notes(_of_hidden(hidden), unsaved if formulas else "", unformatted)
     return source.document(writer.text, outline=tuple(writer.outline), places=tuple(writer.places), note=note)
+
+
+def _open_document(source: Source, archive: zipfile.ZipFile) -> LoadedDocument:
+    writer = Writer()
+    hidden = 0
+    for sheet in odf.read_sheets(archive):
+        hidden += sheet.is_hidden
+        if sheet.rows and not sheet.is_hidden:
+            _write_sheet(writer, sheet.name, sheet.rows, sheet.merged)
+    return source.document(
+        writer.text, outline=tuple(writer.outline), places=tuple(writer.places), note=_of_hidden(hidden)
+    )
+
+
+def _write_sheet(writer: Writer, name: str, rows: Sequence[Sequence[str]], merged: Mapping[_Place, _Place]) -> None:
+    name = as_title(name)
+    writer.place(sheet=name)
+    writer.block(name, level=1)
+    _write_rows(writer, rows, {"sheet": name}, merged)
+
+
+def _of_hidden(count: int) -> str:
+    return f"{count} hidden sheet{'s were' if count > 1 else ' was'} left out" if count else ""
 
 
 def _sheet_rows(values: Sequence[Sequence[Any]], shown: Mapping[_Place, NumberFormat | str]) -> list[list[str]]:

@@ -104,7 +104,7 @@ def _headers(rows: Sequence[Sequence[Cell]]) -> int:
             if one != other
             for place in (at - 1, at)
         }
-        if wide and all(plain[1][at].strip() and not is_number(plain[1][at]) for at in wide):
+        if wide and all(plain[1][at].strip() for at in wide) and not any(map(is_number, plain[1])):
             return _FEWEST
     return int(looks_like_header(plain))
 

@@ -110,6 +110,10 @@ def test_a_list_of_contents_and_what_stands_under_a_page_belong_to_no_heading(tm
         ("Annex\n\nText of the annex.", ("Annex",)),
         ("Imprint of the firm", ()),
     ]
+    document.sections[0].footer.paragraphs[0].text = "7"
+    document.save(str(tmp_path / "a.docx"))
+    read = only(tmp_path / "a.docx")
+    assert [(one.start, one.end) for one in chunk(read.text, read.outline)] == [(0, len(read.text))]
 
 
 def test_slides_keep_their_charts_groups_and_their_own_titles(tmp_path: Path) -> None:

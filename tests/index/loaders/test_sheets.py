@@ -1,5 +1,6 @@
 """Sheets and files of separated values: what stands in a cell is what its sheet shows, and where that is is known."""
 
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -132,3 +133,53 @@ def test_rows_below_a_blank_one_keep_the_names_of_their_columns(tmp_path: Path) 
     names = "| name | city |\n| --- | --- |\n"
     assert document.text == f"{names}| Ann | Ulm |\n\n{names}| Bob | Bonn |"
     assert document.places[-1].where == {"row": 3}  # of the names, so that the row below is the fourth
+
+
+def test_cells_of_open_documents_are_as_they_are_shown_with_all_their_digits(tmp_path: Path) -> None:
+    def cell(shown: str, about: str = "") -> str:
+        return f"<table:table-cell {about}><text:p>{shown}</text:p></table:table-cell>"
+
+    def number(kind: str, value: str, shown: str) -> str:
+        return cell(shown, f'office:value-type="{kind}" office:value="{value}"')
+
+    blank = '<table:table-cell table:number-columns-repeated="16380"/>'
+    rows = [
+        cell("Item", 'table:number-columns-spanned="2"')
+        + "<table:covered-table-cell><text:p>covered</text:p></table:covered-table-cell>"
+        + "".join(map(cell, ("Price", "Share", "Since", "Weight", "Factor"))),
+        cell("Bolt", 'table:number-rows-spanned="2"')
+        + cell("M8")
+        + number("currency", "1234.5", "1.234,50 €")
+        + number("percentage", "0.2531", "25%")
+        + cell("01.03.26", 'office:value-type="date" office:date-value="2026-03-01"')
+        + number("float", "12.25", "12 kg")
+        + number("float", "150000", "1.5E+05"),
+        f"<table:covered-table-cell/>{cell('M9')}"
+        + number("currency", "-5", "-$5.00")
+        + cell("yes", 'office:value-type="boolean" office:boolean-value="true" table:number-columns-repeated="3"')
+        + cell("<office:annotation><text:p>note</text:p></office:annotation>12:30", 'office:value-type="time"'),
+    ]
+    written = "".join(f"<table:table-row>{row}{blank}</table:table-row>" for row in rows)
+    hidden = '<table:table table:name="Old" table:style-name="h"><table:table-row>' + cell("x") + "</table:table-row>"
+    content = (
+        '<office:document-content xmlns:office="o" xmlns:text="t" xmlns:table="b" xmlns:style="s">'
+        '<style:style style:name="h"><style:table-properties table:display="false"/></style:style><office:body>'
+        f'<office:spreadsheet><table:table table:name="Prices">{written}<table:table-row '
+        f'table:number-rows-repeated="1048570">{blank}</table:table-row><table:table-row>{cell("")}</table:table-row>'
+        f"</table:table>{hidden}</table:table></office:spreadsheet></office:body></office:document-content>"
+    )
+    with zipfile.ZipFile(tmp_path / "a.ods", "w") as archive:
+        archive.writestr("META-INF/manifest.xml", "<m/>")
+        archive.writestr("content.xml", content)
+    (document,) = load(tmp_path / "a.ods")
+    assert isinstance(document, LoadedDocument)
+    assert document.text.split("\n\n") == [
+        "Prices",
+        (
+            "| Item | Item | Price | Share | Since | Weight | Factor |\n| --- | --- | --- | --- | --- | --- | --- |\n"
+            "| Bolt | M8 | 1234.50 € | 25.31% | 2026-03-01 | 12.25 kg | 150000 |\n"
+            "| Bolt | M9 | -$5.00 | TRUE | TRUE | TRUE | 12:30 |"
+        ),
+    ]
+    assert document.note == "1 hidden sheet was left out"
+    assert document.places[-1].where == {"sheet": "Prices", "row": 1, "columns": "A:G"}

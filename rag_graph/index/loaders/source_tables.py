@@ -1,0 +1,310 @@
+"""Tables as people write them in reStructuredText, MyST, AsciiDoc, Org, LaTeX, and as HTML in Markdown, to rows.
+
+Their rows become lines as in Markdown, as those of all other tables are. What names other files only (a table of
+contents, an include) is left out: its words are in those files, or nowhere.
+"""
+
+import csv
+import io
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from docutils.parsers.rst.tableparser import GridTableParser, SimpleTableParser, TableMarkupError, TableParser
+from docutils.statemachine import StringList
+
+from rag_graph.documents import Place
+from rag_graph.index.loaders.html import in_rows
+from rag_graph.index.loaders.tables import Cell, read_table
+from rag_graph.text.markup import code_blocks
+
+Edit = tuple[int, int, str]
+"""`text[start:end]` and what stands in its place."""
+_MARKDOWN: Final = frozenset((".md", ".markdown", ".mdx", ".qmd", ".rmd"))
+
+
+def with_rows(text: str, suffix: str) -> tuple[str, tuple[Place, ...]]:
+    """A text with its tables as rows, and where its lines have the numbers that they have in the file."""
+    edits: list[Edit] = []
+    for found in sorted(_edits(text, suffix), key=lambda edit: (edit[0], -edit[1])):
+        if not edits or found[0] >= edits[-1][1]:
+            edits.append(found)
+    parts, places, at, length = [], [Place(0, {"line": 1})], 0, 0
+    for start, end, written in edits:
+        missing = text.count("\n", start, end) - written.count("\n")
+        part = text[at:start] + written + "\n" * missing
+        parts.append(part)
+        at, length = end, length + len(part)
+        if missing < 0:  # else the lines below it have their numbers
+            places.append(Place(length, {"line": 1 + text.count("\n", 0, end)}))
+    return "".join([*parts, text[at:]]), tuple(places)
+
+
+def _edits(text: str, suffix: str) -> Iterator[Edit]:
+    if suffix == ".rst":
+        yield from _directives(text, _RST_DIRECTIVE)
+        yield from _drawn(text)
+    elif suffix in _MARKDOWN:
+        directives = list(_directives(text, _MYST_DIRECTIVE))
+        yield from directives
+        code = [(block.outer, block.after) for block in code_blocks(text)]
+        for found in (*_drawn(text), *_html(text)):
+            if not any(start < found[1] and found[0] < end for start, end in code):
+                yield found
+    elif suffix in {".adoc", ".asciidoc"}:
+        yield from _asciidoc(text)
+    elif suffix == ".org":
+        yield from ((*line.span(), line[0].replace("+", "|")) for line in _ORG_RULE.finditer(text))
+    elif suffix == ".tex":
+        yield from _latex(text)
+
+
+def _lines(rows: Sequence[Sequence[Cell | str]], headers: int | None, caption: str = "") -> str:
+    table = read_table(rows, headers)
+    titles = [title for title in (caption.strip(), *table.titles) if title]
+    return "\n\n".join([*titles, "\n".join(table.lines())])
+
+
+_RULE: Final = re.compile(r"^(?P<indent>[ \t]*)(?:\+(?:[-=]+\+)+|={2,}(?:[ ]+={2,})+)[ \t]*$", re.MULTILINE)
+_SIMPLE_RULE: Final = re.compile(r"[ \t]*=+(?:[ ]+=+)*[ \t]*")
+
+
+def _drawn(text: str) -> Iterator[Edit]:
+    """Tables that are drawn by signs, as docutils and Pandoc read them."""
+    at = 0
+    while rule := _RULE.search(text, at):
+        at = rule.end()
+        parser: TableParser
+        if rule[0].lstrip().startswith("+"):
+            parser, lines = GridTableParser(), _grid(text, rule)
+        else:
+            parser, lines = SimpleTableParser(), _simple(text, rule)
+        if not lines:
+            continue
+        drawn = textwrap.dedent("\n".join(line.rstrip() for line in lines)).splitlines()
+        try:
+            _, head, body = parser.parse(StringList(drawn, ""))
+        except (TableMarkupError, IndexError, ValueError):  # no table, or one that docutils would not show either
+            continue
+        rows = [[_drawn_cell(cell) for cell in row if cell is not None] for row in (*head, *body)]
+        end = rule.start() + len("\n".join(lines))
+        yield rule.start(), end, _lines(rows, len(head) or None)
+        at = end
+
+
+def _drawn_cell(cell: tuple[int, int, int, list[str]]) -> Cell:
+    rows, columns, _, lines = cell
+    return Cell(" ".join(" ".join(lines).split()), columns + 1, rows + 1)
+
+
+def _grid(text: str, rule: re.Match[str]) -> list[str]:
+    lines = []
+    for line in text[rule.start() :].split("\n"):
+        if not line.strip().startswith(("+", "|")):
+            break
+        lines.append(line)
+    return lines
+
+
+def _simple(text: str, rule: re.Match[str]) -> list[str]:
+    """Down to the rule that a blank line or nothing follows."""
+    indent = len(rule["indent"])
+    lines = text[rule.start() :].split("\n")
+    for number, line in enumerate(lines[1:], start=1):
+        if line.strip() and not line[:indent].isspace() and indent:
+            return []
+        if _SIMPLE_RULE.fullmatch(line) and not "".join(lines[number + 1 : number + 2]).strip():
+            return lines[: number + 1]
+    return []
+
+
+_RST_DIRECTIVE: Final = re.compile(
+    r"^(?P<indent>[ \t]*)\.\.[ ](?P<name>list-table|csv-table|toctree|contents|include|literalinclude|tableofcontents)"
+    r"::[ \t]*(?P<said>[^\n]*)(?P<body>(?:\n(?:[ \t]*(?=\n|\Z)|(?P=indent)[ \t]+\S[^\n]*))*)",
+    re.MULTILINE,
+)
+_MYST_DIRECTIVE: Final = re.compile(
+    r"^(?P<indent>[ \t]*)(?P<fence>`{3,}|:{3,}|~{3,})\{(?P<name>list-table|csv-table|toctree|contents|tableofcontents"
+    r"|include|literalinclude)\}[ \t]*(?P<said>[^\n]*)(?P<body>(?:\n(?![ \t]*(?P=fence)[ \t]*$)[^\n]*)*)"
+    r"(?:\n[ \t]*(?P=fence)[ \t]*$)?",
+    re.MULTILINE,
+)
+_OPTION: Final = re.compile(r"[ \t]*:(?P<name>[\w-]+):[ \t]*(?P<value>.*)")
+
+
+def _directives(text: str, pattern: re.Pattern[str]) -> Iterator[Edit]:
+    for found in pattern.finditer(text):
+        options, body = _options(found["body"])
+        rows: list[list[str]] = []
+        if found["name"] == "list-table":
+            rows = _listed(body)
+        elif found["name"] == "csv-table":
+            if "file" in options or "url" in options:
+                continue
+            rows = _separated(body, options)
+        elif not found["name"].endswith("table"):
+            yield (*found.span(), "")
+            continue
+        if rows:
+            said = options.get("header-rows", "")
+            headers = (int(said) if said.isdecimal() else 0) + ("header" in options)
+            yield (*found.span(), _lines(rows, headers or None, found["said"]))
+
+
+def _options(body: str) -> tuple[dict[str, str], str]:
+    options: dict[str, str] = {}
+    lines = body.strip("\n").split("\n")
+    if lines[0].strip() == "---":  # MyST's other way, in YAML
+        end = next((at for at, line in enumerate(lines[1:], start=1) if line.strip() == "---"), 0)
+        pairs = (line.partition(":") for line in lines[1:end])
+        return {name.strip(): value.strip() for name, _, value in pairs}, "\n".join(lines[end + 1 :])
+    while lines and (found := _OPTION.fullmatch(lines[0])):
+        options[found["name"]] = found["value"].strip()
+        lines.pop(0)
+    return options, "\n".join(lines)
+
+
+_ITEM: Final = re.compile(r"(?P<row>[ \t]*[*+-][ ]+)?(?P<indent>[ \t]*)[*+-](?:[ ]+(?P<text>.*)|[ \t]*)")
+
+
+def _listed(body: str) -> list[list[str]]:
+    """Of a list of lists; what is deeper belongs to its cell."""
+    rows: list[list[str]] = []
+    column = -1
+    for line in textwrap.dedent(body).split("\n"):
+        found = _ITEM.fullmatch(line)
+        if found and found["row"] and not found["row"][0].isspace():
+            rows.append([found["text"] or ""])
+            column = len(found["row"]) + len(found["indent"])
+        elif found and rows and not found["row"] and len(found["indent"]) == column:
+            rows[-1].append(found["text"] or "")
+        elif rows:
+            rows[-1][-1] += f" {line.strip()}"
+    return [[" ".join(cell.split()) for cell in row] for row in rows]
+
+
+def _separated(body: str, options: dict[str, str]) -> list[list[str]]:
+    mark = {"tab": "\t", "space": " "}.get(options.get("delim", ""), options.get("delim", ",")[:1] or ",")
+    lines = [options["header"]] if "header" in options else []
+    lines += [line.strip() for line in body.split("\n") if line.strip()]
+    return list(csv.reader(io.StringIO("\n".join(lines)), delimiter=mark, skipinitialspace=True))
+
+
+_TABLE_TAG: Final = re.compile(r"<(?P<end>/?)table\b[^<>]*>", re.IGNORECASE)
+
+
+def _html(text: str) -> Iterator[Edit]:
+    depth = start = 0
+    for tag in _TABLE_TAG.finditer(text):
+        if not tag["end"]:
+            start = start if depth else tag.start()
+            depth += 1
+        elif depth:
+            depth -= 1
+            if not depth:
+                written = in_rows(text[start : tag.end()])
+                yield start, tag.end(), f"\n{written}\n" if written else ""
+
+
+_ADOC_TABLE: Final = re.compile(
+    r"(?:^\[(?P<about>[^\n]*)\][ \t]*\n)?(?:^\.(?P<caption>\S[^\n]*)\n)?(?:^\[(?P<more>[^\n]*)\][ \t]*\n)?"
+    r"^(?P<fence>\|={3,})[ \t]*\n(?P<body>.*?)\n?^(?P=fence)[ \t]*$",
+    re.MULTILINE | re.DOTALL,
+)
+_ADOC_CELL: Final = re.compile(
+    r"(?:(?P<times>\d+)\*)?(?:(?P<columns>\d+)?(?:\.(?P<rows>\d+))?\+)?[<^>]?(?:\.[<^>])?[adehlmsv]?(?<!\\)\|"
+)
+_ADOC_COLUMNS: Final = re.compile(r"""cols\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s,\]]+))""")
+
+
+def _asciidoc(text: str) -> Iterator[Edit]:
+    for found in _ADOC_TABLE.finditer(text):
+        about = f"{found['about'] or ''},{found['more'] or ''}"
+        body = found["body"].strip("\n")
+        first, _, rest = body.partition("\n")
+        cells = list(_adoc_cells(body))
+        said = _ADOC_COLUMNS.search(about)
+        columns = next(filter(None, said.groups()), "") if said else ""
+        width = sum(int(one.partition("*")[0]) if "*" in one else 1 for one in columns.split(",")) if columns else 0
+        width = width or sum(cell.columns for cell in _adoc_cells(first))
+        if not width or not cells:
+            continue
+        is_named = "header" in about or (rest.startswith("\n") and "noheader" not in about)
+        yield (*found.span(), _lines(_adoc_rows(cells, width), 1 if is_named else None, found["caption"] or ""))
+
+
+def _adoc_cells(body: str) -> Iterator[Cell]:
+    marks = [mark for mark in _ADOC_CELL.finditer(body) if not mark.start() or body[mark.start() - 1].isspace()]
+    for mark, end in zip(marks, [*(mark.start() for mark in marks[1:]), len(body)], strict=True):
+        written = " ".join(body[mark.end() : end].replace("\\|", "|").split())
+        for _ in range(min(int(mark["times"] or 1), 64)):
+            yield Cell(written, int(mark["columns"] or 1), int(mark["rows"] or 1))
+
+
+def _adoc_rows(cells: Sequence[Cell], width: int) -> list[list[Cell]]:
+    """A row is full by its cells and those that reach down into it."""
+    rows: list[list[Cell]] = [[]]
+    taken: dict[int, int] = {}  # by row: columns that are taken from above
+    for cell in cells:
+        while sum(one.columns for one in rows[-1]) + taken.get(len(rows) - 1, 0) >= width:
+            rows.append([])
+        for below in range(len(rows), len(rows) + cell.rows - 1):
+            taken[below] = taken.get(below, 0) + cell.columns
+        rows[-1].append(cell)
+    return rows
+
+
+_ORG_RULE: Final = re.compile(r"^[ \t]*\|-[-+]*\|?[ \t]*$", re.MULTILINE)
+
+_TABULAR: Final = re.compile(
+    r"\\begin\{(?P<name>tabular\*?|tabularx|tabulary|longtable|tblr)\}"
+    r"(?P<arguments>(?:\[[^\]\n]*\]|\{(?:[^{}]|\{[^{}]*\})*\})*)"
+    r"(?P<body>.*?)\\end\{(?P=name)\}",
+    re.DOTALL,
+)
+_TEX_RULE: Final = re.compile(
+    r"\\(?:hline|toprule|midrule|bottomrule|endhead|endfirsthead|endfoot|endlastfoot|(?:cmidrule|cline)(?:\([^)]*\))?"
+    r"\{[^}]*\})(?:\[[^\]]*\])?"
+)
+_TEX_WIDE: Final = re.compile(r"\\multicolumn\{(\d+)\}\{[^{}]*\}\{(.*)\}", re.DOTALL)
+_TEX_TALL: Final = re.compile(r"\\multirow\{(\d+)\}(?:\[[^\]]*\])?\{[^{}]*\}\{(.*)\}", re.DOTALL)
+_TEX_FORMAT: Final = re.compile(r"\\(?:text(?:bf|it|tt|sf|rm|sc)|emph|underline|mathrm|mathbf)\{([^{}]*)\}")
+
+
+def _latex(text: str) -> Iterator[Edit]:
+    for found in _TABULAR.finditer(text):
+        rows = [
+            [_tex_cell(cell) for cell in re.split(r"(?<!\\)&", row)]
+            for row in re.split(r"\\\\(?:\[[^\]]*\])?", _TEX_RULE.sub("", found["body"]))
+            if row.strip()
+        ]
+        parts = re.split(r"\\(?:midrule|hline)\b", re.sub(r"\A\s*(?:\\(?:hline|toprule)\s*)+", "", found["body"]))
+        names = len(re.findall(r"\\\\", parts[0])) if len(parts) > 1 and parts[1].strip() else 0
+        if len(rows) > 1 or (rows and len(rows[0]) > 1):
+            _uncover(rows)
+            yield (*found.span(), _lines(rows, 1 if names == 1 and len(rows) > 1 else None))
+
+
+def _uncover(rows: Sequence[list[Cell]]) -> None:
+    """Drop the empty cells that LaTeX wants written where one from above reaches down."""
+    reaching: dict[int, int] = {}
+    for row in rows:
+        at = 0
+        for cell in list(row):
+            if reaching.get(at, 0) and not cell.text:
+                row[:] = [one for one in row if one is not cell]
+            elif cell.rows > 1:
+                reaching[at] = cell.rows
+            at += cell.columns
+        reaching = {column: left - 1 for column, left in reaching.items() if left > 1}
+
+
+def _tex_cell(cell: str) -> Cell:
+    columns = rows = 1
+    written = " ".join(cell.split())
+    if wide := _TEX_WIDE.fullmatch(written):
+        columns, written = int(wide[1]), wide[2].strip()
+    if tall := _TEX_TALL.fullmatch(written):
+        rows, written = int(tall[1]), tall[2].strip()
+    return Cell(re.sub(r"\\([%&$#_{}])", r"\1", _TEX_FORMAT.sub(r"\1", written)), columns, rows)
