@@ -4,11 +4,20 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
 
 MAX_QUESTION_CHARS = 4_000
 MAX_HISTORY_TURNS = 100
 MAX_TURN_CHARS = 32_000
+MAX_MODEL_CHARS: Final = 200
 
 Mode = Literal["fast", "deep"]
 Scalar = str | int | float | bool
@@ -66,6 +75,10 @@ Filters = Annotated[dict[str, Filter], Field(max_length=MAX_FILTERS), BeforeVali
 """By `uri`, `title`, `document`, or any metadata key; all must hold."""
 
 
+Language = Annotated[str, StringConstraints(strip_whitespace=True, max_length=40, pattern=r"^[^\W\d_][\w ()-]*$|^$")]
+"""A name or a code. It stands in a prompt, so that it may hold letters and what joins them, and no sentence."""
+
+
 class Turn(BaseModel):
     """One thing said earlier in the conversation."""
 
@@ -91,3 +104,20 @@ class Query(BaseModel):
     mode: Mode = Field(default="fast", description="`deep` thinks harder: more searches, the reasoning model.")
     history: list[Turn] = Field(default=[], max_length=MAX_HISTORY_TURNS, description="Earlier turns, oldest first.")
     filters: Filters = Field(default={}, description="Search only documents whose metadata match.")
+    model: str = Field(
+        default="",
+        max_length=MAX_MODEL_CHARS,
+        description="Who answers, of the `choices` of `GET /config`; unset: the server's models.",
+    )
+    language: Language = Field(
+        default="", description="The language to answer in, such as `German` or `pt-BR`; unset: the question's."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A server of an earlier version, over the same Redis, knows neither name, and takes none that is not known.
+
+        Its hash of a question, by which an idempotency key is known again, is without them too.
+        """
+        told: dict[str, Any] = serialize(self)
+        return {name: value for name, value in told.items() if value or name not in ("model", "language")}

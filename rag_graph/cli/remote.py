@@ -88,7 +88,14 @@ class RemoteAsker:
 
     async def ask(self, query: "Query") -> AsyncGenerator[Event]:
         """One run there; whoever leaves it ends it."""
-        asked = self._client.ask(query.question, mode=query.mode, history=query.history, filters=query.filters)
+        asked = self._client.ask(
+            query.question,
+            mode=query.mode,
+            history=query.history,
+            filters=query.filters,
+            model=query.model,
+            language=query.language,
+        )
         run_id = ""
         async with aclosing(asked) as events:
             try:
