@@ -117,7 +117,7 @@ export class TurnView {
     this.element = h(
       "article",
       { class: "turn", "aria-labelledby": id },
-      h("header", { class: "turn-head" }, ...questionParts(question, id), mode === "deep" && h("p", { class: "mode" }, icon(...ICONS.harder), "Thinking harder"), query.model && h("p", { class: "mode" }, icon(...ICONS.model), query.model)),
+      h("header", { class: "turn-head" }, ...questionParts(question, id), mode === "deep" && h("p", { class: "mode" }, icon(...ICONS.harder), "Thinking harder"), query.model && h("p", { class: "mode model" }, icon(...ICONS.model), query.model)),
       this.statusLine,
       this.thinking.element,
       this.answer,

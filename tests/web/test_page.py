@@ -531,7 +531,7 @@ def test_model_and_language_are_chosen_of_what_the_server_offers_and_sent_with_q
     page.get_by_label("Answer in").select_option("German")
     page.get_by_role("button", name="Done").click()
     expect(page.locator(".about")).to_contain_text("third")
-    expect(ask(page, "Keep it?").locator(".mode")).to_have_text("third")
+    expect(ask(page, "Keep it?").locator(".mode.model")).to_have_text("third")
     page.reload()
     turn = ask(page, "Keep it?")
     expect(turn.locator(".answer-label")).to_have_text("The first answer stands")
