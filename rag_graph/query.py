@@ -1,10 +1,12 @@
 """What a person asks: the question, how hard to think about it, what was said before, where to look."""
 
+import re
 from collections.abc import Mapping
 from math import isfinite
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,6 +20,8 @@ MAX_QUESTION_CHARS = 4_000
 MAX_HISTORY_TURNS = 100
 MAX_TURN_CHARS = 32_000
 MAX_MODEL_CHARS: Final = 200
+MAX_LANGUAGE_CHARS: Final = 40
+_LANGUAGE = re.compile(r"[^\W\d_][\w ()-]*")
 
 Mode = Literal["fast", "deep"]
 Scalar = str | int | float | bool
@@ -75,7 +79,15 @@ Filters = Annotated[dict[str, Filter], Field(max_length=MAX_FILTERS), BeforeVali
 """By `uri`, `title`, `document`, or any metadata key; all must hold."""
 
 
-Language = Annotated[str, StringConstraints(strip_whitespace=True, max_length=40, pattern=r"^[^\W\d_][\w ()-]*$|^$")]
+def _check_named(language: str) -> str:
+    if language and not _LANGUAGE.fullmatch(language):
+        raise ValueError("a language is named by letters, such as German, pt-BR or Chinese (Traditional)")
+    return language
+
+
+Language = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=MAX_LANGUAGE_CHARS), AfterValidator(_check_named)
+]
 """A name or a code. It stands in a prompt, so that it may hold letters and what joins them, and no sentence."""
 
 

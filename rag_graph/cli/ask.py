@@ -74,7 +74,7 @@ def ask(
     except ValidationError as exc:
         first = exc.errors()[0]
         what = _REFUSED.get(str(first["loc"][0]), "The question is not one")
-        raise InvalidRequest(f"{what}: {first['msg']}.") from None
+        raise InvalidRequest(f"{what}: {first['msg'].removeprefix('Value error, ')}.") from None
     saved = SavedRun(save) if save else None
     asker = choose_asker(settings, sample=sample, query=query)
     form: Form = "lines" if as_lines else "document" if as_json else "shown"
