@@ -28,6 +28,7 @@ RagGraphError
 ├── BadCursor              the place to go on from does not exist in that run
 ├── RunAbandoned           the run was given up after its servers had stopped
 ├── InvalidRequest         what was sent to the server is no question it understands
+│   └── UnknownModel       it asks for a model that is not among those to choose from
 ├── Unauthorized           no key of this server came with the request
 ├── HostNotAllowed         it was asked under a name that is not this server's
 ├── CrossSite              a page of another site made a browser send it
@@ -242,6 +243,13 @@ class InvalidRequest(RagGraphError):
     """Correct the named field."""
 
     code = "invalid_request"
+
+
+class UnknownModel(InvalidRequest):
+    """Ask one of the models that may be chosen."""
+
+    code = "model_not_found"
+    field: ClassVar[str] = "model"
 
 
 class Unauthorized(RagGraphError):

@@ -1,14 +1,27 @@
 """What a person asks: the question, how hard to think about it, what was said before, where to look."""
 
+import re
 from collections.abc import Mapping
 from math import isfinite
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
 
 MAX_QUESTION_CHARS = 4_000
 MAX_HISTORY_TURNS = 100
 MAX_TURN_CHARS = 32_000
+MAX_MODEL_CHARS: Final = 200
+MAX_LANGUAGE_CHARS: Final = 40
+_LANGUAGE = re.compile(r"[^\W\d_][\w ()-]*")
 
 Mode = Literal["fast", "deep"]
 Scalar = str | int | float | bool
@@ -67,6 +80,18 @@ Filters = Annotated[dict[str, Filter], Field(max_length=MAX_FILTERS), BeforeVali
 """By `uri`, `title`, `document`, or any metadata key; all must hold."""
 
 
+def _check_named(language: str) -> str:
+    if language and not _LANGUAGE.fullmatch(language):
+        raise ValueError("a language is named by letters, such as German, pt-BR or Chinese (Traditional)")
+    return language
+
+
+Language = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=MAX_LANGUAGE_CHARS), AfterValidator(_check_named)
+]
+"""A name or a code. It stands in a prompt, so that it may hold letters and what joins them, and no sentence."""
+
+
 class Turn(BaseModel):
     """One thing said earlier in the conversation."""
 
@@ -92,3 +117,20 @@ class Query(BaseModel):
     mode: Mode = Field(default="fast", description="`deep` thinks harder: more searches, the reasoning model.")
     history: list[Turn] = Field(default=[], max_length=MAX_HISTORY_TURNS, description="Earlier turns, oldest first.")
     filters: Filters = Field(default={}, description="Search only documents whose metadata match.")
+    model: str = Field(
+        default="",
+        max_length=MAX_MODEL_CHARS,
+        description="Who answers, of the `choices` of `GET /config`; unset: the server's models.",
+    )
+    language: Language = Field(
+        default="", description="The language to answer in, such as `German` or `pt-BR`; unset: the question's."
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A server of an earlier version, over the same Redis, knows neither name, and takes none that is not known.
+
+        Its hash of a question, by which an idempotency key is known again, is without them too.
+        """
+        told: dict[str, Any] = serialize(self)
+        return {name: value for name, value in told.items() if value or name not in ("model", "language")}

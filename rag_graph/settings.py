@@ -50,13 +50,25 @@ class ModelSettings(BaseModel):
         return bool(self.base_url or self.model or self.api_key.get_secret_value())
 
 
-class ChatSettings(ModelSettings):
+class WriterSettings(ModelSettings):
     """A model that writes."""
 
     context_tokens: int = Field(default=16_000, ge=1_000, description="Prompts are fitted to this many tokens.")
 
 
-class ReasoningSettings(ChatSettings):
+class ChatSettings(WriterSettings):
+    """The model that writes, and others that people may choose in its place."""
+
+    models: str = Field(
+        default="", description="Further ones, separated by commas, of which a question may choose; named as `model`."
+    )
+
+    @property
+    def offered(self) -> list[str]:
+        return list(dict.fromkeys(filter(None, (name.strip() for name in self.models.split(",")))))
+
+
+class ReasoningSettings(WriterSettings):
     """A model that thinks before it writes."""
 
     effort: Literal["", "minimal", "low", "medium", "high"] = Field(
@@ -100,7 +112,9 @@ class Settings(BaseSettings):
         default=ReasoningSettings(),
         description="The model of the deep mode; unset parts are those of `chat`.",
     )
-    fallback: ChatSettings = Field(default=ChatSettings(), description="Asked when the chat model fails; unset: none.")
+    fallback: WriterSettings = Field(
+        default=WriterSettings(), description="Asked when the chat model fails; unset: none."
+    )
     embedding: ModelSettings = Field(default=ModelSettings(), description="The model that makes vectors.")
     uploads: bool = Field(default=False, description="Whether documents may be added over HTTP and on the page.")
     local_gguf: Path | None = Field(

@@ -25,7 +25,7 @@ from rag_graph.errors import InvalidRequest, RagGraphError, SettingsError
 from rag_graph.events import Event
 from rag_graph.graph.build import RagGraph, build_graph
 from rag_graph.graph.invoke import GraphWork
-from rag_graph.graph.parts import Parts
+from rag_graph.graph.parts import Choice, Parts
 from rag_graph.graph.state import REMEMBERED
 from rag_graph.graph.stream import stream_events
 from rag_graph.index import EmbeddedIndex, Index
@@ -98,11 +98,13 @@ class Answerer:
         documents = self.parts.documents or self.parts.index
         return documents.document(document_id) if documents else None
 
-    async def check_ready(self, filters: Filters | None = None) -> None:
+    async def check_ready(self, filters: Filters | None = None, model: str = "") -> None:
         """Raise what keeps every question from being answered, such as `IndexNotFound`.
 
         With filters also `InvalidRequest`, of a name that nothing in the index has: it would find nothing, silently.
+        With a model also `UnknownModel`, of one that cannot be chosen here.
         """
+        self.parts.chosen(model)
         index = self.parts.index
         if index is None:
             return
@@ -219,6 +221,7 @@ def default_parts(
     refiners: Mapping[Mode, Writer] = {}
     condenser: Condenser
     research: Researcher
+    choices: dict[str, Choice] = {}
     warming: tuple[Callable[[], object], ...] = ()
     if models is None:
         local = LocalReader() if reader is None else reader
@@ -237,14 +240,18 @@ def default_parts(
         is_other = models.reasoning.model is not models.chat.model or settings.reasoning != ReasoningSettings()
         refiners = {"deep": thinker} if is_other else {}
         condenser = PromptedCondenser(models.chat, chat_tokens)
-        research = PlannedResearch(
-            deep,
-            model=models.reasoning,
-            context_tokens=reasoning_tokens,
-            budget=BUDGETS[settings.depth],
-            shows_thinking=shows_thinking,
-            prompts=prompts,
+        planned = partial(
+            PlannedResearch, deep, budget=BUDGETS[settings.depth], shows_thinking=shows_thinking, prompts=prompts
         )
+        research = planned(model=models.reasoning, context_tokens=reasoning_tokens)
+        choices = {
+            name: Choice(
+                drafter=PromptedWriter(model, chat_tokens, shows_thinking, checker, prompts),
+                researchers={"deep": planned(model=model, context_tokens=chat_tokens)},
+                condenser=PromptedCondenser(model, chat_tokens),
+            )
+            for name, model in models.choices.items()
+        }
     return Parts(
         fast=fast,
         deep=deep,
@@ -252,6 +259,7 @@ def default_parts(
         refiners=refiners,
         researchers={"deep": research},
         condenser=condenser,
+        choices=choices,
         index=index,
         documents=fast if isinstance(fast, VectorStoreRetriever) else None,
         models=models,
@@ -331,6 +339,8 @@ def open_models(settings: Settings) -> OpenedModels | None:
     """The models that are set; None for none, where the reader answers. Raises SettingsError."""
     if is_chat_set(settings):
         return open_chat_models(settings)
+    if settings.chat.offered:
+        raise SettingsError("RAG_CHAT_MODELS: it adds to a chat model, and none is set; set RAG_CHAT_MODEL too.")
     if settings.local_gguf is None:
         return None
     if not settings.local_gguf.is_file():

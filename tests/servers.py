@@ -234,7 +234,7 @@ def _library(folder: Path, documents: dict[str, str]) -> Path:
 def _settings(upstream: Upstream, **given: Any) -> Settings:
     chat = ChatSettings(base_url=upstream.base_url, api_key=SecretStr("key"), model="scripted")
     unset: dict[str, Any] = {"_env_file": None, "OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}
-    return Settings(chat=chat, log_level="warning", **unset, **given)
+    return Settings(**{"chat": chat, "log_level": "warning", **unset, **given})
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from rag_graph.index import EmbeddedIndex
 from rag_graph.index.postgres import PostgresIndex
 from rag_graph.models.embeddings import LangChainEmbedder
 from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.models.providers.openai import ReasoningChatOpenAI
 from rag_graph.models.roles import OPENAI_CHAT_MODEL, OPENAI_EMBEDDING_MODEL
 from rag_graph.settings import ChatSettings, ModelSettings, ReasoningSettings, Settings
 from rag_graph.wiring import (
@@ -105,3 +106,29 @@ async def test_the_index_is_kept_in_postgresql_when_its_url_is_set(tmp_path: Pat
     index = choose_index(settings(postgres_url="postgresql://me:secret@localhost/library"), LocalEmbedder())
     assert isinstance(index, PostgresIndex)
     assert "secret" not in repr(index)
+
+
+@pytest.mark.parametrize(
+    ("chat", "name", "asked"),
+    [
+        ({"base_url": "http://127.0.0.1:9/v1", "model": "small"}, "anthropic:large", "anthropic:large"),
+        ({"model": "openai:small"}, "large", "large"),
+        ({"model": "anthropic:claude-small"}, "claude-large", "claude-large"),
+        ({"model": "gpt-small"}, "anthropic:claude-large", "claude-large"),
+    ],
+)
+async def test_further_models_are_asked_where_the_chat_model_is_unless_they_name_a_provider(
+    chat: dict[str, str], name: str, asked: str
+) -> None:
+    given = settings(chat=ChatSettings(**chat, api_key=KEY, models=f"{name}, {name},"), OPENAI_API_KEY="sk-openai")
+    models = open_models(given)
+    assert models is not None
+    assert {offered: model.name for offered, model in models.choices.items()} == {name: asked}
+    is_openai = isinstance(models.choices[name].model, ReasoningChatOpenAI)
+    assert is_openai == ("claude" not in asked)
+    await models.aclose()
+
+
+def test_further_models_without_a_chat_model_name_the_setting() -> None:
+    with pytest.raises(SettingsError, match="RAG_CHAT_MODELS"):
+        open_models(Settings.load(chat={"models": "large"}))

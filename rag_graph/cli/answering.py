@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rag_graph.documents import Document
     from rag_graph.events import Event
     from rag_graph.graph.parts import Parts
-    from rag_graph.query import Filters, Query
+    from rag_graph.query import Query
     from rag_graph.settings import Settings
 
 HERE = "none"
@@ -48,7 +48,7 @@ def settings_for(server: str | None) -> "Settings":
     return Settings.load() if server is None else Settings.load(server_url=server)
 
 
-def choose_asker(settings: "Settings", *, sample: bool = False, filters: "Filters | None" = None) -> OpenAsker:
+def choose_asker(settings: "Settings", *, sample: bool = False, query: "Query | None" = None) -> OpenAsker:
     """Let the server that is named answer, else this user's own, else this process. Raises RagGraphError."""
     if settings.server_url and settings.server_url != HERE:
         with leaving_at_once():
@@ -70,7 +70,7 @@ def choose_asker(settings: "Settings", *, sample: bool = False, filters: "Filter
     if sample:
         settings = index_sample(settings, local.embedder)
     parts = default_parts(settings, embedder=local.embedder, reader=local.reader)
-    return _open_here(settings, parts, filters)
+    return _open_here(settings, parts, query)
 
 
 def _tell(sentence: str) -> None:
@@ -79,9 +79,9 @@ def _tell(sentence: str) -> None:
 
 
 @asynccontextmanager
-async def _open_here(settings: "Settings", parts: "Parts", filters: "Filters | None") -> AsyncIterator[Asker]:
+async def _open_here(settings: "Settings", parts: "Parts", query: "Query | None") -> AsyncIterator[Asker]:
     from rag_graph.wiring import open_answerer
 
     async with open_answerer(settings, parts) as answerer:
-        await answerer.check_ready(filters)
+        await (answerer.check_ready(query.filters, query.model) if query else answerer.check_ready())
         yield answerer

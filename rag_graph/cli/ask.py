@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from rag_graph.cli.answering import OpenAsker, ServerOption, choose_asker, settings_for
-from rag_graph.cli.contract import FAILED, FilterOption, filters_of, keep_logs_from_the_answer
+from rag_graph.cli.contract import (
+    FAILED,
+    FilterOption,
+    LanguageOption,
+    ModelOption,
+    filters_of,
+    keep_logs_from_the_answer,
+)
 from rag_graph.interrupts import leaving_at_once
 
 if TYPE_CHECKING:
@@ -21,6 +28,11 @@ if TYPE_CHECKING:
     from rag_graph.transcript import Transcript
 
 Form = Literal["shown", "document", "lines"]
+_REFUSED = {
+    "filters": "The filters cannot be used",
+    "model": "--model is no name",
+    "language": "--language is no name of a language",
+}
 
 
 def ask(
@@ -28,6 +40,8 @@ def ask(
     deep: Annotated[bool, typer.Option(help="Think harder: more searches, the reasoning model.")] = False,
     sample: Annotated[bool, typer.Option(help="Index the sample documents first.")] = False,
     filters: FilterOption = None,
+    model: ModelOption = "",
+    language: LanguageOption = "",
     server: ServerOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write the whole run as one JSON document.")] = False,
     as_lines: Annotated[bool, typer.Option("--jsonl", help="Write each event as it comes, a line of JSON.")] = False,
@@ -50,13 +64,19 @@ def ask(
         sys.stderr.write("Type the question, then Ctrl-D:\n")
     try:
         asked = sys.stdin.read().strip() if question == "-" else question
-        query = Query(question=asked, mode="deep" if deep else "fast", filters=filters_of(filters))
+        query = Query(
+            question=asked,
+            mode="deep" if deep else "fast",
+            filters=filters_of(filters),
+            model=model,
+            language=language,
+        )
     except ValidationError as exc:
         first = exc.errors()[0]
-        what = "The filters cannot be used" if first["loc"][0] == "filters" else "The question is not one"
-        raise InvalidRequest(f"{what}: {first['msg']}.") from None
+        what = _REFUSED.get(str(first["loc"][0]), "The question is not one")
+        raise InvalidRequest(f"{what}: {first['msg'].removeprefix('Value error, ')}.") from None
     saved = SavedRun(save) if save else None
-    asker = choose_asker(settings, sample=sample, filters=query.filters)
+    asker = choose_asker(settings, sample=sample, query=query)
     form: Form = "lines" if as_lines else "document" if as_json else "shown"
     transcript = asyncio.run(_ask(asker, query, form, saved))
     if isinstance(transcript.terminal, RunFailed):

@@ -5,12 +5,14 @@ from typing import Annotated
 import typer
 
 from rag_graph.cli.answering import ServerOption, choose_asker, settings_for
-from rag_graph.cli.contract import keep_logs_from_the_answer
+from rag_graph.cli.contract import LanguageOption, ModelOption, keep_logs_from_the_answer
 from rag_graph.interrupts import interruptible, leaving_at_once
 
 
 def chat(
     deep: Annotated[bool, typer.Option(help="Think harder from the first question on.")] = False,
+    model: ModelOption = "",
+    language: LanguageOption = "",
     server: ServerOption = None,
 ) -> None:
     """Ask one question after the other, each in the light of those before it. Ctrl-C stops an answer."""
@@ -29,4 +31,6 @@ def chat(
         portal.wrap_async_context_manager(opening) as asker,
         interruptible(),
     ):
-        Conversation(portal, asker.ask, asker.document, mode="deep" if deep else "fast").talk()
+        Conversation(
+            portal, asker.ask, asker.document, mode="deep" if deep else "fast", model=model, language=language
+        ).talk()

@@ -28,6 +28,13 @@ FilterOption = Annotated[
     ),
 ]
 
+ModelOption = Annotated[
+    str, typer.Option("--model", metavar="NAME", help="Who answers, of RAG_CHAT_MODELS; else the chat model.")
+]
+LanguageOption = Annotated[
+    str, typer.Option("--language", metavar="NAME", help="The language to answer in; else the question's.")
+]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 

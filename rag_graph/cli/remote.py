@@ -1,7 +1,9 @@
 """A running server that answers for a command: the one that is named, or this user's own over the same library."""
 
+import asyncio
 import secrets
 import ssl
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 # A server that is well answers this from memory; after it, the command answers by itself, or says that nobody does.
 GREETED_S: Final = 5.0
+PLACE_TOLD_EVERY_S: Final = 1.0
 CANCELLED_S: Final = 2.0
 """Whoever pressed Ctrl-C waits for it; a run that could not be cancelled ends when nobody reads it."""
 
@@ -84,25 +87,55 @@ class RemoteAsker:
 
     def __init__(self, server: FoundServer, http: httpx.AsyncClient, blocking: httpx.Client) -> None:
         self._documents = f"{server.url}/documents"
+        self._queue = f"{server.url}/queue"
+        self._http = http
+        self._headers = {"authorization": f"Bearer {server.key}"} if server.key else {}
         self._blocking = blocking
         self._client = AsyncClient(server.url, api_key=server.key or None, http=http, retries=_RETRIES)
 
     async def ask(self, query: "Query") -> AsyncGenerator[Event]:
         """One run there; whoever leaves it ends it."""
-        asked = self._client.ask(query.question, mode=query.mode, history=query.history, filters=query.filters)
+        key = secrets.token_hex(16)
+        asked = self._client.ask(
+            query.question,
+            mode=query.mode,
+            history=query.history,
+            filters=query.filters,
+            model=query.model,
+            language=query.language,
+            key=key,
+        )
         run_id = ""
+        waiting = asyncio.create_task(self._tell_place(key))
         async with aclosing(asked) as events:
             try:
                 async for event in events:
+                    waiting.cancel()
                     run_id = event.run_id if isinstance(event, RunStarted) else run_id
                     yield event
                     if event.type in {"run_finished", "run_failed", "run_cancelled"}:
                         run_id = ""
             finally:
+                waiting.cancel()
                 if run_id:
                     # Shielded, or the Ctrl-C that led here would end this request as well.
                     with anyio.move_on_after(CANCELLED_S, shield=True), suppress(RagGraphError):
                         await self._client.cancel(run_id)
+
+    async def _tell_place(self, key: str) -> None:
+        """Say how many questions come first, as often as that changes, while this one waits for its run."""
+        headers = {**self._headers, "idempotency-key": key}
+        said = None
+        while sys.stderr.isatty():
+            await asyncio.sleep(PLACE_TOLD_EVERY_S)
+            try:
+                told = (await self._http.get(self._queue, headers=headers)).raise_for_status().json()
+                ahead = told["ahead"]
+            except (httpx.HTTPError, ValueError, KeyError, TypeError):
+                return  # a server of an earlier version tells of no line
+            if ahead != said and isinstance(ahead, int):
+                sys.stderr.write(f"{line_before(ahead)}\n")  # above what is shown: rich takes it there
+                said = ahead
 
     def document(self, document_id: str) -> Document | None:
         """The document that a citation points to; blocks. None where it cannot be had: its line is not told then."""
@@ -125,3 +158,14 @@ async def open_remote(server: FoundServer) -> AsyncIterator[RemoteAsker]:
 def _no_tls() -> ssl.SSLContext:
     """A context that trusts nobody: one's own server speaks HTTP, and reading all authorities takes a while."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def line_before(ahead: int) -> str:
+    """How many questions of this line come first, in a sentence."""
+    match ahead:
+        case 0:
+            return "Waiting in line: your question is next."
+        case 1:
+            return "Waiting in line: 1 question is before yours."
+        case _:
+            return f"Waiting in line: {ahead} questions are before yours."

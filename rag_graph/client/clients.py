@@ -83,10 +83,12 @@ class AsyncClient:
         mode: Mode = "fast",
         history: Sequence[Turn] = (),
         filters: Filters | None = None,
+        model: str = "",
+        language: str = "",
         key: str | None = None,
     ) -> AsyncGenerator[Event]:
         """Yield what happens, to the terminal event; with the `key` of an earlier question, that one's run."""
-        reader = self._asking(question, mode, history, filters, key)
+        reader = self._asking(_query(question, mode, history, filters, model, language), key)
         async with aclosing(self._read(reader)) as events:
             async for event in events:
                 yield event
@@ -98,10 +100,12 @@ class AsyncClient:
         mode: Mode = "fast",
         history: Sequence[Turn] = (),
         filters: Filters | None = None,
+        model: str = "",
+        language: str = "",
         key: str | None = None,
     ) -> RunResult:
         """Wait for the answer; `status` and `error` tell when there is none."""
-        reader = self._asking(question, mode, history, filters, key)
+        reader = self._asking(_query(question, mode, history, filters, model, language), key)
         async with aclosing(self._read(reader)) as events:
             async for _ in events:
                 pass
@@ -122,10 +126,8 @@ class AsyncClient:
         """Stop a run; what it has written is kept."""
         return _state(await self._call("POST", f"/runs/{quote(run_id, safe='')}/cancel"))
 
-    def _asking(
-        self, question: str, mode: Mode, history: Sequence[Turn], filters: Filters | None, key: str | None
-    ) -> RunReader:
-        return RunReader(self._retries, self._chance, query=_query(question, mode, history, filters), key=_key(key))
+    def _asking(self, query: Query, key: str | None) -> RunReader:
+        return RunReader(self._retries, self._chance, query=query, key=_key(key))
 
     async def _read(self, reader: RunReader) -> AsyncGenerator[Event]:
         link = _AsyncLink(self._http, self._base_url, self._headers)
@@ -201,10 +203,12 @@ class Client:
         mode: Mode = "fast",
         history: Sequence[Turn] = (),
         filters: Filters | None = None,
+        model: str = "",
+        language: str = "",
         key: str | None = None,
     ) -> Generator[Event]:
         """Yield what happens, to the terminal event; with the `key` of an earlier question, that one's run."""
-        yield from self._read(self._asking(question, mode, history, filters, key))
+        yield from self._read(self._asking(_query(question, mode, history, filters, model, language), key))
 
     def result(
         self,
@@ -213,10 +217,12 @@ class Client:
         mode: Mode = "fast",
         history: Sequence[Turn] = (),
         filters: Filters | None = None,
+        model: str = "",
+        language: str = "",
         key: str | None = None,
     ) -> RunResult:
         """Wait for the answer; `status` and `error` tell when there is none."""
-        reader = self._asking(question, mode, history, filters, key)
+        reader = self._asking(_query(question, mode, history, filters, model, language), key)
         with closing(self._read(reader)) as events:
             for _ in events:
                 pass
@@ -234,10 +240,8 @@ class Client:
         """Stop a run; what it has written is kept."""
         return _state(self._call("POST", f"/runs/{quote(run_id, safe='')}/cancel"))
 
-    def _asking(
-        self, question: str, mode: Mode, history: Sequence[Turn], filters: Filters | None, key: str | None
-    ) -> RunReader:
-        return RunReader(self._retries, self._chance, query=_query(question, mode, history, filters), key=_key(key))
+    def _asking(self, query: Query, key: str | None) -> RunReader:
+        return RunReader(self._retries, self._chance, query=query, key=_key(key))
 
     def _read(self, reader: RunReader) -> Generator[Event]:
         link = _Link(self._http, self._base_url, self._headers)
@@ -371,9 +375,18 @@ def _timeout(asked: Request) -> httpx.Timeout:
     return httpx.Timeout(CONNECT_TIMEOUT_S, read=asked.read_timeout_s)
 
 
-def _query(question: str, mode: Mode, history: Sequence[Turn], filters: Filters | None) -> Query:
+def _query(
+    question: str, mode: Mode, history: Sequence[Turn], filters: Filters | None, model: str, language: str
+) -> Query:
     try:
-        return Query(question=question, mode=mode, history=list(history), filters=filters or {})
+        return Query(
+            question=question,
+            mode=mode,
+            history=list(history),
+            filters=filters or {},
+            model=model,
+            language=language,
+        )
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"]))

@@ -35,6 +35,8 @@ class Conversation:
     ask: Callable[[Query], AsyncGenerator[Event]]
     find: FindDocument
     mode: Mode = "fast"
+    model: str = ""
+    language: str = ""
     turns: list[Turn] = field(default_factory=list)
     console: Console = field(default_factory=Console)
     remarks: Console = field(default_factory=lambda: Console(stderr=True))
@@ -68,7 +70,13 @@ class Conversation:
 
     def _answer(self, question: str) -> None:
         try:
-            query = Query(question=question, mode=self.mode, history=self.turns[-LAST_TURNS:])
+            query = Query(
+                question=question,
+                mode=self.mode,
+                history=self.turns[-LAST_TURNS:],
+                model=self.model,
+                language=self.language,
+            )
         except ValidationError as exc:
             self._remark(f"The question is not one: {exc.errors()[0]['msg']}.")
             return

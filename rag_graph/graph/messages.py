@@ -40,7 +40,7 @@ def read_query(state: State) -> Query:
     The messages before it, and those that a thread has kept, are the history unless one is given.
     """
     messages = state.get("messages", [])
-    given: dict[str, Any] = {name: state[name] for name in ("mode", "filters") if name in state}
+    given: dict[str, Any] = {name: state[name] for name in ("mode", "filters", "model", "language") if name in state}
     if "question" in state:
         given |= {"question": state["question"], "history": _history(state) or turns_of(messages)}
     elif not messages:

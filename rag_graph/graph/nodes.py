@@ -31,6 +31,7 @@ from rag_graph.graph.messages import answer_message, asked_message, read_query, 
 from rag_graph.graph.parts import OpenParts, Parts
 from rag_graph.graph.state import State
 from rag_graph.graph.step import SINK, Step, emitting, recording
+from rag_graph.query import Query
 from rag_graph.research import NumberedPassages, ResearchRequest, counted, titles
 from rag_graph.retrieval.languages import QUESTION_UNREAD, unread_language, unread_sentence
 from rag_graph.retrieval.runs import search
@@ -52,9 +53,9 @@ class Nodes:
 
     async def condense(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Make the question one that stands without the conversation."""
-        parts = await self._parts()
         update = self._opened(state, config)
         query = update["query"]
+        parts = await self._parts(query)
         step = self._step("condense", parts, update, writer, config)
         async with step.span("Reading the question in the light of the conversation"):
             try:
@@ -66,10 +67,10 @@ class Nodes:
 
     async def fast_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Find a few passages in milliseconds."""
-        parts = await self._parts()
         is_first = not state.get("is_condensed")
         update = self._opened(state, config) if is_first else State()
         state = {**state, **update}
+        parts = await self._parts(state["query"])
         step = self._step("fast_retrieve", parts, state, writer, config)
         passages: list[NumberedPassage] = []
         failure = ""
@@ -103,7 +104,7 @@ class Nodes:
         """Write version 1 from the first passages."""
         if state["draft_failure"]:
             return State(draft="", draft_citations=[])
-        parts = await self._parts()
+        parts = await self._parts(state["query"])
         passages = state["fast_passages"]
         step = self._step("draft", parts, state, writer, config)
         emit, written = recording(speaking(step.emit, state["message_id"], config))
@@ -137,7 +138,7 @@ class Nodes:
 
     async def deep_retrieve(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Gather the better evidence, while the draft is written."""
-        parts = await self._parts()
+        parts = await self._parts(state["query"])
         step = self._step("deep_retrieve", parts, state, writer, config)
         first, query = state["fast_passages"], state["query"]
         passages = first
@@ -157,7 +158,7 @@ class Nodes:
 
     async def decide(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Say whether the better evidence changes the draft, and why."""
-        parts = await self._parts()
+        parts = await self._parts(state["query"])
         step = self._step("decide", parts, state, writer, config)
         known = {passage.number for passage in state["fast_passages"]}
         new = tuple(sorted(p.number for p in state["documents"] if p.number not in known))
@@ -195,7 +196,7 @@ class Nodes:
 
     async def refine(self, state: State, writer: StreamWriter, config: RunnableConfig) -> State:
         """Write version 2 from all the evidence; if that fails, the draft stands."""
-        parts = await self._parts()
+        parts = await self._parts(state["query"])
         step = self._step("refine", parts, state, writer, config)
         emit, written = recording(speaking(step.emit, state["message_id"], config, after=_drafted(state)))
         refiner = parts.refiner(state["query"].mode)
@@ -223,8 +224,10 @@ class Nodes:
             update["messages"] = [answer_message(state["message_id"], answer, written.thinking.get(step.name, []))]
         return update
 
-    async def _parts(self) -> Parts:
-        return self.parts if isinstance(self.parts, Parts) else await self.parts()
+    async def _parts(self, query: Query) -> Parts:
+        """What answers this question; by its query, so that every process of a run takes the same model."""
+        parts = self.parts if isinstance(self.parts, Parts) else await self.parts()
+        return parts.chosen(query.model)
 
     def _opened(self, state: State, config: RunnableConfig) -> State:
         """What the first node of a run adds for those after it. Raises InvalidRequest."""
@@ -258,6 +261,7 @@ def _assignment(
         version=version,
         step=step.name,
         history=tuple(state["query"].history),
+        language=state["query"].language,
         draft="" if is_draft or state["draft_failure"] else state["draft"],
         edits=edits,
         new_passages=new_passages,

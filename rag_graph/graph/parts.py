@@ -1,9 +1,10 @@
 """The parts that answer questions, which a user may replace one by one."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from rag_graph.errors import UnknownModel
 from rag_graph.index import DocumentStore, Index
 from rag_graph.query import Mode
 from rag_graph.research import Researcher, WiderSearch
@@ -17,6 +18,16 @@ if TYPE_CHECKING:  # opening chat models takes a second to import
 
 FAST_TOP_K = 3
 """As many passages as a draft is written from: more would make the model read longer before its first word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a model that a question may choose does in a run: all that a model does there."""
+
+    drafter: Writer
+    refiners: Mapping[Mode, Writer] = field(default_factory=dict)
+    researchers: Mapping[Mode, Researcher] = field(default_factory=dict)
+    condenser: Condenser = field(default_factory=PrecedingQuestion)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +49,8 @@ class Parts:
     """Who gathers the better evidence; where there is none for a mode, one wider search by `deep`."""
     condenser: Condenser = field(default_factory=PrecedingQuestion)
     """Makes a follow-up question one that stands by itself."""
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    """Further models that a question may choose, by their names: they stand in for the four above."""
     index: Index | None = None
     """What the retrievers search, if it is ours: uploads go to it, and without it no question is answered."""
     documents: DocumentStore | None = None
@@ -54,6 +67,24 @@ class Parts:
     """Called at the start, each in a thread: what the first question would otherwise wait for."""
     closing: tuple[Callable[[], object], ...] = ()
     """Called at the end, for what else is to be let go."""
+
+    def chosen(self, model: str) -> "Parts":
+        """With the model that a question names, or as they are where it names none. Raises UnknownModel."""
+        own = self.models.chat_name if self.models else ""
+        if not model or model == own:
+            return self
+        choice = self.choices.get(model)
+        if choice is None:
+            known = [*filter(None, [own]), *self.choices]
+            advice = f"there are: {', '.join(known)}" if self.choices else "this server has none to choose from"
+            raise UnknownModel(f"model: there is no {model[:80]!r}; {advice}.")
+        return replace(
+            self,
+            drafter=choice.drafter,
+            refiners=choice.refiners,
+            researchers=choice.researchers,
+            condenser=choice.condenser,
+        )
 
     def refiner(self, mode: Mode) -> Writer:
         return self.refiners.get(mode, self.drafter)

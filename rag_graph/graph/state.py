@@ -26,6 +26,8 @@ class Input(TypedDict, total=False):
     mode: Mode
     history: list[Turn]
     filters: Filters
+    model: str
+    language: str
 
 
 class State(TypedDict, total=False):
@@ -40,6 +42,8 @@ class State(TypedDict, total=False):
     mode: Annotated[Mode, EphemeralValue]
     history: Annotated[list[Turn], EphemeralValue]
     filters: Annotated[Filters, EphemeralValue]
+    model: Annotated[str, EphemeralValue]
+    language: Annotated[str, EphemeralValue]
     is_condensed: Annotated[bool, EphemeralValue]
     messages: Annotated[list[AnyMessage], add_messages]
 

@@ -35,7 +35,7 @@ async def start_run(
     Raises what keeps every question from being answered, such as `IndexNotFound`, and what `Runner.start` raises.
     """
     # First, as a question that cannot be answered is to take no slot from one that can.
-    await check_ready(request, query.filters)
+    await check_ready(request, query)
     return await runner_of(request).start(
         query, caller=caller_of(request), key=key, chat=chat, follows=follows, unattended=unattended
     )

@@ -35,7 +35,9 @@ class Message(Protocol):
     def written(self) -> str: ...
 
 
-def query_of(messages: Sequence[Message], *, mode: Mode, filters: Filters) -> Query:
+def query_of(
+    messages: Sequence[Message], *, mode: Mode, filters: Filters, model: str = "", language: str = ""
+) -> Query:
     """The question and as much of the latest history as a query can hold. Raises NoQuestion.
 
     Instructions, and what tools were asked and gave, are no turns of a conversation.
@@ -49,6 +51,8 @@ def query_of(messages: Sequence[Message], *, mode: Mode, filters: Filters) -> Qu
             Turn.of("user" if message.role == "user" else "assistant", message.written)
             for message in islice(said, MAX_HISTORY_TURNS)
         ]
-        return Query(question=last.written, mode=mode, history=turns[::-1], filters=filters)
+        return Query(
+            question=last.written, mode=mode, history=turns[::-1], filters=filters, model=model, language=language
+        )
     except ValidationError as exc:
         raise NoQuestion(f"The question: {exc.errors()[0]['msg']}.") from None

@@ -90,6 +90,8 @@ class ToldTurn(BaseModel):
     question: str
     mode: Mode
     filters: Filters
+    model: str
+    language: str
     run_id: str
     asked_at: float
     status: TurnStatus
@@ -165,7 +167,7 @@ async def start_turn(
         return await start_run(request, asked, key=key)
     # A key may be any text, the id of a turn may not.
     known = None if key is None else key if _NAME.fullmatch(key) else digest(key)[:32]
-    await check_ready(request, asked.filters)
+    await check_ready(request, asked)
     try:
         # Before the run starts: nobody should pay for an answer that a full conversation has no room for.
         preceding = await asyncio.to_thread(store.check, owner, place.conversation, follows=place.follows, turn=known)
@@ -337,6 +339,8 @@ async def _told(request: Request, store: ConversationStore, turns: Sequence[Kept
                 question=turn.query.question,
                 mode=turn.query.mode,
                 filters=turn.query.filters,
+                model=turn.query.model,
+                language=turn.query.language,
                 run_id=turn.run_id,
                 asked_at=turn.asked_at,
                 status=status,

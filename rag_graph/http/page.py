@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from rag_graph.errors import DatabaseUnavailable
-from rag_graph.http.state import conversations_of, heartbeat_s_of, models_of
+from rag_graph.http.state import choices_of, conversations_of, heartbeat_s_of, models_of
 
 log = logging.getLogger(__name__)
 
@@ -78,12 +78,14 @@ async def _keeps_conversations(request: Request) -> bool:
 class PageConfig(BaseModel):
     """What the page must know: whether documents may be added, keys are asked for, and conversations are kept.
 
+    `choices` are further models than the one under `chat`, of which a question may choose one by its `model`.
     A stream that is silent for much longer than `heartbeat_s` is dead.
     """
 
     upload: bool
     keys: bool
     models: dict[str, str]
+    choices: list[str]
     conversations: bool
     heartbeat_s: float
     version: str
@@ -105,6 +107,7 @@ def serve_page(app: FastAPI, *, uploads: bool, keys: bool) -> None:
             upload=uploads,
             keys=keys,
             models=models_of(request),
+            choices=choices_of(request),
             conversations=await _keeps_conversations(request),
             heartbeat_s=heartbeat_s_of(request),
             version=app.version,

@@ -9,7 +9,7 @@ from starlette.types import Scope
 from rag_graph.conversations import ConversationStore
 from rag_graph.documents import Document
 from rag_graph.index import Index
-from rag_graph.query import Filters
+from rag_graph.query import Query
 from rag_graph.runs.feedback import FeedbackStore
 from rag_graph.runs.runner import Runner
 
@@ -46,14 +46,19 @@ def models_of(request: Request) -> dict[str, str]:
     return {"chat": models.chat_name, "reasoning": models.reasoning_name} if models else {}
 
 
+def choices_of(request: Request) -> list[str]:
+    """The names of further models, of which a question may choose one."""
+    return list(request.app.state.answerer.parts.choices)
+
+
 def feedback_of(request: Request) -> FeedbackStore:
     """Where feedback is kept."""
     return cast("FeedbackStore", request.app.state.feedback)
 
 
-async def check_ready(request: Request, filters: Filters | None = None) -> None:
-    """Raise what keeps a question from being answered, such as `IndexNotFound`, or filters by an unknown name."""
-    await request.app.state.answerer.check_ready(filters)
+async def check_ready(request: Request, query: Query) -> None:
+    """Raise what keeps this question from being answered, such as `IndexNotFound`, or filters by an unknown name."""
+    await request.app.state.answerer.check_ready(query.filters, query.model)
 
 
 def caller_of(request: Request) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
@@ -18,13 +18,16 @@ from rag_graph.models.providers.langchain import (
     open_provider_embeddings,
     split_provider,
 )
-from rag_graph.settings import OPENAI_URL, ChatSettings, ModelSettings, ReasoningSettings, Settings
+from rag_graph.settings import OPENAI_URL, ModelSettings, ReasoningSettings, Settings, WriterSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rag_graph.models.local.server import LocalServer
     from rag_graph.models.providers.openai import ReasoningChatOpenAI
     from rag_graph.models.replies import Replier
 
+CHOICE: Final = Origin("RAG_CHAT", "the model that was chosen of RAG_CHAT_MODELS")
 OPENAI_CHAT_MODEL: Final = "gpt-4.1-mini"
 OPENAI_EMBEDDING_MODEL: Final = "text-embedding-3-small"
 EMBEDDED_TOGETHER: Final = 64
@@ -59,6 +62,8 @@ class OpenedModels:
 
     chat: "Replier"
     reasoning: "Replier"
+    choices: "Mapping[str, Replier]" = field(default_factory=dict)
+    """Others that a question may choose, by the names that it gives them."""
     server: "LocalServer | None" = None
     """Of the embedded model, where it is that one."""
 
@@ -92,7 +97,8 @@ class OpenedModels:
         """Those with connections of their own to close; LangChain's other classes give us no way to."""
         from rag_graph.models.providers.openai import ReasoningChatOpenAI  # noqa: PLC0415 - as below
 
-        models = (self.chat.model, self.reasoning.model, self.chat.fallback, self.reasoning.fallback)
+        repliers = (self.chat, self.reasoning, *self.choices.values())
+        models = [model for replier in repliers for model in (replier.model, replier.fallback)]
         # By identity: one model may have several roles, and is closed once.
         different = {id(model): model for model in models}
         return [model for model in different.values() if isinstance(model, ReasoningChatOpenAI)]
@@ -114,16 +120,18 @@ def open_chat_models(settings: Settings) -> OpenedModels:
     reasoning = chat if reasoning_at == at and not effort else _open(reasoning_at, reasoning_setting, effort)
     fallback = _open(endpoint_of(settings, "fallback"), "RAG_FALLBACK") if settings.fallback.is_set else None
     patience = settings.stall_timeout_s, settings.first_token_timeout_s
+    offered = {name: _open(_offered(settings, name, at), "RAG_CHAT") for name in settings.chat.offered}
     return OpenedModels(
         chat=Replier(chat, fallback, *patience, origin=CHAT),
+        choices={name: Replier(model, fallback, *patience, origin=CHOICE) for name, model in offered.items()},
         reasoning=Replier(reasoning, fallback, *patience, origin=Origin(reasoning_setting)),
     )
 
 
 def open_replier(
-    model: BaseChatModel | ChatSettings | str,
+    model: BaseChatModel | WriterSettings | str,
     *,
-    fallback: BaseChatModel | ChatSettings | str | None = None,
+    fallback: BaseChatModel | WriterSettings | str | None = None,
     stall_timeout_s: float = 30.0,
     first_token_timeout_s: float = 120.0,
 ) -> "Replier":
@@ -133,10 +141,10 @@ def open_replier(
     """
     from rag_graph.models.replies import Replier  # noqa: PLC0415 - as below
 
-    def opened(given: BaseChatModel | ChatSettings | str, setting: str) -> BaseChatModel:
+    def opened(given: BaseChatModel | WriterSettings | str, setting: str) -> BaseChatModel:
         if isinstance(given, BaseChatModel):
             return given
-        asked = ChatSettings(model=given) if isinstance(given, str) else given
+        asked = WriterSettings(model=given) if isinstance(given, str) else given
         openai = _openai(os.environ.get("OPENAI_BASE_URL", ""), os.environ.get("OPENAI_API_KEY", ""))
         effort = asked.effort if isinstance(asked, ReasoningSettings) else ""
         return _open(_resolve(asked, openai), setting, effort)
@@ -191,6 +199,14 @@ def endpoint_of(settings: Settings, role: Literal["chat", "reasoning", "fallback
         case "embedding":
             at = _resolve(settings.embedding, openai, kind="embeddings")
             return _with_key(at, chat)
+
+
+def _offered(settings: Settings, name: str, chat: Endpoint) -> Endpoint:
+    """Where a further model is asked: at the chat model's base URL, where that is set, under its name there."""
+    if settings.chat.base_url:
+        return Endpoint(chat.provider, chat.base_url, chat.api_key, name)
+    openai = _openai(settings.openai_base_url, settings.openai_api_key.get_secret_value())
+    return _resolve(WriterSettings(model=name), openai, chat)
 
 
 def _openai(base_url: str, api_key: str) -> Endpoint:

@@ -21,6 +21,7 @@ NEWEST_COUNTS = 0.1
 class _Waiter(NamedTuple):
     caller: str
     turn: asyncio.Future[None]
+    name: str
 
 
 class Admission:
@@ -58,8 +59,15 @@ class Admission:
     def waiting(self) -> int:
         return len(self._waiting)
 
-    async def take(self, caller: str, *, advice: str = ADVICE) -> None:
-        """Have a slot until `leave`. Raises `TooManyRuns`, with this advice for a caller who has all of their own."""
+    def ahead_of(self, name: str) -> int | None:
+        """How many wait before the first one of this name; None where none of it waits."""
+        return next((place for place, waiter in enumerate(self._waiting) if waiter.name == name), None)
+
+    async def take(self, caller: str, *, advice: str = ADVICE, name: str = "") -> None:
+        """Have a slot until `leave`; who waits for it is found by its name.
+
+        Raises `TooManyRuns`, with this advice for a caller who has all of their own.
+        """
         taken = self._taken.get(caller, ())
         own = len(taken) + sum(waiter.caller == caller for waiter in self._waiting)
         if own >= self._limit_per_caller:
@@ -73,7 +81,7 @@ class Admission:
             return
         if len(self._waiting) >= self._line:
             raise self._busy()
-        waiter = _Waiter(caller, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(caller, asyncio.get_running_loop().create_future(), name)
         self._waiting.append(waiter)
         try:
             async with asyncio.timeout(self._patience_s):

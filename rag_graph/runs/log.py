@@ -148,7 +148,7 @@ class NewRun:
 
 def outline_of(query: Query) -> Query:
     """What is kept of a query when its run has ended: history and filters, which may be megabytes, have served."""
-    return Query(question=query.question, mode=query.mode)
+    return query.model_copy(update={"history": [], "filters": {}})
 
 
 def asked_of(query: Query) -> str:

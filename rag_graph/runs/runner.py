@@ -167,8 +167,16 @@ class Runner:
                 # launched would be in the log for ever, and executed by nobody.
                 return await asyncio.shield(self.spawn(self._create(new)))
         # Whoever has to wait does so outside of the lock, so that others can start, or attach, meanwhile.
-        await self._admission.take(owner, advice=self._advice(caller))
+        await self._admission.take(owner, advice=self._advice(caller), name=new.key or "")
         return await asyncio.shield(self.spawn(self._create(new)))
+
+    def ahead_of(self, key: str, *, caller: str) -> int | None:
+        """How many questions come before the one that this caller has sent with this key; None where none waits here.
+
+        Other processes have lines of their own. Raises `KeyMalformed`.
+        """
+        name = hash_key(digest(caller), key)
+        return None if name is None else self._admission.ahead_of(name)
 
     async def state(self, run_id: str, *, caller: str) -> Run:
         """Tell how a run stands; a run of another caller is an `UnknownRun`."""

@@ -3,6 +3,7 @@
 import { Asked } from "./asked.js";
 import { before, branchThrough, branchesOf } from "./branches.js";
 import { newKey } from "./client.js";
+import { lineBefore } from "./sentences.js";
 import { loadTurns, saveTurns } from "./session.js";
 import { add, answer, isRunning, newTranscript } from "./transcript.js";
 import { TurnView } from "./turn.js";
@@ -14,6 +15,8 @@ const BREATH_MS = 12;
 /** After a costly rendering, this many times its cost belongs to everything else. */
 const REST = 2;
 const CLOCK_TICK_MS = 100;
+/** A question that has not begun by then may stand in a line, and its place is asked for as often. */
+const PLACE_MS = 1_500;
 /** Why reading ends though nobody has stopped the answer. */
 const LEFT = new DOMException("Another conversation is shown.", "AbortError");
 
@@ -26,9 +29,9 @@ export class Conversation {
   #opening = 0;
   #isReadOnly = false;
 
-  /** `list` holds the turns; `onRunning(boolean)`; `onChange()`: a run has begun or ended; `openSource(turn, citation, opener)`. */
-  constructor({ list, server, announcer, onRunning, onChange, openSource }) {
-    Object.assign(this, { list, server, announcer, onRunning, onChange, openSource });
+  /** `list` holds the turns; `chosen()` gives `model` and `language` where any is chosen; `onRunning(boolean)`; `onChange()`: a run has begun or ended; `openSource(turn, citation, opener)`. */
+  constructor({ list, server, announcer, chosen, onRunning, onChange, openSource }) {
+    Object.assign(this, { list, server, announcer, chosen, onRunning, onChange, openSource });
     /** Whether the server keeps conversations; until it has told, none is asked. */
     this.isKept = false;
     this.id = "";
@@ -116,7 +119,7 @@ export class Conversation {
   ask({ question, mode, filters = {}, follows = this.#lastKnown(), history = historyOf(this.#shown) }) {
     if (this.#active || this.#isReadOnly) return;
     if (this.isKept) this.id ||= newKey();
-    const query = { question, mode, history, filters };
+    const query = { question, mode, history, filters, ...this.chosen() };
     const turn = { key: newKey(), follows, conversation: this.id, question, mode, query, transcript: newTranscript(), problem: null, askedAt: Date.now() };
     this.#turns.set(turn.key, turn);
     this.#show(branchThrough(this.#turns, turn));
@@ -299,7 +302,21 @@ export class Conversation {
     saveTurns(this.isKept ? [...unheardBeside(this.id), ...turns.filter(({ transcript }) => !transcript.runId)] : turns);
   }
 
+  /** While the run has not begun, find out how many questions come first. */
+  async #standInLine(turn, signal) {
+    const isWaiting = () => !turn.transcript.runId && !turn.transcript.steps.length && !signal.aborted && this.#active?.turn === turn;
+    turn.ahead = null;
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, PLACE_MS));
+      if (!isWaiting()) return;
+      const before = turn.ahead;
+      turn.ahead = await this.server.ahead(turn.key);
+      if (isWaiting() && turn.ahead !== null && turn.ahead !== before) this.announcer.tell(lineBefore(turn.ahead));
+    }
+  }
+
   async #follow(turn, options, painter) {
+    this.#standInLine(turn, options.signal);
     let breath = performance.now();
     for await (const item of this.server.read(turn, options)) {
       add(turn.transcript, item, Date.now() - turn.askedAt);
@@ -358,13 +375,13 @@ function unheardBeside(id) {
 }
 
 /** A turn as the server tells it: with its result, or with the run that is to be read. */
-function turnOf({ id, follows, question, mode, filters, run_id: runId, asked_at, result }, conversation, isReadOnly) {
+function turnOf({ id, follows, question, mode, filters, model = "", language = "", run_id: runId, asked_at, result }, conversation, isReadOnly) {
   const transcript = newTranscript();
   if (result) add(transcript, { runId, seq: null, event: { ...result, type: "run_result" } });
   else transcript.runId = runId;
   const unanswered = { message: "This question has not been answered yet.", code: "unanswered", retryable: false };
   const problem = isReadOnly && !result ? unanswered : null;
-  const query = { question, mode, history: [], filters };
+  const query = { question, mode, history: [], filters, ...(model && { model }), ...(language && { language }) };
   return { key: id, follows, conversation, question, mode, query, transcript, problem, askedAt: asked_at * 1000 };
 }
 

@@ -39,6 +39,7 @@ const conversation = new Conversation({
   list: byId("turns"),
   server,
   announcer,
+  chosen: () => settings.chosen,
   onRunning: (isRunning) => composer.setRunning(isRunning),
   onChange: () => told(),
   openSource: ({ transcript }, citation, opener) => {
@@ -80,7 +81,7 @@ const start = new Welcome(byId("welcome"), {
   },
   onOpen: openDocument,
 });
-const settings = new Settings({ access, onChange: ({ harder }) => (composer.harder.checked = harder) });
+const settings = new Settings({ access, onHarder: (harder) => (composer.harder.checked = harder), onModel: tellModel });
 const card = new QuoteCard((chip) => conversation.describe(chip));
 
 document.body.append(history.element, panel.element, library.element, settings.element, access.element, card.element);
@@ -107,6 +108,7 @@ byId("turns").addEventListener("page-feedback", ({ detail: { runId, verdict, rea
 byId("turns").addEventListener("page-add", () => upload.input.click());
 byId("turns").addEventListener("page-library", () => library.toggle());
 let arriving = null;
+let about = {};
 const beginning = begin();
 composer.attach({ onAsk: ask, onStop: () => conversation.stop() });
 
@@ -226,8 +228,9 @@ function welcome() {
 }
 
 /** What this server can do beyond answering. */
-function offer({ upload: mayUpload, models, version, conversations }) {
-  byId("about").textContent = [models.chat, version && `rag_graph ${version}`].filter(Boolean).join(" · ");
+function offer({ upload: mayUpload, models, choices, version, conversations }) {
+  about = { model: models.chat, version };
+  settings.offer({ model: models.chat, choices });
   library.mayRemove = inventory.mayAdd = mayUpload;
   conversation.isKept = conversations;
   history.button.hidden = !conversations;
@@ -236,6 +239,11 @@ function offer({ upload: mayUpload, models, version, conversations }) {
   composer.element.prepend(upload.note, upload.input);
   library.adding.append(h("button", { type: "button", class: "quiet", onclick: () => upload.input.click() }, "Add documents"), upload.list);
   upload.attend(document.body);
+}
+
+/** Who answers from now on. */
+function tellModel(chosen) {
+  byId("about").textContent = [chosen || about.model, about.version && `rag_graph ${about.version}`].filter(Boolean).join(" · ");
 }
 
 /** All that the answer cites, and the asked one, which may be a passage that was not confirmed. */

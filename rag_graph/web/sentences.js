@@ -16,8 +16,9 @@ export function seconds(ms) {
 }
 
 /** The line under the question while the run goes on. */
-export function progressOf(transcript, { isImproving = false, waitedMs = 0 } = {}) {
+export function progressOf(transcript, { isImproving = false, waitedMs = 0, ahead = null } = {}) {
   if (!transcript.steps.length && transcript.runId) return "Getting started…";
+  if (!transcript.steps.length && ahead !== null) return lineBefore(ahead);
   if (!transcript.steps.length) return waitedMs < LONG_MS ? "Sending your question…" : "Waiting for the server to begin; other questions may come first…";
   const open = transcript.steps.filter(({ finishedMs }) => finishedMs === null);
   const thinking = transcript.thinking.some(({ seconds: took, thinker }) => took === null && thinker === "model");
@@ -25,6 +26,12 @@ export function progressOf(transcript, { isImproving = false, waitedMs = 0 } = {
   if (!open.length) return `${transcript.steps.at(-1).outcome || "Going on"}…`;
   const doing = open.map(({ description }) => description).map((words, index) => (index ? lower(words) : words));
   return `${doing.join(", ")}${thinking ? " and thinking" : ""}…`;
+}
+
+/** How many questions of the line come first. */
+export function lineBefore(ahead) {
+  if (!ahead) return "Waiting in line: your question is next…";
+  return `Waiting in line: ${counted(ahead, "question")} ${ahead === 1 ? "is" : "are"} before yours…`;
 }
 
 function improving(content) {

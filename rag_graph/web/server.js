@@ -15,7 +15,7 @@ export class Server {
   }
 
   async config() {
-    const defaults = { upload: false, keys: false, version: "", models: {}, conversations: false };
+    const defaults = { upload: false, keys: false, version: "", models: {}, choices: [], conversations: false };
     try {
       const response = await fetch(`${BASE}config`, { headers: this.#headers() });
       if (!response.ok) return defaults;
@@ -41,6 +41,16 @@ export class Server {
       } catch (error) {
         if (!(await this.#mayTryAgain(error))) throw error;
       }
+    }
+  }
+
+  /** How many questions come before the one that waits under this key; null where the server that is asked knows none. */
+  async ahead(key) {
+    try {
+      const response = await fetch(`${BASE}queue`, { headers: { ...this.#headers(), "idempotency-key": key }, cache: "no-store" });
+      return response.ok ? ((await response.json()).ahead ?? null) : null;
+    } catch {
+      return null;
     }
   }
 

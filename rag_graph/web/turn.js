@@ -10,6 +10,7 @@ import { FeedbackView } from "./feedback.js";
 import { FollowUps } from "./followups.js";
 import { inventory } from "./inventory.js";
 import { NotFoundView, isWithheld, tell } from "./notfound.js";
+import { codeOf } from "./languages.js";
 import { keepPlace } from "./reading.js";
 import * as words from "./sentences.js";
 import { SourceList, citedText, sectionOf } from "./sourcelist.js";
@@ -22,6 +23,7 @@ const ICONS = {
   copy: ["M9 9h10v11H9z", "M5 15V4h10"],
   harder: ["M12 3v3", "M12 18v3", "M3 12h3", "M18 12h3", "M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"],
   add: ["M12 5v14", "M5 12h14"],
+  model: ["M7 7h10v10H7z", "M10 3v4", "M14 3v4", "M10 17v4", "M14 17v4", "M3 10h4", "M3 14h4", "M17 10h4", "M17 14h4"],
   again: ["M20 11a8 8 0 1 0-2.3 6.3", "M20 5v6h-6"],
 };
 
@@ -101,13 +103,13 @@ export class TurnView {
   }
 
   #build() {
-    const { question, mode } = this.turn;
+    const { question, mode, query } = this.turn;
     const id = `turn-${this.turn.key}`;
     this.status = h("span", { class: "status-words" });
     this.statusLine = h("p", { class: "status" }, h("span", { class: "pulse", "aria-hidden": "true" }), this.status);
     this.label = h("h3", { class: "answer-label" });
     this.notice = h("div", { class: "notice", hidden: true });
-    this.body = h("div", { class: "answer-body" }, this.versions[1].element);
+    this.body = h("div", { class: "answer-body", lang: codeOf(query.language) }, this.versions[1].element);
     this.answer = h("div", { class: "answer", role: "group", "aria-label": "Answer", hidden: true }, h("header", { class: "answer-head" }, this.label, this.stages.element), this.notice, this.body, this.conflicts.element, this.fates.element, this.notFound.element);
     this.problem = h("div", { class: "problem", role: "alert" });
     this.warnings = h("ul", { class: "warnings" });
@@ -115,7 +117,7 @@ export class TurnView {
     this.element = h(
       "article",
       { class: "turn", "aria-labelledby": id },
-      h("header", { class: "turn-head" }, ...questionParts(question, id), mode === "deep" && h("p", { class: "mode" }, icon(...ICONS.harder), "Thinking harder")),
+      h("header", { class: "turn-head" }, ...questionParts(question, id), mode === "deep" && h("p", { class: "mode" }, icon(...ICONS.harder), "Thinking harder"), query.model && h("p", { class: "mode model" }, icon(...ICONS.model), query.model)),
       this.statusLine,
       this.thinking.element,
       this.answer,
@@ -165,7 +167,7 @@ export class TurnView {
     if (isOver) say(this.status, words.summaryOf(transcript));
     else if (isLost && !transcript.runId) say(this.status, "The server cannot be reached. Trying again…");
     else if (isLost) say(this.status, "The connection was lost. Reconnecting by itself; nothing that was written is lost…");
-    else say(this.status, words.progressOf(transcript, { isImproving: this.#isImproving(), waitedMs: Date.now() - this.turn.askedAt }));
+    else say(this.status, words.progressOf(transcript, { isImproving: this.#isImproving(), waitedMs: Date.now() - this.turn.askedAt, ahead: this.turn.ahead }));
   }
 
   #isImproving() {

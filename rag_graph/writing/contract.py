@@ -35,6 +35,8 @@ class Assignment:
     version: Version
     step: str
     history: tuple[Turn, ...] = ()
+    language: str = ""
+    """To answer in; empty for the question's."""
     draft: str = ""
     edits: bool = False
     """Most of the draft stands: changes to it will do, though a writer may write anew all the same."""

@@ -88,6 +88,8 @@ INSERT AFTER {{4}}: A new sentence, with the numbers of its sources [2].
 
 If nothing has to change, reply KEEP. Do not mention the draft."""
 
+LANGUAGE = "Answer in this language, whatever the question and the sources are written in: {language}."
+
 RESEARCH = """\
 Do not answer yet. First find out what still has to be searched for. Searches made so far:
 {searched}
@@ -133,6 +135,8 @@ def answer_prompt(assignment: Assignment, context_tokens: int, prompts: Prompts 
         edits = assignment.edits
         draft = _harmless(labelled(assignment.draft) if edits else assignment.draft)
         closing = f"{(EDIT if edits else REFINE).format(draft=draft)}\n\n{closing}"
+    if assignment.language:  # last, as the style before the sources says that the question's language is to be taken
+        closing += f"\n\n{LANGUAGE.format(language=assignment.language)}"
     return _fitted(assignment, closing, context_tokens, prompts)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from langchain_core.runnables import RunnableConfig
 
-from rag_graph.events import AnswerDelta, Citation, Emit, NumberedPassage, Version
+from rag_graph.events import AnswerDelta, Citation, Emit, NumberedPassage, Version, Warned
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import Reader
 from rag_graph.retrieval.languages import unread_language
@@ -46,6 +46,9 @@ FEWER_EMBEDDED: Final = Weights(embedded=16)
 """The reader of the answer waits for this, and half as many sentences take half the time."""
 
 MOST_ITEMS: Final = 12
+LANGUAGE_KEPT: Final = (
+    "The answer is in the words of the documents: another language takes a language model, and none is set."
+)
 NO_ANSWER: Final = "No answer was found in the documents: nothing that came up answers this question."
 """Only what a search brought up was read, so that nothing is said of what the documents hold."""
 _READ_FROM: Final = " — read from "
@@ -90,6 +93,8 @@ class QuotingWriter:
     reader: Reader
 
     async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:  # noqa: ARG002 - contract
+        if assignment.language and not assignment.draft:
+            await emit(Warned(step=assignment.step, code="language_kept", message=LANGUAGE_KEPT))
         finding = await asyncio.to_thread(self._find, assignment)
         page = _Page(assignment.version, emit)
         if finding.sure:

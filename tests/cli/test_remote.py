@@ -75,6 +75,18 @@ def test_ctrl_c_ends_the_run_in_the_server(scripted: dict[str, str], spawn: Serv
     assert "Traceback" not in terminal.text
 
 
+def test_a_question_in_the_servers_line_is_told_its_place(
+    scripted: dict[str, str], spawn: Serve, upstream: Upstream
+) -> None:
+    held = upstream.say("The tower was built by many hands.", hold_after=4)
+    running = spawn(RAG_MAX_RUNS="1", RAG_MAX_QUEUED_S="600")
+    with running.asking(), Terminal("ask", "--server", running.url, QUESTION, settings=scripted) as terminal:
+        terminal.wait_for("Waiting in line: your question is next.")
+        held.release()
+        assert terminal.wait() == 0
+    assert ANSWER.removesuffix(" [1].") in " ".join(terminal.text.split())
+
+
 class Health(BaseHTTPRequestHandler):
     """Says that it is ready, and proves that it knows what its server was told."""
 

@@ -134,3 +134,17 @@ async def test_a_refusal_says_when_a_slot_will_be_left_over() -> None:
         await admission.take("c")
     assert late.value.retry_after_s == SHORTEST_WAIT_S
     first.cancel()
+
+
+async def test_who_waits_is_told_how_many_come_first_and_who_does_not_is_told_nothing() -> None:
+    admission = Admission(limit=1, limit_per_caller=9, line=3, patience_s=60)
+    await admission.take("a", name="runs")
+    line = [asyncio.create_task(admission.take("a", name=name)) for name in ("first", "second", "third")]
+    await settle()
+    assert [admission.ahead_of(name) for name in ("runs", "first", "second", "third", "other")] == [None, 0, 1, 2, None]
+    admission.leave("a")
+    await line[0]
+    assert [admission.ahead_of(name) for name in ("first", "second", "third")] == [None, 0, 1]
+    for task in line[1:]:
+        task.cancel()
+    await asyncio.gather(*line, return_exceptions=True)

@@ -66,7 +66,7 @@ def test_there_is_no_second_page_of_docs_and_no_other_file(server: Server) -> No
 def test_the_page_comes_compressed_and_weighs_little_before_formulas_and_code(server: Server) -> None:
     """All that it imports at once, its fonts aside, as it goes over the wire."""
     weights: dict[str, int] = {}
-    waiting = ["", "static/style.css", "static/main.js"]
+    waiting = ["", "static/style.css", "static/start.js", "static/bundle.js"]
     while waiting:
         path = waiting.pop()
         if path in weights:
@@ -75,8 +75,8 @@ def test_the_page_comes_compressed_and_weighs_little_before_formulas_and_code(se
             source = response.read().decode()
             weights[path] = response.num_bytes_downloaded
         assert not path or len(source) < SMALL or response.headers["content-encoding"] == "gzip"
-        waiting += [f"static/{name}" for name in re.findall(r'^import .*?"\./(.+?)";$', source, re.MULTILINE)]
-    assert "static/vendor/marked.esm.js" in weights
+        waiting += [f"static/{name}" for name in re.findall(r'\bfrom ?"\./([^"]+)"', source)]
+    assert "static/composer.js" in weights
     assert not [path for path in weights if "katex" in path or "highlight" in path]
     assert sum(weights.values()) <= PAGE_BYTES
 
@@ -85,7 +85,7 @@ def test_a_browser_keeps_the_files_of_one_version_and_never_mixes_two(server: Se
     page = server.http.get("/")
     assert page.headers["cache-control"] == "no-cache"
     [digest] = set(re.findall(r'"static/([^/"]+)/', page.text))
-    assert '"static/main.js"' not in page.text
+    assert '"static/bundle.js"' not in page.text
     kept = server.http.get(f"/static/{digest}/main.js")
     assert "immutable" in kept.headers["cache-control"]
     for path in ("static/main.js", "static/0123456789abcdef/main.js"):

@@ -18,6 +18,7 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
     "trusted-types dompurify"
 )
+POLLED_S = 0.01
 TERMINAL = {"run_finished", "run_failed", "run_cancelled"}
 Story = Callable[..., Iterator[Event | Gate]]
 
@@ -53,6 +54,7 @@ class ScriptedServer:
             "version": "test",
             "keys": False,
         }
+        self.ahead: int | None = None
         self.library: dict[str, Any] | None = None
         self.required_key: str | None = None
         self.refusal: tuple[int, dict[str, Any], dict[str, str]] | None = None
@@ -118,6 +120,7 @@ class ScriptedServer:
                 web.get("/", self._page),
                 web.get("/config", self._config),
                 web.post("/query", self._query),
+                web.get("/queue", self._queue),
                 web.get("/runs/{id}/events", self._events),
                 web.post("/runs/{id}/cancel", self._cancel),
                 web.post("/runs/{id}/feedback", self._judge),
@@ -163,10 +166,16 @@ class ScriptedServer:
     async def _overview(self, _: web.Request) -> web.Response:
         return problem(404, "document_not_found", "No.") if self.library is None else web.json_response(self.library)
 
+    async def _queue(self, request: web.Request) -> web.Response:
+        assert request.headers["idempotency-key"]
+        return web.json_response({"ahead": self.ahead})
+
     async def _query(self, request: web.Request) -> web.StreamResponse:
         if self.refusal:
             status, body, headers = self.refusal
             return web.json_response(body, status=status, headers=headers)
+        while self.ahead is not None:  # noqa: ASYNC110 - the test's thread sets it, and no event of this loop
+            await asyncio.sleep(POLLED_S)
         asked = await request.json()
         key = request.headers.get("idempotency-key", "")
         if key not in self._keys:

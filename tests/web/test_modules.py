@@ -11,8 +11,11 @@ from rag_graph.graph.nodes import NOTHING_FOUND
 from rag_graph.writing.quoting import NO_ANSWER
 from tests.needed import program
 from tests.upstream import WITHIN_S
+from tests.web.bundle import BUNDLE, bundled
 
 HERE = Path(__file__).parent
+CONNECTIONS = 6
+"""As many does a browser open to a server of HTTP/1.1; what is more waits there and back for another."""
 VENDOR = HERE.parents[1] / "rag_graph" / "web" / "vendor"
 
 
@@ -32,16 +35,22 @@ def test_vendored_files_are_those_that_were_published() -> None:
     assert found == told
 
 
+def test_the_bundle_is_what_its_modules_make(tmp_path: Path) -> None:
+    is_current = BUNDLE.read_text() == bundled(tmp_path)
+    assert is_current, "make it again: python -m tests.web.bundle"
+
+
 def test_the_page_fetches_all_its_modules_at_once() -> None:
     web = VENDOR.parent
     page = (web / "index.html").read_text()
     begun = re.findall(r'<script type="module" src="static/([^"]+)"', page)
     wanted = list(begun)
     for name in wanted:
-        imported = re.findall(r'^import [^;]*?from "\./([^"]+)"', (web / name).read_text(), re.MULTILINE)
-        wanted += [one for one in imported if "/" not in name and one not in wanted]
+        imported = re.findall(r'\bfrom ?"\./([^"]+)"', (web / name).read_text())
+        wanted += [one for one in imported if one not in wanted]
     told = re.findall(r'<link rel="modulepreload" href="static/([^"]+)"', page)
     assert sorted([*begun, *told]) == sorted(wanted)
+    assert len(wanted) < CONNECTIONS
 
 
 @pytest.mark.parametrize("words", [NOTHING_FOUND, NO_ANSWER])

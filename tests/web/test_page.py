@@ -519,6 +519,43 @@ def test_settings_are_kept_in_the_browser_and_the_key_forgotten_on_request(page:
     expect(page.get_by_label("API key")).to_be_visible()
 
 
+def test_model_and_language_are_chosen_of_what_the_server_offers_and_sent_with_questions(
+    page: Page, server: ScriptedServer
+) -> None:
+    open_all(server)
+    server.config["choices"] = ["vendor/a-very-long-name-of-a-model:70b", "third"]
+    page.reload()
+    ask(page, "Keep it?")
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Model").select_option("third")
+    page.get_by_label("Answer in").select_option("German")
+    page.get_by_role("button", name="Done").click()
+    expect(page.locator(".about")).to_contain_text("third")
+    expect(ask(page, "Keep it?").locator(".mode.model")).to_have_text("third")
+    page.reload()
+    turn = ask(page, "Keep it?")
+    expect(turn.locator(".answer-label")).to_have_text("The first answer stands")
+    expect(turn.locator(".answer-body")).to_have_attribute("lang", "de")
+    assert [(query.get("model"), query.get("language")) for query in server.queries] == [
+        (None, None), ("third", "German"), ("third", "German"),
+    ]  # fmt: skip
+    server.config["choices"] = []  # what is no longer offered is not asked for
+    page.reload()
+    expect(ask(page, "Keep it?").locator(".answer-label")).to_have_text("The first answer stands")
+    assert "model" not in server.queries[-1]
+
+
+def test_a_question_that_waits_is_told_its_place_in_line(page: Page, server: ScriptedServer) -> None:
+    open_all(server)
+    server.ahead = 2
+    turn = ask(page, "Keep it?")
+    expect(turn.locator(".status")).to_have_text("Waiting in line: 2 questions are before yours…")
+    server.ahead = 0
+    expect(turn.locator(".status")).to_have_text("Waiting in line: your question is next…")
+    server.ahead = None
+    expect(turn.locator(".answer-label")).to_have_text("The first answer stands")
+
+
 def test_an_answer_can_be_judged_with_a_reason_and_that_taken_back(page: Page, server: ScriptedServer) -> None:
     open_all(server)
     turn = ask(page, "Keep it?")
@@ -735,7 +772,7 @@ def test_a_question_can_be_sent_before_the_page_has_wholly_come(page: Page, serv
     def hold(route: Route) -> None:
         held.append(route)
 
-    page.route("**/static/turn.js", hold)
+    page.route("**/static/bundle.js", hold)
     page.goto(server.url, wait_until="commit")
     page.get_by_label("Your question").fill("Keep it?")
     page.keyboard.press("Enter")

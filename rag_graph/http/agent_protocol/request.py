@@ -9,7 +9,7 @@ from rag_graph.errors import InvalidRequest
 from rag_graph.http import conversation
 from rag_graph.http.conversation import MAX_MESSAGES, NoQuestion, Sent
 from rag_graph.http.conversations import ID
-from rag_graph.query import Filters, Mode, Query, Turn
+from rag_graph.query import MAX_MODEL_CHARS, Filters, Language, Mode, Query, Turn
 
 MAX_NUMBER = 2**53 - 1
 """What a number of JavaScript's holds."""
@@ -68,6 +68,8 @@ class Input(Sent):
     question: str | None = None
     mode: Mode = "fast"
     filters: Filters = Field(default={})
+    model: str = Field(default="", max_length=MAX_MODEL_CHARS)
+    language: Language = ""
 
 
 class Configurable(Sent):
@@ -133,4 +135,10 @@ def query_of(start: RunStart, earlier: Sequence[Turn]) -> Query:
     if not given:
         raise NoQuestion("The input holds no question: send messages that end with one.")
     known = [Message(type=turn.role, content=turn.content) for turn in earlier]
-    return conversation.query_of([*known, given[-1]] if known else given, mode=asked.mode, filters=asked.filters)
+    return conversation.query_of(
+        [*known, given[-1]] if known else given,
+        mode=asked.mode,
+        filters=asked.filters,
+        model=asked.model,
+        language=asked.language,
+    )

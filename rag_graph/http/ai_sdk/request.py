@@ -6,7 +6,7 @@ from pydantic import Field
 
 from rag_graph.http import conversation
 from rag_graph.http.conversation import MAX_MESSAGES, NoQuestion, Sent
-from rag_graph.query import Filters, Mode, Query
+from rag_graph.query import MAX_MODEL_CHARS, Filters, Language, Mode, Query
 
 MAX_ID_CHARS = 200
 
@@ -39,16 +39,20 @@ class UIMessage(Sent):
 
 
 class ChatPost(Sent):
-    """The body of `POST /api/chat`; `mode` and `filters` come with the transport's `body`."""
+    """The body of `POST /api/chat`; `mode` and what follows it come with the transport's `body`."""
 
     id: str = Field(min_length=1, max_length=MAX_ID_CHARS)
     messages: list[UIMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     mode: Mode = "fast"
     filters: Filters = Field(default={})
+    model: str = Field(default="", max_length=MAX_MODEL_CHARS)
+    language: Language = ""
 
 
 def query_of(post: ChatPost) -> Query:
     """What is asked. Raises NoQuestion."""
     if any(part.type == "file" for part in post.messages[-1].parts):
         raise NoQuestion("This server reads text, not files: send the question alone.")
-    return conversation.query_of(post.messages, mode=post.mode, filters=post.filters)
+    return conversation.query_of(
+        post.messages, mode=post.mode, filters=post.filters, model=post.model, language=post.language
+    )

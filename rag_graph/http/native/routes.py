@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi import Query as Parameter
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 from rag_graph.errors import BadCursor
 from rag_graph.events import Event
@@ -92,6 +92,20 @@ async def query(
     if idempotency_key is not None:
         headers = {"idempotency-key": idempotency_key, "idempotent-replayed": str(replayed).lower()}
     return await _answer(request, Cursor(run_id, 0), headers)
+
+
+class PlaceInLine(BaseModel):
+    """`ahead` is how many questions come first, in this server process; null where none waits under the key."""
+
+    ahead: int | None
+
+
+@router.get("/queue", responses=documented(422))
+async def place_in_line(
+    request: Request, idempotency_key: Annotated[str, Header(description="Of the question that waits.")]
+) -> PlaceInLine:
+    """Where a question stands whose `POST /query` waits for others to end: that one cannot tell before it begins."""
+    return PlaceInLine(ahead=runner_of(request).ahead_of(idempotency_key, caller=caller_of(request)))
 
 
 @router.get("/runs/{run_id}", responses=documented(404, 410, 422, 503))

@@ -25,7 +25,7 @@ from rag_graph.events import (
 )
 from rag_graph.http.encoding import Chunk, MessageEncoder
 from rag_graph.http.openai.open_webui import claims_line, source_lines, status_line
-from rag_graph.http.openai.request import MODELS, Presentation
+from rag_graph.http.openai.request import Presentation
 from rag_graph.http.prose import RULE, OneAtATime, Prose
 from rag_graph.http.sources import Numbered, address, numbered, up_to_the_highest
 from rag_graph.transcript import Transcript
@@ -203,8 +203,8 @@ def said(content: str, envelope: Envelope) -> Sequence[Chunk]:
     return envelope.chunk({"role": "assistant", "content": content}), envelope.chunk({}, "stop")
 
 
-def model_list(created: int) -> Chunk:
-    return {"object": "list", "data": [model_card(name, created) for name in MODELS]}
+def model_list(names: Iterable[str], created: int) -> Chunk:
+    return {"object": "list", "data": [model_card(name, created) for name in names]}
 
 
 def model_card(name: str, created: int) -> Chunk:

@@ -1,24 +1,23 @@
 """OpenAI's chat completions as a request: which model, what was said, how the answer is to be told."""
 
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
-from rag_graph.errors import RagGraphError
+from rag_graph.errors import UnknownModel
 from rag_graph.http import conversation
 from rag_graph.http.conversation import MAX_MESSAGES, Sent
-from rag_graph.query import Filters, Mode, Query
+from rag_graph.query import Filters, Language, Mode, Query
 
 Draft = Literal["reasoning", "content", "none"]
 Sources = Literal["annotations", "markdown", "events"]
 
 MODELS: dict[str, Mode] = {"rag-fast": "fast", "rag-deep": "deep"}
+"""As they are asked for; where models can be chosen, `rag-fast:NAME` and `rag-deep:NAME` are too.
 
-
-class UnknownModel(RagGraphError):
-    """Ask one of the models that `GET /v1/models` lists."""
-
-    code = "model_not_found"
+The bare name of a model would stand in a client's list beside that of the model itself, which knows no documents.
+"""
 
 
 class ContentPart(Sent):
@@ -63,6 +62,7 @@ class RagOptions(BaseModel):
     draft: Draft | None = Field(default=None, description="Where the draft goes, which the answer may replace.")
     sources: Sources | None = Field(default=None, description="How sources are told, beside the annotations.")
     filters: Filters = Field(default={}, description="Search only documents whose metadata match.")
+    language: Language = Field(default="", description="The language to answer in; unset: the question's.")
 
 
 Chosen = Annotated[RagOptions, BeforeValidator(lambda given: RagOptions() if given is None else given)]
@@ -142,9 +142,28 @@ class Presentation(BaseModel):
         return Presentation(draft=options.draft or self.draft, sources=options.sources or self.sources)
 
 
-def query_of(request: ChatRequest) -> Query:
+def model_names(choices: Iterable[str]) -> list[str]:
+    """What may be asked for where these models can be chosen."""
+    return [*MODELS, *(f"{name}:{choice}" for choice in choices for name in MODELS)]
+
+
+def read_model(name: str, choices: Sequence[str]) -> tuple[Mode, str]:
+    """The mode and the chosen model that a name stands for. Raises UnknownModel."""
+    known = model_names(choices)
+    if name not in known:
+        raise UnknownModel(f"There is no model {name[:80]!r}: ask {' or '.join(known)}.")
+    mode, _, choice = name.partition(":")
+    return MODELS[mode], choice
+
+
+def name_of(query: Query) -> str:
+    """The name by which a query's mode and model were asked for."""
+    name = next(name for name, mode in MODELS.items() if mode == query.mode)
+    return f"{name}:{query.model}" if query.model else name
+
+
+def query_of(request: ChatRequest, choices: Sequence[str] = ()) -> Query:
     """What is asked, by the model's name and the messages. Raises UnknownModel and NoQuestion."""
-    mode = MODELS.get(request.model)
-    if mode is None:
-        raise UnknownModel(f"There is no model {request.model[:80]!r}: ask {' or '.join(MODELS)}.")
-    return conversation.query_of(request.messages, mode=mode, filters=request.rag.filters)
+    mode, model = read_model(request.model, choices)
+    rag = request.rag
+    return conversation.query_of(request.messages, mode=mode, filters=rag.filters, model=model, language=rag.language)

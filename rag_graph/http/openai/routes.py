@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.routing import Match
 
+from rag_graph.errors import UnknownModel
 from rag_graph.events import RunCancelled, RunFailed
 from rag_graph.http.answering import read_run, start_run, stream_run
 from rag_graph.http.encoding import DONE, EVENT_STREAM, framed
@@ -24,16 +25,17 @@ from rag_graph.http.openai.encoding import (
 )
 from rag_graph.http.openai.open_webui import task_reply
 from rag_graph.http.openai.request import (
-    MODELS,
     ChatRequest,
     Draft,
     Presentation,
     RagOptions,
     Sources,
-    UnknownModel,
+    model_names,
     query_of,
+    read_model,
 )
 from rag_graph.http.problems import ErrorRoute, Problem, status_of_code
+from rag_graph.http.state import choices_of
 from rag_graph.http.stream import UNBUFFERED
 from rag_graph.runs.ids import made_at
 from rag_graph.transcript import Transcript
@@ -68,7 +70,9 @@ def render(problem: Problem) -> Response:
     kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
     is_ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     kind = kinds.get(status) or ("server_error" if is_ours else "invalid_request_error")
-    body = error_body(problem.code, problem.message, kind=kind, param=problem.field or None)
+    # OpenAI's own service names no field for a model that is not there.
+    param = None if problem.code == UnknownModel.code else problem.field or None
+    body = error_body(problem.code, problem.message, kind=kind, param=param)
     return JSONResponse(body, status, {**problem.headers, "x-should-retry": str(problem.retryable).lower()})
 
 
@@ -91,16 +95,15 @@ def create_router(defaults: Presentation) -> APIRouter:
     @router.head("/models", include_in_schema=False)
     @router.get("/models/", include_in_schema=False)
     @router.get("/models")
-    async def models() -> dict[str, Any]:
-        """The two modes, as models."""
-        return model_list(RELEASED)
+    async def models(request: Request) -> dict[str, Any]:
+        """The two modes, as models; where others can be chosen, both modes of each."""
+        return model_list(model_names(choices_of(request)), RELEASED)
 
-    @router.head("/models/{name}", include_in_schema=False)
-    @router.get("/models/{name}")
-    async def model(name: str) -> dict[str, Any]:
+    @router.head("/models/{name:path}", include_in_schema=False)
+    @router.get("/models/{name:path}")  # names of models have slashes
+    async def model(request: Request, name: str) -> dict[str, Any]:
         """One of the models."""
-        if name not in MODELS:
-            raise UnknownModel(f"There is no model {name[:80]!r}: ask {' or '.join(MODELS)}.")
+        read_model(name, choices_of(request))
         return model_card(name, RELEASED)
 
     @router.post("/chat/completions", responses={200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}}})
@@ -116,7 +119,7 @@ def create_router(defaults: Presentation) -> APIRouter:
             return _reply(asked, reply)
         # The body goes before the header, which a gateway or a client's settings may add to every request.
         shown = defaults.chosen(RagOptions(draft=x_rag_draft, sources=x_rag_sources)).chosen(asked.rag)
-        run_id, _ = await start_run(request, query_of(asked), key=idempotency_key)
+        run_id, _ = await start_run(request, query_of(asked, choices_of(request)), key=idempotency_key)
         envelope = Envelope(run_id, asked.model, int(made_at(run_id) or RELEASED))
         if asked.stream:
             return await stream_run(request, run_id, CompletionChunks(envelope, shown, wants_usage=asked.wants_usage))

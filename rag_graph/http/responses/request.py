@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from rag_graph.errors import InvalidRequest
 from rag_graph.http import conversation
 from rag_graph.http.conversation import MAX_MESSAGES, NoQuestion, Sent
-from rag_graph.http.openai.request import MODELS, Chosen, ContentPart, RagOptions, UnknownModel
+from rag_graph.http.openai.request import Chosen, ContentPart, RagOptions, read_model
 from rag_graph.query import Query, Turn
 
 RESULTS = "file_search_call.results"
@@ -110,11 +110,9 @@ class ResponseRequest(Sent):
         return RESULTS in (self.include or ())
 
 
-def query_of(request: ResponseRequest, earlier: Sequence[Turn]) -> Query:
+def query_of(request: ResponseRequest, earlier: Sequence[Turn], choices: Sequence[str] = ()) -> Query:
     """What is asked after `earlier`, the turns that the server knows. Raises UnknownModel and NoQuestion."""
-    mode = MODELS.get(request.model)
-    if mode is None:
-        raise UnknownModel(f"There is no model {request.model[:80]!r}: ask {' or '.join(MODELS)}.")
+    mode, model = read_model(request.model, choices)
     known = [Item(role=turn.role, content=turn.content) for turn in earlier]
     if isinstance(request.input, str):
         said = [Item(role="user", content=request.input)]
@@ -123,7 +121,8 @@ def query_of(request: ResponseRequest, earlier: Sequence[Turn]) -> Query:
     if not said:
         raise NoQuestion("The input holds no message: end it with the user's question.")
     messages = [Spoken(item) for item in (*known, *said)]
-    return conversation.query_of(messages, mode=mode, filters=request.rag.filters)
+    rag = request.rag
+    return conversation.query_of(messages, mode=mode, filters=rag.filters, model=model, language=rag.language)
 
 
 class Spoken:

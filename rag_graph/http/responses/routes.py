@@ -14,11 +14,11 @@ from rag_graph.errors import BadCursor, RunExpired, UnknownRun
 from rag_graph.http.answering import hear_run, start_run, stream_run
 from rag_graph.http.conversations import Place, ToldTurn, kept_branch, start_turn
 from rag_graph.http.encoding import EVENT_STREAM
-from rag_graph.http.openai.request import MODELS, Draft
+from rag_graph.http.openai.request import Draft, name_of
 from rag_graph.http.openai.routes import OpenAIRefusal, OpenAIRoute
 from rag_graph.http.responses.encoding import PER_ENTRY, RESPONSE, Envelope, ResponseEvents
 from rag_graph.http.responses.request import RESULTS, NoSuchResponse, ResponseRequest, query_of
-from rag_graph.http.state import caller_of, conversations_of, runner_of
+from rag_graph.http.state import caller_of, choices_of, conversations_of, runner_of
 from rag_graph.query import MAX_HISTORY_TURNS, Turn
 from rag_graph.runs.ids import new_run_id
 from rag_graph.runs.log import Entry, Gap, Run, is_terminal
@@ -53,7 +53,7 @@ def create_router(draft: Draft) -> APIRouter:
         """Answer the last message of the input from the documents: as a stream, at its end, or in the background."""
         kept = await _kept(request, asked.conversation_id, idempotency_key)
         follows = kept[-1].run_id if kept else await _predecessor(request, asked)
-        query = query_of(asked, _said(kept) if kept else await _turns(request, follows))
+        query = query_of(asked, _said(kept) if kept else await _turns(request, follows), choices_of(request))
         place = Place.named(asked.conversation_id, kept[-1].id if kept else "")
         if place is not None and conversations_of(request) is not None:
             run_id, _ = await start_turn(request, query, place, key=idempotency_key, unattended=bool(asked.background))
@@ -145,10 +145,9 @@ async def begin_conversation() -> dict[str, Any]:
 
 
 def _envelope(run: Run, *, conversation: str | None = None) -> Envelope:
-    model = next(name for name, mode in MODELS.items() if mode == run.query.mode)
     return Envelope(
         run.run_id,
-        model,
+        name_of(run.query),
         run.created_at,
         background=run.unattended,
         follows=run.follows,

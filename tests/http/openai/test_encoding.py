@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from rag_graph.errors import InvalidRequest
+from rag_graph.errors import InvalidRequest, UnknownModel
 from rag_graph.events import Event, RunFinished
 from rag_graph.http.openai.encoding import CompletionChunks, Envelope, completion
-from rag_graph.http.openai.request import MODELS, ChatRequest, Draft, Presentation, UnknownModel, query_of
+from rag_graph.http.openai.request import MODELS, ChatRequest, Draft, Presentation, query_of
 from rag_graph.query import MAX_HISTORY_TURNS, Turn
 from rag_graph.transcript import Transcript
 from tests.http.encodings import openai_view

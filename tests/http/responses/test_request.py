@@ -3,9 +3,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from rag_graph.errors import InvalidRequest
+from rag_graph.errors import InvalidRequest, UnknownModel
 from rag_graph.http.conversation import MAX_MESSAGES
-from rag_graph.http.openai.request import UnknownModel
 from rag_graph.http.responses.request import ResponseRequest, query_of
 from rag_graph.query import Turn
 from tests.http.recorded import QUESTION
