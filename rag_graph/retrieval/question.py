@@ -121,9 +121,9 @@ def read_question(question: str, corpus: Frequencies) -> AskedWords:
     counts = Counter(terms(question))
     stop = _stop_terms(found)
     variants = _variants(question, matches)
-    joined = (_joined(question, one, two, stop) for one, two in pairwise(matches))
+    pairs = (_joined(question, one, two, stop) for one, two in pairwise(matches))
     looked_up = list(
-        dict.fromkeys([*counts, *(term for its in variants.values() for term in its), *filter(None, joined)])
+        dict.fromkeys([*counts, *(term for its in variants.values() for term in its), *filter(None, pairs)])
     )
     known = dict(zip(looked_up, corpus.frequencies([(term,) for term in looked_up]), strict=True))
     guesses = {word: {term: known[term] for term in its if known[term]} for word, its in variants.items()}
