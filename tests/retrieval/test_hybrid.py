@@ -317,3 +317,37 @@ def test_a_question_of_one_word_finds_what_has_it(tmp_path: Path, question: str)
     library = write(tmp_path, texts | {f"Village {n}": text for n, text in enumerate(NOISE)})
     assert found(library, question, top_k=1) == ["Hops"]
     library.close()
+
+
+@pytest.mark.parametrize(
+    ("question", "note"),
+    [
+        ("What happened on 3rd of May 2021?", "budget"),
+        ("2021-06-03", "office"),
+        ("rails of 1000 mm", "rail"),
+        ("Which run is 5km long?", "run"),
+        ("lgacer", "glacier"),
+        ("notifcaiton", "notification"),
+        ("trailingspace", "formatter"),
+        ("trail ing space", "formatter"),
+        ("maxRetries", "retries"),
+    ],
+)
+def test_what_is_written_otherwise_is_found_by_words_alone(tmp_path: Path, question: str, note: str) -> None:
+    texts = {
+        "budget": "Minutes of 2021-05-03: the board approved the budget.",
+        "chair": "Minutes of 2021-03-05: the board elected a chair.",
+        "office": "Minutes of 3 June 2021: the board moved the office.",
+        "rail": "An aluminium rail, 1,000 millimetres long.",
+        "run": "The fun run is 5 kilometres long.",
+        "marathon": "The marathon is 42 kilometres long.",
+        "glacier": "A glacer is a river of ice.",
+        "notification": "A notification is sent by the broker.",
+        "formatter": "The formatter strips trailing space.",
+        "retries": "`max_retries` sets how often a request is repeated.",
+    }
+    # Titles that say nothing, so that the text alone is searched.
+    library = write(tmp_path, {f"Note {n}": text for n, text in enumerate(texts.values())})
+    words = HybridRetriever(library, replace(FAST, dense=0, lexical=1))
+    assert words.search(question, top_k=1)[0].passage.content == texts[note]
+    library.close()

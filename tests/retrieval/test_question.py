@@ -12,7 +12,7 @@ class Held:
     size = 100
 
     def __init__(self, **counts: int) -> None:
-        self._counts = {stem(word): count for word, count in counts.items()}
+        self._counts = {stem(word) if word.isalpha() else word: count for word, count in counts.items()}
 
     def frequencies(self, phrases: Sequence[Sequence[str]]) -> list[int]:
         return [min((self._counts.get(term, 0) for term in phrase), default=0) for phrase in phrases]
@@ -54,3 +54,52 @@ def test_of_several_spellings_the_most_common_are_taken() -> None:
 def test_numbers_and_words_that_are_there_are_taken_as_they_stand(question: str) -> None:
     known = Held(middleware=1, middlewares=50, **{"4472": 8, "8848": 8, "px": 3})
     assert set(read_question(question, known).query.values()) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("notifcaiton", "notification"), ("galciers", "glacier"), ("flacier", "glacier")]
+)
+def test_rarer_slips_are_tried_where_the_common_ones_lead_to_no_word(typed: str, meant: str) -> None:
+    assert stem(meant) in read_question(typed, Held(notification=3, glacier=2)).query
+
+
+def test_a_rarer_slip_is_not_tried_where_a_common_one_leads_to_a_word() -> None:
+    assert stem("glacier") not in read_question("flacier", Held(glacier=9, flaccier=1)).query
+
+
+@pytest.mark.parametrize(
+    ("question", "held"),
+    [
+        ("the trailingspace", ("trailing", "space")),
+        ("a data base", ("database",)),
+        ("how to log in", ("login",)),
+        ("getUser", ("get_user",)),
+    ],
+)
+def test_words_are_searched_parted_and_joined_too(question: str, held: Sequence[str]) -> None:
+    query = read_question(question, Held(**dict.fromkeys(held, 2))).query
+    assert {stem(word) if word.isalpha() else word for word in held} <= query.keys()
+
+
+def test_two_small_words_are_not_joined() -> None:
+    assert "theme" not in read_question("what is the me of this", Held(theme=5)).query
+
+
+@pytest.mark.parametrize(
+    "question", ["on the 3rd of May 2021", "May 3, 2021", "03.05.2021", "2021/05/03", "am 3. Mai 2021", "3/5/2021"]
+)
+def test_a_date_is_searched_in_the_spellings_of_others(question: str) -> None:
+    query = read_question(question, Held(**{"2021-05-03": 1, "may": 4, "3": 9})).query
+    assert {"2021-05-03", "may", "3"} <= query.keys()
+    assert query["2021-05-03"] > GUESS_WEIGHT, "it stands for three words"
+
+
+@pytest.mark.parametrize(("question", "unit"), [("5km", "kilometre"), ("5 kilometers", "km"), ("2 GB", "gigabytes")])
+def test_a_measure_is_searched_with_the_other_names_of_its_unit(question: str, unit: str) -> None:
+    assert stem(unit) in read_question(question, Held(**{unit: 3})).query
+
+
+@pytest.mark.parametrize("question", ["what may I do", "10 to 12 items", "release 3.1.2", "see 13/45/2021"])
+def test_what_is_no_date_nor_measure_has_no_other_spelling(question: str) -> None:
+    held = {"2021-05-03": 1, "mai": 4, "tonne": 3}
+    assert not {stem(word) for word in held} & read_question(question, Held(**held)).query.keys()

@@ -95,3 +95,14 @@ def test_words_that_were_read_once_do_not_fill_the_memory() -> None:
 def _read_new_words(first: int) -> None:
     for number in range(first, first + KEPT_WORDS):
         terms(f"word{number}")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("1,000 rows", "1000"), ("2,500,000", "2500000"), ("3,5 m", "3.5"), ("5km", "km"), ("3rd", "3")]
+)
+def test_numbers_have_the_terms_of_their_other_spellings(one: str, other: str) -> None:
+    assert other in terms(one)
+
+
+def test_a_list_of_numbers_is_none_in_groups() -> None:
+    assert not {"1234", "12345"} & set(terms("1,2,34 and 12,3,45"))
