@@ -166,9 +166,9 @@ def _spans(window: _Window, logits: Logits, content: str) -> Iterator[Span]:
 
 def _whole_words(content: str, start: int, end: int) -> tuple[int, int]:
     """The span without half a word, the punctuation around it, and brackets that it opens or closes alone."""
-    while start > 0 and content[start - 1].isalnum() and content[start].isalnum():
+    while 0 < start < len(content) and _is_inside(content, start):
         start -= 1
-    while end < len(content) and content[end].isalnum() and content[end - 1].isalnum():
+    while 0 < end < len(content) and _is_inside(content, end):
         end += 1
     if start < end and content[end - 1] in _BRACKETS:
         end -= 1
@@ -186,6 +186,11 @@ def _whole_words(content: str, start: int, end: int) -> tuple[int, int]:
             after = content.find(closing, end, end + _NEAR_CHARS)
             start, end = (start, after + 1) if after >= 0 else (start + inside.startswith(opening), end)
     return start, end
+
+
+def _is_inside(content: str, at: int) -> bool:
+    """Whether a place is within a word; names in code hold underscores, which the model's tokens end at."""
+    return all(char.isalnum() or char == "_" for char in content[at - 1 : at + 1])
 
 
 def _distinct(spans: Sequence[Span]) -> list[Span]:

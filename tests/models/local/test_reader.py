@@ -1,5 +1,6 @@
 """The embedded reader, with its real weights."""
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -41,6 +42,15 @@ def test_a_span_far_into_a_long_passage_is_exact(reader: LocalReader) -> None:
 def test_spans_of_one_passage_do_not_overlap(reader: LocalReader) -> None:
     spans = sorted((span.start, span.end) for span in reader.read("When was the iron tower finished?", [TOWER]))
     assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+
+
+def test_no_span_ends_within_a_name_in_code(reader: LocalReader) -> None:
+    content = "With an OpenAI key alone OPENAI_BASE_URL, RAG_MAX_UPLOAD_BYTES and `chat_model_name` are read."
+    names = [match.span() for match in re.finditer(r"\w+", content)]
+    spans = reader.read("Which model is used with an OpenAI key alone?", [ReadablePassage("Settings", content)])
+    assert spans
+    for span in spans:
+        assert not any(start < at < end for start, end in names for at in (span.start, span.end)), span.text
 
 
 @pytest.mark.parametrize("content", ["", " \n", "\ud800 lone", "x" * 50_000, "十五天"])
