@@ -56,9 +56,11 @@ def names_alike(answer: Answer, question: str) -> bool:
 
 
 def _is_outdone(answer: Answer, question: str) -> bool:
-    wanted = content_terms(question)
-    spans = _IN_CODE.findall(answer.passage.content)
-    return len(wanted & _parts(answer.text)) < max((len(wanted & _parts(span)) for span in spans), default=0)
+    """Whether the passage names another of the same sort with more of the question's words, which may be meant."""
+    wanted, own = content_terms(question), _parts(answer.text)
+    asked = question.casefold()
+    spans = [span for span in _IN_CODE.findall(answer.passage.content) if span.casefold() not in asked]
+    return bool(own) and len(wanted & own) < max((len(wanted & _parts(span)) for span in spans), default=0)
 
 
 def _parts(name: str) -> frozenset[str]:
