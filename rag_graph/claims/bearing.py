@@ -40,6 +40,8 @@ class Line:
     words: frozenset[str]
     context: frozenset[str]
     key: frozenset[str] = frozenset()
+    is_denied: bool = False
+    """Whether it is an item under a lead-in or heading such as "Not supported:"."""
 
     @cached_property
     def all_words(self) -> frozenset[str]:
@@ -66,6 +68,7 @@ def lines_of(
     above = comparable(take_apart(". ".join((*passage.heading, passage.title)), language).stems)
     header: frozenset[str] | None = None
     lead_in: frozenset[str] = frozenset()
+    denies = False
     for sentence, said in statements:
         words = comparable(said.stems)
         is_item = bool(_LIST_MARK.search(passage.content, max(0, sentence.start - 12), sentence.start))
@@ -77,12 +80,13 @@ def lines_of(
         context = above | (header or frozenset()) | (lead_in if is_item else frozenset())
         keyed = _KEY.match(passage.content, sentence.start, sentence.end)
         key = comparable(take_apart(keyed[1], language).stems) if keyed else frozenset()
-        yield Line(passage.number, sentence.start, sentence.end, said, words, context, key)
+        yield Line(passage.number, sentence.start, sentence.end, said, words, context, key, is_item and denies)
         if is_row and header is None:
             header = words
         if not is_item:
             is_opening = passage.content[sentence.start : sentence.end].rstrip(" *_").endswith((":", "："))
             lead_in = words if is_opening else frozenset()
+            denies = bool(said.negated) and (is_opening or sentence.kind == "heading")
 
 
 def window_of(need: frozenset[str], lines: Sequence[Line], weigh: Weigh, *, most: int = MOST_SENTENCES) -> Window:

@@ -105,6 +105,30 @@ def lacking_name(claim: Statement, said: Said) -> str:
     return ""
 
 
+def lacking_code(words: str, said: Said) -> str:
+    """The first word of code in a claim that nothing says: code is spelled in one way."""
+    for span in _CODE.finditer(words):
+        for word in span[1].split():
+            letters = re.sub(r"[\W_]+", "", fold(one_spelling(word)))
+            if letters and letters not in said.letters:
+                return word
+    return ""
+
+
+_CODE = re.compile(r"`([^`\n]{1,80})`")
+
+
+def adds_clause(claim: Statement, said: Said) -> bool:
+    """Tell what a claim adds to what is said, as "and painted red", by a clause of which nothing stands there."""
+    return any(
+        len(stems) >= _LEAST_ADDED and all(stem[:_KEPT_OF_NAME] not in said.letters for stem in stems)
+        for stems in claim.clauses.values()
+    )
+
+
+_LEAST_ADDED = 2
+
+
 def has_other_unit(claim: Statement, statements: Iterable[Statement]) -> bool:
     """Tell "330 feet" from "330 metres": the number is there, and only with other units."""
     theirs: dict[str, set[str]] = {}

@@ -9,9 +9,25 @@ from functools import lru_cache
 
 from rag_graph.claims.bearing import Line, Window, comparable, lines_of, window_of
 from rag_graph.claims.checker import Support
-from rag_graph.claims.doubts import Said, has_other_unit, lacking_name, lacking_number, mixes_keys
+from rag_graph.claims.doubts import (
+    Said,
+    adds_clause,
+    has_other_unit,
+    lacking_code,
+    lacking_name,
+    lacking_number,
+    mixes_keys,
+)
 from rag_graph.claims.statements import Statement, language_of_text, subject_of, take_apart
-from rag_graph.claims.support import agrees, is_negated_alike, keeps_order, moves_number, says_opposite, turns
+from rag_graph.claims.support import (
+    agrees,
+    is_negated_alike,
+    keeps_order,
+    misquotes,
+    moves_number,
+    says_opposite,
+    turns,
+)
 from rag_graph.events import NumberedPassage
 from rag_graph.text.languages import ENGLISH, PRONOUNS, UNTOLD, Language
 from rag_graph.text.sentences import Sentence, sentences
@@ -52,6 +68,12 @@ class Coverage:
     """The same of a passage that the model did not cite."""
     of_copy: float = 0.75
     """A claim and a sentence that hold so much of each other differ in few words: then what differs decides."""
+    of_taken: float = 0.85
+    """A claim of which a sentence holds so much is taken from it, though the sentence may say much more."""
+    line_words: int = 20
+    """Of a longer sentence parts are taken in any order, and what stands where in it tells little."""
+    plain_words: int = 10
+    """In a claim of more words a clause in wholly other words is mostly a paraphrase."""
     short_words: int = 6
     """A claim of no more words is a copy as soon as most of it stands in one sentence."""
     of_denial: float = 0.9
@@ -176,7 +198,7 @@ class ReadSources:
             return []
         need = comparable(claim.stems)
         window = self._window(need, numbers)
-        if window.covered < least or self._is_doubtful(claim, need, window, numbers):
+        if window.covered < least or self._is_doubtful(words, claim, need, window, numbers):
             return []
         return [
             Support(passage, start, end, round(window.covered, 3), grade="bears_on_it")
@@ -229,20 +251,26 @@ class ReadSources:
             for line in self._lines[number]
         )
 
-    def _is_doubtful(self, claim: Statement, need: frozenset[str], window: Window, numbers: Sequence[int]) -> bool:
+    def _is_doubtful(
+        self, words: str, claim: Statement, need: frozenset[str], window: Window, numbers: Sequence[int]
+    ) -> bool:
         """Whether something in the picked sentences speaks against the claim, or what matters most is not in them."""
         said = [line.said for line in window.lines]
         contents = [self.passages[line.passage].content[line.start : line.end] for line in window.lines]
         above = [_around(self.passages[number]) for number in numbers]
         shown = Said.by([*said, *(taken_apart(text, ENGLISH) for text in above)], "\n".join((*contents, *above)))
         cited = Said.by((), "\n".join((*(self.passages[number].content for number in numbers), *above, self.question)))
+        known = frozenset().union(*(line.said.stems for number in numbers for line in self._lines[number]))
         has_names = claim.language.code != "de"  # where every noun has a capital
         best = max(window.lines, key=lambda line: self._rare(need & line.words))
         return bool(
             lacking_number(claim, shown)
             or (has_names and lacking_name(claim, cited))
             or has_other_unit(claim, said)
-            or (claim.negated and not any(one.negated for one in said))
+            or lacking_code(words, cited)
+            or (len(claim.stems) <= self._coverage.plain_words and adds_clause(claim, cited))
+            or (claim.negated and not any(line.said.negated or line.is_denied for line in window.lines))
+            or (not claim.negated and any(line.is_denied for line in window.lines))
             or mixes_keys(need, window.lines, [line for number in numbers for line in self._lines[number]])
             or says_opposite(claim, best.said)
             or any(moves_number(claim, one) for one in said)
@@ -252,7 +280,13 @@ class ReadSources:
                 and not is_negated_alike(claim, best.said)
             )
             or any(
-                self._is_copy(need, line) and self._is_alone(need, line, window) and turns(claim, line.said)
+                self._is_copy(need, line) and self._is_alone(need, line, window) and turns(claim, line.said, known)
+                for line in window.lines
+            )
+            or any(
+                len(line.words) <= self._coverage.line_words
+                and self._rare(need & line.words) >= self._coverage.of_taken * self._rare(need)
+                and misquotes(claim, line.said, known)
                 for line in window.lines
             )
         )

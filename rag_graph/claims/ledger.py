@@ -258,7 +258,8 @@ def _moving(old: Entry | None, new: Entry) -> Citation | None:
 def _says_other(old: str, new: str) -> bool:
     """Whether other words say something else: another number, name, negation, or another word in a word's place."""
     one, other = _apart(old), _apart(new)
-    return turns(one, other) or turns(other, one)
+    known = one.stems | other.stems  # whatever stands in another word's place was meant to
+    return turns(one, other, known) or turns(other, one, known)
 
 
 def _apart(words: str) -> Statement:

@@ -67,6 +67,14 @@ _CONTRACTION = re.compile(r"n['’]t\b", re.IGNORECASE)
 _ISO_DATE = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
 _DECADE = re.compile(r"\b(\d{3}0)['’]?s\b")
 _MINUS = re.compile(r"\b(?:minus|negative) (?=\d)", re.IGNORECASE)
+PARTS = ("onethird", "twothirds", "onequarter", "threequarters")
+"""Parts of a whole, each as one word: their figures are nobody's number."""
+_PARTS = (
+    (re.compile(r"\b(?:one|a)[ -]third\b", re.IGNORECASE), PARTS[0]),
+    (re.compile(r"\btwo[ -]thirds\b", re.IGNORECASE), PARTS[1]),
+    (re.compile(r"\b(?:one|a)[ -]quarter\b", re.IGNORECASE), PARTS[2]),
+    (re.compile(r"\bthree[ -]quarters\b", re.IGNORECASE), PARTS[3]),
+)
 MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July", "August"),
     *("September", "October", "November", "December"),
@@ -221,6 +229,8 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
     text = _MONTH_FIRST.sub(r"\2 \1 \3", text)
     text = _DECADE.sub(r"\1 decades", text)
     text = _MINUS.sub("-", text)
+    for pattern, part in _PARTS:
+        text = pattern.sub(part, text)
     if " " in language.groups:
         text = _SPACE_IN_NUMBER.sub("", text)
     unspaced = _UNSPACED.findall(text)

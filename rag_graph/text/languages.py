@@ -93,7 +93,8 @@ ENGLISH = Language(
     ),
     hedges=_words(
         "may might could alleged allege claim suggest propose plan expect deny fail refuse rumour rumor possibly"
-        " probably perhaps hypothesize partly partially would should intend estimate believe almost nearly until"
+        " probably perhaps hypothesize partly partially would should intend estimate believe almost nearly until try"
+        " attempt seek aim hope"
     ),
     conditions=_words("if unless except only false falsely myth wrongly incorrectly allegedly reportedly"),
     totals=_words(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from rag_graph.retrieval.quotes import content_terms
 from rag_graph.writing.reading import Answer
 
 _CODE = r"(?::[\w:.+-]+:|\{[\w:.+-]+\})?`+[~!]?[^`\n]{1,60}`+"
@@ -41,7 +42,8 @@ def listed_with(answer: Answer) -> list[Answer]:
 def names_alike(answer: Answer, question: str) -> bool:
     """Whether an answer in code is one of several that its sentence names, of which the question names none.
 
-    Which of them it is hangs on the words between them, which the reader weighs little.
+    Which of them it is hangs on the words between them, which the reader weighs little. Where the passage names another
+    that has more of the question's words in it, as `ConnectTimeout` beside `ReadTimeout`, it may be that one anywhere.
     """
     held = answer.sentence
     if held.kind == "code":
@@ -50,11 +52,28 @@ def names_alike(answer: Answer, question: str) -> bool:
     said = answer.text.casefold()
     asked = question.casefold()
     others = [name for name in names if name != said and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", asked)]
-    return said in names and bool(others)
+    return said in names and (bool(others) or _is_outdone(answer, question))
+
+
+def _is_outdone(answer: Answer, question: str) -> bool:
+    """Whether the passage names another of the same sort with more of the question's words, which may be meant."""
+    wanted, own = content_terms(question), _parts(answer.text)
+    asked = question.casefold()
+    spans = [span for span in _IN_CODE.findall(answer.passage.content) if span.casefold() not in asked]
+    return bool(own) and len(wanted & own) < max((len(wanted & _parts(span)) for span in spans), default=0)
+
+
+def _parts(name: str) -> frozenset[str]:
+    """The terms of the words that a name in code is made of."""
+    return content_terms(" ".join(_PART.findall(name))) if len(name.split()) == 1 else frozenset()
+
+
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_IN_CODE = re.compile(r"`+[~!]?([^`\n]{1,60})`+")
 
 
 def _names_in_code(text: str) -> Iterator[str]:
-    for found in re.finditer(r"`+[~!]?([^`\n]{1,60})`+", text):
+    for found in _IN_CODE.finditer(text):
         yield " ".join(found[1].split()).casefold()
 
 

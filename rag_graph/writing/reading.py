@@ -32,10 +32,15 @@ trained on: it may be possible, and is never given as sure."""
 MOST_OF_REPEATED: Final = 0.3
 """So sure at most of an answer that only says words of the question: of seven on look-ups two were right."""
 
+LEAST_NEAR: Final = 0.7
+"""In a text about programs an answer is sure only where its own sentence, title and heading hold so many of the words
+that were asked for: such pages set out many things of one kind one after the other, and the nearest is often wrong."""
+
+_TECHNICAL: Final = re.compile(r"`|\w_\w|(?<!\S)--\w|\w\(\)|::")
 _DIGIT: Final = re.compile(r"\d")
 _AROUND: Final = "?!.,;:()[]{}\"'“”‘’«»`*"
 
-WEIGHTS: Final = (-2.66, 2.19, 1.53, 1.04, 0.25, 0.59, 0.92, 0.73, -1.33, 0.03, -0.37)
+WEIGHTS: Final = (-3.26, 1.48, 1.31, 1.06, 0.5, 0.98, 0.55, 1.6, -1.32, 0.15, 0.19)
 """"The answer is right", by logistic regression on its signs, on the development half of look-ups."""
 
 
@@ -108,7 +113,9 @@ def read_answers(
         passage = passages[span.passage]
         signs = _signs(span, spans, passage, sentence, asked, close)
         sure = 1 / (1 + exp(-sum(weight * sign for weight, sign in zip(WEIGHTS, signs.values, strict=True))))
-        if sentence.kind == "code" or asked.is_of_another(passage) or asked.names_another(passage, sentence):
+        is_of_another = asked.is_of_another(passage) or asked.names_another(passage, sentence)
+        is_loose = signs.near < LEAST_NEAR and _TECHNICAL.search(passage.content)
+        if sentence.kind == "code" or is_of_another or is_loose:
             sure = min(sure, MOST_OF_ANOTHER)
         if signs.repeats:
             sure = min(sure, MOST_OF_REPEATED)
@@ -166,8 +173,12 @@ class Asked:
 
         A passage mostly speaks of several, as where `CHUNK_SIZE` is asked for and `CHUNK_MIN_SIZE=1000` stands beside.
         """
-        told = frozenset(compounds(passage.content[held.start : held.end]))
-        return bool(self.identifiers and told) and self.identifiers.isdisjoint(told)
+        if not self.identifiers:
+            return False
+        told = compounds(passage.content[held.start : held.end])
+        # "Default: `None`" is of the setting named last before it.
+        told = told or compounds("\n".join((*passage.heading, passage.content[: held.start])))[-1:]
+        return bool(told) and self.identifiers.isdisjoint(told)
 
 
 def _even(text: str) -> str:

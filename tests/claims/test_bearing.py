@@ -1,5 +1,8 @@
 """The weaker grade, what keeps from it, and what is neither cited nor flagged."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from rag_graph.claims import cite
@@ -74,10 +77,45 @@ def test_two_sentences_support_a_claim_together_each_by_its_own_span() -> None:
         ("Few residents voted for the tram in 2019.", "Many residents voted for the tram in 2019 [1]."),
         ("The drug may reduce the pain of most patients.", "The drug reduces the pain of all patients [1]."),
         ("Backups run every Sunday at 02:00.", "Backups run every Monday at 02:00 [1]."),
+        ("Full backups run on Sunday; incremental ones run daily.", "Incremental backups run on Sunday [1]."),
+        ("She was born in Uppsala and moved with her mother after her father died.", "She moved with her father [1]."),
+        (
+            "Lake Baikal in Siberia is the deepest lake in the world.",
+            "Lake Baikal is the largest lake in the world [1].",
+        ),
+        ("It is the second oldest theatre in the country.", "It is the oldest theatre in the country [1]."),
+        ("Half of the patients recovered within a week.", "A quarter of the patients recovered within a week [1]."),
+        ("Turn the left valve clockwise to close it.", "To close it, turn the left valve counterclockwise [1]."),
+        ("The company tried to buy its rival but failed.", "The company bought its rival [1]."),
+        ("Supported:\n\n- PDF\n- EPUB\n\nNot supported:\n\n- XPS\n- DJVU", "XPS and DJVU are supported [1]."),
+        ("Run `lantern init` in the folder of the project.", "Run `lantern start` in the folder of the project [1]."),
+        ("The tower was completed in March 1889.", "The tower was completed in March 1889 and painted red [1]."),
+        (
+            "Unlike C3 plants, C4 plants lose little carbon when it is hot.",
+            "C3 plants lose little carbon when it is hot [1].",
+        ),
     ],
 )
 def test_a_claim_in_the_same_words_that_says_something_else_is_in_neither_grade(source: str, claim: str) -> None:
     assert judged(claim, source)[0] == []
+
+
+def test_of_pairs_of_a_paraphrase_and_a_contradiction_nearly_all_are_told_apart() -> None:
+    """Written before the rules met them; then the rules were mended by them, so they show kinds and no error rate."""
+    lines = Path(__file__).with_name("pairs.jsonl").read_text(encoding="utf-8").splitlines()
+    supported, contradicted, flagged = 0, 0, 0
+    for pair in map(json.loads, lines):
+        cited, flags = judged(_marked(pair["supported"]), pair["source"])
+        supported += bool(cited)
+        flagged += bool(flags)
+        contradicted += bool(judged(_marked(pair["contradiction"]), pair["source"])[0])
+    assert (len(lines), flagged) == (78, 0)
+    assert supported >= 71
+    assert contradicted <= 1
+
+
+def _marked(claim: str) -> str:
+    return f"{claim[:-1]} [1]{claim[-1]}"
 
 
 @pytest.mark.parametrize(

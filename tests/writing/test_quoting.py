@@ -146,6 +146,16 @@ async def test_a_cell_of_a_table_is_shown_with_its_row(writer: QuotingWriter, pa
             "`CHUNK_SIZE` is 1000 by default.",
             "It must be less than CHUNK_SIZE.\n\nThe default of `CHUNK_MIN_SIZE` is 400.",
         ),
+        (
+            "What is the default value of COOKIE_NAME?",
+            "The default value of `COOKIE_NAME` is `'session'`.",
+            "COOKIE_NAME is the cookie's name.\n\n## COOKIE_DOMAIN\n\nWhere it is valid.\n\nDefault: `None`",
+        ),
+        (
+            "What exception is raised when a connection times out?",
+            "`ConnectTimeout` is raised when a connection times out.",
+            "When data comes too late, a `ReadTimeout` exception is raised.\n\nThere is `ConnectTimeout`, too.",
+        ),
         ("In which town is the depot Ried?", "The depot Ried is in Linz.", "The depot Haag is in Bonn."),
         (
             "Who chaired the meeting of 12 May?",
