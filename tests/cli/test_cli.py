@@ -95,7 +95,7 @@ def test_names_of_files_do_not_steer_the_terminal(tmp_path: Path) -> None:
     assert b"\x1b]" not in terminal.received
     assert not any(odd.encode() in terminal.received for odd in ("\u202e", "\x9b", "\x07"))
     assert "[link=evil]x.pdf: it is damaged" in " ".join(terminal.text.split())
-    assert "two lines.txt: there is no text in it" in " ".join(terminal.text.split())
+    assert "two lines.txt: it is empty" in " ".join(terminal.text.split())
 
 
 def test_complaints_do_not_steer_the_terminal(tmp_path: Path) -> None:
