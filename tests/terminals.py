@@ -103,3 +103,14 @@ class Terminal:
         self.received += piece
         self._stream.feed(piece)
         return bool(piece)
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The only line that the command wrote, on stderr."""
+    assert done.stdout == ""
+    return one_line_of(done.stderr)
+
+
+def one_line_of(written: str) -> str:
+    [line] = written.splitlines()
+    return line
