@@ -58,20 +58,16 @@ class Shaper:
         """First halves of characters whose second half the next chunk may bring, by field."""
         self._index: int | None = None
         """Of the choice that is read; the first that says something is."""
-        self._text = _Growth()
-        self._messages = _Growth()
-        self._thoughts = _Growth()
-
-    @property
-    def is_steady(self) -> bool:
-        """Whether text is added to what was said, and needs no look at it."""
-        return self._text.is_over
+        self.text = Growth()
+        """Of the answer's text; once that is over, a piece needs no look at it."""
+        self._messages = Growth()
+        self._thoughts = Growth()
 
     def take(self, text: str) -> str:
         """What a text adds to what was said."""
         if text and self._index is None:
             self._index = 0
-        return self._text.added(text)
+        return self.text.added(text)
 
     def read_whole(self, body: Chunk) -> Chunk:
         """A reply that was asked for as a whole, in the shape of one."""
@@ -112,7 +108,7 @@ class Shaper:
     def _delta_of(self, choice: Mapping[str, Any]) -> Chunk:
         given: Any = choice.get("delta") or choice.get("text")
         # A whole message beside or after deltas says again what they said; alone it is the reply, or more of it.
-        is_message = not given and not self._text.said
+        is_message = not given and not self.text.said
         if is_message:
             given = choice.get("message")
         if isinstance(given, str):
@@ -148,7 +144,7 @@ class Shaper:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-class _Growth:
+class Growth:
     """What each of a stream's texts adds to those before: itself, or, where each says all of them again, its end.
 
     The second text decides which; until then, and where they grow, all that was said is kept.

@@ -7,7 +7,6 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing, suppress
-from itertools import chain
 from typing import Any, Final, TypeVar, cast
 
 import openai
@@ -147,19 +146,10 @@ class ChunkReader:
                     values: Iterable[Any] = (orjson.loads(data),)
                 except orjson.JSONDecodeError:
                     values = lenient_values(data.decode("utf-8", "replace").strip(), is_error=name == "error")
-                for value in chain.from_iterable(value if isinstance(value, list) else (value,) for value in values):
-                    if not isinstance(value, dict):
-                        continue
-                    is_error = name == "error" and not value.get("error")
-                    text = None if is_error else self._plain_text(value)
-                    if text is None:
-                        shaped = {"choices": [], "error": value} if is_error else self._shaper.shaped(value)
-                        self.has_chunks = self.has_chunks or bool(shaped["choices"] or shaped["error"])
-                        found.append((shaped, None))
-                    elif found and (parts := found[-1][1]) is not None:
-                        parts.append(text)
-                    else:
-                        found.append((value, [text]))
+                for given in values:
+                    for value in given if isinstance(given, list) else (given,):
+                        if isinstance(value, dict):
+                            self._add(value, found, is_error=name == "error" and not value.get("error"))
         except ValueError as exc:
             self.failure = exc
         chunks: list[tuple[Chunk, str | None]] = []
@@ -169,6 +159,17 @@ class ChunkReader:
                 chunk["choices"][0]["delta"]["content"] = text
             chunks.append((chunk, text))
         return chunks
+
+    def _add(self, value: Chunk, found: list[tuple[Chunk, list[str] | None]], *, is_error: bool) -> None:
+        text = None if is_error else self._plain_text(value)
+        if text is None:
+            shaped = {"choices": [], "error": value} if is_error else self._shaper.shaped(value)
+            self.has_chunks = self.has_chunks or bool(shaped["choices"] or shaped["error"])
+            found.append((shaped, None))
+        elif found and (parts := found[-1][1]) is not None:
+            parts.append(text)
+        else:
+            found.append((value, [text]))
 
     def _plain_text(self, chunk: Chunk) -> str | None:
         """The text of a chunk as nearly all are: a piece of text, and nothing else that says anything or is odd."""
@@ -191,7 +192,7 @@ class ChunkReader:
         if UNSHOWN.search(text):
             return None
         self.has_chunks = True
-        return text if self._shaper.is_steady else self._shaper.take(text)
+        return text if self._shaper.text.is_over else self._shaper.take(text)
 
 
 class DictStream(openai.AsyncStream[object]):
