@@ -50,6 +50,8 @@ def index(
     settings = Settings.load()
     addresses = [one for one in named if is_address(one)]
     paths = [Path(one) for one in named if not is_address(one)]
+    if other := next((one for one in named if "://" in one and not is_address(one)), None):
+        raise InvalidRequest(f"{other}: only addresses of http:// and https:// are read, besides files and folders.")
     if addresses and (loader or (rebuild and not paths)):
         raise InvalidRequest("--rebuild and --loader are for files and folders; name addresses without them.")
     is_well = not paths or index_with_bar(settings, paths, rebuild=rebuild, loader=loader).is_all_well

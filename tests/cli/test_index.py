@@ -33,6 +33,12 @@ def test_index_tells_which_kinds_it_passed_over(tmp_path: Path) -> None:
     assert run("index", str(folder), settings={"RAG_DATA_DIR": str(tmp_path / "library")}).returncode == 0
 
 
+def test_an_address_that_is_not_of_the_web_is_one_line(tmp_path: Path) -> None:
+    done = run("index", "ftp://example.org/notes.md", settings={"RAG_DATA_DIR": str(tmp_path / "library")})
+    assert done.returncode == 2
+    assert "ftp://example.org/notes.md: only addresses of http:// and https:// are read" in one_line(done)
+
+
 def test_names_of_files_do_not_steer_the_terminal(tmp_path: Path) -> None:
     folder = tmp_path / "documents"
     folder.mkdir()
