@@ -170,10 +170,12 @@ def _variants(question: str, matches: Sequence[re.Match[str]]) -> dict[str, tupl
 
 
 def _joined(question: str, one: re.Match[str], two: re.Match[str], stop: AbstractSet[str]) -> str:
-    """Two words that follow each other as one, as in "data base"; nothing where the first is a small word."""
+    """Two words that follow each other as one, as in "data base"; nothing where one of them is a small word."""
+    # "log in" as "login", a rare word, outweighs all that is asked beside it, and what it means vectors know.
+    is_small = not stop.isdisjoint((*stems(one[0]), *stems(two[0])))
     whole = one[0] + two[0]
     parted_by = question[one.end() : two.start()]
-    return stem(fold(whole)) if parted_by == " " and whole.isalpha() and stop.isdisjoint(stems(one[0])) else ""
+    return stem(fold(whole)) if parted_by == " " and whole.isalpha() and not is_small else ""
 
 
 def _held(word: str, known: Mapping[str, int]) -> int:
