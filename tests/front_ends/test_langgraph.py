@@ -3,9 +3,9 @@
 import hashlib
 import json
 import os
-import site
 import subprocess
 import sys
+import sysconfig
 import venv
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -52,8 +52,8 @@ def langgraph() -> Path:
 def install(folder: Path) -> None:
     venv.create(folder, with_pip=True, clear=True)
     (packages,) = folder.glob("lib/python*/site-packages")
-    for place in site.getsitepackages():
-        (packages / "below.pth").write_text(f"import site; site.addsitedir({place!r})\n")
+    # Not `site.getsitepackages()`: Debian's names folders of the system, in which an environment has nothing.
+    (packages / "below.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     command = [str(folder / "bin/pip"), "install", "-q", REQUIREMENT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False)
     if done.returncode:
@@ -94,10 +94,13 @@ def development(langgraph: Path, towers: Path, tmp_path_factory: pytest.TempPath
             stderr=subprocess.DEVNULL,
         )
         url = f"http://127.0.0.1:{port}"
-        until(lambda: answers(f"{url}/ok"))
-        yield Development(url, upstream)
-        process.terminate()
-        process.wait(WITHIN_S)
+        try:
+            until(lambda: answers(f"{url}/ok") or process.poll() is not None)
+            assert process.returncode is None, "it ended while it started"
+            yield Development(url, upstream)
+        finally:
+            process.terminate()
+            process.wait(WITHIN_S)
 
 
 def answers(url: str) -> bool:
