@@ -368,15 +368,20 @@ _ADJUNCTS = frozenset(("in", "on", "onto", "at", "of", "during", "within", "sinc
 """Prepositions of when and where: what follows them may stand anywhere in a sentence and plays no role in the deed."""
 
 
-def _swaps_roles(claim: Statement, said: Statement) -> bool:
-    """Tell "A beat B" from "B beat A", "B was beaten by A" and "from B to A"."""
+def _shared_words(claim: Statement, said: Statement) -> list[tuple[Word, Word]]:
+    """The words of a claim that a sentence has too, each with its counterpart, where they stand first."""
     there: dict[str, Word] = {}
     for word in said.words:
         there.setdefault(word.stem, word)
     here: dict[str, Word] = {}
     for word in claim.words:
         here.setdefault(word.stem, word)
-    shared = [(word, there[name]) for name, word in here.items() if name in there]
+    return [(word, there[name]) for name, word in here.items() if name in there]
+
+
+def _swaps_roles(claim: Statement, said: Statement) -> bool:
+    """Tell "A beat B" from "B beat A", "B was beaten by A" and "from B to A"."""
+    shared = _shared_words(claim, said)
     if any(frozenset((word.case, other.case)) in _OPPOSITE_CASES for word, other in shared):
         return True
     return any(
@@ -405,13 +410,7 @@ def _changes_places(claim: Statement, said: Statement) -> bool:
 
     In other languages than English the order of words is freer, and only names count.
     """
-    there: dict[str, Word] = {}
-    for word in said.words:
-        there.setdefault(word.stem, word)
-    here: dict[str, Word] = {}
-    for word in claim.words:
-        here.setdefault(word.stem, word)
-    shared = [(word, there[name]) for name, word in here.items() if name in there]
+    shared = _shared_words(claim, said)
     if any(frozenset((word.case, other.case)) in _OPPOSITE_CASES for word, other in shared):
         return True
     return any(
