@@ -183,7 +183,9 @@ class MarkerScanner:
             if text.startswith("(", marker.end()):
                 target = _LINK.match(text, marker.end(), partial=True)
                 return bool(target and target.partial)
-            return behind < (2 if text.startswith((".", "⁻"), marker.end()) else 1)
+            # Behind a space a sign of a formula may follow a raised number: `ax² + bx`.
+            is_told_late = (".", "⁻", " ") if any(marker[kind] for kind in _RAISED) else (".", "⁻")
+            return behind < (2 if text.startswith(is_told_late, marker.end()) else 1)
         if len(text) - at > MAX_MARKER_CHARS:
             return False
         begun = _MARKER.match(text, at, partial=True)
@@ -209,7 +211,7 @@ class MarkerScanner:
             return None
         if kind not in _SURE:
             is_other = not set(numbers) <= self._known or following[:1].isalnum()
-            if is_other or (kind in _RAISED and _is_power(self._recent)):
+            if is_other or (kind in _RAISED and _is_power(self._recent, following)):
                 return None
             return None if kind in _BRACED and not self._is_braced(following, is_spaced=is_spaced) else end
         if not is_spaced and (self._recent.endswith(("[", "\\", "^")) or _is_index(self._recent, following)):
@@ -322,6 +324,10 @@ _POWERS = re.compile(
     r"|[A-Z][a-z]?)"
 )
 """What an exponent, a charge or a power stands at: units, functions, and the signs of elements and groups."""
+_FACTORS = 3
+"""As many letters stand together in `mc²` and `abc²`."""
+_OPERATORS = tuple("=+−·×÷≈≠<>≤≥√±")
+_GREEK_AND_LATIN = re.compile(r"(?=.*[α-ωΑ-Ω])(?=.*[a-zA-Z]).*")
 _YEAR = re.compile(r"(?<!\d)(?:1[5-9]|20)\d\d\Z")
 _IN_WORDS = re.compile(r"[^\W\d_]{3,}\)\Z")
 _WORD_END = re.compile(r"[^\W\d_⁰¹²³⁴⁵⁶⁷⁸⁹]+\Z")
@@ -339,12 +345,18 @@ def _numbers(listed: str) -> list[int]:
     return list(numbers)
 
 
-def _is_power(before: str) -> bool:
-    """Tell `m²`, `x¹`, `10³` and `(a+b)²` from a source's number, raised behind a word or the end of a sentence."""
+def _is_power(before: str, following: str) -> bool:
+    """Tell `m²`, `x¹`, `10³`, `mc²` and `(a+b)²` from a source's number, raised behind a word or a sentence's end."""
     before = before.rstrip("*_ ")
     if word := _WORD_END.search(before):
         is_sign = len(word[0]) == 1 and word[0] < "\u0530"  # of Latin, Greek and Cyrillic letters, one is no word
-        return is_sign or bool(_POWERS.fullmatch(word[0])) or before[: word.start()].endswith("\\")
+        ahead = before[: word.start()].rstrip("0123456789 ")
+        is_product = len(word[0]) <= _FACTORS and (
+            ahead.endswith(_OPERATORS)
+            or following.lstrip().startswith(_OPERATORS)
+            or bool(_GREEK_AND_LATIN.fullmatch(word[0]))
+        )
+        return is_sign or is_product or bool(_POWERS.fullmatch(word[0])) or before[: word.start()].endswith("\\")
     if before[-1:] in (",", ";"):
         return before[-2:-1] in _SUPERSCRIPTS
     if before[-1:] == ")":

@@ -1,7 +1,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rag_graph.claims.markers import _OPENERS, MAX_HELD_CHARS, MAX_TARGET_CHARS, MarkerScanner, cited_numbers
@@ -190,6 +190,7 @@ def test_markers_are_normalised_and_dead_ones_dropped(raw: str, shown: str, numb
         "[[9]](http://example.com) and [9](#9)",
         "See [1](https://example.com) and [2](notes/other.md).",
         "m², cm³, x¹, 10², (a+b)², Ca², 330 m ², sin², m<sup>2</sup>, 2^1^, x^[1], inch², mètre²",
+        "E = mc², A = πr², 4πr², ax² + bx + c = 0, F = kx²/2",
         "¹⁴C and ²³⁵U, tall⁹, 10⁻³, CO<sub>2</sub>, the 1<sup>st</sup>",
         "The set {1, 2}, A = {1}, x ∈ {1, 2}, a{1,2}, \\frac{1}{2}, x_{1}, ${1}, {0} and more {9}",
         "$x^{1}[1]$ and $$[1]$$ and \\(y[1]\\) and \\[ z [1] \\]",
@@ -208,6 +209,7 @@ def test_markers_count_again_after_code() -> None:
 
 @settings(deadline=None)
 @given(TEXTS, st.lists(st.integers(min_value=0), max_size=8))
+@example("ax² + bx, and so it is¹ told", [3])
 def test_pieces_give_the_same_text_and_markers_as_the_whole(text: str, cuts: list[int]) -> None:
     borders = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
     pieces = [text[start:end] for start, end in pairwise(borders)]
