@@ -20,6 +20,7 @@ from rag_graph.claims.statements import take_apart
 from rag_graph.documents import Passage
 from rag_graph.events import NumberedPassage
 from rag_graph.index.chunking import chunk
+from rag_graph.index.loaders.source_tables import with_rows
 from rag_graph.models.providers.openai.stream import ChunkReader, EventReader
 from rag_graph.models.thinking import ThinkingFilter
 from rag_graph.research.plan import read_plan
@@ -88,6 +89,9 @@ UNITS: Mapping[str, str] = {
     "roles": "{a}`",
     "braces": "{",
     "objects": '{"a":',
+    "drawn rules": "+--+\n| a\n",
+    "simple rules": "== ==\nx y\n",
+    "tabulars": "\\begin{tabular}[a]{b}",
 }
 
 
@@ -186,6 +190,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "quotes": lambda text: best_quotes("Who built the tower?", [cited(text)]),
     "plans": lambda text: read_plan(text, "Who built the tower?"),
     "events of a service": read_events,
+    "tables in a source": lambda text: [with_rows(text, kind) for kind in (".rst", ".md", ".adoc", ".org", ".tex")],
 }
 
 

@@ -6,6 +6,7 @@ contents, an include) is left out: its words are in those files, or nowhere.
 
 import csv
 import io
+import itertools
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -73,24 +74,28 @@ _SIMPLE_RULE: Final = re.compile(r"[ \t]*=+(?:[ ]+=+)*[ \t]*")
 def _drawn(text: str) -> Iterator[Edit]:
     """Tables that are drawn by signs, as docutils and Pandoc read them."""
     at = 0
+    closes = True
     while rule := _RULE.search(text, at):
         at = rule.end()
         parser: TableParser
         if rule[0].lstrip().startswith("+"):
             parser, lines = GridTableParser(), _grid(text, rule)
-        else:
+        elif closes:
             parser, lines = SimpleTableParser(), _simple(text, rule)
+            closes = bool(lines)  # where nothing ends this one, nothing ends one that begins later
+        else:
+            continue
         if not lines:
             continue
+        # Also past what is no table: its lines would be read again from each rule in them.
+        at = rule.start() + len("\n".join(lines))
         drawn = textwrap.dedent("\n".join(line.rstrip() for line in lines)).splitlines()
         try:
             _, head, body = parser.parse(StringList(drawn, ""))
         except (TableMarkupError, IndexError, ValueError):  # no table, or one that docutils would not show either
             continue
         rows = [[_drawn_cell(cell) for cell in row if cell is not None] for row in (*head, *body)]
-        end = rule.start() + len("\n".join(lines))
-        yield rule.start(), end, _lines(rows, len(head) or None)
-        at = end
+        yield rule.start(), at, _lines(rows, len(head) or None)
 
 
 def _drawn_cell(cell: tuple[int, int, int, list[str]]) -> Cell:
@@ -98,25 +103,30 @@ def _drawn_cell(cell: tuple[int, int, int, list[str]]) -> Cell:
     return Cell(" ".join(" ".join(lines).split()), columns + 1, rows + 1)
 
 
+def _lines_from(text: str, at: int) -> Iterator[str]:
+    """One after the other: split at once, the whole text below would be read again for each table."""
+    while at <= len(text):
+        end = text.find("\n", at)
+        yield text[at : end if end >= 0 else len(text)]
+        at = end + 1 if end >= 0 else len(text) + 1
+
+
 def _grid(text: str, rule: re.Match[str]) -> list[str]:
-    lines = []
-    for line in text[rule.start() :].split("\n"):
-        if not line.strip().startswith(("+", "|")):
-            break
-        lines.append(line)
-    return lines
+    lines = _lines_from(text, rule.start())
+    return list(itertools.takewhile(lambda line: line.strip().startswith(("+", "|")), lines))
 
 
 def _simple(text: str, rule: re.Match[str]) -> list[str]:
-    """Down to the rule that a blank line or nothing follows."""
+    """Down to the rule that a blank line or nothing follows, or to where the indentation ends; else nothing."""
     indent = len(rule["indent"])
-    lines = text[rule.start() :].split("\n")
-    for number, line in enumerate(lines[1:], start=1):
-        if line.strip() and not line[:indent].isspace() and indent:
-            return []
-        if _SIMPLE_RULE.fullmatch(line) and not "".join(lines[number + 1 : number + 2]).strip():
-            return lines[: number + 1]
-    return []
+    lines: list[str] = []
+    for line in _lines_from(text, rule.start()):
+        if len(lines) > 1 and not line.strip() and _SIMPLE_RULE.fullmatch(lines[-1]):
+            return lines
+        if lines and line.strip() and not line[:indent].isspace() and indent:
+            return lines
+        lines.append(line)
+    return lines if len(lines) > 1 and _SIMPLE_RULE.fullmatch(lines[-1]) else []
 
 
 _RST_DIRECTIVE: Final = re.compile(
@@ -213,8 +223,9 @@ _ADOC_TABLE: Final = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _ADOC_CELL: Final = re.compile(
-    r"(?:(?P<times>\d+)\*)?(?:(?P<columns>\d+)?(?:\.(?P<rows>\d+))?\+)?[<^>]?(?:\.[<^>])?[adehlmsv]?(?<!\\)\|"
+    r"(?:(?P<times>\d{1,3})\*)?(?:(?P<columns>\d{1,3})?(?:\.(?P<rows>\d{1,3}))?\+)?[<^>]?(?:\.[<^>])?[adehlmsv]?(?<!\\)\|"
 )
+_ADOC_TIMES: Final = re.compile(r"\s*(\d{1,3})\*")
 _ADOC_COLUMNS: Final = re.compile(r"""cols\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s,\]]+))""")
 
 
@@ -226,8 +237,10 @@ def _asciidoc(text: str) -> Iterator[Edit]:
         cells = list(_adoc_cells(body))
         said = _ADOC_COLUMNS.search(about)
         columns = next(filter(None, said.groups()), "") if said else ""
-        width = sum(int(one.partition("*")[0]) if "*" in one else 1 for one in columns.split(",")) if columns else 0
-        width = width or sum(cell.columns for cell in _adoc_cells(first))
+        times = (_ADOC_TIMES.match(one) for one in columns.split(",")) if columns else ()
+        width = sum(int(found[1]) if found else 1 for found in times) or sum(
+            cell.columns for cell in _adoc_cells(first)
+        )
         if not width or not cells:
             continue
         is_named = "header" in about or (rest.startswith("\n") and "noheader" not in about)
@@ -236,7 +249,8 @@ def _asciidoc(text: str) -> Iterator[Edit]:
 
 def _adoc_cells(body: str) -> Iterator[Cell]:
     marks = [mark for mark in _ADOC_CELL.finditer(body) if not mark.start() or body[mark.start() - 1].isspace()]
-    for mark, end in zip(marks, [*(mark.start() for mark in marks[1:]), len(body)], strict=True):
+    ends = [*(mark.start() for mark in marks), len(body)][1:]
+    for mark, end in zip(marks, ends, strict=True):
         written = " ".join(body[mark.end() : end].replace("\\|", "|").split())
         for _ in range(min(int(mark["times"] or 1), 64)):
             yield Cell(written, int(mark["columns"] or 1), int(mark["rows"] or 1))
@@ -259,31 +273,40 @@ _ORG_RULE: Final = re.compile(r"^[ \t]*\|-[-+]*\|?[ \t]*$", re.MULTILINE)
 
 _TABULAR: Final = re.compile(
     r"\\begin\{(?P<name>tabular\*?|tabularx|tabulary|longtable|tblr)\}"
-    r"(?P<arguments>(?:\[[^\]\n]*\]|\{(?:[^{}]|\{[^{}]*\})*\})*)"
-    r"(?P<body>.*?)\\end\{(?P=name)\}",
-    re.DOTALL,
+    r"(?:\[[^\]\n]{0,80}\]|\{(?:[^{}]|\{[^{}]*\})*\})*"
 )
+# What they hold is bounded: many that are never closed would each be read to the end.
 _TEX_RULE: Final = re.compile(
-    r"\\(?:hline|toprule|midrule|bottomrule|endhead|endfirsthead|endfoot|endlastfoot|(?:cmidrule|cline)(?:\([^)]*\))?"
-    r"\{[^}]*\})(?:\[[^\]]*\])?"
+    r"\\(?:hline|toprule|midrule|bottomrule|endhead|endfirsthead|endfoot|endlastfoot"
+    r"|(?:cmidrule|cline)(?:\([^)]{0,80}\))?\{[^}]{0,80}\})(?:\[[^\]]{0,80}\])?"
 )
-_TEX_WIDE: Final = re.compile(r"\\multicolumn\{(\d+)\}\{[^{}]*\}\{(.*)\}", re.DOTALL)
-_TEX_TALL: Final = re.compile(r"\\multirow\{(\d+)\}(?:\[[^\]]*\])?\{[^{}]*\}\{(.*)\}", re.DOTALL)
+_TEX_LINE_END: Final = re.compile(r"\\\\(?:\[[^\]]{0,80}\])?")
+_TEX_WIDE: Final = re.compile(r"\\multicolumn\{(\d{1,3})\}\{[^{}]*\}\{(.*)\}", re.DOTALL)
+_TEX_TALL: Final = re.compile(r"\\multirow\{(\d{1,3})\}(?:\[[^\]]*\])?\{[^{}]*\}\{(.*)\}", re.DOTALL)
 _TEX_FORMAT: Final = re.compile(r"\\(?:text(?:bf|it|tt|sf|rm|sc)|emph|underline|mathrm|mathbf)\{([^{}]*)\}")
 
 
 def _latex(text: str) -> Iterator[Edit]:
-    for found in _TABULAR.finditer(text):
+    at = 0
+    unended: set[str] = set()
+    while found := _TABULAR.search(text, at):
+        at = found.end()
+        end = f"\\end{{{found['name']}}}"
+        closes = -1 if end in unended else text.find(end, at)
+        if closes < 0:
+            unended.add(end)
+            continue
+        body, at = text[at:closes], closes + len(end)
         rows = [
             [_tex_cell(cell) for cell in re.split(r"(?<!\\)&", row)]
-            for row in re.split(r"\\\\(?:\[[^\]]*\])?", _TEX_RULE.sub("", found["body"]))
+            for row in _TEX_LINE_END.split(_TEX_RULE.sub("", body))
             if row.strip()
         ]
-        parts = re.split(r"\\(?:midrule|hline)\b", re.sub(r"\A\s*(?:\\(?:hline|toprule)\s*)+", "", found["body"]))
+        parts = re.split(r"\\(?:midrule|hline)\b", re.sub(r"\A\s*(?:\\(?:hline|toprule)\s*)+", "", body))
         names = len(re.findall(r"\\\\", parts[0])) if len(parts) > 1 and parts[1].strip() else 0
         if len(rows) > 1 or (rows and len(rows[0]) > 1):
             _uncover(rows)
-            yield (*found.span(), _lines(rows, 1 if names == 1 and len(rows) > 1 else None))
+            yield found.start(), at, _lines(rows, 1 if names == 1 and len(rows) > 1 else None)
 
 
 def _uncover(rows: Sequence[list[Cell]]) -> None:

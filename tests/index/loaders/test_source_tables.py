@@ -119,6 +119,22 @@ def test_a_table_has_a_line_for_each_row_and_what_follows_stands_in_its_line(
     assert where(document.places, document.text, after) == {"line": text.splitlines().index("After it.") + 1}
 
 
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a.adoc", "|===\n|===\n"),
+        ("a.adoc", '[cols="x*,1"]\n|===\nno cell\n|===\n'),
+        ("a.rst", "== ==\nab cd\n"),
+        ("a.rst", "+--+\n| a\n"),
+    ],
+)
+def test_a_table_that_is_none_costs_no_other(name: str, written: str, tmp_path: Path) -> None:
+    table = dedent(ASCIIDOC if name == "a.adoc" else GRID)
+    text = read(tmp_path / name, f"{written}\nAfter it.\n\n{table}\n").text
+    assert "After it." in text
+    assert ROWS in text
+
+
 def test_a_table_that_is_shown_as_code_stays_as_it_is_written(tmp_path: Path) -> None:
     text = f"So it is written:\n\n```\n{dedent(GRID).strip()}\n<table><tr><td>x</td></tr></table>\n```\n"
     assert read(tmp_path / "a.md", text).text == text
