@@ -197,13 +197,17 @@ class SegmentedSearch(Generic[S]):
         words = list(dict.fromkeys(term for phrase in phrases for term in phrase))
         numbers = keys(words)
         counts = [0] * len(phrases)
+        starting: dict[str, list[int]] = {}
+        for column, phrase in enumerate(phrases):
+            for term in phrase[:1]:
+                starting.setdefault(term, []).append(column)
         for scorer in self._scorers(numbers):
             found = zip(words, scorer.postings.rows(numbers).tolist(), strict=True)
-            # Of the spellings that a mistyped word may have, hundreds, an index has one or two.
+            # Of the spellings that a mistyped word may have, thousands, an index has one or two.
             rows = {term: row for term, row in found if row >= 0}
-            for column, phrase in enumerate(phrases):
-                if all(term in rows for term in phrase):
-                    counts[column] += together(scorer.postings, {rows[term] for term in phrase})
+            for column in (column for term in rows for column in starting.get(term, ())):
+                if all(term in rows for term in phrases[column]):
+                    counts[column] += together(scorer.postings, {rows[term] for term in phrases[column]})
         return counts
 
     def _scorers(self, numbers: Keys) -> list[LexicalScorer]:  # noqa: ARG002 - what reads postings when asked does

@@ -133,7 +133,9 @@ def read_question(question: str, corpus: Frequencies) -> AskedWords:
         if known.get(joined, 0) >= max(1, min(_held(one[0], known), _held(two[0], known))):
             guesses.setdefault(one[0], {})[joined] = known[joined]
     unknown = [word for word in found if not guesses.get(word) and not any(known[t] or t in stop for t in stems(word))]
-    guesses |= {word: _guesses(word, corpus) for word in unknown[:_MOST_GUESSED]}
+    # Where several words are unknown the question is in another language, or of another matter, more often than full of
+    # slips; and the rarest slips cost as much as all the rest of a search, for each word.
+    guesses |= {word: _guesses(word, corpus, is_alone=len(unknown) == 1) for word in unknown[:_MOST_GUESSED]}
     has_content = not counts.keys() <= stop
     query = {term: count * (STOP_WEIGHT if has_content and term in stop else 1.0) for term, count in counts.items()}
     # What stands for several words, as a date in figures does for its three, counts as often.
@@ -182,7 +184,7 @@ def _held(word: str, known: Mapping[str, int]) -> int:
     return min((known[term] for term in stems(word)), default=0)
 
 
-def _guesses(word: str, corpus: Frequencies) -> dict[str, int]:
+def _guesses(word: str, corpus: Frequencies, *, is_alone: bool) -> dict[str, int]:
     """The terms for which a word that no passage has was meant: the likeliest kind of slip that leads to any."""
     folded = fold(word)
     for slips in (near_spellings, other_openings):
@@ -190,14 +192,15 @@ def _guesses(word: str, corpus: Frequencies) -> dict[str, int]:
             return its
     if its := _parts(folded, corpus):
         return its
-    return _most_common(two_slips(folded), corpus)
+    return _most_common(two_slips(folded), corpus) if is_alone else {}
 
 
 def _most_common(spellings: Iterable[str], corpus: Frequencies) -> dict[str, int]:
     """Of these spellings the terms that stand in the most passages."""
     near = list(dict.fromkeys(map(stem, spellings)))
-    counts = dict(zip(near, corpus.frequencies([(term,) for term in near]), strict=True))
-    return {term: counts[term] for term in sorted(near, key=lambda term: -counts[term])[:_GUESSES] if counts[term]}
+    found = zip(near, corpus.frequencies([(term,) for term in near]), strict=True)
+    counts = {term: count for term, count in found if count}
+    return {term: counts[term] for term in sorted(counts, key=lambda term: -counts[term])[:_GUESSES]}
 
 
 def _parts(word: str, corpus: Frequencies) -> dict[str, int]:

@@ -63,6 +63,10 @@ def test_rarer_slips_are_tried_where_the_common_ones_lead_to_no_word(typed: str,
     assert stem(meant) in read_question(typed, Held(notification=3, glacier=2)).query
 
 
+def test_two_slips_are_tried_for_one_word_of_a_question_only() -> None:
+    assert stem("notification") not in read_question("notifcaiton benachrichtigung", Held(notification=3)).query
+
+
 def test_a_rarer_slip_is_not_tried_where_a_common_one_leads_to_a_word() -> None:
     assert stem("glacier") not in read_question("flacier", Held(glacier=9, flaccier=1)).query
 
