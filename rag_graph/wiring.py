@@ -33,6 +33,7 @@ from rag_graph.models.embeddings import Embedder, RememberingEmbedder
 from rag_graph.models.local.child import CONTEXT_TOKENS
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.models.local.guide import GuideEmbedder
+from rag_graph.models.local.multilingual import MultilingualEmbedder
 from rag_graph.models.local.reader import LocalReader
 from rag_graph.models.providers.errors import Origin
 from rag_graph.models.reading import Reader
@@ -225,7 +226,8 @@ def default_parts(
     warming: tuple[Callable[[], object], ...] = ()
     if models is None:
         local = LocalReader() if reader is None else reader
-        drafter = QuotingWriter(embedder, local)
+        is_fitted = isinstance(chosen, LocalEmbedder) or reader is not None
+        drafter = QuotingWriter(embedder if is_fitted else RememberingEmbedder(LocalEmbedder()), local, embedder)
         condenser = PrecedingQuestion()
         research = BridgedResearch(deep, budget=BUDGETS[settings.depth])
         warming = (local.load,) if isinstance(local, LocalReader) else ()
@@ -291,7 +293,12 @@ def load_parts(name: str, settings: Settings) -> Parts | None:
 
 
 def choose_embedder(settings: Settings) -> Embedder:
-    """The embedding model that is set; OpenAI's when only an OpenAI key is; else the embedded one."""
+    """The embedding model that is set; OpenAI's when only an OpenAI key is; else the embedded one.
+
+    Raises SettingsError.
+    """
+    if not settings.embedding.base_url and settings.embedding.model.startswith(_EMBEDDED):
+        return _embedded_embedder(settings.embedding.model.removeprefix(_EMBEDDED))
     key = settings.openai_api_key.get_secret_value()
     # Who has the chat model elsewhere has not asked for documents to be sent to OpenAI.
     talks_to_openai = (
@@ -300,6 +307,20 @@ def choose_embedder(settings: Settings) -> Embedder:
         and endpoint_of(settings, "chat").is_openai
     )
     return open_embedder(settings) if settings.embedding.is_set or (key and talks_to_openai) else GuideEmbedder()
+
+
+_EMBEDDED: Final = "local:"
+
+
+def _embedded_embedder(name: str) -> Embedder:
+    embedders: dict[str, type[Embedder]] = {
+        "all-MiniLM-L6-v2": GuideEmbedder,
+        "multilingual-e5-small": MultilingualEmbedder,
+    }
+    if name not in embedders:
+        known = " or ".join(f"{_EMBEDDED}{known}" for known in embedders)
+        raise SettingsError(f"RAG_EMBEDDING_MODEL: {_EMBEDDED}{name} is no embedded model; set {known}.")
+    return embedders[name]()
 
 
 def choose_index(settings: Settings, embedder: Embedder) -> Index:
@@ -359,7 +380,7 @@ def open_models(settings: Settings) -> OpenedModels | None:
 
 def searches_at_once(embedder: Embedder) -> int:
     """A search takes a core of the machine that embeds; where that is another one, it mostly waits."""
-    return os.cpu_count() or 1 if isinstance(embedder, LocalEmbedder) else WAITING_SEARCHES
+    return os.cpu_count() or 1 if isinstance(embedder, LocalEmbedder | MultilingualEmbedder) else WAITING_SEARCHES
 
 
 def check_extras(settings: Settings) -> None:

@@ -19,9 +19,20 @@ def unread_language(question: str, passages: Iterable[str], embedder: Embedder) 
 
 def unread_sentence(language: str) -> str:
     """What people are told of it."""
-    written = f"written in {language}" if language.endswith(("script", "Devanagari")) else f"in {language}"
     return (
-        f"The question is {written}, which the embedded search reads by its words only, and no passage that these "
-        "brought up is in that language: ask in the documents' language, or set RAG_EMBEDDING_MODEL to a multilingual "
-        "model."
+        f"The question is {_in(language)}, which the embedded search reads by its words only, and no passage that "
+        "these brought up is in that language: ask in the documents' language, or set "
+        "RAG_EMBEDDING_MODEL=local:multilingual-e5-small or to another multilingual model."
     )
+
+
+def unread_by_reader(language: str) -> str:
+    """What people are told where the search has read the question, and what answers without a language model cannot."""
+    return (
+        f"The question is {_in(language)}, which the embedded reader does not read: what was found nearest is shown, "
+        "and no answer is read from it. Ask in the documents' language, or set RAG_CHAT_MODEL."
+    )
+
+
+def _in(language: str) -> str:
+    return f"written in {language}" if language.endswith(("script", "Devanagari")) else f"in {language}"

@@ -15,7 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from rag_graph.events import AnswerDelta, Citation, Emit, NumberedPassage, Version, Warned
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import Reader
-from rag_graph.retrieval.languages import unread_language
+from rag_graph.retrieval.languages import QUESTION_UNREAD, unread_by_reader, unread_language
 from rag_graph.retrieval.quotes import LONGEST_QUOTE_CHARS, Quote, QuoteChoice, Weights, content_terms
 from rag_graph.text.markup import unmarked
 from rag_graph.writing.bearing import BEARS, bearing
@@ -91,7 +91,10 @@ class QuotingWriter:
     """Answers in the words of the documents, without a language model."""
 
     embedder: Embedder
+    """The one beside which the reader's confidence was fitted, whichever one searches."""
     reader: Reader
+    search_embedder: Embedder | None = None
+    """The one that searches, where it is another: it may read languages that these two do not."""
 
     async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:  # noqa: ARG002 - contract
         if assignment.language and not assignment.draft:
@@ -106,11 +109,13 @@ class QuotingWriter:
             await page.says([_quote_of(answer) for answer in finding.possible])
         elif finding.bearing:
             await page.says(finding.bearing)
-        elif finding.is_unread:
-            await page.nothing()
         else:
+            nearest = await asyncio.to_thread(self._nearest, assignment.question, assignment.passages)
+            if finding.unread and nearest:  # else the search has said so
+                message = unread_by_reader(finding.unread)
+                await emit(Warned(step=assignment.step, code=QUESTION_UNREAD, message=message))
             await page.nothing()
-            await page.nearest(await asyncio.to_thread(self._nearest, assignment.question, assignment.passages))
+            await page.nearest(nearest)
 
     async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:  # noqa: ARG002 - contract
         """Refine when the draft had no sure answer and the new passages hold one.
@@ -132,8 +137,9 @@ class QuotingWriter:
 
     def _find(self, assignment: Assignment) -> "_Finding":
         question, passages = assignment.question, assignment.passages
-        if unread_language(question, (passage.content for passage in passages), self.embedder):
-            return _Finding(is_unread=True)
+        # In a language that neither model reads: whatever they found would be by chance.
+        if unread := unread_language(question, (passage.content for passage in passages), self.embedder):
+            return _Finding(unread=unread)
         said_of = _ASKS_WHAT_IS_SAID.search(question)
         if said_of:
             return _Finding(bearing=self._said_of(said_of["subject"], passages))
@@ -176,8 +182,11 @@ class QuotingWriter:
         return quotes if quotes and quotes[0].score >= SAYS else ()
 
     def _nearest(self, question: str, passages: Sequence[NumberedPassage]) -> tuple[Quote, ...]:
-        """The pair of sentences that is nearest to the question; blocks while embedding."""
-        return self._choice(question, passages).best(_reads_well)
+        """The pair of sentences that is nearest to the question, where it can be read; blocks while embedding."""
+        embedder = self.search_embedder or self.embedder
+        if unread_language(question, (passage.content for passage in passages), embedder):
+            return ()
+        return QuoteChoice(question, passages, embedder, weights=FEWER_EMBEDDED).best(_reads_well)
 
     def _choice(self, question: str, passages: Sequence[NumberedPassage]) -> QuoteChoice:
         return QuoteChoice(question, passages, self.embedder, weights=FEWER_EMBEDDED)
@@ -190,8 +199,8 @@ class _Finding:
     sure: tuple[Answer, ...] = ()
     possible: tuple[Answer, ...] = ()
     bearing: tuple[Quote, ...] = ()
-    is_unread: bool = False
-    """The question is in a language that neither model reads: whatever they found would be by chance."""
+    unread: str = ""
+    """The language of the question where the reader does not read it."""
 
 
 def _above(passage: NumberedPassage) -> tuple[str, ...]:

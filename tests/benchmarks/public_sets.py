@@ -60,11 +60,14 @@ class Sources:
         return subprocess.run(["git", f"--git-dir={clone}", *command], check=True, capture_output=True).stdout  # noqa: S607
 
 
-def xquad(language: str) -> Callable[[Sources], PublicSet]:
-    """240 paragraphs of an encyclopaedia and the questions on them, the same in each language."""
+def xquad(asked_in: str, written_in: str = "") -> Callable[[Sources], PublicSet]:
+    """240 paragraphs of an encyclopaedia and the questions on them, the same in each language, in the same order."""
+
+    def read(sources: Sources, language: str) -> PublicSet:
+        return _squad([json.loads(sources.text("google-deepmind/xquad", f"xquad.{language}.json"))])
 
     def make(sources: Sources) -> PublicSet:
-        return _squad([json.loads(sources.text("google-deepmind/xquad", f"xquad.{language}.json"))])
+        return PublicSet(read(sources, written_in or asked_in).documents, read(sources, asked_in).questions)
 
     return make
 
@@ -238,6 +241,10 @@ SETS: Mapping[str, Callable[[Sources], PublicSet]] = {
     "arabic": xquad("ar"),
     "chinese": xquad("zh"),
     "thai": xquad("th"),
+    "german over english": xquad("de", "en"),
+    "russian over english": xquad("ru", "en"),
+    "arabic over english": xquad("ar", "en"),
+    "chinese over english": xquad("zh", "en"),
     "japanese": jaquad,
 }
 _WHOLE = ("hotpotqa", "musique")

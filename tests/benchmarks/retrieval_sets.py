@@ -20,6 +20,7 @@ from rich.table import Table
 from rag_graph.evaluation.scores import DEPTH, Question, RetrievalScore, document_name, estimate, load_dataset
 from rag_graph.index import EmbeddedIndex, index_paths
 from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.models.local.multilingual import MultilingualEmbedder
 from rag_graph.retrieval import DEEP, FAST, HybridRetriever, Stages
 from tests.benchmarks.public_sets import SETS, Sources, write
 
@@ -42,12 +43,14 @@ def main() -> None:
     parser.add_argument("--sources", type=Path, required=True, help="clones of the repositories; missing ones are made")
     parser.add_argument("--keep", type=Path, default=None)
     parser.add_argument("--half", choices=list(HALVES), default="report")
+    parser.add_argument("--multilingual", action="store_true", help="with the embedded model of many languages")
     given = parser.parse_args()
+    embedder = MultilingualEmbedder() if given.multilingual else LocalEmbedder()
     folder = given.keep or Path(tempfile.mkdtemp())
     table = Table("set", "passages", "asked", *STAGES, "fast - best part", "deep - fast", "ms fast, deep")
     for name in given.sets or SETS:
         write(name, Sources(given.sources), folder / name)
-        with closing(EmbeddedIndex(folder / name / "index", LocalEmbedder())) as index:
+        with closing(EmbeddedIndex(folder / name / embedder.name, embedder)) as index:
             index_paths(index, [folder / name / "corpus.jsonl"])
             table.add_row(name, *_measure(index, load_dataset(folder / name).questions[HALVES[given.half]]))
     Console(width=170).print(table)

