@@ -297,7 +297,11 @@ def _are_of_one(one: Statement, other: Statement, here: Setting, there: Setting)
     apart = (here.title - there.title, there.title - here.title)
     if here.is_named and there.is_named and all(apart):
         # "The film was the Swiss entry" is told on the pages of many films: the name must be what the sentence is on.
-        return any(name.stem in shared and name.position <= _SUBJECT_BY for name in one.names)
+        titles = here.title | there.title
+        return any(
+            name.stem in shared and (name.position <= _SUBJECT_BY or name.form in titles or name.stem in titles)
+            for name in one.names
+        )
     if shared:
         return True
     if here.title & there.title and all(apart):
