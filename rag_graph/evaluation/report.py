@@ -13,6 +13,8 @@ from rag_graph.text.controls import inert_line
 
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
 BARS: Final = 32
+COUNTS: Final = frozenset({"corrected", "withdrawn"})
+"""Sentences a run; all else but times are shares, told in per cent."""
 
 
 def scores_table(results: Results) -> Table:
@@ -23,7 +25,7 @@ def scores_table(results: Results) -> Table:
     for part in results.scores:
         table.add_column(part, justify="right")
     for name in dict.fromkeys(name for its in results.scores.values() for name in its):
-        factor = 1 if name.endswith("_ms") else 100
+        factor = 1 if name.endswith("_ms") or name in COUNTS else 100
         cells = [
             f"{its.mean * factor:.1f} ({its.low * factor:.1f} - {its.high * factor:.1f})" if its else ""
             for its in (means.get(name) for means in results.scores.values())

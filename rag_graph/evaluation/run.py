@@ -189,6 +189,11 @@ class _Session:
         dataset = load_dataset(evaluation.folder)
         if not dataset.questions:
             raise LibraryError(f"The dataset {str(evaluation.folder)!r} has no question with evidence in qrels.tsv.")
+        if evaluation.answers and not (dataset.unanswerable or any(asked.answers for asked in dataset.questions)):
+            raise LibraryError(
+                f"No question of {str(evaluation.folder)!r} has an `answer` in queries.jsonl, so that no answer can be"
+                " scored; leave out --answers, or add them."
+            )
         embedder = choose_embedder(settings)
         # Distractors are given as files, or as a folder in the layout of a dataset.
         others = ((path / "corpus.jsonl", path) for path in evaluation.distractors)
@@ -312,9 +317,9 @@ def _summary(asked: Sequence[AnswerRecord]) -> dict[str, Estimate]:
         "failed": [float(record.failed) for record in records],
     }
     times = [record.ms for record in records]
-    return {name: estimate(values) for name, values in columns.items()} | {
-        "p50_ms": estimate(times, percentile=50),
-        "p95_ms": estimate(times, percentile=95),
+    # What nothing was measured of is left out: where no draft was refined, none of any draft "survived 0 %".
+    return {name: estimate(values) for name, values in columns.items() if values} | {
+        **({"p50_ms": estimate(times, percentile=50), "p95_ms": estimate(times, percentile=95)} if times else {}),
         **(abstention(judged) if len(records) < len(asked) else {}),
     }
 

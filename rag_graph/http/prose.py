@@ -122,11 +122,14 @@ def source_list(citations: Iterable[Citation]) -> str:
 
 
 def change_list(fates: Iterable[ClaimFate]) -> str:
-    """What a version corrected and withdrew of the one before, one a line, and why."""
+    """What a version corrected and withdrew of the one before, and what new sources bear out, one a line, and why."""
     lines = []
     for fate in fates:
+        # Words and titles both stand in quotation marks: a dash tells where the reason begins.
         if fate.fate == "corrected":
-            lines.append(f"Corrected: “{fate.before}” → “{fate.after}” {fate.reason}".rstrip())
+            lines.append(f"Corrected: “{fate.before}” → “{fate.after}” – {fate.reason}")
         elif fate.fate == "withdrawn" and fate.reason:
-            lines.append(f"Withdrawn: “{fate.before}” {fate.reason}".rstrip())
+            lines.append(f"Withdrawn: “{fate.before}” – {fate.reason}")
+        elif fate.fate == "confirmed":
+            lines.append(f"{fate.reason} “{fate.quote}”")
     return "\n".join(lines)

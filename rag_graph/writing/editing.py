@@ -1,7 +1,7 @@
 """A refinement as changes to the draft: its sentences, items and rows under labels, and what a model says to change.
 
 Labels stay what they are whatever changes, for models miscount lines that move. A model may forget the form: what it
-writes then is taken for a new answer, whole.
+writes then is taken for a new answer, whole, unless it is none: JSON, or talk of the draft and of what should change.
 """
 
 import re
@@ -51,6 +51,26 @@ _BEGUN = re.compile(
     r"|[ \t]*(?:`{1,3}|~{1,3})\w*[ \t]*",
     re.IGNORECASE,
 )
+_SHOUTED = "|".join(verb.upper() for verb in _VERBS)
+_TURN = re.compile(rf"(?:{_SHOUTED})(?:[ \t]+(?:AFTER|BEFORE))?[ \t]*\{{\d{{1,4}}\}}")
+"""A change that cannot be words of an answer: shouted, and with our braces. It may follow another on its line, and what
+a model thought aloud before."""
+_ENDS = r"(?<=[.!?。！？\])}])"
+_NEXT = re.compile(rf"(?:[ \t,;]+[*_`]{{0,3}}|{_ENDS})(?={_TURN.pattern})")
+_STARTS = "|".join(sorted({verb[:end].upper() for verb in _VERBS for end in range(1, len(verb) + 1)}, reverse=True))
+_TURNING = (
+    rf"(?:{_STARTS}|(?:{_SHOUTED})[ \t]+[A-Z]{{0,6}}|(?:{_SHOUTED})(?:[ \t]+(?:AFTER|BEFORE))?[ \t]*\{{?\d{{0,4}})"
+)
+_TURN_BEGUN = re.compile(_TURNING)
+_NEXT_BEGUN = re.compile(rf"(?:[ \t,;]+[*_`]{{0,3}}(?:{_TURNING})?|{_ENDS}{_TURNING})\Z")
+_DATA = re.compile(r"^[ \t]*(?:\{\s*[\"']|\[\s*[{\"'])", re.MULTILINE)
+_ON_DRAFT = re.compile(
+    r"\b(?:the|this|your|my) draft\b|\{\d{1,4}\}"
+    r"|\b(?:sentence|line|claim)s? \d|\b(?:first|second|third|fourth|fifth|last) (?:sentence|line|claim)\b",
+    re.IGNORECASE,
+)
+"""Talk of changes instead of changes, or of an answer. In English, as the form is asked for in English."""
+_KEPT = re.compile(r"\n[*_` \t]*KEEP[*_`. \t]*\s*\Z")
 _FENCE = re.compile(r"[ \t]*(?:```|~~~)\w*[ \t]*(?:\n|\Z)")
 _OPEN_ENDED = "*_`:：-–— \t"
 _LABELS = re.compile(r"(?P<to>-|–|to)?[ \t]*[\[{]?(?P<number>\d+)", re.IGNORECASE)
@@ -91,10 +111,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The rest of the new version; if what was told is `void`, all of it. Void and nothing: the draft stands."""
+    """The rest of the new version; if what was told is `void`, all of it. Void and nothing: the draft stands.
+
+    `unread` is a reply that is neither changes nor an answer.
+    """
 
     content: str
     void: bool = False
+    unread: bool = False
 
 
 def cut(draft: str) -> list[Piece]:
@@ -127,13 +151,13 @@ class EditReader:
         """Where the changes begin that the last header gave."""
         self._told = ""
         self._pending = ""
-        self._state: Literal["undecided", "edits", "rewritten"] = "undecided"
+        self._state: Literal["undecided", "edits", "rewritten", "unread"] = "undecided"
         self._at_line_start = True
+        self._last = ""
+        """The last character that was taken of the line under way."""
 
     def feed(self, delta: str) -> str:
         """Take the next piece of the reply; give the text that may be told now."""
-        if self._state == "rewritten":
-            return delta
         self._pending += delta
         return self._read(is_final=False)
 
@@ -143,8 +167,10 @@ class EditReader:
             return Ending("")
         told = self._told
         rest = self._read(is_final=True)
-        if self._state == "rewritten":
-            return Ending(rest)
+        if self._state == "rewritten" and _KEPT.search(self._told):
+            return Ending("", void=bool(told))
+        if self._state in ("rewritten", "unread"):
+            return Ending(rest, unread=self._state == "unread")
         self._close()
         whole = self._rendered(self._changes[: self._newest] if is_cut else self._changes)
         if whole == self._draft or not whole:
@@ -154,27 +180,61 @@ class EditReader:
     def _read(self, *, is_final: bool) -> str:
         if self._state == "undecided" and not self._decide(is_final=is_final):
             return ""
-        if self._state == "rewritten":
-            content, self._pending = self._pending, ""
-            return content
         told = len(self._told)
-        while self._pending:
+        if self._state == "rewritten":
+            self._pass_on(is_final=is_final)
+        elif self._state == "unread":
+            self._pending = ""
+        while self._pending and self._state == "edits":
             if self._at_line_start:
                 if header := self._header(self._pending, is_final=is_final):
                     self._close()
                     self._open(header)
-                    self._pending = self._pending[header.end() :]
-                    self._at_line_start = False
+                    # The blank, which begins no words, lets the next change follow at once.
+                    self._pending = f" {self._pending[header.end() :]}"
+                    self._at_line_start, self._last = False, ""
                     continue
                 if not is_final and _may_be_header(self._pending):
                     break
                 if fence := _FENCE.match(self._pending):  # drafts with code are not edited: it wraps the changes
                     self._pending = self._pending[fence.end() :]
                     continue
-            line, newline, self._pending = self._pending.partition("\n")
-            self._add(line + newline)
-            self._at_line_start = bool(newline)
+            if not self._take_line(is_final=is_final):
+                break
         return self._told[told:]
+
+    def _take_line(self, *, is_final: bool) -> bool:
+        """Take words up to the end of the line, or to the next change on it; false where more must come."""
+        line, newline, rest = self._pending.partition("\n")
+        seen, after = f"{self._last}{line}", len(self._last)
+        if following := _NEXT.search(seen):
+            self._add(seen[after : following.start()])
+            self._pending = seen[following.end() :] + newline + rest
+            self._at_line_start, self._last = True, ""
+            return True
+        if not newline and not is_final and (begun := _NEXT_BEGUN.search(seen)):
+            self._add(seen[after : begun.start()])
+            self._last = seen[: begun.start()][-1:]
+            self._at_line_start &= begun.start() == 0
+            self._pending = seen[begun.start() :]
+            return False
+        self._pending = rest
+        self._add(line + newline)
+        self._at_line_start, self._last = bool(newline), "" if newline else seen[-1:]
+        return True
+
+    def _pass_on(self, *, is_final: bool) -> None:
+        """Tell a new answer as it comes, until changes begin after all: then what was told was thinking aloud."""
+        while self._pending:
+            if self._at_line_start:
+                if _TURN.match(self._pending):
+                    self._state = "edits"
+                    return
+                if not is_final and _TURN_BEGUN.fullmatch(self._pending):
+                    return
+            line, newline, self._pending = self._pending.partition("\n")
+            self._told += line + newline
+            self._at_line_start = bool(newline)
 
     def _decide(self, *, is_final: bool) -> bool:
         """Find the first change, or see that there is none; false while that is open."""
@@ -187,10 +247,15 @@ class EditReader:
         last = head[starts[-1] :]
         if not is_final and (len(head) <= MOST_BEFORE or (starts[-1] <= MOST_BEFORE and _may_be_header(last))):
             return False
-        is_empty = not head.strip() or bool(_NOTHING.fullmatch(head))
-        self._state = "edits" if is_final and is_empty else "rewritten"
-        if self._state == "edits":
-            self._pending = ""
+        begins = head[:MOST_BEFORE]
+        if is_final and (not head.strip() or _NOTHING.fullmatch(head)):
+            self._state, self._pending = "edits", ""
+        elif _DATA.search(begins) or any(
+            said[0].lower() not in self._draft.lower() for said in _ON_DRAFT.finditer(begins)
+        ):
+            self._state = "unread"
+        else:
+            self._state = "rewritten"
         return True
 
     def _header(self, content: str, *, is_final: bool) -> re.Match[str] | None:

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from textwrap import shorten
 from typing import TYPE_CHECKING
@@ -74,6 +74,10 @@ class PromptedWriter:
             await thinking.end()
             if edits:
                 ending = edits.finish(is_cut=is_cut)
+                if ending.unread:
+                    # Nothing of it was told. Who does not keep to the form may still write a whole answer.
+                    await self.write(replace(assignment, edits=False), emit, config)
+                    return
                 if ending.void:
                     await answer.aclose()
                     answer = begin()

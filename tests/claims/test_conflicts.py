@@ -4,7 +4,7 @@ import pytest
 
 from rag_graph.claims.conflicts import conflicts, opposes
 from rag_graph.events import NumberedPassage
-from tests.benchmarks.conflicts import is_told, pairs
+from tests.benchmarks.conflicts import SETS, is_told, pairs
 
 
 def passage(number: int, title: str, content: str) -> NumberedPassage:
@@ -13,10 +13,11 @@ def passage(number: int, title: str, content: str) -> NumberedPassage:
     )
 
 
-def test_of_our_pairs_hardly_any_is_told_wrongly_and_most_conflicts_are_told() -> None:
-    told = [pair["conflict"] for pair in pairs() if is_told(pair)]
-    assert sum(told) / len(told) >= 0.9
-    assert sum(told) >= 0.6 * sum(pair["conflict"] for pair in pairs())
+@pytest.mark.parametrize(("name", "least_told"), [("ours", 0.75), ("others", 0.9), ("held", 0.9)])
+def test_hardly_any_pair_is_told_wrongly_and_most_conflicts_are_told(name: str, least_told: float) -> None:
+    told = [pair["conflict"] for pair in pairs(SETS[name]) if is_told(pair)]
+    assert sum(told) / len(told) >= 0.95
+    assert sum(told) >= least_told * sum(pair["conflict"] for pair in pairs(SETS[name]))
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,18 @@ def test_of_our_pairs_hardly_any_is_told_wrongly_and_most_conflicts_are_told() -
         ("How many people?", ("A", "B"), "In 2010 5400 people lived here.", "In 2020 6100 people lived here."),
         ("How many users?", ("A", "B"), "The service has 2.3 million users.", "The service has 2,314,000 users."),
         ("How many users?", ("A", "B"), "The service has about 200 users.", "The service has 230 users."),
+        (
+            "What is the population?",
+            ("Eagle Mountain, Utah", "Redmond, Utah"),
+            "The population was 21,415 at the 2010 census.",
+            "The population was 788 at the 2010 census.",
+        ),
+        ("How long is it?", ("Film", "Cinema"), "The film lasts 120 minutes.", "The film lasts 2 hours."),
+        ("Which Python?", ("Tool 2.1", "Tool 3.0"), "Tool needs Python 3.8.", "Tool needs Python 3.10."),
+        ("How many came?", ("A", "B"), "The show drew over 900 people.", "The show drew over 1100 people."),
+        ("Which is fast?", ("A", "B"), "Airbus 320 Neo is a fast plane.", "Airbus 330 Neo is a fast plane."),
+        ("Where?", ("A", "B"), "The hall is described in section 3.", "The hall is described in section 7."),
+        ("How many replicas?", ("A", "B"), "A shard has several replicas.", "A shard has several or no replicas."),
         ("Linux?", ("A", "B"), "The tool runs on Linux.", "The tool does not run on Linux before version 3."),
         (
             "How heavy is the drone?",
@@ -44,6 +57,23 @@ def test_other_times_other_things_and_roundings_are_no_conflict(
     question: str, titles: tuple[str, str], one: str, other: str
 ) -> None:
     assert not list(conflicts(question, [passage(1, titles[0], one), passage(2, titles[1], other)]))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Webhooks of a user are enabled by default.", "Webhooks of a user are disabled by default."),
+        ("The upload limit of files is 512 kB.", "The upload limit of files is 10 MB."),
+        ("It cannot show more than 29 branches at once.", "It cannot show more than 26 branches at once."),
+        ("If a page has moved, a 301 redirect is sent.", "If a page has moved, a 308 redirect is sent."),
+        ("The server of the page listens on port 8000.", "The server of the page listens on port 8080."),
+        ("About 200 people of the town were hurt.", "About 900 people of the town were hurt."),
+        ("Full-time staff of the firm get 28 days.", "Full-time staff of the firm get 30 days."),
+        ("Support of proxies came in 7.52.2 of the tool.", "Support of proxies came in 7.53.0 of the tool."),
+    ],
+)
+def test_opposites_other_units_limits_and_exact_numbers_are_conflicts(one: str, other: str) -> None:
+    assert list(conflicts(one, [passage(1, "Manual", one), passage(2, "Manual", other)]))
 
 
 def test_a_conflict_about_something_else_than_was_asked_is_not_told() -> None:

@@ -1,5 +1,6 @@
 """A dataset worked through, with the embedded embedder and a scripted model."""
 
+import io
 import json
 import logging
 import shutil
@@ -7,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from rag_graph.cli import UNUSABLE, cli
-from rag_graph.evaluation.run import Evaluation, Part, run_evaluation
+from rag_graph.evaluation.report import scores_table
+from rag_graph.evaluation.run import Evaluation, Part, Results, run_evaluation
+from rag_graph.evaluation.scores import Estimate
 from rag_graph.settings import Settings
 from tests.upstream import Upstream
 
@@ -78,6 +82,17 @@ async def test_answers_are_scored_against_the_right_ones_and_the_evidence(settin
 
 
 @pytest.mark.anyio
+async def test_where_all_drafts_stand_no_share_of_them_is_said_to_survive(
+    settings: Settings, upstream: Upstream
+) -> None:
+    for _ in range(2):
+        upstream.say("KEEP: nothing changes", when="Do they change the answer")
+    results = await run_evaluation(settings, Evaluation(DATA / "capitals", tiers=(), answers=True))
+    assert results.scores["answers"]["refined"].mean == 0.0
+    assert "draft_survived" not in results.scores["answers"]
+
+
+@pytest.mark.anyio
 async def test_what_nothing_answers_is_asked_too_and_withholding_it_is_scored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +140,25 @@ def test_the_command_writes_json_or_a_table() -> None:
     shown = CliRunner().invoke(cli, [*command, "--tier", "deep"]).stdout
     assert "all_evidence@10" in shown
     assert "fast" not in shown
+
+
+@pytest.mark.usefixtures("settings")
+def test_answers_that_nothing_can_be_held_against_are_not_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d1", "text": "Bern lies on the Aare."}')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "Where does Bern lie?"}')
+    (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t1\n")
+    outcome = CliRunner().invoke(cli, ["eval", str(tmp_path), "--answers"])
+    assert outcome.exit_code == UNUSABLE
+    assert "has an `answer`" in outcome.stderr.replace("\n", " ")
+
+
+def test_sentences_are_counted_and_shares_told_in_per_cent() -> None:
+    answers = {"corrected": Estimate(1.5, 1.0, 2.0), "refined": Estimate(0.5, 0.0, 1.0)}
+    shown = io.StringIO()
+    Console(file=shown, width=100).print(scores_table(Results("set", 2, 6, 0, {"answers": answers})))
+    lines = shown.getvalue().splitlines()
+    assert any("corrected" in line and "1.5 (1.0 - 2.0)" in line for line in lines)
+    assert any("refined" in line and "50.0 (0.0 - 100.0)" in line for line in lines)
 
 
 @pytest.mark.usefixtures("settings")

@@ -134,3 +134,20 @@ async def test_a_draft_that_is_no_frame_to_keep_is_written_anew(
     await refined(graph, upstream, "The tower was opened in 1889 [2].", draft=draft)
     assert "Write the whole answer again" in asked_last(upstream)
     assert len(DRAFT) > LEAST_EDITED_CHARS
+
+
+async def test_a_model_that_talks_of_changes_instead_is_asked_for_the_whole_answer(
+    graph: RagGraph, upstream: Upstream
+) -> None:
+    upstream.say(DRAFT)
+    upstream.say("REFINE: another year")
+    upstream.say("The second sentence of the draft should say 1889, by source [2].")
+    upstream.say(EDITED)
+    with fail_after(60):
+        events = [event async for event in stream_events(graph, Query(question="When was the tower opened?"))]
+    last = events[-1]
+    assert isinstance(last, RunFinished)
+    assert (last.version, last.answer) == (2, EDITED)
+    assert "Write the whole answer again" in asked_last(upstream)
+    told = [event.delta for event in events if isinstance(event, AnswerDelta) and event.version == 2]
+    assert "".join(told) == EDITED

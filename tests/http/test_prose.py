@@ -2,7 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_graph.http.prose import OneAtATime, Prose
+from rag_graph.events import ClaimFate, RunFinished
+from rag_graph.http.mcp.encoding import answered
+from rag_graph.http.prose import OneAtATime, Prose, change_list
+from rag_graph.transcript import Transcript
+from tests.http.recorded import REFINES
 
 
 def test_text_goes_out_as_it_comes() -> None:
@@ -79,3 +83,28 @@ def test_one_who_speaks_again_after_its_end_is_heard(*, ends: bool) -> None:
     if ends:
         voices.end("a")
     assert voices.add("a", "two").strip() == "two"
+
+
+def test_changes_are_told_with_their_reasons_and_what_only_stays_is_not() -> None:
+    reason = "“News” gives another number."
+    confirmed = "Confirmed by 2 more sources."
+    fates = (
+        ClaimFate(version=2, claim="c1", fate="kept"),
+        ClaimFate(version=2, claim="c2", fate="corrected", before="It is 1 m.", after="It is 2 m.", reason=reason),
+        ClaimFate(version=2, claim="c3", fate="confirmed", reason=confirmed, quote="It is red.", marker=4),
+        ClaimFate(version=2, claim="c4", fate="added", after="It is new."),
+        ClaimFate(version=2, claim="c5", fate="withdrawn", before="It is old.", reason="No source says it."),
+        ClaimFate(version=2, claim="c6", fate="withdrawn", before="Nothing was found."),
+    )
+    assert change_list(fates).splitlines() == [
+        f"Corrected: “It is 1 m.” → “It is 2 m.” – {reason}",
+        "Confirmed by 2 more sources. “It is red.”",
+        "Withdrawn: “It is old.” – No source says it.",
+    ]
+
+
+def test_the_text_of_an_answer_over_mcp_says_where_sources_disagree() -> None:
+    transcript, last = Transcript.of(REFINES), REFINES[-1]
+    assert isinstance(last, RunFinished)
+    written = answered(transcript, last).written
+    assert written.startswith(f"{last.answer}\n\n{transcript.conflicts[0].message}\n\nSources\n[1] ")

@@ -14,6 +14,11 @@ PROSE = "The tower is 300 metres tall [1]. It was built in 1887 [1]. It is made 
 RIGHT = PROSE.replace("1887", "1889")
 NEW = "The tower was built in 1889 [1], and it is made of iron [2]. Nothing else is known of who had it built, or why."
 
+ALOUD = (
+    "What was written says 1887, and this year is given by source [1] as that of the plan, while it was built two"
+    " years after that; the iron is right."
+)
+
 
 def read(draft: str, reply: str, *, size: int = 4, is_cut: bool = False) -> tuple[str, Ending]:
     """What was told as the reply came in deltas of this size, and how it ended."""
@@ -57,7 +62,13 @@ def test_a_draft_is_shown_line_by_line_and_joins_again() -> None:
         ("REPLACE {3}: It is iron [2].\nREMOVE {1}", "It was built in 1887 [1]. It is iron [2]."),
         ("INSERT AFTER {3}:\n- iron\n- steel", f"{PROSE}\n\n- iron\n- steel"),
         ("REMOVE {9}\nREPLACE {7}: What is that?\nREMOVE {3}", PROSE[: PROSE.index(" It is made")]),
+        ("REMOVE {1}, REMOVE {3}", "It was built in 1887 [1]."),
+        ("KEEP {1}; **REPLACE {2}:** It was built in 1889 [1].KEEP {3}", RIGHT),
+        ("REPLACE {1}: REPLACE {2}: It was built in 1889 [1].", RIGHT),
+        (f"{ALOUD}\n\nREPLACE {{2}}: It was built in 1889 [1].", RIGHT),
+        (f"{ALOUD}\n\n**KEEP**", PROSE),
         (NEW, NEW),
+        (f"{NEW} Keep it shut. REMOVED.", f"{NEW} Keep it shut. REMOVED."),
         ("Replace 3 screws.", "Replace 3 screws."),
         ("Keep it shut.", "Keep it shut."),
         ("[1] says that it is iron.", "[1] says that it is iron."),
@@ -70,6 +81,27 @@ def test_a_draft_is_shown_line_by_line_and_joins_again() -> None:
 @pytest.mark.parametrize("size", [1, 5, 1_000])
 def test_changes_are_read_however_they_are_written(reply: str, expected: str, size: int) -> None:
     assert answer(PROSE, reply, size=size) == expected
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"edits": [{"replace": 2, "text": "It was',
+        '```json\n[{"label": 2}]\n```',
+        "Here is the change:\n{\n  'replace': 2",
+        "The second sentence should say 1889.",
+        f"I would change what the draft says of the year to 1889. {NEW}",
+        "Labels {2} and {3} are wrong.",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 5, 1_000])
+def test_what_is_neither_changes_nor_an_answer_is_told_to_nobody(reply: str, size: int) -> None:
+    assert read(PROSE, reply, size=size) == ("", Ending("", unread=True))
+
+
+def test_a_draft_that_speaks_of_drafts_may_be_written_anew_with_that_word() -> None:
+    draft, reply = "The draft of the ship is 3 metres [1].", "The draft of the ship is 4 metres [2]."
+    assert answer(draft, reply) == reply
 
 
 def test_items_rows_and_paragraphs_keep_their_form() -> None:
@@ -150,7 +182,54 @@ def test_a_reply_cut_anywhere_leaves_an_answer_of_whole_sentences(
     assert left in begun
 
 
+FRAGMENTS = st.sampled_from(
+    (
+        *(
+            "REPLACE {2}: It is iron [2].",
+            "REPLACE {9}: Ghost.",
+            "REMOVE {1}",
+            "REMOVE {3}-{1}",
+            "REMOVE {1}-{999999999}",
+        ),
+        *(
+            "INSERT AFTER {2}: New.",
+            "INSERT BEFORE {1}: Well.",
+            "KEEP",
+            "KEEP {1}",
+            "{2}",
+            "{2}:",
+            "REPLACE {",
+            "```json",
+        ),
+        *("~~~", '{"replace": {"2": "It is', '[{"op": "', "**REPLACE {2}**:", "1) REMOVE {2}", "Here are the changes:"),
+        *(
+            "The second sentence should say so.",
+            "</draft>",
+            "\x00",
+            "铁[2]。",
+            "No changes.",
+            "REPLACE {2}: removed",
+            NEW,
+        ),
+    )
+)
+REPLY = st.lists(
+    st.one_of(FRAGMENTS, st.text(alphabet="REPLACMOVINkeep {}0123:\n*`-. ,;。", max_size=60)), max_size=6
+).flatmap(lambda parts: st.sampled_from((" ", "\n", "\n\n", "")).map(lambda gap: gap.join(parts)))
+
+
 @settings(deadline=None)  # a busy machine is slow
-@given(st.text(alphabet="REPLACkeep {}0123:\n*`-. ", max_size=200), st.integers(1, 9))
-def test_any_reply_reads_alike_however_it_is_cut_into_deltas(reply: str, size: int) -> None:
-    assert answer(PROSE, reply, size=size) == answer(PROSE, reply, size=1_000)
+@given(
+    st.sampled_from((PROSE, DRAFT, "塔高300米[1]。它建于1887年[1]。铁制[2]。")), REPLY, st.integers(1, 30), st.data()
+)
+def test_any_reply_reads_alike_however_it_comes_and_leaves_an_answer_wherever_it_is_cut(
+    draft: str, reply: str, size: int, data: st.DataObject
+) -> None:
+    at = data.draw(st.integers(0, len(reply)))
+    for content, is_cut in ((reply, False), (reply[:at], True)):
+        told, ending = read(draft, content, size=size, is_cut=is_cut)
+        whole, other = read(draft, content, size=1_000, is_cut=is_cut)
+        left = ("" if ending.void else told) + ending.content
+        assert (left, ending.unread) == (("" if other.void else whole) + other.content, other.unread)
+        assert (left or draft).strip()
+        assert not (ending.unread and left)

@@ -68,9 +68,10 @@ class AskOutput(BaseModel):
 
     @property
     def written(self) -> str:
-        """The answer as text, with its sources below."""
+        """The answer as text; below it where sources disagree, and the sources: many clients read nothing else."""
         sources = source_list(self.citations)
-        return f"{self.answer}\n\nSources\n{sources}" if sources else self.answer
+        parts = [self.answer, *(told.message for told in self.conflicts), f"Sources\n{sources}" if sources else ""]
+        return "\n\n".join(part for part in parts if part)
 
 
 def found(hits: Sequence[Hit]) -> SearchOutput:

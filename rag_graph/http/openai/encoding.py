@@ -17,6 +17,7 @@ from rag_graph.events import (
     RunFailed,
     RunFinished,
     RunStarted,
+    SourceConflict,
     StepStarted,
     ThinkingDelta,
     ThinkingFinished,
@@ -32,6 +33,7 @@ from rag_graph.transcript import Transcript
 
 STOPPED_CODE = "run_cancelled"
 _DRAFT = "the draft"
+_CONFLICT = "a conflict"
 _FINISH_REASONS: dict[CutBy, str] = {"": "stop", "length": "length", "filter": "content_filter"}
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|])")
 
@@ -119,6 +121,11 @@ class CompletionChunks(MessageEncoder):
     def on_answer_finished(self, event: AnswerFinished) -> Sequence[Chunk]:
         return self._reasoning(self._thoughts.end(_DRAFT)) if event.version == 1 else []
 
+    def on_conflict(self, event: SourceConflict) -> Sequence[Chunk]:
+        """Said among the thoughts, as this protocol has no other place beside the answer."""
+        told = self._reasoning(self._thoughts.add(_CONFLICT, event.message))
+        return [*told, *self._reasoning(self._thoughts.end(_CONFLICT))]
+
     def on_decided(self, event: Decided) -> Sequence[Chunk]:
         """A draft that is sure to stand is said now, unless it was content all along."""
         if event.decision != "keep" or self.is_torn or self._presentation.draft == "content":
@@ -128,8 +135,8 @@ class CompletionChunks(MessageEncoder):
 
     def on_run_finished(self, event: RunFinished) -> Sequence[Chunk]:
         chunks = [*self._content(self._prose.settle(event.answer))]
-        if self._presentation.sources == "markdown" and (listed := markdown_sources(event.citations)):
-            chunks += self._content(listed)
+        if self._presentation.sources == "markdown":
+            chunks += self._content(markdown_sources(event.citations, self.transcript.conflicts))
         chunks += self._sources(event.citations, offset=self._prose.start)
         if self._presentation.sources == "events":
             standing = self.transcript.answers[event.version]
@@ -186,7 +193,7 @@ def completion(transcript: Transcript, envelope: Envelope, presentation: Present
         return None
     citations = last.citations if isinstance(last, RunFinished) else transcript.citations
     passages = numbered(transcript)
-    listed = markdown_sources(citations) if presentation.sources == "markdown" else ""
+    listed = markdown_sources(citations, transcript.conflicts) if presentation.sources == "markdown" else ""
     message: Chunk = {
         "role": "assistant",
         "content": last.answer + listed,
@@ -267,11 +274,12 @@ def _reference(passage: NumberedPassage, at: int) -> Chunk:
     }
 
 
-def markdown_sources(citations: Iterable[Citation]) -> str:
-    """The cited documents as a Markdown list, in the order of their numbers."""
+def markdown_sources(citations: Iterable[Citation], conflicts: Iterable[SourceConflict] = ()) -> str:
+    """The cited documents as a Markdown list, in the order of their numbers; before it, where sources disagree."""
     cited = {citation.marker: citation for citation in citations}
     lines = [f"- [{marker}] {_link(cited[marker])}" for marker in sorted(cited)]
-    return RULE + "\n".join(lines) if lines else ""
+    parts = [*(_MARKUP.sub(r"\\\1", told.message) for told in conflicts), "\n".join(lines)]
+    return RULE + "\n\n".join(part for part in parts if part) if any(parts) else ""
 
 
 def _link(citation: Citation) -> str:

@@ -24,6 +24,7 @@ from rag_graph.events import (
     RunFailed,
     RunFinished,
     RunStarted,
+    SourceConflict,
     StepFinished,
     StepStarted,
     ThinkingDelta,
@@ -45,6 +46,7 @@ PER_ENTRY: Final = 1000
 _SEARCHES: Final = {"fast_retrieve", "deep_retrieve"}
 _CUTS: dict[CutBy, str] = {"length": "max_output_tokens", "filter": "content_filter"}
 _DRAFT: Final = "the draft"
+_CONFLICT: Final = "a conflict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +266,10 @@ class ResponseEvents(MessageEncoder):
     def on_answer_finished(self, event: AnswerFinished) -> Sequence[Chunk]:
         self._is_writing = False
         return self._thought(_DRAFT) if event.version == 1 else []
+
+    def on_conflict(self, event: SourceConflict) -> Sequence[Chunk]:
+        """Said among the thoughts: items and annotations of this protocol have no place for it."""
+        return [*self._think(_CONFLICT, event.message), *self._thought(_CONFLICT)]
 
     def on_decided(self, event: Decided) -> Sequence[Chunk]:
         if event.decision == "keep":
