@@ -16,6 +16,7 @@ from rag_graph.index.postgres import PostgresIndex
 from rag_graph.index.postgres.tables import HNSW_FROM
 from tests.index.hashing import HashEmbedder
 from tests.postgres import new_database
+from tests.servers import until
 
 
 @pytest.fixture
@@ -57,6 +58,35 @@ def test_a_search_waits_for_no_rebuild(index: PostgresIndex, tmp_path: Path) -> 
     with psycopg.connect(index.url) as db:
         tables = db.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'vectors%'").fetchall()
     assert len(tables) == 1
+
+
+def rows_read(url: str) -> int:
+    """How many rows PostgreSQL has read of the index's tables, and of what it keeps apart of them, since it began."""
+    query = """
+    WITH ours AS (SELECT oid, reltoastrelid FROM pg_class WHERE relnamespace = 'rag_graph'::regnamespace),
+        read AS (SELECT oid FROM ours UNION SELECT reltoastrelid FROM ours)
+    SELECT (SELECT sum(seq_tup_read) FROM pg_stat_all_tables JOIN read ON relid = oid)
+        + (SELECT sum(idx_tup_read) FROM pg_stat_all_indexes JOIN read ON relid = oid)
+    """
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with psycopg.connect(url, autocommit=True) as db:
+        # A connection tells what it has read when it ends, which is a little after it was closed.
+        until(lambda: db.execute(others).fetchone() == (0,))
+        (count,) = db.execute(query).fetchone() or (0,)
+    return int(count)
+
+
+def test_one_change_reads_no_more_of_a_large_index_than_of_a_small_one(index: PostgresIndex, tmp_path: Path) -> None:
+    read = []
+    for count in (300, 900):
+        index_paths(index, [lines(tmp_path / "a.jsonl", count)])
+        (tmp_path / "b.jsonl").write_text(json.dumps({"_id": "new", "text": f"One more than {count}."}))
+        index.close()
+        before = rows_read(index.url)
+        index_paths(index, [tmp_path / "b.jsonl"])
+        index.close()
+        read.append(rows_read(index.url) - before)
+    assert read[1] - read[0] < 300
 
 
 def test_many_vectors_are_found_by_an_index_and_filters_hold_in_it(index: PostgresIndex, tmp_path: Path) -> None:

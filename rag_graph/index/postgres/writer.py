@@ -187,10 +187,14 @@ class PostgresWriter:
     def finish(self) -> None:
         """Commit, with segments merged where there are too many, and vectors indexed once they are many."""
         self._write()
-        self._merge()
+        # Sizes alone, which the database knows without reading the segments: most runs merge the smallest, or none.
+        sizes = dict(self._db.execute("SELECT id, length(ids) / 8 FROM segments ORDER BY first").fetchall())
+        (dead,) = self._db.execute("SELECT count(*) FROM dead").fetchone() or (0,)
+        if count := to_merge([*sizes.values()], dead):
+            self._merge([*sizes][-count:])
         vectors = fact(self._db, "vectors") or ""
-        row = self._db.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(vectors))).fetchone()
-        if row and row[0] >= HNSW_FROM and not has_table(self._db, f"{vectors}_nearest"):
+        # By the passages, each of which has a vector or more: to count rows, PostgreSQL reads all of them.
+        if sum(sizes.values()) - dead >= HNSW_FROM and not has_table(self._db, f"{vectors}_nearest"):
             # Built once over all of them: adding the same vectors to an index one by one takes far longer.
             making = sql.SQL("CREATE INDEX {} ON {} USING hnsw (embedding halfvec_ip_ops)")
             self._db.execute(making.format(sql.Identifier(f"{vectors}_nearest"), sql.Identifier(vectors)))
@@ -261,15 +265,10 @@ class PostgresWriter:
             for column, term in enumerate(postings.terms.tolist()):
                 copy.write_row((number, signed(term), packed(postings, column)))
 
-    def _merge(self) -> None:
+    def _merge(self, numbers: Sequence[int]) -> None:
         db = self._db
-        numbers = [number for (number,) in db.execute("SELECT id FROM segments ORDER BY first")]
-        segments = [StoredSegment.read(db, number) for number in numbers]
+        merging = [StoredSegment.read(db, number) for number in numbers]
         dead = np.array([number for (number,) in db.execute("SELECT passage FROM dead ORDER BY passage")], np.int64)
-        count = to_merge([len(segment.ids) for segment in segments], len(dead))
-        if not count:
-            return
-        merging = segments[-count:]
         parts: list[tuple[Postings, Mask]] = []
         for segment in merging:
             query = "SELECT term, data FROM postings WHERE segment = %s"
@@ -282,7 +281,7 @@ class PostgresWriter:
             with tempfile.TemporaryDirectory() as folder:
                 merge_postings(parts, Path(folder))
                 self._write_segment(ids, Postings.open(Path(folder)))
-        db.execute("DELETE FROM segments WHERE id = ANY(%s)", ([segment.id for segment in merging],))
+        db.execute("DELETE FROM segments WHERE id = ANY(%s)", ([*numbers],))
         buried = [
             number
             for segment, (_, alive) in zip(merging, parts, strict=True)
