@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,9 @@ def index(postgres_url: str) -> Iterator[PostgresIndex]:
         yield index
 
 
-def lines(path: Path, count: int) -> Path:
-    path.write_text("\n".join(json.dumps({"_id": str(n), "text": f"Word{n} and word{n % 97}."}) for n in range(count)))
+def lines(path: Path, count: int, **more: str) -> Path:
+    entries = ({"_id": str(n), "text": f"Word{n} and word{n % 97}.", **more} for n in range(count))
+    path.write_text("\n".join(map(json.dumps, entries)))
     return path
 
 
@@ -89,17 +91,44 @@ def test_one_change_reads_no_more_of_a_large_index_than_of_a_small_one(index: Po
     assert read[1] - read[0] < 300
 
 
-def test_many_vectors_are_found_by_an_index_and_filters_hold_in_it(index: PostgresIndex, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def large(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresIndex]:
+    """So many passages that an index finds their vectors, sixty of which are like nothing else."""
+    beacons = [{"_id": f"beacon {n}", "text": f"Beacon{n}, beacon beacon."} for n in range(60)]
+    path = lines(tmp_path_factory.mktemp("large") / "a.jsonl", HNSW_FROM + 1, kind="word")
+    path.write_text("\n".join([path.read_text(), *map(json.dumps, beacons)]))
+    with closing(PostgresIndex(new_database(postgres_url), HashEmbedder())) as index:
+        index_paths(index, [path])
+        yield index
+
+
+def test_many_vectors_are_found_by_an_index_and_filters_hold_in_it(large: PostgresIndex) -> None:
     embedder = HashEmbedder()
-    index_paths(index, [lines(tmp_path / "a.jsonl", HNSW_FROM)])
-    with psycopg.connect(index.url) as db:
+    with psycopg.connect(large.url) as db:
         names = db.execute("SELECT indexdef FROM pg_indexes WHERE schemaname = 'rag_graph'").fetchall()
     assert any("hnsw" in name for (name,) in names)
     asked = np.stack([embedder.embed_query("Word4000 and word23."), embedder.embed_query("Word77 and word77.")])
-    with index.snapshot() as snapshot:
+    with large.snapshot() as snapshot:
         near = snapshot.nearest(asked, limit=20)
         found = {passage.metadata["id"] for passage in snapshot.passages(near.ids.tolist())}
-    with index.snapshot({"id": "77"}) as snapshot:
+    with large.snapshot({"id": "77"}) as snapshot:
         (only,) = snapshot.passages(snapshot.nearest(asked, limit=20).ids.tolist())
     assert {"4000", "77"} <= found
     assert only.metadata["id"] == "77"
+
+
+def test_a_filter_of_many_finds_as_many_as_are_asked_for_however_far_they_are(large: PostgresIndex) -> None:
+    # pgvector goes on for 20,000 vectors, and then gives what it has: with a limit of one that shows in a small index.
+    impatient = make_conninfo(large.url, options="-c hnsw.max_scan_tuples=1")
+    embedder = HashEmbedder()
+    asked = np.stack([embedder.embed_query("Beacon beacon."), embedder.embed_query("Word4000 and word23.")])
+    with closing(PostgresIndex(impatient, embedder)) as index:
+        with index.snapshot({"kind": "word"}) as snapshot:
+            rankings = [snapshot.nearest(vector[None], limit=20) for vector in asked]
+            found = [[its.metadata for its in snapshot.passages(near.ids.tolist())] for near in rankings]
+        with index.snapshot() as snapshot:
+            (nearest,) = snapshot.passages(snapshot.nearest(asked[:1], limit=20).ids[:1].tolist())
+    assert [len(its) for its in found] == [20, 20]
+    assert {its["kind"] for its in chain(*found)} == {"word"}
+    assert found[1][0]["id"] == "4000"
+    assert str(nearest.metadata["id"]).startswith("beacon")
