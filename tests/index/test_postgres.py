@@ -93,8 +93,8 @@ def test_one_change_reads_no_more_of_a_large_index_than_of_a_small_one(index: Po
 
 @pytest.fixture(scope="module")
 def large(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresIndex]:
-    """So many passages that an index finds their vectors, sixty of which are like nothing else."""
-    beacons = [{"_id": f"beacon {n}", "text": f"Beacon{n}, beacon beacon."} for n in range(60)]
+    """So many passages that an index finds their vectors, and a thousand that are like none of these."""
+    beacons = [{"_id": f"beacon {n}", "text": f"Beacon{n}, beacon beacon."} for n in range(1_000)]
     path = lines(tmp_path_factory.mktemp("large") / "a.jsonl", HNSW_FROM + 1, kind="word")
     path.write_text("\n".join([path.read_text(), *map(json.dumps, beacons)]))
     with closing(PostgresIndex(new_database(postgres_url), HashEmbedder())) as index:

@@ -17,7 +17,7 @@ from rag_graph.errors import IndexBusy
 from rag_graph.index.base import IndexedFile
 from rag_graph.index.chunking import Chunk
 from rag_graph.index.lexical import Mask, Postings, PostingsBuilder, merge_postings
-from rag_graph.index.postgres.segments import StoredSegment, as_text, packed, signed
+from rag_graph.index.postgres.segments import StoredSegment, as_binary, packed, signed
 from rag_graph.index.postgres.tables import (
     HNSW_FROM,
     PARTED,
@@ -77,7 +77,7 @@ class PostgresWriter:
         self._postings = PostingsBuilder()
         self._ids: list[int] = []
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _COLUMNS}
-        self._vectors: list[tuple[int, str]] = []
+        self._vectors: list[tuple[int, bytes]] = []
         self._waiting: set[str] = set()
         self._file: tuple[str, int] = ("", 0)
         self._next = 1
@@ -164,7 +164,7 @@ class PostgresWriter:
             self._rows["passages"].append((passage_id, document.id, chunk.start, chunk.end, content, *of_chunk))
             if name and number == 0:
                 self._rows["titles"].append((signed(key(name)), passage_id))
-            self._vectors += [(passage_id, as_text(vector)) for vector in its]
+            self._vectors += [(passage_id, as_binary(vector)) for vector in its]
             self._ids.append(passage_id)
             self._postings.add(*passage_terms(document, chunk))
         if sum(map(len, vectors)) > len(chunks):
@@ -232,11 +232,15 @@ class PostgresWriter:
                 self._rows[name],
             )
         vectors = sql.Identifier(fact(self._db, "vectors") or "")
-        self._copy(sql.SQL("COPY {} FROM STDIN").format(vectors), self._vectors)
+        # In binary, as to write a vector's numbers out and read them again took a sixth of an indexing run.
+        copying = sql.SQL("COPY {} FROM STDIN (FORMAT BINARY)").format(vectors)
+        self._copy(copying, self._vectors, types=("int8", "bytea"))
         self._set_fact(_NEXT, str(self._next))
 
-    def _copy(self, copying: sql.Composed, rows: list[Any]) -> None:
+    def _copy(self, copying: sql.Composed, rows: list[Any], *, types: Sequence[str] = ()) -> None:
         with self._db.cursor().copy(copying) as copy:
+            if types:
+                copy.set_types(types)
             for row in rows:
                 copy.write_row(row)
         rows.clear()
