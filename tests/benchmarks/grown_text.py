@@ -63,7 +63,8 @@ class GrownText:
 
     def vector(self, number: int) -> Vectors:
         if number < len(self._real):
-            return self._vectors[number]
+            real: Vectors = self._vectors[number]
+            return real
         own, other = self._parents(number)
         noise = np.random.default_rng(number).standard_normal(self._vectors.shape[1], dtype=np.float32)
         parts = OF_ITS_OWN * self._vectors[own] + OF_THE_OTHER * self._vectors[other]

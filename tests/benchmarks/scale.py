@@ -19,6 +19,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
@@ -35,6 +36,9 @@ from rag_graph.retrieval.queued import QueuedRetriever
 from tests.benchmarks.grown_text import KINDS, GrownEmbedder, GrownText, questions
 from tests.benchmarks.lexical import alone
 from tests.postgres import running_postgres
+
+if TYPE_CHECKING:
+    from rag_graph.query import Filters
 
 BURST = 25
 BY = ("topic", "lot")
@@ -55,6 +59,8 @@ class Library:
     text: GrownText
     folder: Path
     size: int
+    every: int
+    """Of the hundred questions, each so-manyth is asked."""
     url: str | None = None
     embedder: GrownEmbedder = field(init=False)
 
@@ -93,6 +99,7 @@ def main() -> None:
     parser.add_argument("cache", type=Path, help="the vectors of the real text are kept there")
     parser.add_argument("sizes", type=int, nargs="+")
     parser.add_argument("--store", choices=("embedded", "postgres"), action="append")
+    parser.add_argument("--every", type=int, default=1, help="of the hundred questions, ask each so-manyth")
     parser.add_argument("--keep", type=Path, help="embedded libraries stay there, and are not built again")
     given = parser.parse_args()
     text = GrownText(given.cache)
@@ -103,7 +110,7 @@ def main() -> None:
                 _place(given.keep, size) as folder,
                 running_postgres() if store == "postgres" else nullcontext() as url,
             ):
-                library = (text, folder, size, url)
+                library = (text, folder, size, given.every, url)
                 figures = alone(build, *library) if url or not (folder / "index").exists() else {}
                 columns[f"{store}, {size:,}"] = figures | alone(search, *library)
             Console(width=200).print(_table(columns))
@@ -138,7 +145,7 @@ def build(*given: object) -> Figures:
 
 def search(*given: object) -> Figures:
     library = Library(*given)  # type: ignore[arg-type]
-    asked = questions()
+    asked = questions()[:: library.every]
     embedding = _asked_alone(library, asked, library.embedder.embed_query)
     began = time.perf_counter()
     index = library.open()
@@ -215,7 +222,7 @@ def _filtered(library: Library, index: Index, asked: Sequence[str]) -> Figures:
     for name, (column, count) in FILTERED.items():
         wanted = [f"{BY[column]} {kind}" for kind in random.Random(0).sample(range(KINDS), count)]  # noqa: S311
         allowed = np.flatnonzero(np.isin(kinds[:, column], wanted)) if count else np.arange(library.size)
-        filters = {BY[column]: wanted} if count else None
+        filters: Filters | None = {BY[column]: [*wanted]} if count else None
         with index.snapshot(filters):
             pass  # what a filter allows is remembered from here on
         recalls, times = [], []

@@ -36,6 +36,10 @@ from rag_graph.text.terms import key, title_name
 _NEXT = "next_passage"
 _COPY_PASSAGES = 128
 """Rows wait until they are so many passages': copied together, they cost one round trip, not one each."""
+_BYTES_A_NODE = 1_000
+"""What the graph of vectors takes for each beside its numbers: some forty neighbours, and what is kept of itself."""
+_MOST_BUILD_BYTES = 1 << 30
+"""PostgreSQL takes only what it needs of it; a graph of more goes on on the disk."""
 _COLUMNS = {
     "documents": ("id", "file", "uri", "title", "text", "metadata", "hash", "run"),
     "passages": ("id", "document", "start", "stop", "content", "heading", "metadata"),
@@ -188,18 +192,31 @@ class PostgresWriter:
         """Commit, with segments merged where there are too many, and vectors indexed once they are many."""
         self._write()
         # Sizes alone, which the database knows without reading the segments: most runs merge the smallest, or none.
-        sizes = dict(self._db.execute("SELECT id, length(ids) / 8 FROM segments ORDER BY first").fetchall())
+        rows = self._db.execute("SELECT id, length(ids) / 8 FROM segments ORDER BY first")
+        sizes: dict[int, int] = {number: size for number, size in rows}  # noqa: C416 - a cursor gives tuples
         (dead,) = self._db.execute("SELECT count(*) FROM dead").fetchone() or (0,)
         if count := to_merge([*sizes.values()], dead):
             self._merge([*sizes][-count:])
         vectors = fact(self._db, "vectors") or ""
         # By the passages, each of which has a vector or more: to count rows, PostgreSQL reads all of them.
-        if sum(sizes.values()) - dead >= HNSW_FROM and not has_table(self._db, f"{vectors}_nearest"):
-            # Built once over all of them: adding the same vectors to an index one by one takes far longer.
-            making = sql.SQL("CREATE INDEX {} ON {} USING hnsw (embedding halfvec_ip_ops)")
-            self._db.execute(making.format(sql.Identifier(f"{vectors}_nearest"), sql.Identifier(vectors)))
+        size = sum(sizes.values()) - dead
+        if size >= HNSW_FROM and not has_table(self._db, f"{vectors}_nearest"):
+            self._index_vectors(vectors, size)
         self._drop_former()
         self._db.commit()
+
+    def _index_vectors(self, table: str, size: int) -> None:
+        # Built once over all of them: adding the same vectors to an index one by one takes far longer. So does a build
+        # that has outgrown its memory, of which the server gives 64 MB by itself, enough for 40,000 vectors. And by one
+        # process alone: several share it in /dev/shm, which has 64 MB in a container, and the build would fail there.
+        needed = min(size * (2 * self._embedder.dims + _BYTES_A_NODE), _MOST_BUILD_BYTES) >> 10
+        self._db.execute(
+            "SELECT set_config('max_parallel_maintenance_workers', '0', true), set_config('maintenance_work_mem', "
+            "greatest(pg_size_bytes(current_setting('maintenance_work_mem')) / 1024, %s) || 'kB', true)",
+            (needed,),
+        )
+        making = sql.SQL("CREATE INDEX {} ON {} USING hnsw (embedding halfvec_ip_ops)")
+        self._db.execute(making.format(sql.Identifier(f"{table}_nearest"), sql.Identifier(table)))
 
     def _drop_former(self) -> None:
         # Right before the commit: from here to there nobody can read that table, and a rebuild may take hours.
@@ -233,8 +250,8 @@ class PostgresWriter:
             )
         vectors = sql.Identifier(fact(self._db, "vectors") or "")
         # In binary, as to write a vector's numbers out and read them again took a sixth of an indexing run.
-        copying = sql.SQL("COPY {} FROM STDIN (FORMAT BINARY)").format(vectors)
-        self._copy(copying, self._vectors, types=("int8", "bytea"))
+        into = sql.SQL("COPY {} FROM STDIN (FORMAT BINARY)").format(vectors)
+        self._copy(into, self._vectors, types=("int8", "bytea"))
         self._set_fact(_NEXT, str(self._next))
 
     def _copy(self, copying: sql.Composed, rows: list[Any], *, types: Sequence[str] = ()) -> None:
