@@ -81,7 +81,8 @@ def rows_read(url: str) -> int:
 def test_one_change_reads_no_more_of_a_large_index_than_of_a_small_one(index: PostgresIndex, tmp_path: Path) -> None:
     # Of tables as small as these, PostgreSQL rightly reads all instead of an index, once it has looked at them.
     by_index = make_conninfo(index.url, options="-c enable_seqscan=off")
-    index, read = PostgresIndex(by_index, HashEmbedder()), []
+    index = PostgresIndex(by_index, HashEmbedder())
+    read: list[int] = []
     for count in (300, 900):
         index_paths(index, [lines(tmp_path / "a.jsonl", count)])
         (tmp_path / "b.jsonl").write_text(json.dumps({"_id": "new", "text": f"One more than {count}."}))
