@@ -109,7 +109,7 @@ def large(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def test_the_index_of_vectors_is_built_in_memory_however_little_the_server_gives_by_itself(
     large: PostgresIndex,
 ) -> None:
-    log = Path(conninfo_to_dict(large.url)["host"], "log")
+    log = Path(str(conninfo_to_dict(large.url)["host"]), "log")
     assert "no longer fits into maintenance_work_mem" not in log.read_text()
 
 
