@@ -3,8 +3,10 @@
     python -m tests.benchmarks.burst [--questions 25] [--streams 20] [--trials 5] [--library FOLDER] [--only NAMES]
 
 Each server searches three passages; with `--library`, rag_graph alone is measured, over a data folder that
-`rag-graph index` has filled. The scripted model sends 50 tokens/s a stream, and its first one at once. Streams that had
-no token in time are counted, and left out of the waits.
+`tests.benchmarks.scale --keep` has filled, with that one's questions. Meanwhile a server is asked again and again for
+its health, which a loop that is kept busy would answer late; one that knows no such path says so. The scripted model
+sends 50 tokens/s a stream, and its first one at once. Streams that had no token in time are counted, and left out of
+the waits.
 """
 
 import argparse
@@ -16,9 +18,10 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvloop
 from rich.console import Console
@@ -26,18 +29,20 @@ from rich.progress import track
 from rich.table import Table
 
 from tests.benchmarks.environments import HERE
+from tests.benchmarks.grown_text import questions
 from tests.benchmarks.rig import Running, make_library, paced_model, running
 from tests.benchmarks.servers import chosen
 from tests.benchmarks.stream_reader import SETTLING_S, Stream, open_streams, until, warm_up
 
 SETTLED_TOKENS = 50
+HEALTH_EVERY_S = 0.05
 WINDOW_S = 2.0
 """How long after the questions the other streams are watched."""
 PATIENCE_S = 20.0
 """For the first tokens; the model ends no answer within it, so that none without one is served in another's place."""
 COLUMNS = (
     "first token, ms: median", "95 of 100", "p99 gap of the others, ms", "longest", "CPU a question, ms",
-    "without a token",
+    "without a token", "health, ms: median", "longest",
 )  # fmt: skip
 
 
@@ -53,11 +58,16 @@ class Measured:
     """From the questions to the end of the window, the other streams included."""
     unserved: float
     """Of the questions and the other streams, those that had no token in time."""
+    health: float
+    longest_health: float
+    """Until the first byte of an answer."""
 
 
 def main() -> None:
     options = _options()
     servers = chosen("rag_graph" if options.library else options.only) or sys.exit("There is no server to measure.")
+    if options.library:
+        servers = [replace(server, questions=questions()) for server in servers]
     measured: dict[str, list[Measured]] = {server.name: [] for server in servers}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         library = options.library or make_library(Path(folder))
@@ -85,12 +95,15 @@ async def _measure(target: Running, streams: int, questions: int) -> Measured:
     others = await open_streams(target.url, target.ask(streams))
     with suppress(TimeoutError):
         await until(lambda: all(stream.tokens >= SETTLED_TOKENS for stream in others), PATIENCE_S)
+    healthy: list[float] = []
     used, began = target.cpu_s, time.perf_counter()
+    asking = asyncio.create_task(_health(target.url, healthy))
     burst = await open_streams(target.url, target.ask(questions), every_s=0)
     with suppress(TimeoutError):
         await until(lambda: all(stream.first_at for stream in burst), PATIENCE_S)
     await asyncio.sleep(max(0, began + WINDOW_S - time.perf_counter()))
     used = target.cpu_s - used
+    asking.cancel()
     for stream in (*others, *burst):
         stream.close()
     await asyncio.sleep(SETTLING_S)
@@ -103,7 +116,22 @@ async def _measure(target: Running, streams: int, questions: int) -> Measured:
         max(gaps),
         used / questions * 1_000,
         sum(not stream.first_at for stream in (*others, *burst)),
+        statistics.median(healthy),
+        max(healthy),
     )
+
+
+async def _health(url: str, waits: list[float]) -> None:
+    """Ask again and again, each time over a new connection."""
+    parts = urlsplit(url)
+    while True:
+        began = time.perf_counter()
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        await reader.read(1)
+        waits.append((time.perf_counter() - began) * 1_000)
+        writer.close()
+        await asyncio.sleep(HEALTH_EVERY_S)
 
 
 def _gaps(stream: Stream, began: float) -> list[float]:

@@ -5,10 +5,10 @@ at once, each passage with the best of its scores; in how many passages some sev
 and, where the engine keeps positions, word after word. "our terms" is an engine fed with the product's terms, so that
 it differs from ours in index and scoring only; without it the engine folds and stems by itself.
 
-The text is that of `tests.benchmarks.scale`. Engines are built and asked in turn, in processes of their own. Read the
-ratios: they are to ours, in the same run. Searches are timed by the CPU's clock, which other work on the machine spoils
-least. Peaks are what came on top of the imports, pages of mapped files among it. `--quality` takes the shared sets with
-distractors. tantivy is left out where it is not installed: pip install 'rag-graph[bench]'.
+The text is that of `tests.benchmarks.grown_text`. Engines are built and asked in turn, in processes of their own. Read
+the ratios: they are to ours, in the same run. Searches are timed by the CPU's clock, which other work on the machine
+spoils least. Peaks are what came on top of the imports, pages of mapped files among it. `--quality` takes the shared
+sets with distractors. tantivy is left out where it is not installed: pip install 'rag-graph[bench]'.
 """
 
 import argparse
@@ -34,10 +34,11 @@ from rich.table import Table
 from rag_graph.evaluation.scores import DEPTH, Estimate, estimate, load_dataset
 from rag_graph.index.chunking import chunk
 from rag_graph.text.terms import words
+from tests.benchmarks.grown_text import GrownText
 from tests.benchmarks.lexical_engines import Phrase, Query, Text, engines
 from tests.benchmarks.retrieval import DATA, SETS
-from tests.benchmarks.scale import QUESTIONS, passages
 
+QUESTIONS = 100
 POOL = 200
 """As many as the product takes from each ranking."""
 SEEDS = 5
@@ -144,8 +145,10 @@ def alone(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 def write(path: Path, size: int) -> None:
     """The passages to index, and every so many of them to ask from."""
     with path.open("w") as corpus, path.with_name("samples.jsonl").open("w") as samples:
-        for number, passage in enumerate(passages(size)):
-            corpus.write(line := json.dumps(passage) + "\n")
+        text = GrownText(path.parent)
+        for number in range(size):
+            title, its = text.text(number)
+            corpus.write(line := json.dumps({"_id": str(number), "title": title, "text": its}) + "\n")
             if number % (size // QUESTIONS) == 0:
                 samples.write(line)
 

@@ -1,164 +1,270 @@
-"""How the library grows: `python -m tests.benchmarks.scale 10000 100000 1000000`, with `--postgres` in PostgreSQL.
+"""How the library grows: `python -m tests.benchmarks.scale CACHE 10000 100000 1000000 [--store postgres]`.
 
-The text is synthetic. Words are drawn by how often they occur in the shared corpora; each passage is about one of many
-topics, takes a third of its words from that topic's own fifty, has a title of two made-up names (so that the vocabulary
-grows with the collection, as it does in real text) and mentions the titles of two earlier passages. Vectors are made
-too: the topic's direction and noise. A question is the start of a passage with the title of another; the embedded
-embedder is called for each question, so that its time is in the figures. CPU is that of our process: where others use
-the machine it says more than the clock; what PostgreSQL does itself is not in it.
+The text is that of `tests.benchmarks.grown_text`, and so are the questions: of two hops, real, embedded while they are
+asked. Alone they come one after the other; in a burst 25 come at once, each to both tiers, through the queues that a
+server has. A filter allows a topic or more, wherever the question's own is; its recall is that of the ten nearest
+vectors against comparing all. CPU and memory are those of our process and of PostgreSQL's together. Each library is
+built and searched in processes of their own. Read the ratios, which are to the first column.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import random
 import resource
-import shutil
-import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
+import psycopg
 from rich.console import Console
 from rich.table import Table
 
+from rag_graph.evaluation.scores import document_name
 from rag_graph.index import EmbeddedIndex, Index, index_paths
 from rag_graph.index.postgres import PostgresIndex
-from rag_graph.models.embeddings import Vectors
-from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.models.embeddings import RememberingEmbedder
 from rag_graph.retrieval import DEEP, FAST, HybridRetriever, Stages
+from rag_graph.retrieval.queued import QueuedRetriever
+from tests.benchmarks.grown_text import KINDS, GrownEmbedder, GrownText, questions
+from tests.benchmarks.lexical import alone
 from tests.postgres import running_postgres
 
-DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
-TOPICS = 2_000
-QUESTIONS = 100
-_SYLLABLES = "ba ce di fo gu ha ki lo mu na pe ri so tu va we xi yo za bren clor dast fenn gril holm".split()  # noqa: SIM905
+if TYPE_CHECKING:
+    from rag_graph.query import Filters
+
+BURST = 25
+BY = ("topic", "lot")
+FILTERED = {"no filter": (0, 0), "1 %": (0, 1), "10 %": (0, 10), "50 %": (0, 50), "1 %, drawn": (1, 1)}
+"""How many of the hundred topics a filter allows; or, drawn, of the hundred lots, which have no topic."""
+NEAREST, POOL = 10, 200
+MOST_COMPARED = 200_000
+"""Above so many passages, all vectors are not held at once to compare with."""
+
+Figures = dict[str, list[float]]
+"""By what was measured, one number or more; those of `_DIVIDED` are compared with the first column's."""
 
 
-@dataclass
-class SyntheticEmbedder:
-    """A passage's vector is its topic's direction and noise; a question's is real, and costs what it costs."""
+@dataclass(frozen=True)
+class Library:
+    """One library of the table; `url` is where, in PostgreSQL, `folder` else."""
 
-    name: str = "synthetic"
-    dims: int = 384
-    real: LocalEmbedder = field(default_factory=LocalEmbedder)
-    directions: Vectors = field(
-        default_factory=lambda: np.random.default_rng(0).standard_normal((TOPICS, 384), dtype=np.float32)
-    )
+    text: GrownText
+    folder: Path
+    size: int
+    every: int
+    """Of the hundred questions, each so-manyth is asked."""
+    url: str | None = None
+    embedder: GrownEmbedder = field(init=False)
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        topics = [int(text.rsplit(" ", 1)[1].rstrip(".")) for text in texts]
-        noise = np.random.default_rng(topics).standard_normal((len(texts), self.dims), dtype=np.float32)
-        vectors = self.directions[topics] + noise
-        unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return unit
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "embedder", GrownEmbedder(self.text))
 
-    def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        return self.real.embed_queries(texts)
+    def open(self, *, remembering: bool = False) -> Index:
+        embedder = RememberingEmbedder(self.embedder) if remembering else self.embedder
+        return PostgresIndex(self.url, embedder) if self.url else EmbeddedIndex(self.folder / "index", embedder)
 
-    def embed_query(self, text: str) -> Vectors:
-        return self.real.embed_query(text)
+    @property
+    def disk_mb(self) -> float:
+        if self.url is None:
+            return sum(path.stat().st_size for path in (self.folder / "index").rglob("*") if path.is_file()) / 1e6
+        with psycopg.connect(self.url) as db:
+            (size,) = db.execute("SELECT pg_database_size(current_database())").fetchone() or (0,)
+        return float(size) / 1e6
 
+    def processes(self) -> list[psutil.Process]:
+        """Ours and those of the database."""
+        if self.url is None:
+            return [psutil.Process()]
+        with psycopg.connect(self.url) as db:
+            postmaster = psutil.Process(db.info.backend_pid).parent()
+        return [psutil.Process(), *([postmaster, *postmaster.children()] if postmaster else [])]
 
-def passages(count: int) -> Iterator[dict[str, str]]:
-    """The synthetic collection; its first passages are the same whatever its size."""
-    rng = random.Random(0)  # noqa: S311 - the same text every time
-    counts = Counter(word for line in (DATA / "distractors" / "corpus.jsonl").open() for word in _words(line))
-    vocabulary, weights = list(counts), np.cumsum(list(counts.values())).tolist()
-    own = [rng.choices(vocabulary, k=50) for _ in range(TOPICS)]
-    titles: list[str] = []
-    for number in range(count):
-        topic = rng.randrange(TOPICS)
-        title = f"{_name(rng)} {_name(rng)}"
-        words = rng.choices(vocabulary, cum_weights=weights, k=40) + rng.choices(own[topic], k=20)
-        rng.shuffle(words)
-        mentions = rng.choices(titles, k=2) if titles else ["Nobody Else"] * 2
-        titles.append(title)
-        text = f"{title} {' '.join(words[:30])} {mentions[0]}. The {' '.join(words[30:])} of {mentions[1]} {topic}."
-        yield {"_id": str(number), "title": title, "text": text}
+    @property
+    def cpu_s(self) -> float:
+        times = [process.cpu_times() for process in self.processes()]
+        # What ended meanwhile is counted by the one that had started it.
+        return sum(its.user + its.system + its.children_user + its.children_system for its in times)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cache", type=Path, help="the vectors of the real text are kept there")
     parser.add_argument("sizes", type=int, nargs="+")
-    parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--store", choices=("embedded", "postgres"), action="append")
+    parser.add_argument("--every", type=int, default=1, help="of the hundred questions, ask each so-manyth")
+    parser.add_argument("--keep", type=Path, help="embedded libraries stay there, and are not built again")
     given = parser.parse_args()
-    table = Table(
-        "passages",
-        "built, s",
-        "a second",
-        "peak MB",
-        "disk MB",
-        "opened, s",
-        "fast p50/p95 (CPU), ms",
-        "deep p50/p95 (CPU), ms",
-        "one change, s",
-    )
-    for size in given.sizes:
-        folder = Path(tempfile.mkdtemp())
-        try:
-            with running_postgres() if given.postgres else nullcontext() as url:
-                table.add_row(*_measure(folder, size, url))
-        finally:
-            shutil.rmtree(folder)
-        Console(width=170).print(table)
+    text = GrownText(given.cache)
+    columns: dict[str, Figures] = {}
+    for store in given.store or ["embedded"]:
+        for size in given.sizes:
+            with (
+                _place(given.keep, size) as folder,
+                running_postgres() if store == "postgres" else nullcontext() as url,
+            ):
+                library = (text, folder, size, given.every, url)
+                figures = alone(build, *library) if url or not (folder / "index").exists() else {}
+                columns[f"{store}, {size:,}"] = figures | alone(search, *library)
+            Console(width=200).print(_table(columns))
 
 
-def _measure(folder: Path, size: int, url: str | None) -> list[str]:
-    questions = _write(folder / "corpus.jsonl", size)
-    embedder = SyntheticEmbedder()
-    built = index_paths(_open(folder, embedder, url), [folder / "corpus.jsonl"])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    disk = sum(path.stat().st_size for path in (folder / "index").rglob("*") if path.is_file()) / 1e6
-    started = time.perf_counter()
-    index = _open(folder, embedder, url)
-    index.counts()
-    opened = time.perf_counter() - started
-    tiers = [_times(index, stages, questions) for stages in (FAST, DEEP)]
-    (folder / "one.jsonl").write_text(json.dumps({"_id": "new", "title": "New One", "text": "New One 7."}))
-    change = index_paths(index, [folder / "one.jsonl"])
+@contextmanager
+def _place(keep: Path | None, size: int) -> Iterator[Path]:
+    with TemporaryDirectory() as folder:
+        place = keep / str(size) if keep else Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        yield place
+
+
+def build(*given: object) -> Figures:
+    library = Library(*given)  # type: ignore[arg-type]
+    corpus = library.folder / "corpus.jsonl"
+    with corpus.open("w") as file:
+        file.writelines(json.dumps(passage) + "\n" for passage in library.text.passages(library.size))
+    index, used = library.open(), library.cpu_s
+    report = index_paths(index, [corpus])
+    used = library.cpu_s - used
     index.close()
-    taken = f"{disk:.0f}" if url is None else "-"
-    figures = [f"{built.seconds:.0f}", f"{size / built.seconds:.0f}", f"{peak:.0f}", taken, f"{opened:.2f}"]
-    return [f"{size:,}", *figures, *tiers, f"{change.seconds:.2f}"]
+    corpus.unlink()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {
+        "built, s": [report.seconds],
+        "built, CPU s": [used],
+        "peak of our process, MB": [peak],
+        "disk, MB": [library.disk_mb],
+    }
 
 
-def _open(folder: Path, embedder: SyntheticEmbedder, url: str | None) -> Index:
-    return EmbeddedIndex(folder / "index", embedder) if url is None else PostgresIndex(url, embedder)
+def search(*given: object) -> Figures:
+    library = Library(*given)  # type: ignore[arg-type]
+    asked = questions()[:: library.every]
+    embedding = _asked_alone(library, asked, library.embedder.embed_query)
+    began = time.perf_counter()
+    index = library.open()
+    index.counts()
+    figures = {"opened, s": [time.perf_counter() - began]}
+    figures |= {f"embedding alone, {name}": its for name, its in embedding.items()}
+    for tier, stages in (("fast", FAST), ("deep", DEEP)):
+        its = HybridRetriever(index, stages)
+        its.search("warm up", top_k=10)
+        measured = _asked_alone(library, asked, lambda question, its=its: its.search(question, top_k=10))  # type: ignore[misc]
+        figures |= {f"{tier} alone, {name}": values for name, values in measured.items()}
+    figures |= asyncio.run(_bursts(library, asked))
+    figures["memory, MB: own, with mapped files"] = _memory(library)
+    figures |= _filtered(library, index, asked)
+    figures |= _change(library, index)
+    index.close()
+    return figures
 
 
-def _write(path: Path, size: int) -> list[str]:
-    asked: list[str] = []
-    with path.open("w") as file:
-        for number, passage in enumerate(passages(size)):
-            file.write(json.dumps(passage) + "\n")
-            if number % (size // QUESTIONS) == 0:
-                asked.append(f"{' '.join(passage['text'].split()[5:17])} of {passage['title']}?")
-    return asked
+def _asked_alone(library: Library, asked: Sequence[str], answer: Callable[[str], object]) -> Figures:
+    times, used = [], library.cpu_s
+    for question in asked:
+        began = time.perf_counter()
+        answer(question)
+        times.append((time.perf_counter() - began) * 1000)
+    return {"ms p50, p95": _percentiles(times), "CPU ms": [(library.cpu_s - used) * 1000 / len(asked)]}
 
 
-def _times(index: Index, stages: Stages, questions: Sequence[str]) -> str:
-    retriever = HybridRetriever(index, stages)
-    retriever.search(questions[0], top_k=10)
-    times, used = [], []
-    for question in questions:
-        started, busy = time.perf_counter(), time.process_time()
-        retriever.search(question, top_k=10)
-        times.append((time.perf_counter() - started) * 1000)
-        used.append((time.process_time() - busy) * 1000)
-    return "{:.0f} / {:.0f} ({:.0f} / {:.0f})".format(*np.percentile(times, (50, 95)), *np.percentile(used, (50, 95)))
+async def _bursts(library: Library, asked: Sequence[str]) -> Figures:
+    """Both tiers are asked at once, as a run does."""
+    cores = os.cpu_count() or 1
+    waits: dict[Stages, list[float]] = {FAST: [], DEEP: []}
+    index = library.open(remembering=True)
+    queues = {
+        FAST: QueuedRetriever(HybridRetriever(index, FAST), threads=cores),
+        DEEP: QueuedRetriever(HybridRetriever(index, DEEP), threads=max(1, cores - 1)),
+    }
+
+    async def ask(stages: Stages, question: str) -> None:
+        began = time.perf_counter()
+        await queues[stages].retrieve(question, top_k=10)
+        waits[stages].append((time.perf_counter() - began) * 1000)
+
+    used = library.cpu_s
+    for start in range(0, len(asked), BURST):
+        await asyncio.gather(*(ask(stages, question) for question in asked[start : start + BURST] for stages in queues))
+    used = library.cpu_s - used
+    for queue in queues.values():
+        queue.close()
+    index.close()
+    return {
+        "fast of 25 at once, ms p50, p95": _percentiles(waits[FAST]),
+        "deep of 25 at once, ms p50, p95": _percentiles(waits[DEEP]),
+        "25 at once, CPU ms a question": [used * 1000 / len(asked)],
+    }
 
 
-def _words(line: str) -> list[str]:
-    return [word.strip(".,()\"'").lower() for word in json.loads(line)["text"].split()]
+def _memory(library: Library) -> list[float]:
+    """What processes share, such as PostgreSQL's buffers, is counted once."""
+    infos = [process.memory_full_info() for process in library.processes()]
+    mapped_too = sum(info.pss for info in infos)
+    if library.url is None:
+        return [infos[0].uss / 1e6, mapped_too / 1e6]
+    return [infos[0].pss / 1e6, mapped_too / 1e6]
 
 
-def _name(rng: random.Random) -> str:
-    return "".join(rng.choices(_SYLLABLES, k=3)).capitalize()
+def _filtered(library: Library, index: Index, asked: Sequence[str]) -> Figures:
+    figures: Figures = {}
+    if library.size > MOST_COMPARED:
+        return figures
+    numbers = range(library.size)
+    vectors, kinds = np.array([*map(library.text.vector, numbers)]), np.array([*map(library.text.kinds, numbers)])
+    embedded = library.embedder.embed_queries(asked)
+    for name, (column, count) in FILTERED.items():
+        wanted = [f"{BY[column]} {kind}" for kind in random.Random(0).sample(range(KINDS), count)]  # noqa: S311
+        allowed = np.flatnonzero(np.isin(kinds[:, column], wanted)) if count else np.arange(library.size)
+        filters: Filters | None = {BY[column]: [*wanted]} if count else None
+        with index.snapshot(filters):
+            pass  # what a filter allows is remembered from here on
+        recalls, times = [], []
+        for vector in embedded:
+            exact = allowed[np.argsort(-(vectors[allowed] @ vector))[:NEAREST]]
+            began = time.perf_counter()
+            with index.snapshot(filters) as view:
+                near = view.nearest(vector[None], limit=POOL)
+                times.append((time.perf_counter() - began) * 1000)
+                found = {int(document_name(passage)) for passage in view.passages(near.ids[:NEAREST].tolist())}
+            recalls.append(len(found & set(exact.tolist())) / len(exact))
+        figures[f"vectors, {name}: recall %, ms p50, p95"] = [100 * float(np.mean(recalls)), *_percentiles(times)]
+    return figures
+
+
+def _change(library: Library, index: Index) -> Figures:
+    """One document more, then the same one, changed."""
+    taken, used = [], library.cpu_s
+    path = library.folder / "one.jsonl"
+    for number in (library.size, library.size + 1, library.size + 2):
+        title, text = library.text.text(number)
+        path.write_text(json.dumps({"_id": "new", "title": title, "text": text}))
+        taken.append(index_paths(index, [path]).seconds)
+    return {"one change, s": [float(np.median(taken))], "one change, CPU s": [(library.cpu_s - used) / len(taken)]}
+
+
+def _percentiles(times: Sequence[float]) -> list[float]:
+    return [float(value) for value in np.percentile(times, (50, 95))]
+
+
+def _table(columns: dict[str, Figures]) -> Table:
+    table = Table("", *columns)
+    first = next(iter(columns.values()))
+    for name in dict.fromkeys(name for figures in columns.values() for name in figures):
+        cells = []
+        for figures in columns.values():
+            values = figures.get(name, [])
+            shown = " / ".join(f"{value:.3g}" if value < 100 else f"{value:,.0f}" for value in values)
+            base = first.get(name, [0.0])[0]
+            cells.append(f"{shown} (x{values[0] / base:.2f})" if values and base and figures is not first else shown)
+        table.add_row(name, *cells)
+    return table
 
 
 if __name__ == "__main__":

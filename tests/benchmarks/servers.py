@@ -33,6 +33,8 @@ class Server:
     env: dict[str, str] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     environment: Environment = HERE
+    questions: Sequence[str] = ()
+    """What it is asked in place of the towers."""
 
     @property
     def label(self) -> str:
@@ -41,7 +43,10 @@ class Server:
 
     def bodies(self) -> Iterator[bytes]:
         """Requests without end, each with a question of its own; the same for every server."""
-        return (orjson.dumps(self.asked(f"How tall is tower {number}?")) for number in count(1))
+        if not self.questions:
+            return (orjson.dumps(self.asked(f"How tall is tower {number}?")) for number in count(1))
+        laps = (f"{question}{' ?' * lap}" for lap in count() for question in self.questions)
+        return (orjson.dumps(self.asked(question)) for question in laps)
 
 
 SERVERS = (

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from struct import pack
 from threading import Lock
 
 import numpy as np
@@ -81,6 +82,11 @@ def signed(number: int) -> int:
 def as_text(vector: "NDArray[np.float32]") -> str:
     """A vector as pgvector reads it."""
     return f"[{','.join(map(repr, vector.tolist()))}]"
+
+
+def as_binary(vector: "NDArray[np.float32]") -> bytes:
+    """A vector as pgvector's `halfvec_recv` reads it: the dimensions, two bytes of nothing, the halves."""
+    return pack(">HH", len(vector), 0) + vector.astype(">f2").tobytes()
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 # `run` was the indexing run that last met a row. It is the generation that wrote it now, and nothing reads it.
 HNSW_FROM: Final = 5_000
-"""So many vectors are compared one by one; more get an index."""
+"""The vectors of so many passages get an index; of fewer, they are compared one by one."""
 
 PARTED: Final = "parted"
 """The fact whether some passages have several vectors."""

@@ -17,7 +17,7 @@ from rag_graph.errors import IndexBusy
 from rag_graph.index.base import IndexedFile
 from rag_graph.index.chunking import Chunk
 from rag_graph.index.lexical import Mask, Postings, PostingsBuilder, merge_postings
-from rag_graph.index.postgres.segments import StoredSegment, as_text, packed, signed
+from rag_graph.index.postgres.segments import StoredSegment, as_binary, packed, signed
 from rag_graph.index.postgres.tables import (
     HNSW_FROM,
     PARTED,
@@ -36,6 +36,10 @@ from rag_graph.text.terms import key, title_name
 _NEXT = "next_passage"
 _COPY_PASSAGES = 128
 """Rows wait until they are so many passages': copied together, they cost one round trip, not one each."""
+_BYTES_A_NODE = 1_000
+"""What the graph of vectors takes for each beside its numbers: some forty neighbours, and what is kept of itself."""
+_MOST_BUILD_BYTES = 1 << 30
+"""PostgreSQL takes only what it needs of it; a graph of more goes on on the disk."""
 _COLUMNS = {
     "documents": ("id", "file", "uri", "title", "text", "metadata", "hash", "run"),
     "passages": ("id", "document", "start", "stop", "content", "heading", "metadata"),
@@ -77,7 +81,7 @@ class PostgresWriter:
         self._postings = PostingsBuilder()
         self._ids: list[int] = []
         self._rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _COLUMNS}
-        self._vectors: list[tuple[int, str]] = []
+        self._vectors: list[tuple[int, bytes]] = []
         self._waiting: set[str] = set()
         self._file: tuple[str, int] = ("", 0)
         self._next = 1
@@ -164,7 +168,7 @@ class PostgresWriter:
             self._rows["passages"].append((passage_id, document.id, chunk.start, chunk.end, content, *of_chunk))
             if name and number == 0:
                 self._rows["titles"].append((signed(key(name)), passage_id))
-            self._vectors += [(passage_id, as_text(vector)) for vector in its]
+            self._vectors += [(passage_id, as_binary(vector)) for vector in its]
             self._ids.append(passage_id)
             self._postings.add(*passage_terms(document, chunk))
         if sum(map(len, vectors)) > len(chunks):
@@ -187,15 +191,32 @@ class PostgresWriter:
     def finish(self) -> None:
         """Commit, with segments merged where there are too many, and vectors indexed once they are many."""
         self._write()
-        self._merge()
+        # Sizes alone, which the database knows without reading the segments: most runs merge the smallest, or none.
+        rows = self._db.execute("SELECT id, length(ids) / 8 FROM segments ORDER BY first")
+        sizes: dict[int, int] = {number: size for number, size in rows}  # noqa: C416 - a cursor gives tuples
+        (dead,) = self._db.execute("SELECT count(*) FROM dead").fetchone() or (0,)
+        if count := to_merge([*sizes.values()], dead):
+            self._merge([*sizes][-count:])
         vectors = fact(self._db, "vectors") or ""
-        row = self._db.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(vectors))).fetchone()
-        if row and row[0] >= HNSW_FROM and not has_table(self._db, f"{vectors}_nearest"):
-            # Built once over all of them: adding the same vectors to an index one by one takes far longer.
-            making = sql.SQL("CREATE INDEX {} ON {} USING hnsw (embedding halfvec_ip_ops)")
-            self._db.execute(making.format(sql.Identifier(f"{vectors}_nearest"), sql.Identifier(vectors)))
+        # By the passages, each of which has a vector or more: to count rows, PostgreSQL reads all of them.
+        size = sum(sizes.values()) - dead
+        if size >= HNSW_FROM and not has_table(self._db, f"{vectors}_nearest"):
+            self._index_vectors(vectors, size)
         self._drop_former()
         self._db.commit()
+
+    def _index_vectors(self, table: str, size: int) -> None:
+        # Built once over all of them: adding the same vectors to an index one by one takes far longer. So does a build
+        # that has outgrown its memory, of which the server gives 64 MB by itself, enough for 40,000 vectors. And by one
+        # process alone: several share it in /dev/shm, which has 64 MB in a container, and the build would fail there.
+        needed = min(size * (2 * self._embedder.dims + _BYTES_A_NODE), _MOST_BUILD_BYTES) >> 10
+        self._db.execute(
+            "SELECT set_config('max_parallel_maintenance_workers', '0', true), set_config('maintenance_work_mem', "
+            "greatest(pg_size_bytes(current_setting('maintenance_work_mem')) / 1024, %s) || 'kB', true)",
+            (needed,),
+        )
+        making = sql.SQL("CREATE INDEX {} ON {} USING hnsw (embedding halfvec_ip_ops)")
+        self._db.execute(making.format(sql.Identifier(f"{table}_nearest"), sql.Identifier(table)))
 
     def _drop_former(self) -> None:
         # Right before the commit: from here to there nobody can read that table, and a rebuild may take hours.
@@ -228,11 +249,15 @@ class PostgresWriter:
                 self._rows[name],
             )
         vectors = sql.Identifier(fact(self._db, "vectors") or "")
-        self._copy(sql.SQL("COPY {} FROM STDIN").format(vectors), self._vectors)
+        # In binary, as to write a vector's numbers out and read them again took a sixth of an indexing run.
+        into = sql.SQL("COPY {} FROM STDIN (FORMAT BINARY)").format(vectors)
+        self._copy(into, self._vectors, types=("int8", "bytea"))
         self._set_fact(_NEXT, str(self._next))
 
-    def _copy(self, copying: sql.Composed, rows: list[Any]) -> None:
+    def _copy(self, copying: sql.Composed, rows: list[Any], *, types: Sequence[str] = ()) -> None:
         with self._db.cursor().copy(copying) as copy:
+            if types:
+                copy.set_types(types)
             for row in rows:
                 copy.write_row(row)
         rows.clear()
@@ -261,15 +286,10 @@ class PostgresWriter:
             for column, term in enumerate(postings.terms.tolist()):
                 copy.write_row((number, signed(term), packed(postings, column)))
 
-    def _merge(self) -> None:
+    def _merge(self, numbers: Sequence[int]) -> None:
         db = self._db
-        numbers = [number for (number,) in db.execute("SELECT id FROM segments ORDER BY first")]
-        segments = [StoredSegment.read(db, number) for number in numbers]
+        merging = [StoredSegment.read(db, number) for number in numbers]
         dead = np.array([number for (number,) in db.execute("SELECT passage FROM dead ORDER BY passage")], np.int64)
-        count = to_merge([len(segment.ids) for segment in segments], len(dead))
-        if not count:
-            return
-        merging = segments[-count:]
         parts: list[tuple[Postings, Mask]] = []
         for segment in merging:
             query = "SELECT term, data FROM postings WHERE segment = %s"
@@ -282,7 +302,7 @@ class PostgresWriter:
             with tempfile.TemporaryDirectory() as folder:
                 merge_postings(parts, Path(folder))
                 self._write_segment(ids, Postings.open(Path(folder)))
-        db.execute("DELETE FROM segments WHERE id = ANY(%s)", ([segment.id for segment in merging],))
+        db.execute("DELETE FROM segments WHERE id = ANY(%s)", ([*numbers],))
         buried = [
             number
             for segment, (_, alive) in zip(merging, parts, strict=True)
