@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 from urllib.parse import unquote
 
@@ -14,7 +15,16 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
-from rag_graph.index.loaders.base import Source, Writer, attribute, check_archive, local_name, notes, parse_xml
+from rag_graph.index.loaders.base import (
+    Source,
+    Writer,
+    attribute,
+    check_archive,
+    local_name,
+    notes,
+    parse_xml,
+    whole_number,
+)
 from rag_graph.index.loaders.tables import Cell
 from rag_graph.index.loading import Loaded, LoadedDocument
 
@@ -157,9 +167,10 @@ class _Text:
     _block: LexborNode | None = None
     _terms: list[str] = field(default_factory=list)
     _numbers: dict[int, int] = field(default_factory=dict)
+    _blocks: dict[int, LexborNode] = field(default_factory=dict)
 
     def add(self, node: LexborNode) -> None:
-        block = _block_of(node, self.root)
+        block = _block_of(node, self.root, self._blocks)
         if self._block is None or block.mem_id != self._block.mem_id:
             self.close()
             self._block = block
@@ -197,7 +208,7 @@ def _level(block: LexborNode) -> int | None:
         return int(tag[1])
     if block.attributes.get("role") == "heading":
         level = block.attributes.get("aria-level") or ""
-        return int(level) if level.isdecimal() and int(level) else 2
+        return whole_number(level) or 2
     return None
 
 
@@ -208,15 +219,18 @@ def _mark(block: LexborNode, numbers: dict[int, int]) -> str:
     if item is None or above is None or above.tag != "ol":
         return "-"
     start, own = above.attributes.get("start") or "", item.attributes.get("value") or ""
-    last = numbers.get(above.mem_id, (int(start) if start.isdecimal() else 1) - 1)
-    numbers[above.mem_id] = int(own) if own.isdecimal() else last + 1
+    last = numbers.get(above.mem_id, whole_number(start, 1) - 1)
+    numbers[above.mem_id] = whole_number(own, last + 1)
     return f"{numbers[above.mem_id]}."
 
 
 def _raised(node: LexborNode, is_start: bool, before: str) -> str:
     """What tells a power from a number that it follows, and a note's number from both."""
-    text = node.text().strip()
-    if node.css_first("a") is not None:
+    held = [inner for inner, _ in islice(_walk(node), _MOST_RAISED)]
+    text = "".join(inner.text_content or "" for inner in held if inner.tag == "-text").strip()
+    if len(held) == _MOST_RAISED:
+        return ""
+    if any(inner.tag == "a" for inner in held):
         return ("[" if is_start else "]") if text.isalnum() else ""
     return "^" if is_start and _POWER.fullmatch(text) and before[-1:] and before[-1] in "0123456789)" else ""
 
@@ -248,6 +262,8 @@ _AS_TEXT: Final[dict[str, Callable[[LexborNode, bool, str], str]]] = {
     "strike": lambda *_: "~~",
 }
 _STACKS: Final = {"mfrac": "/", "msup": "^", "msub": "_"}
+_MOST_RAISED: Final = 16
+"""Elements in a number or a mark that is raised; what is raised may nest without end."""
 _POWER: Final = re.compile(r"[-+−–]?\d[\d.,]*")
 
 
@@ -271,11 +287,16 @@ def _walk(root: LexborNode) -> Iterator[tuple[LexborNode, bool]]:
             node, is_start = (above, False) if above is not None and above.mem_id != root.mem_id else (None, True)
 
 
-def _block_of(node: LexborNode, root: LexborNode) -> LexborNode:
+def _block_of(node: LexborNode, root: LexborNode, known: dict[int, LexborNode]) -> LexborNode:
+    """`known` are the blocks of the inline elements that were passed: they nest without end, too."""
     above = node.parent
-    while above is not None and _is_inline(above) and above.mem_id != root.mem_id:
+    passed: list[int] = []
+    while above is not None and above.mem_id not in known and _is_inline(above) and above.mem_id != root.mem_id:
+        passed.append(above.mem_id)
         above = above.parent
-    return above if above is not None else root
+    block = known.get(above.mem_id, above) if above is not None else root
+    known.update(dict.fromkeys(passed, block))
+    return block
 
 
 def _is_inline(node: LexborNode) -> bool:
@@ -294,7 +315,10 @@ def _is_data(table: LexborNode) -> bool:
         return False
     if any(cell.tag == "th" for _, row in _rows(table) for cell in row.iter()):
         return True
-    return table.css_first("h1,h2,h3,h4,h5,h6") is None and len(table.css("table")) == 1
+    # In this order, as tables nest without end, and the first one in them is found at once.
+    if any(part.css_first("table") is not None for part in table.iter()):
+        return False
+    return table.css_first("h1,h2,h3,h4,h5,h6") is None
 
 
 def _rows(table: LexborNode) -> Iterator[tuple[str, LexborNode]]:
@@ -347,8 +371,7 @@ def _cell_text(cell: LexborNode, nested: list[LexborNode]) -> str:
 
 
 def _span(cell: LexborNode, name: str) -> int:
-    said = cell.attributes.get(name) or ""
-    return int(said) if said.isdecimal() and int(said) else 1
+    return whole_number(cell.attributes.get(name) or "") or 1
 
 
 def _member(base: str, href: str) -> str:

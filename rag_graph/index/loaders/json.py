@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from itertools import groupby
 from typing import Any, cast
@@ -63,7 +64,14 @@ def _written(held: Any) -> str:
 
 def _parsed(text: str) -> Any:
     """Numbers keep their digits: 1.50 is a price, and floats have no more than seventeen."""
-    return json.loads(text, parse_float=Decimal)
+    return json.loads(text, parse_float=_number, parse_int=_number)
+
+
+def _number(digits: str) -> int | str | Decimal:
+    """Python reads an int of 4,300 digits at most, and no exponent of nineteen."""
+    with suppress(ValueError, ArithmeticError):
+        return int(digits) if digits.lstrip("-").isdecimal() else Decimal(digits)
+    return digits
 
 
 def _is_object(line: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from lxml import etree
 
-from rag_graph.index.loaders.base import Source, Writer, attribute, check_archive, child, local_name
+from rag_graph.index.loaders.base import Source, Writer, attribute, check_archive, child, local_name, whole_number
 from rag_graph.index.loaders.charts import write_chart
 from rag_graph.index.loaders.numbering import Numbering
 from rag_graph.index.loaders.package import Package
@@ -99,7 +99,7 @@ class _Word:
         level = _value(own, "ilvl") or of_style[1]
         if own is None and not number:
             return None
-        return self.numbering.next(number, int(level) if level.isdecimal() else None, style)
+        return self.numbering.next(number, whole_number(level) if level else None, style)
 
     def _write_table(self, writer: Writer, table: etree._Element) -> None:
         rows: list[list[Cell]] = []
@@ -178,7 +178,7 @@ def _value(properties: etree._Element | None, name: str) -> str:
 
 
 def _count(text: str, least: int) -> int:
-    return max(least, int(text)) if text.isdecimal() else least
+    return max(least, whole_number(text))
 
 
 def _blocks(root: etree._Element) -> Iterator[etree._Element]:
