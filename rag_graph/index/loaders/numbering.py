@@ -75,7 +75,7 @@ class Numbering:
         text = known.text
         for at in range(level + 1):
             of = levels.get(at, known)
-            text = text.replace(f"%{at + 1}", _written(counted.get(at, of.start), of.letters))
+            text = text.replace(f"%{at + 1}", in_letters(counted.get(at, of.start), of.letters))
         return text.strip()
 
 
@@ -84,7 +84,7 @@ def _level(item: etree._Element) -> _Level:
     return _Level(whole_number(_value(item, "start") or "1"), _value(item, "numFmt"), text, _value(item, "pStyle"))
 
 
-def _written(number: int, letters: str) -> str:
+def in_letters(number: int, letters: str) -> str:
     match letters:
         case "none":
             return ""
