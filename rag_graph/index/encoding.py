@@ -99,10 +99,11 @@ def _guess(content: bytes) -> str | None:
     found = _SUPERSETS.get(found, found)
     beyond = [byte for byte in content if byte > 0x7F]  # noqa: PLR2004 - ASCII
     is_sure = found.startswith(_COMMON) and guessed["confidence"] >= _LEAST_SURE
-    # Its letters stand below 0xC0, where those of Windows begin.
     is_rare = (
-        found.startswith("mac") and len(beyond) >= _ENOUGH and 2 * sum(byte < 0xC0 for byte in beyond) > len(beyond)
-    )  # noqa: PLR2004
+        found.startswith("mac")
+        and len(beyond) >= _ENOUGH
+        and 2 * sum(byte < _FIRST_LETTER for byte in beyond) > len(beyond)
+    )
     if not is_sure and not is_rare and len(beyond) < _MOSTLY_ASCII * len(content) and not _UNUSED.intersection(beyond):
         return "cp1252"
     return found
@@ -138,6 +139,8 @@ _ENOUGH: Final = 40
 _LEAST_SURE: Final = 0.03
 """Of one letter beyond ASCII, chardet makes one of the Baltic, with a confidence of 0.02."""
 _ONE_BYTE: Final = ("cp125", "cp866", "cp874", "iso8859", "koi8", "mac")
+_FIRST_LETTER: Final = 0xC0
+"""Of Windows and of ISO 8859; nearly all letters of Macintosh stand before it."""
 _MOSTLY_ASCII: Final = 0.5
 _UNUSED: Final = frozenset(b"\x81\x8d\x8f\x90\x9d")
 """What no text in the encoding of Windows has."""
