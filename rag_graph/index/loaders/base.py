@@ -171,6 +171,10 @@ def notes(*told: str) -> str:
     return "; ".join(filter(None, told))
 
 
+def of_comments(count: int) -> str:
+    return f"{count} comment{'s were' if count > 1 else ' was'} left out" if count else ""
+
+
 def as_title(title: str) -> str:
     return inert_line(clean(" ".join(title.split())[:_MAX_TITLE_CHARS]))
 

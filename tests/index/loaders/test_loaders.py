@@ -100,6 +100,14 @@ def test_json_is_a_line_for_each_value_and_documents_where_it_holds_texts(tmp_pa
     assert of_text(tmp_path, "c.jsonl", '{"level": "error", "code": 7}\n').text == "level: error\ncode: 7"
 
 
+def test_lists_in_a_list_of_json_are_rows(tmp_path: Path) -> None:
+    rows = "| Name | Age |\n| --- | --- |\n| Ann | 30 |\n| Bob | 31 |"
+    (tmp_path / "a.json").write_text('{"people": [["Name", "Age"], ["Ann", 30], ["Bob", 31]]}')
+    [document] = load(tmp_path / "a.json")
+    assert isinstance(document, LoadedDocument)
+    assert document.text == f"people\n\n{rows}"
+
+
 def test_json_keeps_what_belongs_together_in_a_row_and_the_digits_of_numbers(tmp_path: Path) -> None:
     pumps = (
         '{"unit": "l", "pumps": [{"name": "A", "spec": {"kg": 5.50, "of": ["x", "y"]}}, {"name": "B"}], "sum": 1.10}'
