@@ -133,7 +133,9 @@ def _role(node: LexborNode) -> str:
 def in_rows(markup: str) -> str:
     """What a table says that stands in a text of another kind."""
     writer = Writer()
-    if (root := LexborHTMLParser(markup).body) is not None:
+    page = LexborHTMLParser(markup)
+    _leave_out(page)
+    if (root := page.body) is not None:
         _write_nodes(writer, root)
     return writer.text
 
@@ -481,8 +483,12 @@ def _epub(source: Source) -> LoadedDocument:
         title = next((item.text or "" for item in book.iter() if local_name(item) == "title"), "")
         files = {attribute(item, "id"): attribute(item, "href") for item in book.iter() if local_name(item) == "item"}
         chapters = [files.get(attribute(item, "idref"), "") for item in book.iter() if local_name(item) == "itemref"]
+        # Some have no order of reading; then the one in which they are listed is all there is.
+        chapters = list(dict.fromkeys(filter(None, chapters))) or [
+            href for href in files.values() if href.endswith(("html", ".htm"))
+        ]
         named = dict(_contents(archive, package, book))
-        for number, href in enumerate(filter(None, chapters), start=1):
+        for number, href in enumerate(chapters, start=1):
             name = _member(package, href)
             if name in names:
                 writer.place(chapter=number)

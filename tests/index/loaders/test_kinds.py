@@ -175,11 +175,12 @@ def test_a_readme_is_text_without_a_suffix_too(tmp_path: Path) -> None:
     assert read(tmp_path / "README", "It moves water.").title == "README"
 
 
-def test_an_archive_that_is_a_book_of_another_name_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ['<itemref idref="1"/>', "", 2 * '<itemref idref="1"/>'])
+def test_an_archive_that_is_a_book_of_another_name_is_read(order: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.odt", "w") as book:
         book.writestr("mimetype", "application/epub+zip")
         book.writestr("META-INF/container.xml", '<container><rootfile full-path="b.opf"/></container>')
-        book.writestr("b.opf", '<package><item id="1" href="c.html"/><itemref idref="1"/></package>')
+        book.writestr("b.opf", f'<package><item id="1" href="c.html"/>{order}</package>')
         book.writestr("c.html", "<p>It moves water.</p>")
     (document,) = load(tmp_path / "a.odt")
     assert isinstance(document, LoadedDocument)

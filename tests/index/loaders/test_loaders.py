@@ -264,6 +264,17 @@ def test_mail_says_from_whom_it_is_and_what_was_attached(tmp_path: Path) -> None
             ),
             "One.\n\nTwo.\n\nSubject: Inner\n\nThree.",
         ),
+        (
+            (
+                b"Content-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: message/rfc822\n"
+                b"Content-Disposition: attachment\n\nSubject: Inner\n\nThree.\n--B--\n"
+            ),
+            "Subject: Inner\n\nThree.",
+        ),
+        (
+            b"Content-Type: text/plain; format=flowed\n\nIt moves \n40 litres.\n> It \n> said.\n From it.\n-- \nAnn",
+            "It moves 40 litres.\n> It said.\nFrom it.\n-- \nAnn",
+        ),
     ],
 )
 def test_mail_is_read_part_by_part_in_whatever_encoding(body: bytes, text: str, tmp_path: Path) -> None:
@@ -277,6 +288,14 @@ def test_a_notebook_gives_its_cells_and_what_they_printed(tmp_path: Path) -> Non
         {"cell_type": "markdown", "source": ["# Study\n", "Text."]},
         {"cell_type": "code", "source": "print(1)", "outputs": [{"output_type": "stream", "text": ["1"]}]},
     ]
+    table = "<style>td {}</style><table><tr><th></th><th>flow</th></tr><tr><th>A10</th><td>40</td></tr></table>"
+    shown = [
+        {"data": {"text/html": [table], "text/plain": "     flow"}},
+        {"data": {"text/markdown": "*So*", "text/plain": "<Markdown>"}},
+        {"output_type": "error", "ename": "ValueError", "evalue": "no pump", "traceback": []},
+    ]
+    more = of_text(tmp_path, "b.ipynb", json.dumps({"cells": [{"cell_type": "code", "source": "", "outputs": shown}]}))
+    assert more.text == "|  | flow |\n| --- | --- |\n| A10 | 40 |\n\n*So*\n\n```\nValueError: no pump\n```"
     document = of_text(tmp_path, "a.ipynb", json.dumps({"cells": cells}))
     assert (document.title, document.text) == ("Study", "# Study\nText.\n\n```\nprint(1)\n```\n\n```\n1\n```")
 
