@@ -394,6 +394,10 @@ def test_a_passage_knows_its_page_and_where_the_next_begins_or_its_row(tmp_path:
     )
     (passage,) = chunk(document.text)
     assert where(document.places, document.text, passage) == {"page": 1, "page_breaks": str(document.text.index("And"))}
+    apart = only(pdf(tmp_path / "b.pdf", words(50, 700, "The first page."), "", "", words(50, 700, "The fourth.")))
+    (passage,) = chunk(apart.text)
+    known = where(apart.places, apart.text, passage)
+    assert known == {"page": 1, "page_breaks": " ".join([str(apart.text.index("The fourth"))] * 3)}
     rows = "\n".join(f"name {number},{number},some words about it" for number in range(2, 101))
     (tmp_path / "a.csv").write_text(f"name,count,words\n{rows}\n")
     document = only(tmp_path / "a.csv")
