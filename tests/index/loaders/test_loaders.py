@@ -18,6 +18,7 @@ from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.chunking import PASSAGE_CHARS, chunk
 from rag_graph.index.indexing import where
 from rag_graph.index.loaders import load
+from rag_graph.index.loaders.pdf import mended
 from rag_graph.index.loading import KINDS, Failure, FoundFile, LoadedDocument, PassedOver, find_files
 from tests.index.loaders.lines import LineLoader, LoaderThatFails, LoaderThatNeedsMore
 from tests.index.pdfs import pdf, words
@@ -340,6 +341,23 @@ def test_tables_of_alike_pages_keep_their_blanks_and_their_names_over_pages(tmp_
     rest = ["".join(f"\n| {model}{n} | 60 | new |" for model in "BCDEF") for n in range(1, 4)]
     tables = [f"{names}| A{n} |  | old |{rows}" for n, rows in enumerate(rest, start=1)]
     assert only(pdf(tmp_path / "a.pdf", *drawn)).text == "\n\n".join(["Report of the firm", *tables])
+
+
+ESCAPED = str.maketrans({"(": r"\(", ")": r"\)"})
+
+
+def test_lines_from_right_to_left_are_read_as_they_are_spoken(tmp_path: Path) -> None:
+    spoken = ("המחיר הוא 45 שקלים (בלבד).", "האחריות של GRUNDFOS 7 היא 24 חודשים.")
+    drawn = (".(דבלב) םילקש 45 אוה ריחמה", ".םישדוח 24 איה GRUNDFOS 7 לש תוירחאה")
+    latin = dict(zip("אבגדהוזחטיךכלםמןנסעףפץצקרשת", "abcdefghijklmnopqrstuvwxyz!", strict=True))
+    page = "".join(
+        words(300, 700 - 14 * number, "".join(latin.get(letter, letter) for letter in line).translate(ESCAPED))
+        for number, line in enumerate(drawn)
+    )
+    path = pdf(tmp_path / "a.pdf", page, letters={one: other for other, one in latin.items()})
+    path.write_bytes(mended(path.read_bytes()))  # without a table of contents, PDFium does not find what letters mean
+    document = only(path)
+    assert document.text.split() == " ".join(spoken).split()
 
 
 def test_a_scan_is_called_that_and_by_what_it_can_be_read(tmp_path: Path) -> None:
