@@ -347,8 +347,8 @@ ESCAPED = str.maketrans({"(": r"\(", ")": r"\)"})
 
 
 def test_lines_from_right_to_left_are_read_as_they_are_spoken(tmp_path: Path) -> None:
-    spoken = ("המחיר הוא 45 שקלים (בלבד).", "האחריות של GRUNDFOS 7 היא 24 חודשים.")
-    drawn = (".(דבלב) םילקש 45 אוה ריחמה", ".םישדוח 24 איה GRUNDFOS 7 לש תוירחאה")
+    spoken = ("המחיר הוא 45 שקלים (בלבד).", "האחריות של GRUNDFOS היא 24 חודשים.")
+    drawn = (".(דבלב) םילקש 45 אוה ריחמה", ".םישדוח 24 איה GRUNDFOS לש תוירחאה")
     latin = dict(zip("אבגדהוזחטיךכלםמןנסעףפץצקרשת", "abcdefghijklmnopqrstuvwxyz!", strict=True))
     page = "".join(
         words(300, 700 - 14 * number, "".join(latin.get(letter, letter) for letter in line).translate(ESCAPED))
