@@ -122,8 +122,9 @@ def _add_table(grid: LexborNode) -> None:
         f"<tr>{''.join(f'<{tag}>{cell.inner_html}' for cell in row.iter() if (tag := _CELL_ROLES.get(_role(cell))))}"
         for row in grid.css("[role=row]")
     )
-    grid.insert_before(LexborHTMLParser(f"<table>{rows}</table>").css_first("table"))
-    grid.decompose()
+    if (table := LexborHTMLParser(f"<table>{rows}</table>").css_first("table")) is not None:
+        grid.insert_before(table)
+        grid.decompose()
 
 
 def _role(node: LexborNode) -> str:
