@@ -11,7 +11,7 @@ from rag_graph.index.encoding import decode
 from rag_graph.index.loaders.base import Source, Writer
 from rag_graph.index.loading import Loaded
 
-_LINE: Final = re.compile(r'(?:[\w-]+\.)?(?P<name>[\w-]+)(?P<parameters>(?:;(?:"[^"]*"|[^":])*)?):(?P<value>.*)')
+_LINE: Final = re.compile(r'(?:[\w-]+\.)?(?P<name>[\w-]+)(?P<parameters>(?:;(?:"[^"]*"|[^":]++)*+)?):(?P<value>.*)')
 _PARAMETER: Final = re.compile(r';([\w-]+)(?:=("[^"]*"|[^;]*))?')
 _MOMENT: Final = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:T(\d\d):?(\d\d):?(\d\d)(Z?))?")
 _ESCAPED: Final = re.compile(r"\\([\\;,nN:])")
