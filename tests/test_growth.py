@@ -7,7 +7,10 @@ no limit in seconds, so a slow or busy machine changes nothing. What is quadrati
 import functools
 import gc
 import time
-from collections.abc import Callable, Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +21,10 @@ from rag_graph.claims.markers import MarkerScanner
 from rag_graph.claims.parser import ClaimParser
 from rag_graph.claims.statements import take_apart
 from rag_graph.documents import Passage
+from rag_graph.errors import DocumentUnreadable
 from rag_graph.events import NumberedPassage
 from rag_graph.index.chunking import chunk
+from rag_graph.index.loaders import load
 from rag_graph.index.loaders.source_tables import with_rows
 from rag_graph.models.providers.openai.stream import ChunkReader, EventReader
 from rag_graph.models.thinking import ThinkingFilter
@@ -223,6 +228,10 @@ def large_enough(parse: Callable[[str], object], unit: str) -> int:
 @pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
 @pytest.mark.parametrize("parse", PARSERS.values(), ids=PARSERS)
 def test_work_grows_as_the_text_does(parse: Callable[[str], object], unit: str) -> None:
+    check_growth(parse, unit)
+
+
+def check_growth(parse: Callable[[str], object], unit: str) -> None:
     count = large_enough(parse, unit)
     growths = []
     for _ in range(TRIES):
@@ -231,3 +240,82 @@ def test_work_grows_as_the_text_does(parse: Callable[[str], object], unit: str) 
         if large < LEAST_S or growths[-1] < MOST:
             return
     pytest.fail(f"four times as much took {min(growths):.1f} times as long at least")
+
+
+FILES: Mapping[str, tuple[str, Sequence[str], str]] = {
+    ".html": (
+        "<body>",
+        (
+            *("<b>x", "<sup>1", "<s>x", "a<br>", "<dt>a", "<dd>b", "<ol><li>x</ol>", "<li><a>y</a>", "<x-a>x</x-a> "),
+            *(
+                "<math><mi>x</mi></math>",
+                "<table><tr><td>",
+                "<table><tr><td>x<td>y</table>",
+                "<p style='display:none'>",
+            ),
+        ),
+        "",
+    ),
+    ".srt": (
+        "",
+        ("00:00:01,000 --> 00:00:02,000\nx\n\n", "00:00:01,000 --> 00:00:02,000\n<v a", "<v a", "{\\a", "1:"),
+        "",
+    ),
+    ".ics": (
+        "BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:s\n",
+        (
+            "NOTE:x\n y\n",
+            " y\n",
+            "NOTE;ENCODING=QUOTED-PRINTABLE:=C3=A4=\n",
+            "A;TYPE=x",
+            "BEGIN:VEVENT\n",
+            "ORG:a;b;\n",
+        ),
+        "\nEND:VEVENT\n",
+    ),
+    ".svg": ("<svg>", ("<text>x</text>", "<text><tspan>x</tspan></text>", "<desc>x</desc>"), "</svg>"),
+    ".json": ("[", ("1,", '{"a":1},', "[1],", '{"a":{"b":1}},', '{"a":[{"b":1}]},', '{"text":"x"},'), "1]"),
+    ".jsonl": ("", ('{"a":1}\n', '{"text":"x"}\n', "x\n"), ""),
+    ".eml": (
+        "Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n",
+        ("--b\n\nx\n", "--b\nContent-Type: text/html\n\n<p>x\n", "--b\nContent-Type: message/rfc822\n\nX: y\n\nz\n"),
+        "--b--\n",
+    ),
+    ".csv": ("", ("a,b\n", '"a\n', "a,", "a,b\n\n", "a,b,,c,d\n"), ""),
+    ".odt": (
+        "<x><text>",
+        (
+            *("<p>x</p>", "<p><s/>x</p>", "<h>x</h>", "<list><list-item><p>x</p></list-item></list>"),
+            *(
+                f"<table>{2 * '<table-row><table-cell><p>x</p></table-cell></table-row>'}</table>",
+                "<p><frame><p>x</p></frame></p>",
+            ),
+        ),
+        "</text></x>",
+    ),
+}
+"""By suffix of a file what it begins with, what is repeated in it, and with what it ends.
+
+None of the tags whose end lexbor looks for in all elements that are open, as pages never have so many.
+"""
+
+
+@pytest.mark.parametrize(
+    ("suffix", "unit"), [(suffix, unit) for suffix, (_, units, _) in FILES.items() for unit in units]
+)
+def test_the_work_for_a_file_grows_as_it_does(suffix: str, unit: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a{suffix}"
+    before, _, after = FILES[suffix]
+
+    def read(text: str) -> None:
+        written = f"{before}{text}{after}"
+        if suffix == ".odt":
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("META-INF/manifest.xml", "")
+                archive.writestr("content.xml", written)
+        else:
+            path.write_text(written)
+        with suppress(DocumentUnreadable):
+            list(load(path))
+
+    check_growth(read, unit)

@@ -47,22 +47,66 @@ def decode(content: bytes, *, declared: str = "") -> tuple[str, str]:
         return text, f"{bad} place{'s' if bad > 1 else ''} in it that {'are' if bad > 1 else 'is'} not UTF-8 became �"
     if declared and (codec := _codec(declared)):
         return content.decode(codec, "replace"), ""
-    return _decode_by_guess(content)
+    return _decode_lines(content) or _decode_by_guess(content)
+
+
+def _decode_lines(content: bytes) -> tuple[str, str] | None:
+    """Logs and lists that were put together of files in two encodings change it at a line's end."""
+    lines = content.splitlines(keepends=True)
+    older = [line for line in lines if not _is_utf8(line)]
+    if not any(_is_utf8(line) and not line.isascii() for line in lines):
+        return None
+    found = _guess(b"".join(older))
+    if found is None or not found.startswith(_ONE_BYTE):  # two bytes of Chinese may look like UTF-8
+        return None
+    text = "".join(line.decode() if _is_utf8(line) else line.decode(found, "replace") for line in lines)
+    return text, f"{len(older)} of its {len(lines)} lines are not UTF-8; their encoding was taken for {found}"
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _decode_by_guess(content: bytes, *, only: tuple[str, ...] = ("",)) -> tuple[str, str]:
-    found = chardet.detect(content, prefer_superset=False, compat_names=False)["encoding"]
+    found = _guess(content)
     if found == "ascii" or (found == "utf-8" and b"\0" not in content[:_PROBE_BYTES]):
         return content.decode("utf-8", "replace"), ""
     if found is None or not found.startswith(only):
         raise DocumentUnreadable("it is binary, not text")
-    found = _SUPERSETS.get(found, found)
-    if not found.startswith(_COMMON):
-        beyond = [byte for byte in content if byte > 0x7F]  # noqa: PLR2004 - ASCII
-        is_rare = found.startswith("mac") and len(beyond) >= _ENOUGH
-        if not is_rare and len(beyond) < _MOSTLY_ASCII * len(content) and not _UNUSED.intersection(beyond):
-            found = "cp1252"
+    if found in {"utf-16-le", "utf-16-be"}:
+        found = max((found, "utf-16-le", "utf-16-be"), key=lambda order: _likeness(content[:_PROBE_BYTES], order))
     return content.decode(found, "replace"), f"it is not UTF-8; its encoding was taken for {found}"
+
+
+def _likeness(content: bytes, order: str) -> int:
+    """How much it looks like text: in the wrong order of bytes, digits and spaces are rare characters of Chinese."""
+    text = content.decode(order, "replace")
+    return sum(
+        (letter.isascii() and letter.isprintable()) or letter.isspace() or letter in "、。，：（）" for letter in text
+    )
+
+
+def _guess(content: bytes) -> str | None:
+    """The encoding that is most likely; Windows's where little speaks for another."""
+    guessed = chardet.detect(content, prefer_superset=False, compat_names=False)
+    found = guessed["encoding"]
+    if found is None or found.startswith(("ascii", "utf")):
+        return found
+    found = _SUPERSETS.get(found, found)
+    beyond = [byte for byte in content if byte > 0x7F]  # noqa: PLR2004 - ASCII
+    is_sure = found.startswith(_COMMON) and guessed["confidence"] >= _LEAST_SURE
+    is_rare = (
+        found.startswith("mac")
+        and len(beyond) >= _ENOUGH
+        and 2 * sum(byte < _FIRST_LETTER for byte in beyond) > len(beyond)
+    )
+    if not is_sure and not is_rare and len(beyond) < _MOSTLY_ASCII * len(content) and not _UNUSED.intersection(beyond):
+        return "cp1252"
+    return found
 
 
 def _codec(name: str) -> str:
@@ -92,6 +136,11 @@ _COMMON: Final = (
 )
 """Others are guessed for a few letters or signs that are Windows's; those of Macintosh only from many."""
 _ENOUGH: Final = 40
+_LEAST_SURE: Final = 0.03
+"""Of one letter beyond ASCII, chardet makes one of the Baltic, with a confidence of 0.02."""
+_ONE_BYTE: Final = ("cp125", "cp866", "cp874", "iso8859", "koi8", "mac")
+_FIRST_LETTER: Final = 0xC0
+"""Of Windows and of ISO 8859; nearly all letters of Macintosh stand before it."""
 _MOSTLY_ASCII: Final = 0.5
 _UNUSED: Final = frozenset(b"\x81\x8d\x8f\x90\x9d")
 """What no text in the encoding of Windows has."""

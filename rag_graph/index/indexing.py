@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
-from itertools import takewhile
+from itertools import chain, pairwise, takewhile
 from pathlib import Path
 from typing import Final, cast, get_args
 
@@ -524,7 +524,10 @@ def where(places: Sequence[Place], text: str, chunk: Chunk) -> Metadata:
         place["line"] = int(place["line"]) + text.count("\n", places[at].start, chunk.start)
     elif "page" in place:
         if later:
-            place["page_breaks"] = " ".join(str(one.start - chunk.start) for one in later)
+            # A page without words begins where the next one does.
+            pairs = pairwise([places[at], *later])
+            starts = [[one.start - chunk.start] * _pages_on(before, one) for before, one in pairs]
+            place["page_breaks"] = " ".join(map(str, chain.from_iterable(starts)))
     elif rows := list(_rows([places[at], *later], text, chunk)):
         sheet = place.get("sheet")
         place = ({"sheet": sheet} if sheet is not None else {}) | {"row": rows[0].row}
@@ -535,6 +538,11 @@ def where(places: Sequence[Place], text: str, chunk: Chunk) -> Metadata:
             last = max(one.row_at(content, max(one.start, end - 1)) for one, end in zip(rows, ends, strict=True))
             place["cells"] = rows[0].cells(rows[0].row, last)
     return place
+
+
+def _pages_on(before: Place, after: Place) -> int:
+    one, other = before.where["page"], after.where.get("page")
+    return max(1, other - one) if isinstance(one, int) and isinstance(other, int) else 1
 
 
 def _rows(places: Iterable[Place], text: str, chunk: Chunk) -> Iterator[RowsFrom]:

@@ -12,8 +12,8 @@ _RELATIONS = b"<Relationships xmlns='http://schemas.openxmlformats.org/package/2
 
 
 def unclosed_tags(path: Path) -> Path:
-    """Each is inside all before it."""
-    path.write_text("<b>x" * 40_000)
+    """Each is inside all before it, and for each the parser looks through all that are open."""
+    path.write_text("<div>" * 400_000)
     return path
 
 

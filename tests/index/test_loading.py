@@ -266,6 +266,26 @@ def test_unicode_without_a_mark_is_recognised(tmp_path: Path) -> None:
         assert only(write(tmp_path / "a.txt", "Hello world, this is text.".encode(encoding))).text.startswith("Hello")
 
 
+@pytest.mark.parametrize("order", ["le", "be"])
+@pytest.mark.parametrize("text", ["価格は45円です。東京の天気。", "价格为45元。北京天气很好。", "Цена 45 рублей."])
+def test_the_order_of_bytes_is_the_one_in_which_they_are_text(tmp_path: Path, text: str, order: str) -> None:
+    assert only(write(tmp_path / "a.txt", text.encode(f"utf-16-{order}"))).text == text
+
+
+@pytest.mark.parametrize(
+    ("older", "encoding"), [("Größe, Öl und Übung.\n" * 20, "cp1252"), ("Цена насоса растёт.\n" * 3, "cp1251")]
+)
+def test_lines_of_two_encodings_are_each_read_in_their_own(tmp_path: Path, older: str, encoding: str) -> None:
+    newer = "Größe 45 €\n"
+    document = only(write(tmp_path / "a.txt", newer.encode() + older.encode(encoding)))
+    assert document.text == newer + older
+    assert f"their encoding was taken for {encoding}" in document.note
+
+
+def test_a_single_letter_beyond_ascii_is_windows_own(tmp_path: Path) -> None:
+    assert only(write(tmp_path / "a.txt", "naïve".encode("cp1252"))).text == "naïve"
+
+
 def test_text_and_titles_hold_nothing_that_reorders_them(tmp_path: Path) -> None:
     text = "# Plan \u202egpj.exe\n\nPay \u2067100\u2069 to \u202dmallory\u202c.\n"
     document = only(write(tmp_path / "a.md", text))

@@ -11,7 +11,7 @@ from rag_graph.index.encoding import decode
 from rag_graph.index.loaders.base import Source, Writer
 from rag_graph.index.loading import Loaded
 
-_LINE: Final = re.compile(r'(?:[\w-]+\.)?(?P<name>[\w-]+)(?P<parameters>(?:;(?:"[^"]*"|[^":])*)?):(?P<value>.*)')
+_LINE: Final = re.compile(r'(?:[\w-]+\.)?(?P<name>[\w-]+)(?P<parameters>(?:;(?:"[^"]*"|[^":]++)*+)?):(?P<value>.*)')
 _PARAMETER: Final = re.compile(r';([\w-]+)(?:=("[^"]*"|[^;]*))?')
 _MOMENT: Final = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:T(\d\d):?(\d\d):?(\d\d)(Z?))?")
 _ESCAPED: Final = re.compile(r"\\([\\;,nN:])")
@@ -119,14 +119,17 @@ def _entries(text: str) -> Iterator[tuple[int, list[_Line]]]:
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     """Each line with those that go on with it, and its number."""
-    whole, begins = "", 1
+    parts: list[str] = []
+    begins = 1
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
-        is_soft = whole.endswith("=") and "QUOTED-PRINTABLE" in whole.partition(":")[0].upper()
-        if is_soft or (whole and line[:1] in {" ", "\t"}):
-            whole = whole[:-1] + line if is_soft else whole + line[1:]
+        if parts and parts[-1].endswith("=") and "QUOTED-PRINTABLE" in parts[0].partition(":")[0].upper():
+            parts[-1] = parts[-1][:-1]
+            parts.append(line)
+        elif parts and line[:1] in {" ", "\t"}:
+            parts.append(line[1:])
         else:
-            if whole:
-                yield begins, whole
-            whole, begins = line, number
-    if whole:
-        yield begins, whole
+            if parts:
+                yield begins, "".join(parts)
+            parts, begins = [line] if line else [], number
+    if parts:
+        yield begins, "".join(parts)

@@ -22,6 +22,7 @@ _MAX_MEMBERS = 10_000
 _MAX_TITLE_CHARS = 300
 """Each passage repeats the title and the headings above it."""
 DEEPEST_HEADING = 9
+_MOST_DIGITS: Final = 9
 OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """How Office keeps a document with a password, and kept all of them once."""
 _EMBEDDED = re.compile(
@@ -170,6 +171,10 @@ def notes(*told: str) -> str:
     return "; ".join(filter(None, told))
 
 
+def of_comments(count: int) -> str:
+    return f"{count} comment{'s were' if count > 1 else ' was'} left out" if count else ""
+
+
 def as_title(title: str) -> str:
     return inert_line(clean(" ".join(title.split())[:_MAX_TITLE_CHARS]))
 
@@ -210,6 +215,11 @@ def attribute(element: etree._Element, name: str) -> str:
         if str(key).rpartition("}")[2] == name:
             return str(value)
     return ""
+
+
+def whole_number(text: str, otherwise: int = 0) -> int:
+    """What an attribute counts; a file may say anything at all there, also more digits than Python reads."""
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else otherwise
 
 
 def child(element: etree._Element, name: str) -> etree._Element | None:

@@ -2,7 +2,7 @@
 
 from lxml import etree
 
-from rag_graph.index.loaders.base import Writer, attribute, child, local_name
+from rag_graph.index.loaders.base import Writer, attribute, child, local_name, whole_number
 
 
 def write_chart(writer: Writer, root: etree._Element | None) -> None:
@@ -37,8 +37,8 @@ def _points(held: etree._Element | None) -> dict[int, str]:
     levels = list(held.iter("{*}lvl"))
     for level in levels or [held]:
         points = {
-            int(attribute(point, "idx")): "".join(v.text or "" for v in point.iter("{*}v"))
-            for point in level.iter("{*}pt")
+            whole_number(attribute(point, "idx"), at): "".join(v.text or "" for v in point.iter("{*}v"))
+            for at, point in enumerate(level.iter("{*}pt"))
         }
         found = {at: f"{points.get(at, '')} {found.get(at, '')}".strip() for at in {*points, *found}}
     named = next((v.text for v in held.iter("{*}v") if v.text), None)

@@ -7,7 +7,7 @@ from typing import Final
 
 from lxml import etree
 
-from rag_graph.index.loaders.base import attribute, child, local_name
+from rag_graph.index.loaders.base import attribute, child, local_name, whole_number
 from rag_graph.index.loaders.package import Package
 
 _TOKEN: Final = re.compile(
@@ -20,6 +20,10 @@ _BUILT_IN: Final = {9: "0%", 10: "0.00%"}
 _LITERAL: Final = frozenset("$€£¥%+- ()°'")
 _SHOWN_SHARE: Final = 2
 """Decimals of a per cent that are kept where the sheet shows fewer."""
+_MOST_ROWS: Final = 1_048_576
+"""Of a sheet of Excel; up to the row of a formula without a value, blank ones are made."""
+_NOT_PLAIN: Final = re.compile(rb"""<f|:f>|\bt=["']e["']""")
+_HIDDEN: Final = re.compile(rb"""<(?:\w+:)?(?:row|col)\s[^>]*\bhidden=["'](?:1|true)["']""")
 _CELL: Final = re.compile(r"([A-Z]{1,3})([1-9]\d{0,6})")
 
 
@@ -99,10 +103,21 @@ class Workbook:
             found[attribute(sheet, "name")] = relations.get(key, ("", ""))[1]
         return found
 
+    def comments(self, part: str) -> int:
+        """How many remarks people have left on the cells of a sheet."""
+        names = self.package.related(part, "comments")
+        return sum(
+            1 for name in names if (root := self.package.part(name)) is not None for _ in root.iter("{*}comment")
+        )
+
+    def hides(self, part: str) -> bool:
+        """Whether any of its rows or columns is hidden, as also those are that a filter passes over."""
+        return bool(_HIDDEN.search(self.package.content(part) or b""))
+
     def shown(self, part: str) -> dict[tuple[int, int], NumberFormat | str]:
-        """By row and column, from 0: how a cell shows its number, or the formula of one that keeps no value."""
+        """By row and column, from 0: how a cell shows its number, its error, or the formula of one without a value."""
         content = self.package.content(part)
-        if content is None or not (any(self.formats) or b"<f" in content or b":f>" in content):
+        if content is None or not (any(self.formats) or _NOT_PLAIN.search(content)):
             return {}
         found: dict[tuple[int, int], NumberFormat | str] = {}
         row = column = -1
@@ -117,17 +132,21 @@ class Workbook:
             if event == "start":
                 if is_row:
                     said = element.get("r", "")
-                    row, column = int(said) - 1 if said.isdecimal() else row + 1, -1
+                    row, column = whole_number(said, row + 2) - 1, -1
                 continue
             if is_row:
                 element.clear()
                 continue
             column = _column(element.get("r", ""), column + 1)
-            style = element.get("s", "0")
-            known = self.formats[int(style)] if style.isdecimal() and int(style) < len(self.formats) else None
+            style = whole_number(element.get("s", "0"))
+            known = self.formats[style] if style < len(self.formats) else None
             formula, value = child(element, "f"), child(element, "v")
+            if row >= _MOST_ROWS:
+                continue
             if formula is not None and formula.text and (value is None or not value.text):
                 found[row, column] = f"={formula.text}"
+            elif element.get("t") == "e" and value is not None:
+                found[row, column] = value.text or ""
             elif known is not None and element.get("t", "n") == "n":
                 found[row, column] = known
         return found
@@ -162,8 +181,8 @@ def read_workbook(package: Package) -> Workbook:
         if root is None:
             continue
         for held in root.iter("{*}numFmts"):
-            codes |= {int(attribute(one, "numFmtId")): attribute(one, "formatCode") for one in held}
+            codes |= {whole_number(attribute(one, "numFmtId")): attribute(one, "formatCode") for one in held}
         for held in root.iter("{*}cellXfs"):
-            styles = [int(attribute(one, "numFmtId") or 0) for one in held]
+            styles = [whole_number(attribute(one, "numFmtId")) for one in held]
     formats = {number: read_format(codes[number]) if number in codes else None for number in set(styles)}
     return Workbook(package, main, tuple(formats[number] for number in styles))

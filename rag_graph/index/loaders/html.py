@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Final
 from urllib.parse import unquote
 
@@ -14,7 +15,17 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
-from rag_graph.index.loaders.base import Source, Writer, attribute, check_archive, local_name, notes, parse_xml
+from rag_graph.index.loaders.base import (
+    Source,
+    Writer,
+    attribute,
+    check_archive,
+    local_name,
+    notes,
+    parse_xml,
+    whole_number,
+)
+from rag_graph.index.loaders.numbering import in_letters
 from rag_graph.index.loaders.tables import Cell
 from rag_graph.index.loading import Loaded, LoadedDocument
 
@@ -25,10 +36,13 @@ _DECLARED: Final = re.compile(
 _HEAD_BYTES: Final = 4096
 _LEFT_OUT: Final = (
     "script,style,template,noscript,svg,head,nav,iframe,object,canvas,dialog,select,datalist,input,button,del,rp,rt,"
-    "[hidden]:not([hidden=until-found]),[aria-hidden=true],[role=navigation],[role=search],[role=dialog],"
+    "[hidden]:not([hidden=until-found]):not([role=tabpanel]),[aria-hidden=true]:not([role=tabpanel]),[role=navigation],[role=search],[role=dialog],"
     "[role=alertdialog],.visually-hidden,.sr-only,.skip-link,.headerlink,.breadcrumb,.breadcrumbs,.cookie-banner,"
-    "#cookie-banner"
+    "#cookie-banner,.linenos,.linenodiv,.lineno,.rouge-gutter,.hljs-ln-numbers,.blob-num,td[data-line-number]"
 )
+_DRAWN: Final = "svg,canvas,object,iframe,select,input,button"
+"""What is seen between words and left out of the text; the words stay apart."""
+_CELL_ROLES: Final = {"cell": "td", "gridcell": "td", "columnheader": "th", "rowheader": "th"}
 _UNSEEN: Final = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _EMPTY: Final = re.compile(
     r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)\b)([a-z]\w*)\b([^<>]*)/>",
@@ -73,13 +87,7 @@ def write_html(writer: Writer, content: bytes) -> tuple[str, str]:
     page = LexborHTMLParser(text)
     titles = page.css_first("head title")
     title = titles.text() if titles else ""
-    for node in page.css(_LEFT_OUT):
-        if node.tag not in {"html", "body"}:
-            node.decompose()
-    for node in page.css("[style]"):
-        # Some pages have a formula for those who listen, beside its picture.
-        if _UNSEEN.search(node.attributes.get("style") or "") and node.css_first("math") is None:
-            node.decompose()
+    _leave_out(page)
     root = page.body
     if root is None:
         return title, note
@@ -90,10 +98,45 @@ def write_html(writer: Writer, content: bytes) -> tuple[str, str]:
     return title, note
 
 
+def _leave_out(page: LexborHTMLParser) -> None:
+    for grid in page.css("[role=table],[role=grid]"):
+        _add_table(grid)
+    for node in page.css(_DRAWN):
+        node.insert_before(" ")
+    # Nothing is added from here on: of what is left out, parts inside of others are given back twice.
+    for node in page.css(_LEFT_OUT):
+        if node.tag not in {"html", "body"}:
+            node.decompose()
+    for node in page.css("[style]"):
+        # Some pages have a formula for those who listen, beside its picture.
+        is_unseen = _UNSEEN.search(node.attributes.get("style") or "") and node.attributes.get("role") != "tabpanel"
+        if is_unseen and node.css_first("math") is None:
+            node.decompose()
+
+
+def _add_table(grid: LexborNode) -> None:
+    """Instead of elements that are a table by their roles alone, one that is."""
+    if grid.tag == "table" or any(part.css_first("[role=table],[role=grid]") is not None for part in grid.iter()):
+        return
+    rows = "".join(
+        f"<tr>{''.join(f'<{tag}>{cell.inner_html}' for cell in row.iter() if (tag := _CELL_ROLES.get(_role(cell))))}"
+        for row in grid.css("[role=row]")
+    )
+    if (table := LexborHTMLParser(f"<table>{rows}</table>").css_first("table")) is not None:
+        grid.insert_before(table)
+        grid.decompose()
+
+
+def _role(node: LexborNode) -> str:
+    return node.attributes.get("role") or ""
+
+
 def in_rows(markup: str) -> str:
     """What a table says that stands in a text of another kind."""
     writer = Writer()
-    if (root := LexborHTMLParser(markup).body) is not None:
+    page = LexborHTMLParser(markup)
+    _leave_out(page)
+    if (root := page.body) is not None:
         _write_nodes(writer, root)
     return writer.text
 
@@ -157,9 +200,10 @@ class _Text:
     _block: LexborNode | None = None
     _terms: list[str] = field(default_factory=list)
     _numbers: dict[int, int] = field(default_factory=dict)
+    _blocks: dict[int, LexborNode] = field(default_factory=dict)
 
     def add(self, node: LexborNode) -> None:
-        block = _block_of(node, self.root)
+        block = _block_of(node, self.root, self._blocks)
         if self._block is None or block.mem_id != self._block.mem_id:
             self.close()
             self._block = block
@@ -197,7 +241,7 @@ def _level(block: LexborNode) -> int | None:
         return int(tag[1])
     if block.attributes.get("role") == "heading":
         level = block.attributes.get("aria-level") or ""
-        return int(level) if level.isdecimal() and int(level) else 2
+        return whole_number(level) or 2
     return None
 
 
@@ -208,15 +252,25 @@ def _mark(block: LexborNode, numbers: dict[int, int]) -> str:
     if item is None or above is None or above.tag != "ol":
         return "-"
     start, own = above.attributes.get("start") or "", item.attributes.get("value") or ""
-    last = numbers.get(above.mem_id, (int(start) if start.isdecimal() else 1) - 1)
-    numbers[above.mem_id] = int(own) if own.isdecimal() else last + 1
-    return f"{numbers[above.mem_id]}."
+    last = numbers.get(above.mem_id, whole_number(start, 1) - 1)
+    numbers[above.mem_id] = whole_number(own, last + 1)
+    letters = _LETTERS.get(above.attributes.get("type") or "", "decimal")
+    if styled := _LIST_STYLE.search(above.attributes.get("style") or ""):
+        letters = f"{styled[1].lower()}{styled[2].title()}".replace("Latin", "Letter").replace("Alpha", "Letter")
+    return f"{in_letters(numbers[above.mem_id], letters)}."
+
+
+_LETTERS: Final = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
+_LIST_STYLE: Final = re.compile(r"\blist-style(?:-type)?\s*:[^;]*?\b(lower|upper)-(alpha|latin|roman)\b", re.IGNORECASE)
 
 
 def _raised(node: LexborNode, is_start: bool, before: str) -> str:
     """What tells a power from a number that it follows, and a note's number from both."""
-    text = node.text().strip()
-    if node.css_first("a") is not None:
+    held = [inner for inner, _ in islice(_walk(node), _MOST_RAISED)]
+    text = "".join(inner.text_content or "" for inner in held if inner.tag == "-text").strip()
+    if len(held) == _MOST_RAISED:
+        return ""
+    if any(inner.tag == "a" for inner in held):
         return ("[" if is_start else "]") if text.isalnum() else ""
     return "^" if is_start and _POWER.fullmatch(text) and before[-1:] and before[-1] in "0123456789)" else ""
 
@@ -237,8 +291,20 @@ def _signs(node: LexborNode) -> str:
         _signs(child) if child.tag != "-text" else (child.text_content or "").strip()
         for child in node.iter(include_text=True)
     ]
-    parts = [f"({part})" if node.tag in _STACKS and len(part) > 1 and at else part for at, part in enumerate(parts)]
-    return ("√(" + "".join(parts) + ")") if node.tag == "msqrt" else _STACKS.get(node.tag or "", "").join(parts)
+    between = _STACKS.get(node.tag or "")
+    if between and parts:
+        first = f"({parts[0]})" if node.tag == "mfrac" and not parts[0].isalnum() else parts[0]
+        stacked = [f"({part})" if len(part) > 1 else part for part in parts[1:]]
+        return "".join([first, *chain.from_iterable(zip(between, stacked, strict=False))])
+    match node.tag:
+        case "msqrt":
+            return f"√({''.join(parts)})"
+        case "mroot" if len(parts) > 1:
+            return f"({parts[0]})^(1/{parts[1]})"
+        case "mfenced":
+            return f"({', '.join(parts)})"
+        case _:
+            return "".join(parts)
 
 
 _AS_TEXT: Final[dict[str, Callable[[LexborNode, bool, str], str]]] = {
@@ -246,8 +312,17 @@ _AS_TEXT: Final[dict[str, Callable[[LexborNode, bool, str], str]]] = {
     "math": _formula,
     "s": lambda *_: "~~",
     "strike": lambda *_: "~~",
+    "q": lambda *_: '"',
 }
-_STACKS: Final = {"mfrac": "/", "msup": "^", "msub": "_"}
+_STACKS: Final = {
+    **dict.fromkeys(("msup", "mover"), "^"),
+    **dict.fromkeys(("msub", "munder"), "_"),
+    **dict.fromkeys(("msubsup", "munderover"), "_^"),
+    "mfrac": "/",
+}
+"""By element the signs between the first that stands in it, the second and the third."""
+_MOST_RAISED: Final = 16
+"""Elements in a number or a mark that is raised; what is raised may nest without end."""
 _POWER: Final = re.compile(r"[-+−–]?\d[\d.,]*")
 
 
@@ -271,11 +346,16 @@ def _walk(root: LexborNode) -> Iterator[tuple[LexborNode, bool]]:
             node, is_start = (above, False) if above is not None and above.mem_id != root.mem_id else (None, True)
 
 
-def _block_of(node: LexborNode, root: LexborNode) -> LexborNode:
+def _block_of(node: LexborNode, root: LexborNode, known: dict[int, LexborNode]) -> LexborNode:
+    """`known` are the blocks of the inline elements that were passed: they nest without end, too."""
     above = node.parent
-    while above is not None and _is_inline(above) and above.mem_id != root.mem_id:
+    passed: list[int] = []
+    while above is not None and above.mem_id not in known and _is_inline(above) and above.mem_id != root.mem_id:
+        passed.append(above.mem_id)
         above = above.parent
-    return above if above is not None else root
+    block = known.get(above.mem_id, above) if above is not None else root
+    known.update(dict.fromkeys(passed, block))
+    return block
 
 
 def _is_inline(node: LexborNode) -> bool:
@@ -294,7 +374,12 @@ def _is_data(table: LexborNode) -> bool:
         return False
     if any(cell.tag == "th" for _, row in _rows(table) for cell in row.iter()):
         return True
-    return table.css_first("h1,h2,h3,h4,h5,h6") is None and len(table.css("table")) == 1
+    # In this order, as tables nest without end, and the first one in them is found at once.
+    if any(part.css_first("table") is not None for part in table.iter()):
+        return False
+    if len(list(islice(_rows(table), 2))) == 1 and table.css_first("pre") is not None:
+        return False  # code, beside the numbers of its lines
+    return table.css_first("h1,h2,h3,h4,h5,h6") is None
 
 
 def _rows(table: LexborNode) -> Iterator[tuple[str, LexborNode]]:
@@ -347,8 +432,7 @@ def _cell_text(cell: LexborNode, nested: list[LexborNode]) -> str:
 
 
 def _span(cell: LexborNode, name: str) -> int:
-    said = cell.attributes.get(name) or ""
-    return int(said) if said.isdecimal() and int(said) else 1
+    return whole_number(cell.attributes.get(name) or "") or 1
 
 
 def _member(base: str, href: str) -> str:
@@ -400,8 +484,12 @@ def _epub(source: Source) -> LoadedDocument:
         title = next((item.text or "" for item in book.iter() if local_name(item) == "title"), "")
         files = {attribute(item, "id"): attribute(item, "href") for item in book.iter() if local_name(item) == "item"}
         chapters = [files.get(attribute(item, "idref"), "") for item in book.iter() if local_name(item) == "itemref"]
+        # Some have no order of reading; then the one in which they are listed is all there is.
+        chapters = list(dict.fromkeys(filter(None, chapters))) or [
+            href for href in files.values() if href.endswith(("html", ".htm"))
+        ]
         named = dict(_contents(archive, package, book))
-        for number, href in enumerate(filter(None, chapters), start=1):
+        for number, href in enumerate(chapters, start=1):
             name = _member(package, href)
             if name in names:
                 writer.place(chapter=number)

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from itertools import groupby
 from typing import Any, cast
@@ -17,7 +18,8 @@ _MAX_ID_CHARS = 200
 _MAX_DEPTH = 100
 _LEAST_ALIKE = 0.5
 """Of the cells of a table; objects that would fill fewer are not alike."""
-_Rows = tuple[str, list[list[str]]]
+_Rows = tuple[str, list[list[str]], int | None]
+"""Under which path they stand, and how many of them name the columns, if that is known."""
 
 
 def load(source: Source) -> Loaded:
@@ -53,9 +55,9 @@ def _written(held: Any) -> str:
     writer = Writer()
     for is_table, values in groupby(_values(held), key=lambda value: not isinstance(value, str)):
         if is_table:
-            for path, rows in cast("Iterator[_Rows]", values):
+            for path, rows, headers in cast("Iterator[_Rows]", values):
                 writer.block(path)
-                writer.table(rows, headers=1)
+                writer.table(rows, headers=headers)
         else:
             writer.block("\n".join(cast("Iterator[str]", values)))
     return writer.text
@@ -63,7 +65,14 @@ def _written(held: Any) -> str:
 
 def _parsed(text: str) -> Any:
     """Numbers keep their digits: 1.50 is a price, and floats have no more than seventeen."""
-    return json.loads(text, parse_float=Decimal)
+    return json.loads(text, parse_float=_number, parse_int=_number)
+
+
+def _number(digits: str) -> int | str | Decimal:
+    """Python reads an int of 4,300 digits at most, and no exponent of nineteen."""
+    with suppress(ValueError, ArithmeticError):
+        return int(digits) if digits.lstrip("-").isdecimal() else Decimal(digits)
+    return digits
 
 
 def _is_object(line: str) -> bool:
@@ -79,7 +88,10 @@ def _values(held: Any, path: str = "", depth: int = 0) -> Iterator["str | _Rows"
             yield from _values(value, f"{path}.{name}" if path else str(name), depth + 1)
     elif isinstance(held, list) and depth < _MAX_DEPTH and any(isinstance(item, dict | list) for item in held):
         if rows := _as_table(held):
-            yield path, rows
+            yield path, rows, 1
+            return
+        if len(held) > 1 and isinstance(held[0], list) and all(_is_row(item, len(held[0])) for item in held):
+            yield path, [list(map(_shown, row)) for row in held], None
             return
         for number, value in enumerate(held, start=1):
             yield from _values(value, f"{path}[{number}]", depth + 1)
@@ -96,6 +108,10 @@ def _as_table(items: list[Any]) -> list[list[str]]:
     if not is_alike or any(isinstance(value, dict | list) for entry in entries for value in entry.values()):
         return []
     return [names, *([_shown(entry.get(name)) for name in names] for entry in entries)]
+
+
+def _is_row(item: Any, width: int) -> bool:
+    return isinstance(item, list) and len(item) == width > 1 and not any(isinstance(one, dict | list) for one in item)
 
 
 def _fields(entry: Mapping[str, Any], path: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:

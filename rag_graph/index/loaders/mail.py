@@ -81,10 +81,10 @@ def _write_message(writer: Writer, message: Message, attached: list[str], depth:
         part = waiting.pop()
         kind = part.get_content_type()
         inside = _inside(part)
-        if part.get_content_disposition() == "attachment":
-            attached.append(as_title(part.get_filename() or "unnamed"))
-        elif kind == "message/rfc822" and inside and depth < _DEEPEST:
+        if kind == "message/rfc822" and inside and depth < _DEEPEST:  # forwarded, in the mail or as its attachment
             _write_message(writer, inside[0], attached, depth + 1)
+        elif part.get_content_disposition() == "attachment":
+            attached.append(as_title(part.get_filename() or "unnamed"))
         elif kind == "multipart/alternative":
             said = [one for one in inside if one.get_content_type() != "text/plain" or _text_of(one)[0].strip()]
             waiting += said[:1]
@@ -93,9 +93,26 @@ def _write_message(writer: Writer, message: Message, attached: list[str], depth:
         elif kind == "text/html":
             write_html(writer, _text_of(part)[0].encode())
         elif kind == "text/plain":
-            writer.block(_text_of(part)[0])
+            text = _text_of(part)[0]
+            is_flowed = str(part.get_param("format", "")).lower() == "flowed"
+            writer.block(_unfolded(text, part.get_param("delsp")) if is_flowed else text)
         elif depth or part is not message:
             attached.append(as_title(part.get_filename() or "unnamed"))
+
+
+def _unfolded(text: str, joins: object) -> str:
+    """Paragraphs whose lines a mail program has cut where they end with a space (RFC 3676)."""
+    lines: list[str] = []
+    above = None
+    for line in text.splitlines():
+        marks = line[: len(line) - len(line.lstrip(">"))]
+        said = line[len(marks) :].removeprefix(" ")
+        if lines and above == marks and lines[-1].endswith(" ") and said != "-- ":
+            lines[-1] = (lines[-1][:-1] if str(joins).lower() == "yes" else lines[-1]) + said
+        else:
+            lines.append(f"{marks} {said}" if marks else said)
+        above = marks if said != "-- " else None  # what a signature begins with is whole
+    return "\n".join(lines)
 
 
 def _inside(part: Message) -> list[Message]:
@@ -105,13 +122,13 @@ def _inside(part: Message) -> list[Message]:
 
 def _text_of(part: Message) -> tuple[str, str]:
     content = part.get_payload(decode=True)
-    return decode(content if isinstance(content, bytes) else b"", declared=part.get_content_charset() or "cp1252")
+    return decode(content if isinstance(content, bytes) else b"", declared=part.get_content_charset() or "")
 
 
 def _header(message: Message, name: str) -> str:
     """What a header says; its bytes may be those of any encoding, though none is named."""
     said = next((value for known, value in message.raw_items() if known.lower() == name.lower()), "")
-    written = decode(str(said).encode("utf-8", "surrogateescape"), declared="cp1252")[0]
+    written = decode(str(said).encode("utf-8", "surrogateescape"))[0]
     try:
         written = str(make_header(decode_header(written)))
     except (LookupError, ValueError):  # it names an encoding that nobody knows

@@ -6,7 +6,7 @@ The text is kept as it is written, but for its tables: what is quoted is what pe
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import yaml
@@ -16,6 +16,7 @@ from rag_graph.documents import Heading, Metadata, Place
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
 from rag_graph.index.loaders.base import Source, Writer, as_title, clean, notes, without_noise
+from rag_graph.index.loaders.html import in_rows
 from rag_graph.index.loaders.source_tables import with_rows
 from rag_graph.index.loading import Loaded
 
@@ -198,15 +199,30 @@ def _notebook(source: Source, text: str, note: str) -> Any:
             fence = "```" if "```" not in written else "~~~~"
             writer.block(f"{fence}\n{written}\n{fence}" if written.strip() else "")
             for output in cell.get("outputs") or ():
-                shown = _joined(output.get("text") or (output.get("data") or {}).get("text/plain") or "")
-                shown = "" if _PICTURE.fullmatch(shown.strip()) else _COLOURS.sub("", shown)
-                writer.block(f"```\n{shown}\n```" if shown.strip() else "")
+                _write_output(writer, output)
         else:
             writer.block(written)
     whole, left_out = without_noise(writer.text)
     outline = tuple(_markdown_outline(whole, 0))
     title = outline[0].title if outline and outline[0].level == 1 else ""
     return source.document(whole, title=title, outline=outline, note=notes(note, left_out))
+
+
+def _write_output(writer: Writer, output: Mapping[str, Any]) -> None:
+    """What a cell has shown: of several ways, a table with its rows, what is marked up, and else plain text."""
+    data = {kind: _joined(lines) for kind, lines in (output.get("data") or {}).items() if kind.startswith("text/")}
+    page = data.get("text/html", "")
+    if "<table" in page or (page and not data.keys() & {"text/markdown", "text/plain"}):
+        writer.block(in_rows(page))
+        return
+    if "text/markdown" in data:
+        writer.block(data["text/markdown"])
+        return
+    shown = _joined(output.get("text") or data.get("text/plain") or "")
+    if output.get("output_type") == "error":
+        shown = f"{output.get('ename', '')}: {output.get('evalue', '')}"
+    shown = "" if _PICTURE.fullmatch(shown.strip()) else _COLOURS.sub("", shown)
+    writer.block(f"```\n{shown}\n```" if shown.strip() else "")
 
 
 def _joined(lines: Any) -> str:

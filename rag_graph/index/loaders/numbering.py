@@ -5,7 +5,7 @@ from typing import Final
 
 from lxml import etree
 
-from rag_graph.index.loaders.base import attribute, child, local_name
+from rag_graph.index.loaders.base import attribute, child, local_name, whole_number
 
 _ROMAN: Final = (
     *((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l"), (40, "xl")),
@@ -41,7 +41,7 @@ class Numbering:
         for item in root:
             if local_name(item) == "abstractNum":
                 own = attribute(item, "abstractNumId")
-                self._lists[own] = {_number(attribute(one, "ilvl")): _level(one) for one in _all(item, "lvl")}
+                self._lists[own] = {whole_number(attribute(one, "ilvl")): _level(one) for one in _all(item, "lvl")}
                 for link, found in (("numStyleLink", linked), ("styleLink", named)):
                     if (said := child(item, link)) is not None:
                         found[own] = attribute(said, "val")
@@ -50,7 +50,9 @@ class Numbering:
                 self._list_of[own] = _value(item, "abstractNumId")
                 for override in _all(item, "lvlOverride"):
                     if (start := child(override, "startOverride")) is not None:
-                        self._restarts[own, _number(attribute(override, "ilvl"))] = _number(attribute(start, "val"))
+                        self._restarts[own, whole_number(attribute(override, "ilvl"))] = whole_number(
+                            attribute(start, "val")
+                        )
         for own, style in linked.items():
             self._lists[own] = next((self._lists[it] for it, name in named.items() if name == style), {})
 
@@ -73,16 +75,16 @@ class Numbering:
         text = known.text
         for at in range(level + 1):
             of = levels.get(at, known)
-            text = text.replace(f"%{at + 1}", _written(counted.get(at, of.start), of.letters))
+            text = text.replace(f"%{at + 1}", in_letters(counted.get(at, of.start), of.letters))
         return text.strip()
 
 
 def _level(item: etree._Element) -> _Level:
     text = _value(item, "lvlText")
-    return _Level(_number(_value(item, "start") or "1"), _value(item, "numFmt"), text, _value(item, "pStyle"))
+    return _Level(whole_number(_value(item, "start") or "1"), _value(item, "numFmt"), text, _value(item, "pStyle"))
 
 
-def _written(number: int, letters: str) -> str:
+def in_letters(number: int, letters: str) -> str:
     match letters:
         case "none":
             return ""
@@ -107,7 +109,3 @@ def _all(item: etree._Element, name: str) -> list[etree._Element]:
 def _value(item: etree._Element, name: str) -> str:
     found = child(item, name)
     return attribute(found, "val") if found is not None else ""
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0

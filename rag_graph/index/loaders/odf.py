@@ -9,7 +9,7 @@ from typing import Final
 from lxml import etree
 
 from rag_graph.errors import DocumentUnreadable
-from rag_graph.index.loaders.base import Source, Writer, attribute, check_archive, local_name, parse_xml
+from rag_graph.index.loaders.base import Source, Writer, attribute, check_archive, local_name, parse_xml, whole_number
 from rag_graph.index.loaders.formats import NumberFormat, plain_number
 from rag_graph.index.loaders.tables import Cell
 from rag_graph.index.loading import Loaded
@@ -76,7 +76,7 @@ def _write(writer: Writer, root: etree._Element) -> None:
 def _write_paragraph(writer: Writer, element: etree._Element, *, in_list: bool) -> None:
     text, level = _text(element), attribute(element, "outline-level")
     if local_name(element) == "h":
-        writer.block(text, level=int(level) if level.isdecimal() and int(level) else 1)
+        writer.block(text, level=whole_number(level) or 1)
     else:
         writer.block(f"- {text}" if in_list and text.strip() else text)
 
@@ -130,8 +130,7 @@ def _cells(cell: etree._Element) -> list[Cell]:
 
 
 def _count(element: etree._Element, name: str) -> int:
-    said = attribute(element, name)
-    return int(said) if said.isdecimal() and int(said) else 1
+    return whole_number(attribute(element, name)) or 1
 
 
 def _text(element: etree._Element) -> str:
@@ -139,8 +138,7 @@ def _text(element: etree._Element) -> str:
     for child in element:
         name = local_name(child)
         if name == "s":
-            count = attribute(child, "c")
-            parts.append(" " * min(int(count) if count.isdigit() else 1, _MOST_REPEATED))
+            parts.append(" " * min(whole_number(attribute(child, "c"), 1), _MOST_REPEATED))
         elif name in {"tab", "line-break"}:
             parts.append("\t" if name == "tab" else "\n")
         elif name not in _LEFT_OUT and name not in {"frame", "custom-shape", "table"}:

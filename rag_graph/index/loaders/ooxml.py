@@ -10,7 +10,16 @@ from typing import Any, Final
 
 from lxml import etree
 
-from rag_graph.index.loaders.base import Source, Writer, attribute, check_archive, child, local_name
+from rag_graph.index.loaders.base import (
+    Source,
+    Writer,
+    attribute,
+    check_archive,
+    child,
+    local_name,
+    of_comments,
+    whole_number,
+)
 from rag_graph.index.loaders.charts import write_chart
 from rag_graph.index.loaders.numbering import Numbering
 from rag_graph.index.loaders.package import Package
@@ -33,10 +42,12 @@ def load(source: Source) -> Loaded:
             raise ValueError("no main part")
         writer = Writer()
         if source.name.suffix.lower().startswith(".ppt"):
-            _write_slides(writer, package, main, root)
+            note = _write_slides(writer, package, main, root)
         else:
             _read_word(package, main).write(writer, root)
-        yield source.written(writer, title=package.title())
+            held = map(package.part, package.related(main, "comments"))
+            note = of_comments(sum(1 for root in held if root is not None for _ in root.iter("{*}comment")))
+        yield source.written(writer, title=package.title(), note=note)
 
 
 @dataclass(slots=True)
@@ -99,7 +110,7 @@ class _Word:
         level = _value(own, "ilvl") or of_style[1]
         if own is None and not number:
             return None
-        return self.numbering.next(number, int(level) if level.isdecimal() else None, style)
+        return self.numbering.next(number, whole_number(level) if level else None, style)
 
     def _write_table(self, writer: Writer, table: etree._Element) -> None:
         rows: list[list[Cell]] = []
@@ -178,7 +189,7 @@ def _value(properties: etree._Element | None, name: str) -> str:
 
 
 def _count(text: str, least: int) -> int:
-    return max(least, int(text)) if text.isdecimal() else least
+    return max(least, whole_number(text))
 
 
 def _blocks(root: etree._Element) -> Iterator[etree._Element]:
@@ -189,7 +200,7 @@ def _blocks(root: etree._Element) -> Iterator[etree._Element]:
         name = local_name(element)
         if name in {"p", "tbl"}:
             yield element
-        elif name not in _LEFT_OUT:
+        elif name not in _LEFT_OUT and not _is_hidden(element):
             waiting.extend(reversed(element))
 
 
@@ -216,6 +227,7 @@ def _children(element: etree._Element, name: str) -> Iterator[etree._Element]:
 
 
 _AS_TEXT: Final = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-", "softHyphen": ""}
+_MATH: Final = re.compile(r"/math\}")
 _BETWEEN: Final = {"sup": "^", "sub": "_", "den": "/"}
 
 
@@ -233,15 +245,17 @@ def _text(block: etree._Element) -> str:
             parts.append(element.text or "")
         elif name in _AS_TEXT:
             parts.append(_AS_TEXT[name])
-        elif name in _LEFT_OUT or name in _BLOCKS or (name == "r" and _is_hidden(element)):
+        elif name in _LEFT_OUT or name in _BLOCKS or _is_hidden(element):
             continue
         elif name in {"sym", "checkBox"}:
             parts.append(_sign(element))
         elif name == "r" and parts and _is_power(element, parts[-1]):
             waiting += [*reversed(element), "^"]
+        elif name == "r" and _is_struck(element):
+            waiting += ["~~", *reversed(element), "~~"]
         else:
             waiting += _stacked(element)
-    return "".join(parts)
+    return "".join(parts).replace("~~~~", "")  # between runs of a stretch
 
 
 def _stacked(element: etree._Element) -> list[etree._Element | str]:
@@ -252,11 +266,28 @@ def _stacked(element: etree._Element) -> list[etree._Element | str]:
         return []
     if name == "rad":
         return [")", *inside, "√("]
+    if name in {"nary", "d", "m", "mr", "eqArr"} and _MATH.search(str(element.tag)):
+        return _framed(element)
     if name in {*_BETWEEN, "num"} and inside:
         text = str(etree.tostring(element, encoding="unicode", method="text", with_tail=False))
         between = [_BETWEEN[name]] if name in _BETWEEN else []
         return [")", *inside, "(", *between] if len(text.strip()) > 1 else [*inside, *between]
     return inside
+
+
+def _framed(element: etree._Element) -> list[etree._Element | str]:
+    """A sum or an integral behind its sign, what stands in brackets, and a matrix row by row; last first."""
+    name = local_name(element)
+    properties = child(element, f"{name}Pr")
+    if name == "nary":
+        said = child(properties, "chr") if properties is not None else None
+        return [*reversed(element), "∫" if said is None else attribute(said, "val")]
+    begins, between, ends = {"mr": ("", ", ", ""), "d": ("(", "|", ")")}.get(name, ("[", "; ", "]"))
+    if name == "d" and properties is not None:
+        signs = ((child(properties, key), usual) for key, usual in (("begChr", "("), ("sepChr", "|"), ("endChr", ")")))
+        begins, between, ends = (usual if said is None else attribute(said, "val") for said, usual in signs)
+    held = [one for one in reversed(element) if local_name(one) in {"e", "mr"}]
+    return [ends, *[part for one in held for part in (one, between)][:-1], begins]
 
 
 def _sign(element: etree._Element) -> str:
@@ -291,10 +322,28 @@ def _is_power(run: etree._Element, before: str) -> bool:
     return raised and bool(re.match(r"[-+−–]?\d", "".join(text.text or "" for text in run if local_name(text) == "t")))
 
 
-def _is_hidden(run: etree._Element) -> bool:
+def _is_on(element: etree._Element, properties: str, *names: str) -> bool:
+    """Whether one of these is said of an element, and not that it is off."""
+    about = child(element, properties)
+    said = [child(about, name) for name in names] if about is not None else []
+    return any(one is not None and attribute(one, "val") not in {"0", "false"} for one in said)
+
+
+def _is_hidden(element: etree._Element) -> bool:
+    """Hidden words, and those that a form asks for and nobody has written."""
+    match local_name(element):
+        case "r":
+            return _is_on(element, "rPr", "vanish")
+        case "sdt":
+            return _is_on(element, "sdtPr", "showingPlcHdr")
+        case _:
+            return False
+
+
+def _is_struck(run: etree._Element) -> bool:
     properties = child(run, "rPr")
-    hidden = child(properties, "vanish") if properties is not None else None
-    return hidden is not None and attribute(hidden, "val") not in {"0", "false"}
+    of_slides = attribute(properties, "strike") if properties is not None else ""
+    return of_slides in {"sngStrike", "dblStrike"} or _is_on(run, "rPr", "strike", "dstrike")
 
 
 @dataclass(slots=True)
@@ -354,7 +403,9 @@ def _inherit(own: str, based: dict[str, str], known: dict[str, Any]) -> None:
         known[own] = known[above]
 
 
-def _write_slides(writer: Writer, package: Package, main: str, root: etree._Element) -> None:
+def _write_slides(writer: Writer, package: Package, main: str, root: etree._Element) -> str:
+    """Return what people should know of it."""
+    hidden: list[str] = []
     relations = package.relations(main)
     # Both its own number and the name of the part are called id; only that of the part has a namespace.
     ids = [
@@ -369,6 +420,8 @@ def _write_slides(writer: Writer, package: Package, main: str, root: etree._Elem
         slide = package.part(name) if kind == "slide" else None
         if slide is None:
             continue
+        if attribute(slide, "show") in {"0", "false"}:
+            hidden.append(str(number))
         writer.place(slide=number)
         writer.end_section()
         _write_shapes(writer, slide, package, name)
@@ -379,6 +432,7 @@ def _write_slides(writer: Writer, package: Package, main: str, root: etree._Elem
             _write_shapes(aside, package.part(notes), package, notes)
             if re.search(r"[^\W\d]", aside.text):
                 writer.block(f"Notes: {aside.text}")
+    return f"slides that are hidden were read, too: {', '.join(hidden)}" if hidden else ""
 
 
 def _write_shapes(writer: Writer, slide: etree._Element | None, package: Package, part: str) -> None:

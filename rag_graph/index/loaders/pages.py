@@ -15,6 +15,7 @@ from contextlib import closing
 from ctypes import c_int
 from dataclasses import dataclass
 from itertools import chain, groupby, pairwise, repeat
+from statistics import median
 from typing import Any, Final
 
 import pypdfium2 as pdfium
@@ -125,13 +126,13 @@ def _boxes(page: pdfium.PdfPage, quote: Sequence[str]) -> list[list[float]]:
         lines = list(_lines(text))
     ways = (_find(lines, words, before, after), _gather(lines, words)) if words else ()
     for found in filter(None, ways):
-        for is_loose in (True, False):
-            boxes = [_around([sign.loose if is_loose else sign.tight for sign in piece]) for piece in found]
+        for way in (_line_of, _ink_of, _core_of):
+            boxes = [way(piece) for piece in found]
             if len(boxes) <= _MAX_BOXES and _are_right(boxes, found, lines):
                 return [_share(page, box) for box in boxes]
-    rows = [row for row in _gather_rows(lines, quote[1]) if _are_right([_around([s.loose for s in row])], [row], lines)]
+    rows = [row for row in _gather_rows(lines, quote[1]) if _are_right([_line_of(row)], [row], lines)]
     # Of two rows that read the same, nobody could say which is meant.
-    return [_share(page, _around([sign.loose for sign in rows[0]]))] if len(rows) == 1 else []
+    return [_share(page, _line_of(rows[0]))] if len(rows) == 1 else []
 
 
 def _reading(text: str) -> str:
@@ -257,6 +258,23 @@ def _letters(line: list[_Sign], start: int, end: int) -> list[_Sign]:
     """The signs of a line that have these of its letters."""
     sign_at = [sign for sign in line for _ in sign.text]
     return list(dict.fromkeys(sign_at[start:end]))
+
+
+def _line_of(signs: Sequence[_Sign]) -> Rectangle:
+    """As high as their line."""
+    return _around([sign.loose for sign in signs])
+
+
+def _ink_of(signs: Sequence[_Sign]) -> Rectangle:
+    return _around([sign.tight for sign in signs])
+
+
+def _core_of(signs: Sequence[_Sign]) -> Rectangle:
+    """As high as most of them, which passes by a tight line below their tails."""
+    left, _, right, _ = _ink_of(signs)
+    middles = [sign.middle[1] for sign in signs]
+    bottom = min(*middles, median(sign.tight[1] for sign in signs))
+    return left, bottom, right, max(*middles, median(sign.tight[3] for sign in signs))
 
 
 def _around(signs: Sequence[Rectangle]) -> Rectangle:

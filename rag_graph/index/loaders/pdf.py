@@ -3,13 +3,15 @@
 import io
 import logging
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Final
 
 import liteparse
 import pypdf
+import pypdfium2 as pdfium
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.loaders import ocr
@@ -24,6 +26,9 @@ _LONGEST_HEADING: Final = 100
 _FEWEST_RUNNING: Final = 3
 _MOST_PAGES: Final = 0.4
 """Of a file: pages on the left and on the right may each have a line of their own."""
+_RIGHT_TO_LEFT: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
+_MIRRORED: Final = str.maketrans("()[]{}", ")(][}{")
+_TURNED_PAIR: Final = re.compile(r"\A[^(]*\)|\([^)]*\Z")
 _PAGE_NUMBER: Final = re.compile(
     r"\W*(?:(?:page|seite|página|pagina|p\.|s\.)\s*)?\d{1,4}(?:\s*(?:/|of|von|de|di|sur)\s*\d{1,4})?\W*", re.IGNORECASE
 )
@@ -44,6 +49,7 @@ def load(source: Source) -> Loaded:
     if b"%PDF-" not in content[:_MAGIC_BYTES]:  # of other files the library would have a PDF made by programs it finds
         raise DocumentUnreadable("it is damaged, or not what its suffix says")
     content, parsed = _parsed(content)
+    _put_in_order(parsed.pages, content)
     writer = Writer()
     pictures = []
     running = _running_lines(parsed.pages)
@@ -97,6 +103,47 @@ def mended(content: bytes) -> bytes:
     written = io.BytesIO()
     pypdf.PdfWriter(clone_from=pypdf.PdfReader(io.BytesIO(content))).write(written)
     return written.getvalue()
+
+
+def _put_in_order(pages: Sequence[liteparse.ParsedPage], content: bytes) -> None:
+    """Lines from right to left as PDFium reads them: liteparse leaves their signs and numbers where they are drawn."""
+    turned = [page for page in pages if _RIGHT_TO_LEFT.search(page.text)]
+    if not turned:
+        return
+    with closing(pdfium.PdfDocument(content)) as document:
+        for page in turned:
+            with closing(document[page.page_num - 1]) as drawn, closing(drawn.get_textpage()) as read:
+                lines = [line for line in map(_unmirrored, read.get_text_range().splitlines()) if line.strip()]
+            for block in page.blocks or ():
+                if block.text and _RIGHT_TO_LEFT.search(block.text):
+                    block.text = _same_words(block.text, lines) or block.text
+
+
+def _unmirrored(line: str) -> str:
+    """Some programs write brackets as they are drawn, so that they seem to close before they open."""
+    if not _RIGHT_TO_LEFT.search(line):
+        return line
+    turned = line.translate(_MIRRORED)
+    return turned if _TURNED_PAIR.search(line) and not _TURNED_PAIR.search(turned) else line
+
+
+def _same_words(text: str, lines: Sequence[str]) -> str:
+    """Those lines, one after the other, that have just these letters; "" if there are none."""
+    wanted = Counter(_letters(text))
+    for first in range(len(lines)):
+        left = wanted.copy()
+        for last in range(first, len(lines)):
+            left.subtract(_letters(lines[last]))
+            if min(left.values()) < 0:
+                break
+            if not any(left.values()):
+                return " ".join(lines[first : last + 1])
+    return ""
+
+
+def _letters(text: str) -> str:
+    """As both readers have them: Arabic letters also come in the forms in which they are drawn, brackets turned."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text)))
 
 
 def _running_lines(pages: Sequence[liteparse.ParsedPage]) -> Mapping[str, int]:

@@ -14,7 +14,7 @@ import python_calamine
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
 from rag_graph.index.loaders import odf
-from rag_graph.index.loaders.base import OLE, Source, Writer, as_title, check_archive, clean, notes
+from rag_graph.index.loaders.base import OLE, Source, Writer, as_title, check_archive, clean, notes, of_comments
 from rag_graph.index.loaders.formats import NumberFormat, column_name, plain_number, read_workbook
 from rag_graph.index.loaders.package import Package
 from rag_graph.index.loaders.tables import Cell, is_number, read_table
@@ -22,6 +22,12 @@ from rag_graph.index.loading import Loaded, LoadedDocument
 
 _SNIFFED_ROWS: Final = 50
 _DELIMITERS: Final = ",;\t|"
+_RARE_DELIMITERS: Final = "^~"
+"""Signs that stand in texts too: where none of the others parts anything."""
+_FEWEST_ALIKE: Final = 2
+"""Rows of a width that is no accident."""
+_MOST_UNCLOSED: Final = 20
+"""Quotation marks; the rest of a file that has more is read as the library takes it."""
 _Place = tuple[int, int]
 
 
@@ -50,7 +56,8 @@ def _workbook(source: Source, content: bytes, archive: zipfile.ZipFile | None) -
     about_cells = read_workbook(Package(archive)) if archive is not None else None
     parts = about_cells.sheets() if about_cells is not None else {}
     writer = Writer()
-    hidden = formulas = 0
+    hidden = formulas = comments = 0
+    unseen: list[str] = []
     for about in book.sheets_metadata:
         if about.typ != python_calamine.SheetTypeEnum.WorkSheet:
             continue
@@ -58,15 +65,25 @@ def _workbook(source: Source, content: bytes, archive: zipfile.ZipFile | None) -
             hidden += 1
             continue
         sheet = book.get_sheet_by_name(about.name)
-        shown = about_cells.shown(parts.get(about.name, "")) if about_cells is not None else {}
-        formulas += sum(isinstance(how, str) for how in shown.values())
+        part = parts.get(about.name, "")
+        shown = about_cells.shown(part) if about_cells is not None else {}
+        formulas += sum(isinstance(how, str) and how.startswith("=") for how in shown.values())
+        if about_cells is not None:
+            comments += about_cells.comments(part)
+            unseen += [as_title(about.name)] if about_cells.hides(part) else []
         rows = _sheet_rows(sheet.to_python(skip_empty_area=False), shown)
         if any(any(row) for row in rows):
             _write_sheet(writer, about.name, rows, dict(sheet.merged_cell_ranges or ()))
     unsaved = f"{formulas} formula{'s have' if formulas > 1 else ' has'} no saved value: open the file and save it anew"
     # calamine gives a per cent's value as the number that it is, and only XLSX's formats are read beside it.
     unformatted = "" if about_cells is not None else "numbers are without their formats, such as %; .xlsx keeps them"
-    note = notes(_of_hidden(hidden), unsaved if formulas else "", unformatted)
+    note = notes(
+        _of_hidden(hidden),
+        f"rows or columns that are hidden were read, too: {', '.join(unseen)}" if unseen else "",
+        of_comments(comments),
+        unsaved if formulas else "",
+        unformatted,
+    )
     return source.document(writer.text, outline=tuple(writer.outline), places=tuple(writer.places), note=note)
 
 
@@ -107,24 +124,50 @@ def _sheet_rows(values: Sequence[Sequence[Any]], shown: Mapping[_Place, NumberFo
 
 def _csv_rows(text: str, delimiters: str) -> list[list[str]]:
     """The rows of a file, apart at the sign that gives most of its first rows as many columns as each other."""
-    csv.field_size_limit(len(text) + 1)
+    csv.field_size_limit(max(len(text) + 1, csv.field_size_limit()))
     said, _, rest = text.partition("\n")
     if said[:4].lower() == "sep=" and len(said.strip()) == len("sep=,"):
-        return [[], *csv.reader(io.StringIO(rest, newline=""), delimiter=said.strip()[-1])]
+        return [[], *_separated(rest, said.strip()[-1])]
 
     def evenness(delimiter: str) -> tuple[int, int]:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
         widths = Counter(len(row) for row, _ in zip(reader, range(_SNIFFED_ROWS), strict=False) if row)
         width, count = max(widths.items(), key=lambda it: (it[0] > 1 and it[1], it[0]), default=(0, 0))
         return (count, width) if width > 1 else (0, 0)
 
     delimiter = max(delimiters, key=evenness)
-    rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    _, width = evenness(delimiter)
+    if evenness(delimiter) == (0, 0):
+        delimiter = max(_RARE_DELIMITERS, key=evenness)
+    rows = _separated(text, delimiter)
+    count, width = evenness(delimiter)
     for number, row in enumerate(rows):  # what an export says of itself before its first row
-        if len(row) >= width:
+        if len(row) >= width or count < _FEWEST_ALIKE:
             break
         rows[number] = [f"{delimiter} ".join(map(str.strip, row))] if row else []
+    return rows
+
+
+def _separated(text: str, delimiter: str) -> list[list[str]]:
+    """A quotation mark that does not close at a cell's end is a sign of its line: else rows below would be one cell."""
+    rows: list[list[str]] = []
+    for tries in range(_MOST_UNCLOSED + 1):
+        reader = csv.reader(
+            io.StringIO(text, newline=""),
+            delimiter=delimiter,
+            skipinitialspace=True,
+            strict=tries < _MOST_UNCLOSED,
+        )
+        ends = 0
+        try:
+            for row in reader:
+                ends = reader.line_num
+                rows.append(row)
+        except csv.Error:
+            lines = io.StringIO(text, newline="").readlines()
+            rows += csv.reader(lines[ends : ends + 1], delimiter=delimiter, quoting=csv.QUOTE_NONE)
+            text = "".join(lines[ends + 1 :])
+        else:
+            break
     return rows
 
 
@@ -241,6 +284,8 @@ def _cells(
 def _are_names(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the first row of a file of separated values may name its columns, as nearly all of them do."""
     first = [cell.strip() for cell in rows[0]] if len(rows) > 1 else []
+    while first and not first[-1]:  # some row below says more than has a name
+        first.pop()
     return len(first) > 1 and all(first) and len(set(first)) == len(first) and not any(map(is_number, first))
 
 
@@ -252,7 +297,10 @@ def _as_text(value: Any) -> str:
             return plain_number(value)
         case datetime():
             return value.isoformat(" ").removesuffix(" 00:00:00")
-        case date() | time() | timedelta():
+        case timedelta():  # as sheets show it: hours go on beyond a day
+            minutes, seconds = divmod(round(abs(value).total_seconds()), 60)
+            return f"{'-' if value < timedelta() else ''}{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+        case date() | time():
             return str(value)
         case _:
             return str(value)

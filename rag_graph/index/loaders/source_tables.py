@@ -16,6 +16,7 @@ from docutils.parsers.rst.tableparser import GridTableParser, SimpleTableParser,
 from docutils.statemachine import StringList
 
 from rag_graph.documents import Place
+from rag_graph.index.loaders.base import whole_number
 from rag_graph.index.loaders.html import in_rows
 from rag_graph.index.loaders.tables import Cell, read_table
 from rag_graph.text.markup import code_blocks
@@ -158,7 +159,7 @@ def _directives(text: str, pattern: re.Pattern[str]) -> Iterator[Edit]:
             continue
         if rows:
             said = options.get("header-rows", "")
-            headers = (int(said) if said.isdecimal() else 0) + ("header" in options)
+            headers = whole_number(said) + ("header" in options)
             yield (*found.span(), _lines(rows, headers or None, found["said"]))
 
 

@@ -106,6 +106,12 @@ def _headers(rows: Sequence[Sequence[Cell]]) -> int:
         }
         if wide and all(plain[1][at].strip() for at in wide) and not any(map(is_number, plain[1])):
             return _FEWEST
+        # Without merged cells, such as in separated values, the name of several columns stands in each of them.
+        _, *above = plain[0]
+        first, *below = map(str.strip, plain[1])
+        pairs = set(zip(above, below, strict=True))
+        if not first and all(below) and len(set(above)) < len(above) == len(pairs) and plain[2][0].strip():
+            return _FEWEST
     return int(looks_like_header(plain))
 
 

@@ -54,6 +54,28 @@ def read(folder: Path, page: str, name: str = "a.html") -> LoadedDocument:
             "<table><tr><th>Item<th>Sum<tr><td>A<td><ul><li>5<li>7</ul></table>",
             "| Item | Sum |\n| --- | --- |\n| A | 5 7 |",
         ),
+        ("<p>He said <q>yes</q><button>Go</button>now", 'He said "yes" now'),
+        (
+            (
+                "<p><math><msubsup><mi>a</mi><mn>1</mn><mn>2</mn></msubsup><mo>+</mo><mfrac><mrow><mi>b</mi><mo>-</mo>"
+                "<mn>1</mn></mrow><mi>c</mi></mfrac><mo>+</mo><munderover><mo>∑</mo><mrow><mi>i</mi><mo>=</mo><mn>1"
+                "</mn></mrow><mi>n</mi></munderover><mroot><mi>d</mi><mn>3</mn></mroot></math>"
+            ),
+            "a_1^2+(b-1)/c+∑_(i=1)^n(d)^(1/3)",
+        ),
+        ("<ol type=a><li>x<li>y</ol><ol start=4 style='list-style: upper-roman'><li>z</ol>", "a. x\n\nb. y\n\nIV. z"),
+        (
+            "<table><tr><td class=linenos><pre>1\n2</pre><td class=code><pre>if x:\n    y = 1</pre></table>",
+            "if x:\n    y = 1",
+        ),
+        (
+            (
+                "<div role=table><div role=row><b role=columnheader>Item</b><b role=columnheader>Sum</b></div>"
+                "<div role=row><span role=cell>A</span><span role=cell>5</span></div></div>"
+            ),
+            "| Item | Sum |\n| --- | --- |\n| A | 5 |",
+        ),
+        ("<div role=tabpanel>apt</div><div role=tabpanel hidden>brew</div>", "apt\n\nbrew"),
     ],
 )
 def test_a_page_is_read_as_it_is_seen(page: str, text: str, tmp_path: Path) -> None:

@@ -175,11 +175,12 @@ def test_a_readme_is_text_without_a_suffix_too(tmp_path: Path) -> None:
     assert read(tmp_path / "README", "It moves water.").title == "README"
 
 
-def test_an_archive_that_is_a_book_of_another_name_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ['<itemref idref="1"/>', "", 2 * '<itemref idref="1"/>'])
+def test_an_archive_that_is_a_book_of_another_name_is_read(order: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.odt", "w") as book:
         book.writestr("mimetype", "application/epub+zip")
         book.writestr("META-INF/container.xml", '<container><rootfile full-path="b.opf"/></container>')
-        book.writestr("b.opf", '<package><item id="1" href="c.html"/><itemref idref="1"/></package>')
+        book.writestr("b.opf", f'<package><item id="1" href="c.html"/>{order}</package>')
         book.writestr("c.html", "<p>It moves water.</p>")
     (document,) = load(tmp_path / "a.odt")
     assert isinstance(document, LoadedDocument)
@@ -218,3 +219,20 @@ def test_chapters_without_headings_have_the_names_of_the_books_table_of_contents
     headings = [(document.text[one.start :][: len(one.title)], one.title) for one in document.outline]
     assert headings == [(one, one) for one in [*(["The first part"] if table else []), "Flow", "The second"]]
     assert [document.text[one.start :][:7] for one in document.places] == [first[:7] or "It move", "The sec"]
+
+
+MANY = "9" * 5_000
+"""Digits; Python reads no more than 4,300 of a number."""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("a.html", f"<table><tr><th>A<th>B<tr><td colspan={MANY}>5</table>", "| A | B |\n| --- | --- |\n| 5 |  |"),
+        ("a.html", f"<ol start={MANY}><li value={MANY}>a</ol><p role=heading aria-level={MANY}>b", "1. a\n\nb"),
+        ("a.rst", f".. list-table:: T\n   :header-rows: {MANY}\n\n   * - A\n     - 5\n", "T\n\n| A | 5 |"),
+        ("a.json", f'{{"a": {MANY}, "b": 1e{MANY}, "c": 5}}', f"a: {MANY}\nb: 1e{MANY}\nc: 5"),
+    ],
+)
+def test_a_number_without_end_costs_no_more_than_itself(name: str, content: str, text: str, tmp_path: Path) -> None:
+    assert read(tmp_path / name, content).text.strip() == text

@@ -18,6 +18,7 @@ from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.chunking import PASSAGE_CHARS, chunk
 from rag_graph.index.indexing import where
 from rag_graph.index.loaders import load
+from rag_graph.index.loaders.pdf import mended
 from rag_graph.index.loading import KINDS, Failure, FoundFile, LoadedDocument, PassedOver, find_files
 from tests.index.loaders.lines import LineLoader, LoaderThatFails, LoaderThatNeedsMore
 from tests.index.pdfs import pdf, words
@@ -98,6 +99,14 @@ def test_json_is_a_line_for_each_value_and_documents_where_it_holds_texts(tmp_pa
     (tmp_path / "b.json").write_text('[{"id": "x", "text": "One."}, {"id": "y", "text": "Two."}]')
     assert [item.key for item in load(tmp_path / "b.json") if isinstance(item, LoadedDocument)] == ["x", "y"]
     assert of_text(tmp_path, "c.jsonl", '{"level": "error", "code": 7}\n').text == "level: error\ncode: 7"
+
+
+def test_lists_in_a_list_of_json_are_rows(tmp_path: Path) -> None:
+    rows = "| Name | Age |\n| --- | --- |\n| Ann | 30 |\n| Bob | 31 |"
+    (tmp_path / "a.json").write_text('{"people": [["Name", "Age"], ["Ann", 30], ["Bob", 31]]}')
+    [document] = load(tmp_path / "a.json")
+    assert isinstance(document, LoadedDocument)
+    assert document.text == f"people\n\n{rows}"
 
 
 def test_json_keeps_what_belongs_together_in_a_row_and_the_digits_of_numbers(tmp_path: Path) -> None:
@@ -256,6 +265,17 @@ def test_mail_says_from_whom_it_is_and_what_was_attached(tmp_path: Path) -> None
             ),
             "One.\n\nTwo.\n\nSubject: Inner\n\nThree.",
         ),
+        (
+            (
+                b"Content-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: message/rfc822\n"
+                b"Content-Disposition: attachment\n\nSubject: Inner\n\nThree.\n--B--\n"
+            ),
+            "Subject: Inner\n\nThree.",
+        ),
+        (
+            b"Content-Type: text/plain; format=flowed\n\nIt moves \n40 litres.\n> It \n> said.\n From it.\n-- \nAnn",
+            "It moves 40 litres.\n> It said.\nFrom it.\n-- \nAnn",
+        ),
     ],
 )
 def test_mail_is_read_part_by_part_in_whatever_encoding(body: bytes, text: str, tmp_path: Path) -> None:
@@ -269,6 +289,14 @@ def test_a_notebook_gives_its_cells_and_what_they_printed(tmp_path: Path) -> Non
         {"cell_type": "markdown", "source": ["# Study\n", "Text."]},
         {"cell_type": "code", "source": "print(1)", "outputs": [{"output_type": "stream", "text": ["1"]}]},
     ]
+    table = "<style>td {}</style><table><tr><th></th><th>flow</th></tr><tr><th>A10</th><td>40</td></tr></table>"
+    shown = [
+        {"data": {"text/html": [table], "text/plain": "     flow"}},
+        {"data": {"text/markdown": "*So*", "text/plain": "<Markdown>"}},
+        {"output_type": "error", "ename": "ValueError", "evalue": "no pump", "traceback": []},
+    ]
+    more = of_text(tmp_path, "b.ipynb", json.dumps({"cells": [{"cell_type": "code", "source": "", "outputs": shown}]}))
+    assert more.text == "|  | flow |\n| --- | --- |\n| A10 | 40 |\n\n*So*\n\n```\nValueError: no pump\n```"
     document = of_text(tmp_path, "a.ipynb", json.dumps({"cells": cells}))
     assert (document.title, document.text) == ("Study", "# Study\nText.\n\n```\nprint(1)\n```\n\n```\n1\n```")
 
@@ -313,6 +341,23 @@ def test_tables_of_alike_pages_keep_their_blanks_and_their_names_over_pages(tmp_
     rest = ["".join(f"\n| {model}{n} | 60 | new |" for model in "BCDEF") for n in range(1, 4)]
     tables = [f"{names}| A{n} |  | old |{rows}" for n, rows in enumerate(rest, start=1)]
     assert only(pdf(tmp_path / "a.pdf", *drawn)).text == "\n\n".join(["Report of the firm", *tables])
+
+
+ESCAPED = str.maketrans({"(": r"\(", ")": r"\)"})
+
+
+def test_lines_from_right_to_left_are_read_as_they_are_spoken(tmp_path: Path) -> None:
+    spoken = ("המחיר הוא 45 שקלים (בלבד).", "האחריות של GRUNDFOS היא 24 חודשים.")
+    drawn = (".(דבלב) םילקש 45 אוה ריחמה", ".םישדוח 24 איה GRUNDFOS לש תוירחאה")
+    latin = dict(zip("אבגדהוזחטיךכלםמןנסעףפץצקרשת", "abcdefghijklmnopqrstuvwxyz!", strict=True))
+    page = "".join(
+        words(300, 700 - 14 * number, "".join(latin.get(letter, letter) for letter in line).translate(ESCAPED))
+        for number, line in enumerate(drawn)
+    )
+    path = pdf(tmp_path / "a.pdf", page, letters={one: other for other, one in latin.items()})
+    path.write_bytes(mended(path.read_bytes()))  # without a table of contents, PDFium does not find what letters mean
+    document = only(path)
+    assert document.text.split() == " ".join(spoken).split()
 
 
 def test_a_scan_is_called_that_and_by_what_it_can_be_read(tmp_path: Path) -> None:
@@ -367,6 +412,10 @@ def test_a_passage_knows_its_page_and_where_the_next_begins_or_its_row(tmp_path:
     )
     (passage,) = chunk(document.text)
     assert where(document.places, document.text, passage) == {"page": 1, "page_breaks": str(document.text.index("And"))}
+    apart = only(pdf(tmp_path / "b.pdf", words(50, 700, "The first page."), "", "", words(50, 700, "The fourth.")))
+    (passage,) = chunk(apart.text)
+    known = where(apart.places, apart.text, passage)
+    assert known == {"page": 1, "page_breaks": " ".join([str(apart.text.index("The fourth"))] * 3)}
     rows = "\n".join(f"name {number},{number},some words about it" for number in range(2, 101))
     (tmp_path / "a.csv").write_text(f"name,count,words\n{rows}\n")
     document = only(tmp_path / "a.csv")

@@ -1,6 +1,7 @@
 """DOCX and PPTX: what Word and PowerPoint show and do not write as text, such as numbers of clauses, charts, notes."""
 
 import io
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,6 +96,51 @@ def test_signs_that_word_does_not_write_as_letters_are_kept(runs: str, text: str
 
 
 SPACED = "<w:t xml:space='preserve'>"
+
+
+MATH = "xmlns:m='http://schemas.openxmlformats.org/officeDocument/2006/math'"
+
+
+@pytest.mark.parametrize(
+    ("equation", "text"),
+    [
+        (
+            "<m:nary><m:naryPr><m:chr m:val='∑'/></m:naryPr><m:sub>1</m:sub><m:sup>n</m:sup><m:e>x</m:e></m:nary>",
+            "∑_1^nx",
+        ),
+        ("<m:nary><m:sub/><m:sup/><m:e>x</m:e></m:nary>", "∫x"),
+        (
+            "<m:d><m:e>a</m:e></m:d><m:d><m:dPr><m:begChr m:val='['/><m:endChr m:val=']'/></m:dPr><m:e>b</m:e></m:d>",
+            "(a)[b]",
+        ),
+        ("<m:m><m:mr><m:e>1</m:e><m:e>0</m:e></m:mr><m:mr><m:e>0</m:e><m:e>2</m:e></m:mr></m:m>", "[1, 0; 0, 2]"),
+    ],
+)
+def test_an_equation_keeps_its_signs_and_brackets(equation: str, text: str, tmp_path: Path) -> None:
+    runs = re.sub(r">([^<>]+)<", r"><m:r><m:t>\1</m:t></m:r><", equation)
+    assert written(tmp_path / "a.docx", [f"<w:p><m:oMath {MATH}>{runs}</m:oMath></w:p>"]).text == text
+
+
+def test_what_is_struck_or_only_asked_for_is_no_fact(tmp_path: Path) -> None:
+    struck = "<w:r><w:rPr><w:strike/></w:rPr><w:t>{}</w:t></w:r>"
+    here = "<w:sdtContent><w:r><w:t>Click here</w:t></w:r></w:sdtContent>"
+    asked = f"<w:sdt><w:sdtPr><w:showingPlcHdr/></w:sdtPr>{here}</w:sdt>"
+    paragraph = f"<w:p>{struck.format('1')}{struck.format('00')}<w:r><w:t> 90</w:t></w:r>{asked}</w:p>"
+    assert written(tmp_path / "a.docx", [paragraph]).text == "~~100~~ 90"
+
+
+def test_comments_and_hidden_slides_are_told(tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_comment(document.add_paragraph("It costs 90.").runs, text="Really?", author="Ann")
+    document.save(str(tmp_path / "a.docx"))
+    assert only(tmp_path / "a.docx").note == "1 comment was left out"
+    slides = pptx.Presentation()
+    for title in ("Sales", "Costs"):
+        slide = slides.slides.add_slide(slides.slide_layouts[5])
+        slide.shapes.title.text = title
+    slide._element.set("show", "0")
+    slides.save(str(tmp_path / "a.pptx"))
+    assert only(tmp_path / "a.pptx").note == "slides that are hidden were read, too: 2"
 
 
 def test_a_list_of_contents_and_what_stands_under_a_page_belong_to_no_heading(tmp_path: Path) -> None:

@@ -65,6 +65,12 @@ def test_a_row_whose_cells_have_several_lines_is_marked_in_one_piece(tmp_path: P
     assert sorted(row.split()) == sorted(["Pump", "A10", "with", "a", "filter", "60", "new"])
 
 
+def test_a_line_is_marked_though_another_begins_between_its_tails(tmp_path: Path) -> None:
+    below = "BT /F 5 Tf 60 696 Td (2022) Tj ET "
+    path = pdf(tmp_path / "a.pdf", words(50, 700, "August 28, noon") + below)
+    assert marked(path, "August 28, noon") == ["August 28, noon"]
+
+
 def test_the_dots_that_lead_to_a_number_are_no_words(tmp_path: Path) -> None:
     path = pdf(tmp_path / "a.pdf", words(50, 700, "Total liabilities ........ 6,369"))
     assert marked(path, "| Total liabilities | 6,369 |") == ["Total liabilities", "6,369"]

@@ -1,10 +1,12 @@
 """Sheets and files of separated values: what stands in a cell is what its sheet shows, and where that is is known."""
 
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 
 import openpyxl
 import pytest
+from openpyxl.comments import Comment
 
 from rag_graph.documents import Hit, Passage
 from rag_graph.index.chunking import chunk
@@ -67,6 +69,20 @@ def test_a_sheet_is_read_as_it_is_shown(tmp_path: Path) -> None:
     assert document.note == "1 formula has no saved value: open the file and save it anew"
 
 
+def test_errors_hours_and_what_is_not_seen_are_told(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Item", "Share", "Time"])
+    sheet.append(["Pump", "#DIV/0!", timedelta(hours=30, minutes=5)])
+    sheet["A2"].comment = Comment("Really?", "Ann")
+    sheet.row_dimensions[2].hidden = True
+    book.save(tmp_path / "a.xlsx")
+    document = only(tmp_path / "a.xlsx")
+    assert document.text.endswith("| Pump | #DIV/0! | 30:05:00 |")
+    assert document.note == "rows or columns that are hidden were read, too: Sheet; 1 comment was left out"
+
+
 def test_a_citation_of_a_sheet_names_the_cells(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     sheet = book.active
@@ -110,6 +126,25 @@ def test_a_citation_of_separated_values_names_the_row(tmp_path: Path) -> None:
     start = content.index("| Pump")
     assert passage.place_at(start) == "row 4"
     assert passage.place_at(start, len(content)) == "rows 4 to 5"
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("Name,Val,Note\nA,1\nB,2,x,more\n", "| Name | Val | Note |  |\n|=|\n| A | 1 |  |  |\n| B | 2 | x | more |"),
+        ('Name, Val\n"B, or C", "5, 6"\n', "| Name | Val |\n|=|\n| B, or C | 5, 6 |"),
+        ("Name^Val\nA^1\nB^2\n", "| Name | Val |\n|=|\n| A | 1 |\n| B | 2 |"),
+        ('Name,Val\n"A,1\nB,2\n"C, D",3\n', '| Name | Val |\n|=|\n| "A | 1 |\n| B | 2 |\n| C, D | 3 |'),
+        (
+            "Region,Sales,Sales,Cost\n,2020,2021,2021\nNorth,1,2,3\n",
+            "| Region | Sales 2020 | Sales 2021 | Cost 2021 |\n|=|\n| North | 1 | 2 | 3 |",
+        ),
+    ],
+)
+def test_separated_values_keep_their_columns_however_they_were_written(text: str, read: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    names = read.partition("\n")[0]
+    assert only(tmp_path / "a.csv").text == read.replace("|=|", "|" + " --- |" * (names.count("|") - 1))
 
 
 @pytest.mark.parametrize(
