@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from rag_graph.claims.statements import Statement, take_apart
 from rag_graph.events import NumberedPassage
@@ -18,6 +19,8 @@ LEAST_GAIN = 0.04
 _SHORT_WORDS = 6
 _LENGTH_POWER = 0.3
 """By how much a longer sentence must hold more to be picked."""
+_NEAR = 3
+"""So many words further two words of a sentence still belong together."""
 _KEPT_CHARS = 6
 """So many characters of a stem are compared: "analysis" and "analyze" have one stem no stemmer gives them."""
 
@@ -58,7 +61,19 @@ class Window:
 
 def comparable(stems: Iterable[str]) -> frozenset[str]:
     """The stems as they are compared here."""
-    return frozenset(stem if stem[:1].isdigit() else stem[:_KEPT_CHARS] for stem in stems)
+    return frozenset(map(_kept, stems))
+
+
+def _kept(stem: str) -> str:
+    return stem if stem[:1].isdigit() else stem[:_KEPT_CHARS]
+
+
+def neighbours_apart(claim: Statement, said: Statement) -> int:
+    """Count the neighbours among a claim's shared words that stand far apart in a sentence, in either order."""
+    theirs = [_kept(word.stem) for word in said.words]
+    ours = [word for word in (_kept(word.stem) for word in claim.words) if word in theirs]
+    near = {pair for gap in range(1, _NEAR + 1) for pair in zip(theirs, theirs[gap:], strict=False)}
+    return sum(pair not in near and pair[::-1] not in near for pair in pairwise(ours))
 
 
 def lines_of(

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rag_graph.claims.bearing import Line, Window, comparable, lines_of, window_of
+from rag_graph.claims.bearing import Line, Window, comparable, lines_of, neighbours_apart, window_of
 from rag_graph.claims.checker import Support
 from rag_graph.claims.doubts import (
     Said,
@@ -23,6 +23,7 @@ from rag_graph.claims.support import (
     agrees,
     is_negated_alike,
     keeps_order,
+    keeps_strength,
     misquotes,
     moves_number,
     says_opposite,
@@ -41,6 +42,8 @@ _LEAST_LINES = 8
 """Fewer sentences are too short a window to say that something is nowhere."""
 _LEAST_DENIED = 2
 _MOSTLY = 0.6
+_RELATED = 0.35
+"""A sentence with less of a claim is about something else, and its opposite words are no opposites of the claim."""
 _LEAST_SPELLED = 2
 _LEAST_UNSPACED = 4
 """So many words, or letters where no spaces part them: less is not said by a sentence but by chance."""
@@ -66,6 +69,13 @@ class Coverage:
     """For the weaker grade: how much of a claim the sentences picked from the cited passages hold together."""
     to_bear_unmarked: float = 0.6
     """The same of a passage that the model did not cite."""
+    of_near: float = 0.75
+    """So much of a claim in one sentence, next to each other as there, is said in nearly the same words."""
+    apart: int = 1
+    """Of a claim in nearly the same words so many neighbours may stand far apart in the sentence, as two clauses do."""
+    strange_words: int = 1
+    """What is quoted may have so many words that no passage has. Of 146 such claims of real models 96 % were
+    supported, of the eight with more of them five."""
     of_copy: float = 0.75
     """A claim and a sentence that hold so much of each other differ in few words: then what differs decides."""
     of_taken: float = 0.85
@@ -134,6 +144,7 @@ class ReadSources:
             number: tuple(lines_of(self.passages[number], statements, self._languages[number] or ENGLISH))
             for number, statements in taken.items()
         }
+        self._compared = frozenset().union(*(line.all_words for lines in self._lines.values() for line in lines))
         holders = Counter(word for lines in self._lines.values() for line in lines for word in line.words)
         self._rarity = {word: 1 / (1 + math.log1p(count)) for word, count in holders.items()}
         asked = taken_apart(self.question, self.language)
@@ -200,10 +211,27 @@ class ReadSources:
         window = self._window(need, numbers)
         if window.covered < least or self._is_doubtful(words, claim, need, window, numbers):
             return []
+        nearest = max(window.lines, key=lambda line: self._rare(need & line.all_words))
+        if self._is_nearly_said(claim, need, nearest):
+            held = self._rare(need & nearest.all_words) / self._rare(need)
+            return [Support(nearest.passage, nearest.start, nearest.end, round(held, 3))]
         return [
             Support(passage, start, end, round(window.covered, 3), grade="bears_on_it")
             for passage, start, end in _joined(window.lines, self.passages)
         ]
+
+    def _is_nearly_said(self, claim: Statement, need: frozenset[str], line: Line) -> bool:
+        """Whether one sentence says this in nearly the same words, in any order, with its doubts and conditions."""
+        return (
+            self._rare(need & line.all_words) >= self._coverage.of_near * self._rare(need)
+            and self._strange(need) <= self._coverage.strange_words
+            and neighbours_apart(claim, line.said) <= self._coverage.apart
+            and keeps_strength(claim, line.said)
+        )
+
+    def _strange(self, need: frozenset[str]) -> int:
+        """How many of these words no sentence has, nor what stands above it."""
+        return len(need - self._compared)
 
     def lacks_number(self, number: int, words: str) -> bool:
         """Whether these words have a number that this passage, with what stands above it, does not say."""
@@ -272,7 +300,7 @@ class ReadSources:
             or (claim.negated and not any(line.said.negated or line.is_denied for line in window.lines))
             or (not claim.negated and any(line.is_denied for line in window.lines))
             or mixes_keys(need, window.lines, [line for number in numbers for line in self._lines[number]])
-            or says_opposite(claim, best.said)
+            or (self._rare(need & best.words) >= _RELATED * self._rare(need) and says_opposite(claim, best.said))
             or any(moves_number(claim, one) for one in said)
             or (
                 self._rare(need & best.words) >= _MOSTLY * self._rare(need)
@@ -346,6 +374,8 @@ class ReadSources:
 
     def _best(self, number: int, claim: Statement, subject: frozenset[str], *, least: float) -> Support | None:
         if len(claim.words) > self._coverage.most_words:
+            return None
+        if not claim.is_unspaced and self._strange(comparable(claim.stems)) > self._coverage.strange_words:
             return None
         claim = claim.with_names(self._small_words)
         found = [

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 
+from rag_graph.claims.phrases import CONTRACTION, in_one_phrase, set_aside
 from rag_graph.text.languages import CONJUNCTIONS, ENGLISH, LEAD_INS, PREPOSITIONS, UNTOLD, Language, language_of
 from rag_graph.text.spelling import one_spelling
 from rag_graph.text.terms import root
@@ -37,8 +38,25 @@ UNITS = _table(
     " watts; kw: kw kilowatt kilowatts; mw: mw megawatt megawatts; am: am a.m; pm: pm p.m; gal: gallon gallons; pint:"
     " pint pints; oz: oz ounce ounces; yd: yard yards; acre: acre acres; ha: hectare hectares; v: volt volts; a: ampere"
     " amperes amp amps; bar: bar bars; psi: psi; kn: knot knots; mph: mph; j: joule joules; kj: kilojoule kilojoules;"
-    " cal: calorie calories kcal; n: newton newtons; pa: pascal pascals"
+    " cal: calorie calories kcal; n: newton newtons; pa: pascal pascals; franc: franc francs chf; yen: yen; rupee:"
+    " rupee rupees; krona: krona kronor krone kroner crowns; pp: percentage"
 )
+_MEASURED_BY = (
+    "ms second minute hour day week month year decade century",
+    "mm cm m km inch ft yd mi",
+    "mcg mg g kg t lb oz",
+    "byte kb mb gb tb",
+    "ml l gal pint",
+    "usd eur gbp franc yen rupee krona",
+    "°c °f k",
+)
+UNIT_WORDS = {
+    word: (kind, unit)
+    for kind, units in enumerate(_MEASURED_BY)
+    for word, unit in UNITS.items()
+    if unit in units.split() and len(word) > len("min") and word not in ("second", "secs", "mins", "foot", "pound")
+}
+"""What is measured, and by what, where no number stands before the unit; "second" may be a rank, and "mins" a name."""
 SIGNS = {"%": "%", "$": "usd", "€": "eur", "£": "gbp", "¥": "jpy", "°": "°", "°c": "°c", "°f": "°f"}
 MULTIPLIERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12} | {
     "mn": 10**6,
@@ -46,8 +64,8 @@ MULTIPLIERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 1
 }
 SIGN_BOUNDS = {"<": "less", "≤": "less", ">": "more", "≥": "more"}
 BOUNDS = _table(
-    "more: more over above exceeding exceeds least minimum exceeded; less: less under below fewer most maximum up"
-    " within almost nearly"
+    "more: more over above exceeding exceeds least minimum exceeded longer larger greater bigger higher older; less:"
+    " less under below fewer most maximum up within almost nearly shorter smaller lower younger"
 )
 _UNSPACED_SCRIPTS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(
@@ -63,7 +81,6 @@ _COVERED_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Chinese, Japanese and Korean, whose negations are known; those of Thai, Lao, Khmer and Burmese are not."""
 _URL = re.compile(r"https?://\S+|\]\([^)\]\s]*\)")
 """A link's target ends at a bracket too, or a row of openings would be read to its end from each of them."""
-_CONTRACTION = re.compile(r"n['’]t\b", re.IGNORECASE)
 _ISO_DATE = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
 _DECADE = re.compile(r"\b(\d{3}0)['’]?s\b")
 _MINUS = re.compile(r"\b(?:minus|negative) (?=\d)", re.IGNORECASE)
@@ -118,6 +135,10 @@ class Statement:
     is_unspaced: bool
     led_in_to: int
     """Where a lead-in such as "In 1889," ends; 0 if there is none."""
+    denied: tuple[str, ...] = ()
+    """The first word behind each negation."""
+    contrasted: frozenset[str] = frozenset()
+    """What it sets aside, as the strike in "due to snow, not to a strike"."""
     unspaced: str = ""
     """Its Chinese, Japanese, Korean, Thai … characters, one after the other."""
 
@@ -203,7 +224,7 @@ def language_of_text(text: str) -> Language | None:
     unspaced = "".join(_UNSPACED.findall(text))
     if len(unspaced) * 2 > len(text):
         return ENGLISH if len(_COVERED_UNSPACED.findall(unspaced)) * 2 > len(unspaced) else None
-    return language_of(match[0].lower() for match in _WORD.finditer(_CONTRACTION.sub(" not", text)))
+    return language_of(match[0].lower() for match in _WORD.finditer(CONTRACTION.sub(" not", text)))
 
 
 def subject_of(statement: Statement) -> frozenset[str]:
@@ -223,16 +244,7 @@ _NEGATED_WORDS = 3
 
 def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
     """Find the words, numbers, names and negations of one sentence."""
-    text = one_spelling(_NARROW_SPACE_IN_NUMBER.sub("", _URL.sub(" ", sentence)))
-    text = _CONTRACTION.sub(" not", text)
-    text = _ISO_DATE.sub(_written_out, text)
-    text = _MONTH_FIRST.sub(r"\2 \1 \3", text)
-    text = _DECADE.sub(r"\1 decades", text)
-    text = _MINUS.sub("-", text)
-    for pattern, part in _PARTS:
-        text = pattern.sub(part, text)
-    if " " in language.groups:
-        text = _SPACE_IN_NUMBER.sub("", text)
+    text = _in_one_form(sentence, language)
     unspaced = _UNSPACED.findall(text)
     reader = _Reader(language)
     # Scripts without spaces are compared by pairs of characters; what stands between them is read as words.
@@ -244,12 +256,14 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
         for at in range(max(1, len(run) - 1)):
             position += 1
             words.append(Word(run[at : at + 2], position, clause=0, case=""))
+    denied: list[str] = []
     negated = set(_UNSPACED_NEGATION.findall("".join(unspaced)))
     for at, clause in reader.negations.items():
         behind = [word.stem for word in reader.words if word.position > at][:_NEGATED_WORDS]
         # With nothing behind it, as in German "Er kam nicht", it negates what stands before.
         before = [word.stem for word in reader.words if word.position < at][-1:]
         negated.update(behind or before or ["not"])
+        denied += behind[:1]
         if language is not ENGLISH:
             # German or Dutch may deny at the end what the clause began with, so all of the clause is denied.
             negated.update(word.stem for word in reader.words if word.clause == clause)
@@ -261,8 +275,25 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
         opening=reader.places[0][0] if reader.places else "",
         is_unspaced=sum(map(len, unspaced)) * 2 > len(text),
         led_in_to=reader.led_in_to,
+        denied=tuple(denied),
+        contrasted=set_aside(text) if language in (ENGLISH, UNTOLD) else frozenset(),
         unspaced="".join(unspaced),
     )
+
+
+def _in_one_form(sentence: str, language: Language) -> str:
+    """Give what may be written in several ways in one: spellings, contractions, dates, numbers, and small phrases."""
+    text = one_spelling(_NARROW_SPACE_IN_NUMBER.sub("", _URL.sub(" ", sentence)))
+    text = in_one_phrase(text) if language in (ENGLISH, UNTOLD) else CONTRACTION.sub(" not", text)
+    text = _ISO_DATE.sub(_written_out, text)
+    text = _MONTH_FIRST.sub(r"\2 \1 \3", text)
+    text = _DECADE.sub(r"\1 decades", text)
+    text = _MINUS.sub("-", text)
+    for pattern, part in _PARTS:
+        text = pattern.sub(part, text)
+    if " " in language.groups:
+        text = _SPACE_IN_NUMBER.sub("", text)
+    return text
 
 
 class _Reader:
@@ -345,8 +376,6 @@ class _Reader:
         if lower in UNITS and self._measure(UNITS[lower]):
             return
         if language in (ENGLISH, UNTOLD):
-            if lower in BOUNDS:
-                self._bound = BOUNDS[lower]
             if lower in MULTIPLIERS and self._measure("", times=MULTIPLIERS[lower]):
                 return
             if lower in NUMBER_WORDS:
@@ -354,7 +383,7 @@ class _Reader:
                 return
         # "I" behind a word that says something is a number, as in "Type I"; elsewhere it is who speaks.
         is_roman = before is not None and _ROMAN.fullmatch(word) is not None
-        says_nothing = lower in language.function_words or lower in language.negations or lower in PREPOSITIONS
+        says_nothing = lower in _saying_nothing(language)
         if is_roman or not says_nothing:
             is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
             # A name just behind a name shares its preposition, as in "by Gustave Eiffel's company"; all words do
@@ -362,13 +391,21 @@ class _Reader:
             case = self._case or (before.case if before and (before.is_name or before.case == "by") else "")
             stem = lower if is_roman else root(lower)
             self._add(Word(stem, self._position, self._clause, case, form=lower, is_name=is_name))
+        self._bound = BOUNDS.get(lower, self._bound) if language in (ENGLISH, UNTOLD) else self._bound
 
     def _add(self, word: Word) -> None:
         self.words.append(word)
         self._case = self._bound = ""
 
 
+@cache
+def _saying_nothing(language: Language) -> frozenset[str]:
+    return language.function_words | language.negations | PREPOSITIONS | _APPROXIMATELY
+
+
 _ROMAN = re.compile(r"[IVX]{1,4}")
+_APPROXIMATELY = frozenset(("roughly", "approximately", "circa", "approx"))
+"""As "about" and "around", which are small words."""
 
 
 def _written_out(date: re.Match[str]) -> str:

@@ -1,13 +1,15 @@
 """Whether a source sentence says what a claim says: strict rules over words, numbers, names, order and negation."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from difflib import SequenceMatcher
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
-from rag_graph.claims.statements import PARTS, UNITS, Statement, Word, subject_of
+from rag_graph.claims.opposites import ALTERNATIVES, CHOICES
+from rag_graph.claims.statements import MONTHS, UNIT_WORDS, UNITS, Statement, Word, subject_of
 from rag_graph.text.languages import ENGLISH
 from rag_graph.text.terms import root
 
@@ -39,7 +41,8 @@ def turns(claim: Statement, said: Statement, known: AbstractSet[str]) -> bool:
         and _holds_numbers(claim, said)
         and _agrees_in_negation(claim, said)
         and _agrees_in_strength(claim, said)
-        and not (claim.roots - said.roots) & _roots(claim.language.hedges)
+        and not (claim.roots - said.roots - (_PERMITS if said.plain & _PERMITS else frozenset()))
+        & _roots(claim.language.hedges)
         and not any(differs(claim, said) for differs in _DIFFERENCES_OF_COPIES)
         and not misquotes(claim, said, known)
     )
@@ -51,6 +54,7 @@ def misquotes(claim: Statement, said: Statement, known: AbstractSet[str]) -> boo
         _changes_places(claim, said)
         or _swaps_cases(claim, said)
         or _mixes_subjects(claim, said)
+        or _gives_deed_to_other(claim, said)
         or _leaves_contrast(claim, said)
         or _takes_word_of_others(claim, said, known)
         or _turns_actor(claim, said)
@@ -76,7 +80,12 @@ def is_negated_alike(claim: Statement, said: Statement) -> bool:
 
 def says_opposite(claim: Statement, said: Statement) -> bool:
     """Whether the source has the opposite of a word of the claim in its place."""
-    return _has_opposite(claim, said) or _drops_rank(claim, said) or _has_other_superlative(claim, said)
+    return any(differs(claim, said) for differs in _OPPOSITES)
+
+
+def keeps_strength(claim: Statement, said: Statement) -> bool:
+    """Whether a claim keeps the doubts, conditions and contrasts of a sentence, and makes nothing total."""
+    return _agrees_in_strength(claim, said) and not _leaves_contrast(claim, said)
 
 
 def keeps_order(claim: Statement, said: Statement) -> bool:
@@ -127,7 +136,10 @@ def _agrees_in_negation(claim: Statement, said: Statement) -> bool:
     if claim.is_unspaced or said.is_unspaced:
         return claim.negated == said.negated
     if claim.negated:
-        return bool(claim.negated & said.negated)
+        # "Does not remove what is not empty" denies twice what "what is not empty is removed" denies once.
+        kept = [word for word in said.denied if word in claim.stems]
+        is_cut = len(kept) > len(claim.denied) or len(claim.denied) > len(said.denied)
+        return bool(claim.negated & said.negated) and not (is_cut and claim.language is ENGLISH)
     # The source may deny something else: "It was built in 1889, not in 1890." bears "It was built in 1889." out.
     return not (said.negated & claim.stems)
 
@@ -136,92 +148,6 @@ def _stems(listed: str) -> frozenset[str]:
     return frozenset(map(root, listed.split()))
 
 
-_ALTERNATIVES: tuple[tuple[str, ...], ...] = (
-    ("increase rise grow gain raise up", "decrease fall shrink shrank decline drop lose reduce lower down"),
-    ("before earlier prior", "after later following"),
-    ("more greater higher above over larger longer faster", "less fewer lower below under smaller shorter slower"),
-    ("maximum most highest largest max", "minimum least lowest smallest min"),
-    ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "last"),
-    ("half", *PARTS),
-    ("north northern", "south southern", "east eastern", "west western"),
-    ("left", "right"),
-    ("top", "bottom"),
-    ("horizontal horizontally", "vertical vertically"),
-    ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"),
-    ("january", "february", "april", "june", "july", "september", "october", "november", "december"),
-    ("summer", "autumn", "winter"),
-    ("morning", "afternoon", "evening", "midnight", "noon"),
-    ("red", "blue", "green", "yellow", "black", "white", "brown", "purple", "pink", "grey gray"),
-    ("male", "female"),
-    ("mother", "father"),
-    ("son", "daughter"),
-    ("brother", "sister"),
-    ("husband", "wife"),
-    ("king", "queen"),
-    ("man", "woman"),
-    ("profit", "loss"),
-    ("majority", "minority"),
-    ("upload", "download"),
-    ("encrypt", "decrypt"),
-    ("permanent permanently", "temporary temporarily"),
-    ("manual manually", "automatic automatically"),
-    ("victory", "defeat"),
-    ("guilty", "innocent"),
-    ("solid", "liquid"),
-    ("wet", "dry"),
-    ("senior", "junior"),
-    ("enable allow permit", "disable forbid forbidden prohibit deny"),
-    ("required mandatory must", "optional may"),
-    ("with including", "without excluding"),
-    ("win", "lose"),
-    ("buy acquire", "sell"),
-    ("start begin open", "end stop close"),
-    ("inside inner internal", "outside outer external"),
-    ("success succeed successful", "failure fail unsuccessful"),
-    ("legal lawful valid", "illegal unlawful invalid"),
-    ("hot warm hotter", "cold cool colder"),
-    ("import", "export"),
-    ("positive", "negative"),
-    ("married", "divorced"),
-    ("born", "die"),
-    ("synchronous synchronously", "asynchronous asynchronously"),
-    ("ascending", "descending"),
-    ("true", "false"),
-    ("into", "out"),
-    ("once", "twice thrice"),
-    ("all every each", "some few several"),
-    ("all every any", "only solely exclusively"),
-    ("many", "few"),
-    ("often frequently always", "rarely seldom never"),
-    ("daily", "weekly monthly yearly annually hourly"),
-    ("early", "late"),
-    ("light lighter lightest", "heavy heavier heaviest"),
-    ("strong stronger strongest", "weak weaker weakest"),
-    ("easy easier easiest", "difficult harder hardest"),
-    ("full", "empty"),
-    ("public", "private"),
-    ("same", "different"),
-    ("accept", "reject"),
-    ("approve", "reject refuse deny"),
-    ("add", "remove delete"),
-    ("upper", "lower"),
-    ("cheap cheaper cheapest", "expensive dear"),
-    ("pass", "fail"),
-)
-"""Words of which only one holds of the same thing: each row is one choice."""
-
-
-def _choices() -> dict[str, list[tuple[int, int]]]:
-    """Each word's rows, and its place in them."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for row, alternatives in enumerate(_ALTERNATIVES):
-        for place, alike in enumerate(alternatives):
-            for word in _stems(alike):
-                found.setdefault(word, []).append((row, place))
-    return found
-
-
-_CHOICES = _choices()
 UNIT_ROOTS = _stems(" ".join(UNITS))
 _OPPOSITE_CASES = frozenset(
     frozenset(pair.split())
@@ -237,19 +163,27 @@ def _roots(words: frozenset[str]) -> frozenset[str]:
 def _agrees_in_strength(claim: Statement, said: Statement) -> bool:
     """Refuse a claim that drops a source's doubt, or says "all" or "must" where the source does not."""
     language = said.language
-    if (claim.roots & _roots(language.totals)) - said.roots or (said.plain & language.conditions) - claim.plain:
+    totals = (claim.roots & _roots(language.totals)) - said.roots
+    if "any" in said.plain:
+        totals -= _ANY
+    if totals or (said.plain & language.conditions) - claim.plain:
         return False
     # A doubt counts where the claim comes from: in "It may rain, and the hall holds 300." the hall is not in doubt.
     hedges = _roots(language.hedges)
+    held = claim.roots | _PERMITS if claim.plain & _PERMITS else claim.roots
     closest = max((len(stems & claim.stems) for stems in said.clauses.values()), default=0)
     return not any(
         root(word) in hedges
-        and root(word) not in claim.roots
+        and root(word) not in held
         and len(said.clauses.get(clause, frozenset()) & claim.stems) >= min(closest, _HEDGED_WORDS)
         for word, clause in said.places
     )
 
 
+_ANY = frozenset(("all",))
+"""For any of them is for all of them."""
+_PERMITS = frozenset(("can", "may"))
+"""What is allowed is told with either."""
 _HEDGED_WORDS = 2
 """So many of the claim's words in the clause of a doubt, or as many as the best clause has, put the claim in doubt."""
 
@@ -263,28 +197,114 @@ def _has_opposite(claim: Statement, said: Statement) -> bool:
     claimed, told = _chosen(claim), _chosen(said)
     for (row, place), words in claimed.items():
         others = [theirs for (at, other), theirs in told.items() if at == row and other != place]
-        if not others or any((row, at) in claimed for at in range(len(_ALTERNATIVES[row])) if at != place):
+        if not others or any((row, at) in claimed for at in range(len(ALTERNATIVES[row])) if at != place):
             continue
         rest = claim.stems - words
         if _fits(rest, told.get((row, place), frozenset()), said) < max(_fits(rest, other, said) for other in others):
             return True
-    return _is_negated_by_prefix(claim, said)
+    return _chooses_other_more(claim, said) or _is_negated_by_prefix(claim, said)
+
+
+def _chooses_other_more(claim: Statement, said: Statement) -> bool:
+    """Tell "a higher value gets more than a lower" from "a higher value gets less", which have words of both sides."""
+    ours, theirs = _choice_counts(claim), _choice_counts(said)
+    return any(
+        count > theirs[row, place]
+        and any(theirs[row, other] > ours[row, other] for other in range(len(ALTERNATIVES[row])) if other != place)
+        for (row, place), count in ours.items()
+    )
+
+
+def _choice_counts(statement: Statement) -> Counter[tuple[int, int]]:
+    words = (root(word) for word, _ in statement.places)
+    return Counter(choice for word in words if word not in UNIT_ROOTS for choice in CHOICES.get(word, ()))
 
 
 def _chosen(statement: Statement) -> dict[tuple[int, int], frozenset[str]]:
     """What a statement chooses: its words by row and place. A unit, such as the second of a time, is no word of it."""
     found: dict[tuple[int, int], frozenset[str]] = {}
     for word in statement.roots:
-        if word in _CHOICES and (word in statement.stems or word not in UNIT_ROOTS):
-            for choice in _CHOICES[word]:
+        if word in CHOICES and (word in statement.stems or word not in UNIT_ROOTS):
+            for choice in CHOICES[word]:
                 found[choice] = found.get(choice, frozenset()) | {word}
     return found
+
+
+def _has_other_unit_word(claim: Statement, said: Statement) -> bool:
+    """Tell "a number of minutes" from "a number of seconds": units that measure one thing and have no number."""
+    ours, theirs = _unit_words(claim), _unit_words(said)
+    return any(kind in (other for other, _ in theirs - ours) for kind, _ in ours - theirs)
+
+
+def _unit_words(statement: Statement) -> frozenset[tuple[int, str]]:
+    return frozenset(UNIT_WORDS[word] for word in statement.plain if word in UNIT_WORDS)
+
+
+def _takes_contrasted(claim: Statement, said: Statement) -> bool:
+    """Tell "due to snow, not to a strike" from "due to a strike"."""
+    return not claim.negated and not claim.contrasted and bool(claim.stems & said.contrasted)
+
+
+def _widens_condition(claim: Statement, said: Statement) -> bool:
+    """Tell "even if it is late" from "if it is in time": what holds only under a condition does not hold regardless."""
+    return "regardless" in claim.plain - said.plain and bool(said.plain & _CONDITIONS)
+
+
+_CONDITIONS = frozenset(("if", "when", "unless", "only", "provided"))
+
+
+def _changes_duty(claim: Statement, said: Statement) -> bool:
+    """Tell "should" and "may" from "must", however the rest is said."""
+    ours, theirs = _duties(claim), _duties(said)
+    is_stricter = "must" in ours - theirs and bool(theirs)
+    return is_stricter or ("may" in ours and theirs == {"must"})
+
+
+def _duties(statement: Statement) -> frozenset[str]:
+    return frozenset(_DUTIES[word] for word in statement.plain if word in _DUTIES)
+
+
+_DUTIES = {
+    **dict.fromkeys(("must", "shall", "mandatory", "obligatory", "compulsory"), "must"),
+    **dict.fromkeys(("should", "recommended", "advisable"), "should"),
+    **dict.fromkeys(("may", "optional", "optionally"), "may"),
+}
+
+
+def _has_other_month(claim: Statement, said: Statement) -> bool:
+    """Tell "every May" from "every March", which are words of their own in small letters."""
+    ours, theirs = _months(claim), _months(said)
+    return bool(ours - theirs) and bool(theirs - ours)
+
+
+def _months(statement: Statement) -> frozenset[str]:
+    return frozenset(word.form for word in statement.names if word.form in _MONTH_NAMES)
+
+
+_MONTH_NAMES = frozenset(month.lower() for month in MONTHS)
+
+
+_NONE: frozenset[str] = frozenset()
 
 
 def _fits(rest: frozenset[str], words: frozenset[str], said: Statement) -> int:
     """How many of the rest of a claim stand in a clause with one of these words; -1 where none has one."""
     clauses = {clause for word, clause in said.places if root(word) in words}
-    return max((len(rest & said.scopes.get(clause, frozenset())) for clause in clauses), default=-1)
+    begun = frozenset(word.stem for word in takewhile(lambda word: word.stem not in CHOICES, said.words))
+    return max(
+        (
+            # "Open in summer and closed in winter": a clause that begins with the choice has the subject before it.
+            len(
+                rest
+                & (
+                    said.scopes.get(clause, frozenset())
+                    | (begun if said.heads.get(clause, _NONE) & CHOICES.keys() else _NONE)
+                )
+            )
+            for clause in clauses
+        ),
+        default=-1,
+    )
 
 
 _NEGATING_PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "counter", "anti", "ne", "nie")
@@ -384,6 +404,8 @@ def _swaps_roles(claim: Statement, said: Statement) -> bool:
     shared = _shared_words(claim, said)
     if any(frozenset((word.case, other.case)) in _OPPOSITE_CASES for word, other in shared):
         return True
+    if any(_is_made_actor(word, other, shared, said) for word, other in shared):
+        return True
     return any(
         _is_swapped(*first, *last, between)
         for at, first in enumerate(shared)
@@ -413,6 +435,8 @@ def _changes_places(claim: Statement, said: Statement) -> bool:
     shared = _shared_words(claim, said)
     if any(frozenset((word.case, other.case)) in _OPPOSITE_CASES for word, other in shared):
         return True
+    if any(_is_made_actor(word, other, shared, said) for word, other in shared):
+        return True
     return any(
         _may_act(first, first_there)
         and _may_act(last, last_there)
@@ -421,6 +445,17 @@ def _changes_places(claim: Statement, said: Statement) -> bool:
         for at, (first, first_there) in enumerate(shared)
         for to, (last, last_there) in enumerate(shared[at + 1 :], at + 1)
     )
+
+
+def _is_made_actor(word: Word, other: Word, shared: Sequence[tuple[Word, Word]], said: Statement) -> bool:
+    """Tell "sold by Denmark" from "sold to Denmark", and "inherited by its parent" from "of its parent"."""
+    if word.case != "by" or other.case in ("", "by"):
+        return False
+    is_put_aside = any(one.case == "of" and there is said.words[0] for one, there in shared)
+    return other.case in _DEALT_WITH or (other.case == "of" and is_put_aside)
+
+
+_DEALT_WITH = frozenset(("to", "from", "against"))
 
 
 def _may_act(here: Word, there: Word) -> bool:
@@ -438,7 +473,21 @@ def _swaps_cases(claim: Statement, said: Statement) -> bool:
         for first in turned
         if first.case not in ("", "by") and first.case not in _ADJUNCTS
         for other in claim.words
+        # In "before closing the file" for "before the file is closed" either of the two may be told first.
+        if first.case not in _CLAUSAL or abs(first.position - other.position) > _NEIGHBOURING
         if other.case != first.case and other.stem in cases
+    )
+
+
+_CLAUSAL = frozenset(("before", "after", "since", "until"))
+_NEIGHBOURING = 3
+
+
+def _changes_voice(claim: Statement, said: Statement) -> bool:
+    """Tell "A is paid by B" from "A pays B", and "since 2019" from "until 2019", of words in one order."""
+    return any(
+        (word.case == "by") != (other.case == "by") or frozenset((word.case, other.case)) in _OPPOSITE_CASES
+        for word, other in _shared_words(claim, said)
     )
 
 
@@ -467,12 +516,24 @@ def _turns_actor(claim: Statement, said: Statement) -> bool:
     first = claim.words[0]
     cases = {other.case for other in said.words if other.stem == first.stem}
     is_compared = not first.case and bool(cases) and cases <= _COMPARED
-    return is_compared or (said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim))
+    return is_compared or (
+        said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim) and not _is_compound(said, claim)
+    )
+
+
+def _is_compound(said: Statement, claim: Statement) -> bool:
+    """Whether a sentence begins with "HEAD responses" where the claim has "a response to HEAD"."""
+    first = said.words[:2]
+    return len(first) > 1 and any(
+        (one.stem, other.stem) == (first[1].stem, first[0].stem) and other.case for one, other in pairwise(claim.words)
+    )
 
 
 def _is_no_actor(word: Word, there: Statement) -> bool:
     cases = {other.case for other in there.words if other.stem == word.stem}
-    return not word.case and cases <= _RELATIONS
+    # "With the flag it sorts" says of the flag what "the flag makes it sort" does.
+    leads_in = there.words[:1] and there.words[0].stem == word.stem and there.words[0].case == "with"
+    return not word.case and cases <= _RELATIONS and not leads_in
 
 
 def _takes_word_of_others(claim: Statement, said: Statement, known: AbstractSet[str]) -> bool:
@@ -484,7 +545,7 @@ def _takes_word_of_others(claim: Statement, said: Statement, known: AbstractSet[
     replaceable = {(before, after): word for word, before, after in _spots(said) if word.stem not in claim.stems}
     return any(
         word.stem not in said.stems
-        and _CHOICES.get(word.stem, ()) != _CHOICES.get(replaceable[before, after].stem)
+        and CHOICES.get(word.stem, ()) != CHOICES.get(replaceable[before, after].stem)
         and (word.stem != behind_first or word.stem in known or word.is_name or replaceable[before, after].is_name)
         for word, before, after in _spots(claim)
         if (before, after) in replaceable
@@ -525,6 +586,11 @@ def _swaps_numbers(claim: Statement, said: Statement) -> bool:
     """Tell "330 m tall and 125 m wide" from "125 m tall": each number must keep the words of its clause."""
     for number in claim.numbers:
         near = claim.clauses[number.clause] - {number.stem}
+        by_default = [clause for clause, stems in said.clauses.items() if "default" in stems & near]
+        if len(by_default) == 1 and any(
+            other.clause in by_default for other in said.numbers if other.stem == number.stem
+        ):
+            continue
         names = {word.stem for word in claim.names} & near
         # Only numbers of one sort compete: a year is never taken for a length.
         own = [near & said.scopes[other.clause] for other in said.numbers if other.stem == number.stem]
@@ -622,6 +688,63 @@ def _mixes_subjects(claim: Statement, said: Statement) -> bool:
     return False
 
 
+def _takes_part_of_other(claim: Statement, said: Statement) -> bool:
+    """Tell "negotiated in Vienna and signed in Geneva" from "signed in Vienna".
+
+    A word behind a preposition belongs to its clause, so that a clause which has another one of that preposition,
+    and whose deed the claim tells, is not the one it was taken from.
+    """
+    deeds = {
+        clause: frozenset(word.stem for word in said.words[1:] if word.clause == clause and not word.case)
+        for clause in said.clauses
+    }
+    for word in claim.words:
+        homes = {
+            other.clause for other in said.words if word.case and (other.stem, other.case) == (word.stem, word.case)
+        }
+        near = claim.clauses[word.clause]
+        if not homes or any(deeds[home] <= near for home in homes):
+            continue
+        kept = max(len(near & deeds[home]) for home in homes)
+        for clause, told in deeds.items():
+            rivals = {other.stem for other in said.words if other.clause == clause and other.case == word.case}
+            if clause not in homes and rivals and rivals.isdisjoint(claim.stems) and len(near & told) >= max(1, kept):
+                return True
+    return False
+
+
+def _gives_deed_to_other(claim: Statement, said: Statement) -> bool:
+    """Tell "nano is the default; vim can be chosen" from "vim is the default", and who succeeds from who is succeeded.
+
+    A subject goes on into later clauses, as in "It was bought, sold and rebuilt", and never back into an earlier one.
+    """
+    if not claim.words or "by" in claim.plain:
+        return False
+    heads = {word.stem: word for word in said.words if word.stem in said.heads[word.clause] and not word.case}
+    first, rest = claim.words[0].stem, claim.stems - {claim.words[0].stem}
+    homes = {word.clause for word in said.words if word.stem == first}
+    if first in heads and len(homes) == 1:
+        home = heads[first].clause
+        is_earlier = any(rest and rest <= said.clauses[clause] for clause in said.clauses if clause < home)
+        if is_earlier and len(said.clauses[home]) > 1 and rest.isdisjoint(said.clauses[home]):
+            return True
+    return any(
+        word.is_name
+        and word.stem in heads
+        and heads[word.stem].is_name
+        and not word.case
+        and _acts(said, word.stem, before.stem)
+        for before, word in pairwise(claim.words)
+        if not before.is_name and not before.is_number
+    )
+
+
+def _acts(said: Statement, name: str, deed: str) -> bool:
+    """Whether a name stands right before a deed in its clause, so that it is who did it."""
+    words = [word for word in said.words if word.is_name is False or word.stem == name]
+    return any((one.stem, other.stem) == (name, deed) and one.clause == other.clause for one, other in pairwise(words))
+
+
 _CONTRASTS = frozenset(("but", "whereas", "while", "although", "though"))
 
 
@@ -636,9 +759,27 @@ def _leaves_contrast(claim: Statement, said: Statement) -> bool:
     return False
 
 
-_DIFFERENCES_IN_ORDER = (
+_OPPOSITES = (
     _has_opposite,
     _drops_rank,
+    _has_other_superlative,
+    _has_other_unit_word,
+    _has_other_month,
+    _changes_duty,
+    _widens_condition,
+    _takes_contrasted,
+)
+"""What turns a claim round by a word or two, wherever its words come from."""
+_DIFFERENCES_IN_ORDER = (
+    _gives_deed_to_other,
+    _has_opposite,
+    _drops_rank,
+    _has_other_unit_word,
+    _has_other_month,
+    _changes_duty,
+    _takes_contrasted,
+    _takes_part_of_other,
+    _changes_voice,
     _moves_subject,
     _swaps_numbers,
     _swaps_counts,
@@ -647,9 +788,8 @@ _DIFFERENCES_IN_ORDER = (
 )
 """What may differ though all words of the claim follow one another in the source."""
 _DIFFERENCES_OF_COPIES = (
-    _has_opposite,
-    _drops_rank,
-    _has_other_superlative,
+    *_OPPOSITES,
+    _takes_part_of_other,
     _swaps_numbers,
     _swaps_counts,
     _swaps_subjects,
@@ -657,9 +797,9 @@ _DIFFERENCES_OF_COPIES = (
 )
 """What makes another claim of nearly the same words, in free wording too."""
 _DIFFERENCES = (
-    _has_opposite,
-    _drops_rank,
-    _has_other_superlative,
+    _gives_deed_to_other,
+    *_OPPOSITES,
+    _takes_part_of_other,
     _leaves_contrast,
     _swaps_roles,
     _swaps_cases,

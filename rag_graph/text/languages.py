@@ -59,11 +59,19 @@ IRREGULAR: Mapping[str, str] = _table(
     " catch: caught; meet: met; child: children; man: men; woman: women; person: people; die: died dying death;"
     " tall: taller tallest height; long: longer longest length; wide: wider widest width; deep: deeper deepest"
     " depth; large: larger largest; high: higher highest; old: older oldest; small: smaller smallest; weigh: weight"
-    " weighs weighed; set: setting; get: got getting; cut: cutting; use: using used uses usage; locate: location"
+    " weighs weighed; set: setting; cut: cutting; use: using used uses usage; locate: location"
     " located; increase: increase increases increased increasing raise raises raised raising rise rises rose risen"
     " rising; decrease: decrease decreases decreased decline declines declined drop drops dropped; begin: start"
     " starts started starting; end: finish finishes finished; buy: purchase purchases purchased; large: big bigger"
-    " biggest"
+    " biggest; several: multiple various; receive: get gets got getting obtain obtains obtained; hour: hourly; day:"
+    " daily; week: weekly; month: monthly; year: yearly annually annual; up: upward upwards; down: downward downwards;"
+    " all: every each; north: northward northwards; south: southward southwards; east: eastward eastwards; west:"
+    " westward westwards; lend: lent; deal: dealt; feel: felt; hide: hid hidden; steal: stole stolen; stand: stood;"
+    " strike: struck; swim: swam swum; throw: threw thrown; wear: wore worn; bind: bound; blow: blew blown; eat: ate"
+    " eaten; fight: fought; flee: fled; fly: flew flown; forbid: forbade forbidden; forget: forgot forgotten; freeze:"
+    " froze frozen; hang: hung; hear: heard; learn: learnt; mean: meant; seek: sought; stick: stuck; tell: told;"
+    " understand: understood; withdraw: withdrew withdrawn; go: went gone going; come: came; ride: rode ridden; sing:"
+    " sang sung; sink: sank sunk; sleep: slept; sweep: swept; shoot: shot; shake: shook shaken; arise: arose arisen"
 )
 """English forms that no stemmer brings together, and words that say the same in another form: all count as one."""
 
@@ -100,7 +108,8 @@ ENGLISH = Language(
     totals=_words(
         "all every always only never none solely entirely most must mandatory guarantee guarantees guaranteed first"
         " last largest smallest biggest highest lowest tallest longest oldest best worst exclusively any anyone"
-        " everyone prove proves proved proven cause causes caused because"
+        " everyone prove proves proved proven cause causes caused because certainly definitely"
+        " undoubtedly surely inevitably"
     ),
     decimal=".",
     groups=",",

@@ -30,6 +30,13 @@ def main() -> None:
                 f"{split:<10} {name:<10} {figures.precision:>9.3f} {figures.recall:>7.3f}"
                 f" {figures.cited:>6} {figures.supported:>10}"
             )
+    told = [one for split in SPLITS for one in labelled.judge(split, marked=True)]
+    # The claims of "two sentences" are true of two together, and no contradictions.
+    wrong = [one for one in told if one.claim.support is None and one.claim.kind != "two sentences"]
+    print(f"contradictions and overstatements cited: {sum(one.quote is not None for one in wrong)} of {len(wrong)}")
+    for split in SPLITS:
+        quoted = labelled.score(list(labelled.judge(split, marked=True, grade="quoted")))
+        print(f"{split:<10} {'quoted':<10} {quoted.precision:>9.3f} {quoted.recall:>7.3f} {quoted.cited:>6}")
     print(f"a token with nothing in it: {asyncio.run(_token_us(' tower', 100)):.2f} us, with its event")
     print(f"a token of an answer with a marker a sentence, checks included: {asyncio.run(_answer_us()):.2f} us")
     if mistakes:

@@ -100,22 +100,81 @@ def test_a_claim_in_the_same_words_that_says_something_else_is_in_neither_grade(
     assert judged(claim, source)[0] == []
 
 
-def test_of_pairs_of_a_paraphrase_and_a_contradiction_nearly_all_are_told_apart() -> None:
+@pytest.mark.parametrize(
+    ("name", "pairs", "least_supported", "most_contradicted"),
+    [("pairs.jsonl", 78, 71, 1), ("kinds.jsonl", 182, 157, 1)],
+)
+def test_of_pairs_of_a_paraphrase_and_a_contradiction_nearly_all_are_told_apart(
+    name: str, pairs: int, least_supported: int, most_contradicted: int
+) -> None:
     """Written before the rules met them; then the rules were mended by them, so they show kinds and no error rate."""
-    lines = Path(__file__).with_name("pairs.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
     supported, contradicted, flagged = 0, 0, 0
     for pair in map(json.loads, lines):
         cited, flags = judged(_marked(pair["supported"]), pair["source"])
         supported += bool(cited)
         flagged += bool(flags)
         contradicted += bool(judged(_marked(pair["contradiction"]), pair["source"])[0])
-    assert (len(lines), flagged) == (78, 0)
-    assert supported >= 71
-    assert contradicted <= 1
+    assert (len(lines), flagged) == (pairs, 0)
+    assert supported >= least_supported
+    assert contradicted <= most_contradicted
 
 
 def _marked(claim: str) -> str:
     return f"{claim[:-1]} [1]{claim[-1]}"
+
+
+@pytest.mark.parametrize(
+    ("source", "claim"),
+    [
+        (
+            "The board met on 2 May 2019 in Graz and chose Anna Berger as its chair for three years.",
+            "In Graz, on May 2, 2019, the board chose Anna Berger as its chair [1].",
+        ),
+        (
+            "The road was closed and diversions were put in place via the A897 Helmsdale to Melvich road.",
+            "**The road:** It was closed, with diversions in place via the A897 Helmsdale to Melvich road [1].",
+        ),
+        ("The contract isn't renewed automatically.", "Yes, the contract won't be renewed automatically [1]."),
+        (
+            "Montana's debut album was recorded in Leeds.",
+            "In addition, the debut album of Montana was recorded in Leeds [1].",
+        ),
+        (
+            "You may charge any price or no price for each copy that you convey.",
+            "You can charge any price for each copy you convey [1].",
+        ),
+        (
+            "A server that is temporarily overloaded SHOULD respond with a 503 status code.",
+            "A temporarily overloaded server should respond with 503 [1].",
+        ),
+        ("With -n, files are read but not added to the archive.", "With `-n` files are not added to the archive [1]."),
+        (
+            "Logs are rotated weekly and kept for four weeks.",
+            "Logs are rotated every week and kept for four weeks [1].",
+        ),
+        (
+            "Recipients need not copy the source along with the code.",
+            "Recipients are not required to copy the source along with the code [1].",
+        ),
+        ("The review takes no longer than ten days.", "The review takes at most ten days [1]."),
+        ("The -v option turns verbose output on.", "Verbose output is turned on by the `-v` option [1]."),
+    ],
+)
+def test_what_a_sentence_says_in_nearly_the_same_words_is_quoted(source: str, claim: str) -> None:
+    assert {citation.grade for citation in judged(claim, source)[0]} == {"quoted"}
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "The tower was completed in March 1889 by thirsty yellow mules [1].",
+        "The tower was painted brown, and in March 1889 the crane was completed [1].",
+    ],
+)
+def test_words_that_no_passage_has_or_that_stand_far_apart_are_not_quoted(claim: str) -> None:
+    source = "The tower was completed in March 1889. The crane of the yard was painted brown by two men from Leeds."
+    assert "quoted" not in {citation.grade for citation in judged(claim, source)[0]}
 
 
 @pytest.mark.parametrize(

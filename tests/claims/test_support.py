@@ -75,6 +75,56 @@ RULES = {
         "The patients were given 300 mg of heparin daily at noon.",
         "Daily at noon, the patients were given 300 mg of aspirin.",
     ),
+    "another unit without a number (_has_other_unit_word)": (
+        "The field holds the time to wait for a reply in seconds.",
+        "The field holds the time to wait for a reply in minutes.",
+        "The field holds the time in seconds to wait for a reply.",
+    ),
+    "another month (_has_other_month)": (
+        "The fair takes place every May in the old harbour.",
+        "Every March the fair takes place in the old harbour.",
+        "Every May the fair takes place in the old harbour.",
+    ),
+    "more duty than there is (_changes_duty)": (
+        "An origin server SHOULD send the field for any selected page.",
+        "An origin server must send the field for any selected page.",
+        "An origin server should send the field for every selected page.",
+    ),
+    "what is set aside (_takes_contrasted)": (
+        "The flight was late because of fog, not because of a strike.",
+        "The flight was late because of a strike.",
+        "The flight was late because of fog.",
+    ),
+    "the place of another deed (_takes_part_of_other)": (
+        "The treaty was negotiated in Vienna and signed in Geneva.",
+        "The treaty was signed in Vienna.",
+        "The treaty was signed in Geneva.",
+    ),
+    "the passive of what was active (_changes_voice)": (
+        "The licensor indemnifies the recipient for any liability that arises.",
+        "The licensor is indemnified by the recipient for any liability that arises.",
+        "The recipient is indemnified by the licensor for any liability that arises.",
+    ),
+    "whom it was done to (_is_made_actor)": (
+        "Norway sold the island to Denmark in 1902.",
+        "In 1902 the island was sold to Norway by Denmark.",
+        "In 1902 the island was sold to Denmark by Norway.",
+    ),
+    "what was said of the one before (_gives_deed_to_other)": (
+        "The default editor is nano; vim can be chosen with a command.",
+        "vim is the default editor.",
+        "The default editor is nano.",
+    ),
+    "an opposite among words of both sides (_chooses_other_more)": (
+        "Processes with a higher nice value receive less CPU time than those with a lower one.",
+        "Processes with a higher nice value receive more CPU time than those with a lower one.",
+        "A process with a higher nice value gets less CPU time than one with a lower one.",
+    ),
+    "one denial of two (_agrees_in_negation)": (
+        "The command fails to remove directories that are not empty.",
+        "Directories that are not empty are removed by the command.",
+        "The command does not remove directories that are not empty.",
+    ),
     "other characters in their place (_replaces_characters)": (
         "会议定于三月在上海的总部举行。",
         "会议定于三月在北京的总部举行。",
