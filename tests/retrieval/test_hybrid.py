@@ -227,6 +227,39 @@ def test_a_question_that_names_something_is_bridged(library: EmbeddedIndex, ques
     assert bridged["Ada Brown"] > direct.get("Ada Brown", 0)
 
 
+REPORT = {
+    "Note 1": "Harbour Line holds inventory of grain. The Pier Fund insures it for Harbour Line.",
+    "Note 2": "Harbour Line pays suppliers in March. The Quay Loan covers what Harbour Line owes.",
+    "Note 3": "Harbour Line moved its office. The Pier Fund and the Quay Loan paid the rent of Harbour Line.",
+    "Note 4": "Harbour Line thanks the Pier Fund, the Quay Loan and all who sailed with Harbour Line.",
+    "Note 5": "Payables of suppliers are due within a month, and a turnover of stock is expected each year.",
+}
+
+
+def test_bridges_count_as_far_as_they_explain_the_question(tmp_path: Path) -> None:
+    library = write(tmp_path, REPORT | {f"Village {n}": text for n, text in enumerate(NOISE)})
+    words_alone = replace(FAST, dense=0, lexical=1)
+    plain = replace(words_alone, lexical_bridge=0, links=0)
+
+    def gained(question: str) -> float:
+        """By how much bridges bring any passage up."""
+        bridged, direct = (
+            {hit.passage.title: hit.score for hit in HybridRetriever(library, its).search(question, top_k=4)}
+            for its in (words_alone, plain)
+        )
+        assert all(title.startswith("Note") for title in (*bridged, *direct))
+        return max(bridged[title] - direct.get(title, 0.0) for title in bridged)
+
+    whole = gained("Which fund insures the grain that Harbour Line holds, and whose office rent was paid?")
+    half = gained("Which fund insures the grain that Harbour Line holds, and what liquidity, profit and margin has it?")
+    nothing = gained(
+        "Did Harbour Line improve quarterly liquidity, judged by quick ratio without prepaid expenses, or is another "
+        "metric more useful for analysts comparing carriers?"
+    )
+    assert whole > half > nothing == 0
+    library.close()
+
+
 @pytest.mark.parametrize("stages", [FAST, DEEP])
 def test_what_one_hop_found_best_stays_first(library: EmbeddedIndex, stages: Stages) -> None:
     [first] = HybridRetriever(library, replace(stages, lexical_bridge=0, dense_bridge=0, links=0)).search(
