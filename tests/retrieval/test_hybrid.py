@@ -189,6 +189,23 @@ def test_a_mistyped_name_is_found_all_the_same(library: EmbeddedIndex) -> None:
     assert found(library, "Which pianter was Ada Brwon?", top_k=1) == ["Ada Brown"]
 
 
+def test_where_all_is_mistyped_vectors_have_no_say(tmp_path: Path) -> None:
+    texts = {
+        "gzip": "Recursive compression: travel the directory and compress all that is there.",
+        "opinions": "A command line tool should be composable, and its commands should be nested.",
+        "strategy": "The recursive strategy resolves cases with two heads.",
+    }
+    (tmp_path / "notes").mkdir()
+    for name, text in texts.items():
+        (tmp_path / "notes" / f"{name}.txt").write_text(text)
+    question = "recusive compresion directroy"
+    words_alone = replace(FAST, dense=0, lexical=1)
+    with closing(EmbeddedIndex(tmp_path / "index", LocalEmbedder())) as library:
+        index_paths(library, [tmp_path / "notes"])
+        both, alone = (HybridRetriever(library, stages).search(question, top_k=3) for stages in (FAST, words_alone))
+        assert [(hit.passage.title, hit.score) for hit in both] == [(hit.passage.title, hit.score) for hit in alone]
+
+
 def test_small_words_do_not_outweigh_the_one_that_is_asked_about(tmp_path: Path) -> None:
     texts = {"What is shown": "What is shown is what was asked.", "What to measure": "What is measured is used."}
     others = {f"What is {n}": f"What is it that number {n} is for? It is what it is." for n in range(20)}
