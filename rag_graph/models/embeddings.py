@@ -56,6 +56,19 @@ def known_share(embedder: Embedder, text: str) -> float:
 
 
 @runtime_checkable
+class Lexicon(Protocol):
+    """What an `Embedder` may be besides: one that can say whether it knows a word."""
+
+    def knows(self, word: str) -> bool:
+        """Whether its vocabulary has the word as a whole, and not in pieces only."""
+
+
+def knows(embedder: Embedder, word: str) -> bool:
+    """Whether an embedder knows a word; it does where it cannot say."""
+    return embedder.knows(word) if isinstance(embedder, Lexicon) else True
+
+
+@runtime_checkable
 class Fluent(Protocol):
     """What an `Embedder` may be besides: one that says which languages it reads well."""
 
@@ -101,6 +114,9 @@ class RememberingEmbedder:
 
     def known_share(self, text: str) -> float:
         return known_share(self._embedder, text)
+
+    def knows(self, word: str) -> bool:
+        return knows(self._embedder, word)
 
     @property
     def languages(self) -> frozenset[str] | None:

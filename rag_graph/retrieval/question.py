@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import pairwise
@@ -64,6 +64,8 @@ class AskedWord:
     text: str
     terms: tuple[str, ...]
     guesses: tuple[str, ...] = ()
+    is_mended: bool = False
+    """Whether these are guesses at what was meant by a slip of the hand."""
 
     def is_in(self, covered: AbstractSet[str]) -> bool:
         return covered >= set(self.terms) or not covered.isdisjoint(self.guesses)
@@ -92,6 +94,12 @@ class AskedWords:
         weights = {word: self._weight(word) for word in self.words}
         left = sum(weight for word, weight in weights.items() if not word.is_in(covered))
         return left / (sum(weights.values()) or 1)
+
+    def slips(self, known: Callable[[str], bool]) -> float:
+        """How much of the question was mistyped, from 0 to 1: words that no passage has, but such as are known."""
+        weights = {word: self._weight(word) for word in self.words}
+        mended = sum(weight for word, weight in weights.items() if word.is_mended and not known(word.text))
+        return mended / (sum(weights.values()) or 1)
 
     def explained(self, texts: Iterable[str]) -> Mapping[str, float] | None:
         """The query with the long form of its short ones and the other way round, as texts explain them; None if none.
@@ -135,7 +143,8 @@ def read_question(question: str, corpus: Frequencies) -> AskedWords:
     unknown = [word for word in found if not guesses.get(word) and not any(known[t] or t in stop for t in stems(word))]
     # Where several words are unknown the question is in another language, or of another matter, more often than full of
     # slips; and the rarest slips cost as much as all the rest of a search, for each word.
-    guesses |= {word: _guesses(word, corpus, is_alone=len(unknown) == 1) for word in unknown[:_MOST_GUESSED]}
+    mended = {word: _guesses(word, corpus, is_alone=len(unknown) == 1) for word in unknown[:_MOST_GUESSED]}
+    guesses |= mended
     has_content = not counts.keys() <= stop
     query = {term: count * (STOP_WEIGHT if has_content and term in stop else 1.0) for term, count in counts.items()}
     # What stands for several words, as a date in figures does for its three, counts as often.
@@ -144,7 +153,10 @@ def read_question(question: str, corpus: Frequencies) -> AskedWords:
     for its in guesses.values():
         known |= its
     return AskedWords(
-        words=tuple(AskedWord(word, stems(word), tuple(guesses.get(word, ()))) for word in found),
+        words=tuple(
+            AskedWord(word, stems(word), tuple(guesses.get(word, ())), is_mended=bool(mended.get(word)))
+            for word in found
+        ),
         query=query,
         rarities={term: log((corpus.size + 1) / (known[term] + 0.5)) for term in query},
         asks_for_all=not _FOR_ALL.isdisjoint(fold(match[0]) for match in words(_NOT_FOR_ALL.sub("", question))),

@@ -8,7 +8,7 @@ from langchain_openai import OpenAIEmbeddings
 from pydantic import SecretStr
 
 from rag_graph.errors import ModelGarbled, ModelRefused, ModelUnavailable
-from rag_graph.models.embeddings import LangChainEmbedder, RememberingEmbedder, known_share, unit
+from rag_graph.models.embeddings import LangChainEmbedder, RememberingEmbedder, known_share, knows, unit
 from rag_graph.models.local.embedder import LocalEmbedder
 from tests.upstream import Upstream, refused_url
 
@@ -32,10 +32,12 @@ def test_vectors_are_normalised() -> None:
 def test_an_embedder_that_cannot_say_is_taken_to_read_everything() -> None:
     assert known_share(LangChainEmbedder(Scripted(), "scripted"), "何か") == 1.0
     assert known_share(RememberingEmbedder(LangChainEmbedder(Scripted(), "scripted")), "何か") == 1.0
+    assert knows(RememberingEmbedder(LangChainEmbedder(Scripted(), "scripted")), "compresion")
 
 
 def test_what_an_embedder_can_read_is_known_through_the_one_that_remembers() -> None:
     assert known_share(RememberingEmbedder(LocalEmbedder()), "这座塔有多高？") < 0.1
+    assert not knows(RememberingEmbedder(LocalEmbedder()), "compresion")
 
 
 def test_dims_are_those_of_the_first_vector() -> None:

@@ -189,6 +189,23 @@ def test_a_mistyped_name_is_found_all_the_same(library: EmbeddedIndex) -> None:
     assert found(library, "Which pianter was Ada Brwon?", top_k=1) == ["Ada Brown"]
 
 
+def test_where_all_is_mistyped_vectors_have_no_say(tmp_path: Path) -> None:
+    texts = {
+        "gzip": "Recursive compression: travel the directory and compress all that is there.",
+        "opinions": "A command line tool should be composable, and its commands should be nested.",
+        "strategy": "The recursive strategy resolves cases with two heads.",
+    }
+    (tmp_path / "notes").mkdir()
+    for name, text in texts.items():
+        (tmp_path / "notes" / f"{name}.txt").write_text(text)
+    question = "recusive compresion directroy"
+    words_alone = replace(FAST, dense=0, lexical=1)
+    with closing(EmbeddedIndex(tmp_path / "index", LocalEmbedder())) as library:
+        index_paths(library, [tmp_path / "notes"])
+        both, alone = (HybridRetriever(library, stages).search(question, top_k=3) for stages in (FAST, words_alone))
+        assert [(hit.passage.title, hit.score) for hit in both] == [(hit.passage.title, hit.score) for hit in alone]
+
+
 def test_small_words_do_not_outweigh_the_one_that_is_asked_about(tmp_path: Path) -> None:
     texts = {"What is shown": "What is shown is what was asked.", "What to measure": "What is measured is used."}
     others = {f"What is {n}": f"What is it that number {n} is for? It is what it is." for n in range(20)}
@@ -225,6 +242,39 @@ def test_a_question_that_names_something_is_bridged(library: EmbeddedIndex, ques
         for stages in (FAST, plain)
     )
     assert bridged["Ada Brown"] > direct.get("Ada Brown", 0)
+
+
+REPORT = {
+    "Note 1": "Harbour Line holds inventory of grain. The Pier Fund insures it for Harbour Line.",
+    "Note 2": "Harbour Line pays suppliers in March. The Quay Loan covers what Harbour Line owes.",
+    "Note 3": "Harbour Line moved its office. The Pier Fund and the Quay Loan paid the rent of Harbour Line.",
+    "Note 4": "Harbour Line thanks the Pier Fund, the Quay Loan and all who sailed with Harbour Line.",
+    "Note 5": "Payables of suppliers are due within a month, and a turnover of stock is expected each year.",
+}
+
+
+def test_bridges_count_as_far_as_they_explain_the_question(tmp_path: Path) -> None:
+    library = write(tmp_path, REPORT | {f"Village {n}": text for n, text in enumerate(NOISE)})
+    words_alone = replace(FAST, dense=0, lexical=1)
+    plain = replace(words_alone, lexical_bridge=0, links=0)
+
+    def gained(question: str) -> float:
+        """By how much bridges bring any passage up."""
+        bridged, direct = (
+            {hit.passage.title: hit.score for hit in HybridRetriever(library, its).search(question, top_k=4)}
+            for its in (words_alone, plain)
+        )
+        assert all(title.startswith("Note") for title in (*bridged, *direct))
+        return max(bridged[title] - direct.get(title, 0.0) for title in bridged)
+
+    whole = gained("Which fund insures the grain that Harbour Line holds, and whose office rent was paid?")
+    half = gained("Which fund insures the grain that Harbour Line holds, and what liquidity, profit and margin has it?")
+    nothing = gained(
+        "Did Harbour Line improve quarterly liquidity, judged by quick ratio without prepaid expenses, or is another "
+        "metric more useful for analysts comparing carriers?"
+    )
+    assert whole > half > nothing == 0
+    library.close()
 
 
 @pytest.mark.parametrize("stages", [FAST, DEEP])

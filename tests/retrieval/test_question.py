@@ -44,6 +44,16 @@ def test_a_word_that_no_passage_has_is_searched_as_one_that_is_spelt_nearly_so(t
     assert not word.is_in({"add"})
 
 
+@pytest.mark.parametrize(
+    ("question", "least", "most"),
+    [("addd midleware", 1.0, 1.0), ("add midleware", 0.4, 0.9), ("add pages of middleware", 0.0, 0.0)],
+)
+def test_it_is_known_how_much_of_a_question_was_mistyped(question: str, least: float, most: float) -> None:
+    asked = read_question(question, Held(middleware=3, add=9, page=9))
+    assert least <= asked.slips(lambda _: False) <= most
+    assert asked.slips(lambda _: True) == 0.0  # what is a word to the embedder is no slip
+
+
 def test_of_several_spellings_the_most_common_are_taken() -> None:
     query = read_question("a brige", Held(bridge=5, brine=9, bride=1)).query
     assert {stem("bridge"), stem("brine")} <= query.keys()

@@ -68,6 +68,9 @@ class LocalEmbedder:
         """
         return self._model().known_share(text)
 
+    def knows(self, word: str) -> bool:
+        return self._model().knows(word)
+
     def parts(self, heading: str, text: str) -> list[str]:
         """A text in parts, cut between words, each of which it reads to the end.
 
@@ -103,6 +106,9 @@ class _MiniLM:
                 letters += end - start
                 read += (end - start) * (token != _UNKNOWN and end - start > 1)
         return read / letters if letters else 1.0
+
+    def knows(self, word: str) -> bool:
+        return len(self.tokenizer.encode(encodable(word), add_special_tokens=False).ids) == 1
 
     def parts(self, heading: str, text: str) -> list[str]:
         return parts_within(MAX_TOKENS - 2, self.tokenizer, heading, text)

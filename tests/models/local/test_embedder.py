@@ -61,6 +61,11 @@ def test_it_knows_how_much_of_a_text_it_can_read(embedder: LocalEmbedder, text: 
     assert least <= embedder.known_share(text) <= most
 
 
+def test_it_knows_words_and_no_misspelt_ones(embedder: LocalEmbedder) -> None:
+    assert all(map(embedder.knows, ("banker", "Lost", "compression")))
+    assert not any(map(embedder.knows, ("recusive", "compresion", "", "\ud800x")))
+
+
 ODD_TEXTS = {
     "prose": "The ship sailed in May and came back with tea, silk and a letter from the governor. " * 20,
     "code": "def read(self, path):\n    return [row.strip() for row in open(path) if row[0] != '#']\n" * 20,
