@@ -5,7 +5,7 @@ import pytest
 from rag_graph.models.local.embedder import LocalEmbedder
 from rag_graph.models.local.reader import LocalReader
 from rag_graph.retrieval.quotes import content_terms
-from rag_graph.writing.reading import Asked, read_answers
+from rag_graph.writing.reading import MOST_OF_UNCOUNTED, Asked, read_answers
 from tests.writing.test_quoting import passage
 
 READER, EMBEDDER = LocalReader(), LocalEmbedder()
@@ -38,8 +38,19 @@ def test_an_answer_that_another_passage_gives_too_is_surer() -> None:
     assert twice.confidence > once.confidence
 
 
-def test_an_answer_whose_sentence_alone_does_not_give_it_is_less_sure() -> None:
+def test_a_sentence_that_does_not_tell_what_is_asked_makes_less_sure() -> None:
     asked, *_ = read_answers(WHEN, [passage(1, "Tower", TOWER)], READER, EMBEDDER)
     other, *_ = read_answers("When was the lighthouse sold?", [passage(1, "Tower", TOWER)], READER, EMBEDDER)
-    assert asked.signs.alone > 0 > other.signs.alone
+    assert asked.signs.alone > other.signs.alone
     assert asked.confidence > other.confidence
+
+
+@pytest.mark.parametrize(
+    ("said", "is_sure"),
+    [("It keeps 20 connections alive by default.", True), ("It keeps HTTP/1.1 connections alive by default.", False)],
+)
+def test_what_counts_nothing_is_no_sure_answer_to_how_many(said: str, is_sure: bool) -> None:
+    question = "How many connections are kept alive by default?"
+    best, *_ = read_answers(question, [passage(1, "Pool", said)], READER, EMBEDDER)
+    assert best.text.endswith(("20", "1.1"))
+    assert (best.confidence > MOST_OF_UNCOUNTED) is is_sure
