@@ -360,7 +360,7 @@ def main() -> None:
             print(f"\n== {half} {source}")
             report([outcome for outcome in by_half[half] if source in outcome.source])
     for outcome in sorted(by_half["dev"], key=lambda it: -it.confidence):
-        if given.errors and not outcome.right:
+        if given.errors and outcome.candidates and not outcome.right:
             given.errors -= 1
             given_most = outcome.candidates[0]
             print(f"{outcome.confidence:.2f} {outcome.source} {outcome.text!r} -> {given_most.given!r}")
