@@ -343,7 +343,7 @@ def main() -> None:
         halves = {half: [item for item in found if item["half"] == half] for half in ("dev", "test")}
         found = [item for half, most in zip(halves.values(), given.most, strict=True) for item in half[:most]]
     outcomes = list(read_all(found, LocalReader(given.weights, sha256="", most_windows=given.windows)))
-    by_half = defaultdict(list)
+    by_half: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_half[outcome.half].append(outcome)
     (given.cache / f"outcomes-{given.weights.stem}.json").write_text(
