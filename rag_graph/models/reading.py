@@ -30,3 +30,8 @@ class Reader(Protocol):
 
     def read(self, question: str, passages: Sequence[ReadablePassage]) -> list[Span]:
         """The likeliest spans, the best first; those that share words with a better one of that passage left out."""
+
+    def weigh(
+        self, question: str, passages: Sequence[ReadablePassage], places: Sequence[tuple[int, int]]
+    ) -> list[float]:
+        """The margin of one place in each passage, whether or not it is among the likeliest there."""

@@ -1,6 +1,6 @@
 """How the answers without a language model fare on questions that people look up, answerable and not.
 
-    python -m tests.benchmarks.lookups DATA CACHE [--weights FILE.onnx] [--limit N] [--fit]
+    python -m tests.benchmarks.lookups DATA CACHE [--weights FILE.onnx] [--limit N] [--most DEV TEST] [--fit]
 
 DATA holds `xquad.en.json` (github google-deepmind/xquad, CC BY-SA 4.0), `qed-dev.jsonlines` (github
 google-research-datasets/QED, CC BY-SA 3.0; the second half: the first is trained on) and a folder `hotpotqa` in BEIR
@@ -17,7 +17,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,17 @@ from rag_graph.models.local.reader import MOST_WINDOWS, WEIGHTS, LocalReader
 from rag_graph.research import numbered
 from rag_graph.retrieval import FastRetriever
 from rag_graph.writing.quoting import POSSIBLE, SURE
-from rag_graph.writing.reading import Answer, read_answers
+from rag_graph.writing.reading import Answer, confidence, read_answers
 from tests.training.questions import QED, QED_TRAINED
 
 TOP_K = 3
 SEED = 5
+RIDGE = 2e-3
+NEWTON_STEPS = 30
+FOLDS = 10
+SHARES_SHOWN = (0.3, 0.4, 0.5)
+SHARE_RIGHT, SHARE_REFUSED = 0.9, 0.1
+"""What is aimed at: of sure answers right, of answerable questions refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,20 @@ def _holds(hit: Hit, answers: Sequence[str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of the likeliest answers to a question: its signs, how sure it may be at most, and whether it is right."""
+
+    signs: tuple[float, ...]
+    most: float
+    confidence: float
+    right: bool
+    given: str
+    sentence: str
+    quoted: bool
+    """Whether its sentence holds a right answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of one question over one set of passages."""
 
@@ -169,15 +189,26 @@ class Outcome:
     answerable: bool
     held: bool
     """Whether a passage that was found holds a right answer."""
-    right: bool
-    quoted: bool
-    """Whether the sentence of one of the two best answers holds a right one."""
-    given: str
-    sentence: str
-    confidence: float
-    candidates: tuple[tuple[tuple[float, ...], bool], ...]
-    """The signs of the likeliest answers, and whether each is right."""
+    candidates: tuple[Candidate, ...]
+    """The surest first."""
     cpu_ms: float
+
+    @property
+    def confidence(self) -> float:
+        return self.candidates[0].confidence if self.candidates else 0.0
+
+    @property
+    def right(self) -> bool:
+        return bool(self.candidates) and self.candidates[0].right
+
+    @property
+    def quoted(self) -> bool:
+        return any(candidate.quoted for candidate in self.candidates[:2])
+
+    def weighed(self, weights: Sequence[float]) -> "Outcome":
+        """The same with other weights of the signs."""
+        anew = [replace(one, confidence=confidence(one.signs, one.most, weights)) for one in self.candidates]
+        return replace(self, candidates=tuple(sorted(anew, key=lambda one: -one.confidence)))
 
 
 def read_all(found: Sequence[dict[str, Any]], reader: LocalReader) -> Iterator[Outcome]:
@@ -192,9 +223,7 @@ def read_all(found: Sequence[dict[str, Any]], reader: LocalReader) -> Iterator[O
             began = time.thread_time()
             answers = read_answers(item["text"], passages, reader, embedder)
             cpu_ms = (time.thread_time() - began) * 1000
-            best = answers[0] if answers else None
             golds = tuple(item["answers"]) if place == "with" else ()
-            sentence = _sentence(best) if best else ""
             yield Outcome(
                 item["half"],
                 item["source"],
@@ -202,18 +231,22 @@ def read_all(found: Sequence[dict[str, Any]], reader: LocalReader) -> Iterator[O
                 golds,
                 place == "with",
                 any(is_right_part(passage.content, golds) for passage in passages),
-                bool(best and is_right(best.text, golds)),
-                any(is_right_part(_sentence(answer), golds) for answer in answers[:2]),
-                best.text if best else "",
-                sentence,
-                best.confidence if best else 0.0,
-                tuple((answer.signs.values, is_right(answer.text, golds)) for answer in answers),
+                tuple(_candidate(answer, golds) for answer in answers),
                 cpu_ms,
             )
 
 
-def _sentence(answer: Answer) -> str:
-    return answer.passage.content[answer.sentence.start : answer.sentence.end]
+def _candidate(answer: Answer, golds: Sequence[str]) -> Candidate:
+    sentence = answer.passage.content[answer.sentence.start : answer.sentence.end]
+    return Candidate(
+        answer.signs.values,
+        answer.most,
+        answer.confidence,
+        is_right(answer.text, golds),
+        answer.text,
+        sentence,
+        is_right_part(sentence, golds),
+    )
 
 
 def is_right_part(text: str, golds: Sequence[str]) -> bool:
@@ -221,16 +254,40 @@ def is_right_part(text: str, golds: Sequence[str]) -> bool:
     return any(f" {' '.join(_norm(gold))} " in said for gold in golds)
 
 
-def fit(outcomes: Sequence[Outcome], steps: int = 6000, rate: float = 0.5, ridge: float = 2e-3) -> list[float]:
-    """Logistic regression of "the answer is right" on its signs, by gradient descent."""
-    pairs = [candidate for outcome in outcomes for candidate in outcome.candidates]
-    signs = np.array([signs for signs, _ in pairs])
-    right = np.array([right for _, right in pairs], dtype=float)
+def fit(outcomes: Sequence[Outcome], ridge: float = RIDGE) -> list[float]:
+    """Logistic regression of "the answer is right" on its signs, by Newton's method."""
+    candidates = [candidate for outcome in outcomes for candidate in outcome.candidates]
+    signs = np.array([candidate.signs for candidate in candidates])
+    right = np.array([candidate.right for candidate in candidates], dtype=float)
     weights = np.zeros(signs.shape[1])
-    for _ in range(steps):
+    for _ in range(NEWTON_STEPS):
         said = 1 / (1 + np.exp(-signs @ weights))
-        weights -= rate * (signs.T @ (said - right) / len(right) + ridge * np.r_[0, weights[1:]])
+        slope = signs.T @ (said - right) / len(right) + ridge * np.r_[0, weights[1:]]
+        bend = (signs * (said * (1 - said))[:, None]).T @ signs / len(right) + ridge * np.eye(len(weights))
+        weights -= np.linalg.solve(bend, slope)
     return [round(float(weight), 2) for weight in weights]
+
+
+def least_sure(outcomes: Sequence[Outcome], share: float = SHARE_RIGHT) -> float:
+    """The lowest confidence from which on so many answers are right; infinite where there is none."""
+    shown = sorted((outcome for outcome in outcomes if outcome.answerable), key=lambda outcome: -outcome.confidence)
+    right = np.cumsum([outcome.right for outcome in shown]) / np.arange(1, len(shown) + 1)
+    enough = np.flatnonzero(right >= share)
+    return shown[int(enough[-1])].confidence if len(enough) else float("inf")
+
+
+def least_possible(outcomes: Sequence[Outcome], share: float = SHARE_REFUSED) -> float:
+    """The confidence below which that share of the answerable questions is."""
+    return float(np.quantile([outcome.confidence for outcome in outcomes if outcome.answerable], share))
+
+
+def crossed(outcomes: Sequence[Outcome], folds: int = FOLDS) -> list[Outcome]:
+    """Each weighed by what was fitted on the others: what the half that is chosen on tells of weights chosen on it."""
+    texts = sorted({outcome.text for outcome in outcomes})
+    random.Random(SEED).shuffle(texts)  # noqa: S311 - nothing is kept secret
+    fold = {text: number % folds for number, text in enumerate(texts)}
+    weights = [fit([one for one in outcomes if fold[one.text] != number]) for number in range(folds)]
+    return [outcome.weighed(weights[fold[outcome.text]]) for outcome in outcomes]
 
 
 def report(outcomes: Sequence[Outcome]) -> None:
@@ -254,6 +311,10 @@ def report(outcomes: Sequence[Outcome]) -> None:
             f" | {len(wrong) / max(1, len(unanswerable)):.3f} | {1 - len(shown) / len(answerable):.3f}"
         )
 
+    ranked = sorted(answerable, key=lambda outcome: -outcome.confidence)
+    for share in SHARES_SHOWN:
+        show(f"right of the surest {share:.0%}", [outcome.right for outcome in ranked[: round(share * len(ranked))]])
+
 
 def show(name: str, values: Sequence[bool]) -> None:
     found = estimate([float(value) for value in values])
@@ -266,33 +327,44 @@ def main() -> None:
     parser.add_argument("cache", type=Path)
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     parser.add_argument("--limit", type=int, default=300, help="questions of each half")
-    parser.add_argument("--most", type=int, default=0, help="of the questions of each half, read these first ones only")
+    parser.add_argument(
+        "--most",
+        type=int,
+        nargs=2,
+        metavar=("DEV", "TEST"),
+        help="of the questions of each half, read the first ones only",
+    )
     parser.add_argument("--fit", action="store_true", help="fit the weights of the signs on dev, and print them")
     parser.add_argument("--errors", type=int, default=0, help="print so many confident errors of dev")
     parser.add_argument("--windows", type=int, default=MOST_WINDOWS, help="windows read of each question's passages")
     given = parser.parse_args()
     found = retrieve(given.data, given.cache, given.limit)
     if given.most:
-        halves = ([item for item in found if item["half"] == half] for half in ("dev", "test"))
-        found = [item for half in halves for item in half[: given.most]]
+        halves = {half: [item for item in found if item["half"] == half] for half in ("dev", "test")}
+        found = [item for half, most in zip(halves.values(), given.most, strict=True) for item in half[:most]]
     outcomes = list(read_all(found, LocalReader(given.weights, sha256="", most_windows=given.windows)))
-    by_half = defaultdict(list)
+    by_half: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         by_half[outcome.half].append(outcome)
     (given.cache / f"outcomes-{given.weights.stem}.json").write_text(
         json.dumps([asdict(outcome) for outcome in outcomes])
     )
     if given.fit:
-        print("weights:", fit(by_half["dev"]))
+        weights = fit(by_half["dev"])
+        chosen = crossed(by_half["dev"])
+        print("WEIGHTS:", tuple(weights))
+        print(f"on dev, crosswise: SURE {least_sure(chosen):.3f}, POSSIBLE {least_possible(chosen):.3f}")
+        by_half = {"dev": chosen, "test": [outcome.weighed(weights) for outcome in by_half["test"]]}
     for half in ("dev", "test"):
         for source in ("xquad", "nq", ""):
             print(f"\n== {half} {source}")
             report([outcome for outcome in by_half[half] if source in outcome.source])
     for outcome in sorted(by_half["dev"], key=lambda it: -it.confidence):
-        if given.errors and not outcome.right:
+        if given.errors and outcome.candidates and not outcome.right:
             given.errors -= 1
-            print(f"{outcome.confidence:.2f} {outcome.source} {outcome.text!r} -> {outcome.given!r}")
-            print(f"    right: {outcome.golds or 'no answer'}; quoted: {outcome.sentence!r}")
+            given_most = outcome.candidates[0]
+            print(f"{outcome.confidence:.2f} {outcome.source} {outcome.text!r} -> {given_most.given!r}")
+            print(f"    right: {outcome.golds or 'no answer'}; quoted: {given_most.sentence!r}")
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+from dataclasses import fields
+
 import pytest
 
 from rag_graph.text.sentences import Sentence
@@ -8,10 +10,8 @@ from tests.writing.test_quoting import passage
 
 def answer(sentence: str, words: str) -> Answer:
     start = sentence.index(words)
-    signs = Signs(*[0.0] * 10)
-    return Answer(
-        passage(1, "Notes", sentence), start, start + len(words), Sentence(0, len(sentence)), signs, confidence=0.9
-    )
+    signs = Signs(**{field.name: 0.0 for field in fields(Signs)})
+    return Answer(passage(1, "Notes", sentence), start, start + len(words), Sentence(0, len(sentence)), signs, most=0.9)
 
 
 @pytest.mark.parametrize(

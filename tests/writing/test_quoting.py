@@ -72,7 +72,7 @@ async def test_the_answer_is_named_and_its_sentence_quoted(writer: QuotingWriter
     ("question", "begins", "states"),
     [
         ("When was the iron tower finished?", "1889 — read from [1]:", ["supported", "supported"]),
-        ("What passes the river?", "Perhaps Ships — not certain", ["not_checked", "supported"]),
+        ("What passes the Loire every day?", "Perhaps Ships — not certain", ["not_checked", "supported"]),
         ("Was the iron tower finished in 1889?", "What the documents say", ["needs_no_source", "supported"]),
         ("What is the capital of Australia?", NO_ANSWER, ["needs_no_source"]),
     ],

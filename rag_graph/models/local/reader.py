@@ -49,6 +49,9 @@ _GLUED = re.compile(r"(?<=\w)(?:\[[A-Za-z_][\w.,-]*\]|\([A-Za-z_][\w.,-]*\))")
 _NEAR_CHARS = 3
 """So far behind a span its bracket may close: after the marks of code and emphasis."""
 
+UNSEEN: Final = -20.0
+"""The margin of a place that no window holds whole; those of places that were read are hardly ever so low."""
+
 Logits = NDArray[np.float32]
 
 
@@ -83,6 +86,19 @@ class LocalReader:
             for span in _spans(window, logits, passages[window.passage].content)
         ]
         return _distinct(sorted(found, key=lambda span: -span.margin))
+
+    def weigh(
+        self, question: str, passages: Sequence[ReadablePassage], places: Sequence[tuple[int, int]]
+    ) -> list[float]:
+        held: dict[int, tuple[_Window, tuple[int, int]]] = {}
+        for window in _windows(tokenizer(), question, passages):
+            if (tokens := _tokens_of(window, places[window.passage])) is not None:
+                held.setdefault(window.passage, (window, tokens))
+        margins = [UNSEEN] * len(places)
+        said = self._logits([window for window, _ in held.values()])
+        for (window, (first, last)), logits in zip(held.values(), said, strict=True):
+            margins[window.passage] = float(logits[first, 0] + logits[last, 1] - logits[0].sum())
+        return margins
 
     def load(self) -> None:
         """Do now what the first reading would otherwise wait for. Raises SettingsError."""
@@ -162,6 +178,15 @@ def _spans(window: _Window, logits: Logits, content: str) -> Iterator[Span]:
         start, end = _whole_words(content, window.offsets[first][0], window.offsets[last][1])
         if start < end:
             yield Span(window.passage, start, end, content[start:end], float(margins[first, last]))
+
+
+def _tokens_of(window: _Window, place: tuple[int, int]) -> tuple[int, int] | None:
+    """Where the first and the last token of a place are among the window's; None where it does not hold all of it."""
+    start, end = place
+    held = [at for at, (first, last) in enumerate(window.offsets, window.first) if first < end and start < last]
+    if not held or window.offsets[0][0] > start or window.offsets[-1][1] < end:
+        return None
+    return held[0], held[-1]
 
 
 def _whole_words(content: str, start: int, end: int) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rag_graph.errors import SettingsError
-from rag_graph.models.local.reader import WEIGHTS, LocalReader
+from rag_graph.models.local.reader import UNSEEN, WEIGHTS, LocalReader
 from rag_graph.models.reading import ReadablePassage
 
 TOWER = ReadablePassage("Iron tower", "The iron tower was finished in 1889 (in May). It stands by the river.")
@@ -82,3 +82,16 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     damaged.write_bytes(WEIGHTS.read_bytes()[:-1])
     with pytest.raises(SettingsError, match="damaged"):
         LocalReader(damaged).load()
+
+
+def test_a_place_is_weighed_whether_or_not_it_is_the_likeliest(reader: LocalReader) -> None:
+    question = "When was the iron tower finished?"
+    best, *_ = reader.read(question, [TOWER])
+    river = TOWER.content.index("river")
+    assert reader.weigh(question, [TOWER], [(best.start, best.end)]) == [pytest.approx(best.margin)]
+    assert reader.weigh(question, [TOWER], [(river, river + 5)])[0] < best.margin
+
+
+def test_a_place_that_no_window_holds_whole_has_no_margin(reader: LocalReader) -> None:
+    long = ReadablePassage("River", PADDING)
+    assert reader.weigh("How long is the river?", [long, TOWER], [(0, len(PADDING)), (0, 3)])[0] == UNSEEN
