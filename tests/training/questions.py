@@ -140,6 +140,10 @@ class Examples:
             for name in _NAME_OR_NUMBER.findall(question.text):
                 self._names[name[0].isdigit()].append(name)
 
+    def seed(self, seed: int) -> None:
+        """Begin chance anew, so that what is drawn hangs on this and not on who drew before."""
+        self._random.seed(seed)
+
     def draw(self, number: int) -> Example | None:
         """A window for this question; None where a draw fails, as when an answer does not fit into it."""
         asked, chance = self._questions[number], self._random.random()
