@@ -123,19 +123,19 @@ def test_a_model_that_cannot_be_reached_is_one_line_that_names_its_setting(tower
 
 
 def test_ask_answers_from_the_sample_without_a_model(tmp_path: Path) -> None:
-    done = run("ask", "--sample", "When was LangGraph released?", settings={"RAG_DATA_DIR": str(tmp_path)})
+    done = run("ask", "--sample", "When was FAISS released?", settings={"RAG_DATA_DIR": str(tmp_path)})
     assert done.returncode == 0
-    assert re.match(r"January 2024 — read from \[\d\]:", done.stdout)
+    assert re.match(r"2017 — read from \[\d\]:", done.stdout)
     assert "sample/history.md" in done.stdout
 
 
 def test_where_nothing_can_be_kept_the_sample_is_asked_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     settings = {"RAG_DATA_DIR": str(tmp_path / "file" / "data"), "TMPDIR": str(tmp_path)}
-    done = run("ask", "--sample", "When was LangGraph released?", settings=settings)
+    done = run("ask", "--sample", "When was FAISS released?", settings=settings)
     assert done.returncode == 0
     assert "for this time only" in done.stderr
-    assert re.match(r"January 2024 — read from \[\d\]:", done.stdout)
+    assert re.match(r"2017 — read from \[\d\]:", done.stdout)
     assert not list(tmp_path.glob("rag-graph-*"))
 
 
