@@ -13,7 +13,8 @@ from functools import lru_cache
 
 from rag_graph.claims.bearing import comparable
 from rag_graph.claims.statements import Statement, Word, language_of_text, take_apart
-from rag_graph.claims.support import is_negated_alike, says_opposite
+from rag_graph.claims.strength import agrees_in_negation
+from rag_graph.claims.support import says_opposite
 from rag_graph.events import NumberedPassage
 from rag_graph.text.languages import ENGLISH, PRONOUNS, UNTOLD
 from rag_graph.text.sentences import sentences
@@ -216,7 +217,7 @@ def _conditions(words: str) -> list[str]:
 
 
 def _are_negated_alike(one: Statement, other: Statement) -> bool:
-    return not (one.negated or other.negated) or (is_negated_alike(one, other) and is_negated_alike(other, one))
+    return not (one.negated or other.negated) or (agrees_in_negation(one, other) and agrees_in_negation(other, one))
 
 
 def _differ_in_number(

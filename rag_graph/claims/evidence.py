@@ -19,9 +19,9 @@ from rag_graph.claims.doubts import (
     mixes_keys,
 )
 from rag_graph.claims.statements import Statement, language_of_text, subject_of, take_apart
+from rag_graph.claims.strength import agrees_in_negation
 from rag_graph.claims.support import (
     agrees,
-    is_negated_alike,
     keeps_order,
     keeps_strength,
     misquotes,
@@ -275,7 +275,7 @@ class ReadSources:
             return False
         need = comparable(claim.stems)
         return any(
-            self._is_alike(need, line.words, self._coverage.of_denial) and not is_negated_alike(claim, line.said)
+            self._is_alike(need, line.words, self._coverage.of_denial) and not agrees_in_negation(claim, line.said)
             for line in self._lines[number]
         )
 
@@ -305,7 +305,7 @@ class ReadSources:
             or (
                 self._rare(need & best.words) >= _MOSTLY * self._rare(need)
                 and not claim.negated
-                and not is_negated_alike(claim, best.said)
+                and not agrees_in_negation(claim, best.said)
             )
             or any(
                 self._is_copy(need, line) and self._is_alone(need, line, window) and turns(claim, line.said, known)

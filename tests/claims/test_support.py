@@ -15,92 +15,92 @@ RULES = {
         "Marie Curie won the Nobel prize for physics in Stockholm.",
         "Marie Curie won the prize in Stockholm.",
     ),
-    "another unit (_holds_numbers)": (
+    "another unit (holds_numbers)": (
         "The tower is 330 metres tall and was painted brown.",
         "The tower is 330 feet tall and was painted brown.",
         "The tower is 330 m tall and was painted brown.",
     ),
-    "a dropped negation (_agrees_in_negation)": (
+    "a dropped negation (agrees_in_negation)": (
         "The warranty does not cover damage by water.",
         "The warranty covers damage by water.",
         "Damage by water is not covered by the warranty.",
     ),
-    "a dropped doubt (_agrees_in_strength)": (
+    "a dropped doubt (agrees_in_strength)": (
         "The tower may have been designed by Gustave Eiffel.",
         "The tower was designed by Gustave Eiffel.",
         "The tower may have been designed by Eiffel.",
     ),
-    "the opposite in another clause (_has_opposite)": (
+    "the opposite in another clause (has_opposite)": (
         "The cache is disabled by default in servers, and can be enabled later.",
         "The cache is enabled by default in servers.",
         "The cache is disabled by default in servers.",
     ),
-    "who did it to whom (_swaps_roles)": (
+    "who did it to whom (swaps_roles)": (
         "The lion chased the zebra across the river.",
         "The zebra chased the lion across the river.",
         "The zebra was chased by the lion across the river.",
     ),
-    "prepositions changed over (_swaps_cases)": (
+    "prepositions changed over (swaps_cases)": (
         "The snake prefers swimming to crawling.",
         "The snake prefers crawling to swimming.",
         "Swimming is what the snake prefers to crawling.",
     ),
-    "the one it is compared with (_moves_subject)": (
+    "the one it is compared with (moves_subject)": (
         "Unlike diesel, petrol burns slowly in the engine.",
         "Diesel burns slowly in the engine.",
         "Petrol burns slowly in the engine.",
     ),
-    "the number of something else (_swaps_numbers)": (
+    "the number of something else (swaps_numbers)": (
         "The depth is about 330 m in winter and about 125 m in summer.",
         "The depth is about 125 m in winter.",
         "The depth is about 330 m in winter.",
     ),
-    "the count of something else (_swaps_counts)": (
+    "the count of something else (swaps_counts)": (
         "The fleet has 12 ships, 40 planes and 300 trucks.",
         "The fleet has 12 planes.",
         "The fleet has 12 ships.",
     ),
-    "the deed of another (_swaps_subjects)": (
+    "the deed of another (swaps_subjects)": (
         "Alice Moreno led at first, but the gold medal of the race Bob Keller won.",
         "Alice Moreno won the gold medal of the race.",
         "Bob Keller won the gold medal of the race.",
     ),
-    "two clauses in one (_mixes_clauses)": (
+    "two clauses in one (mixes_clauses)": (
         "Snapshots are removed after a week, but archives are kept.",
         "Archives are removed after a week.",
         "Snapshots are removed after a week.",
     ),
-    "another word in its place (_replaces_word)": (
+    "another word in its place (replaces_word)": (
         "The patients were given 300 mg of aspirin daily at noon.",
         "The patients were given 300 mg of heparin daily at noon.",
         "Daily at noon, the patients were given 300 mg of aspirin.",
     ),
-    "another unit without a number (_has_other_unit_word)": (
+    "another unit without a number (has_other_unit_word)": (
         "The field holds the time to wait for a reply in seconds.",
         "The field holds the time to wait for a reply in minutes.",
         "The field holds the time in seconds to wait for a reply.",
     ),
-    "another month (_has_other_month)": (
+    "another month (has_other_month)": (
         "The fair takes place every May in the old harbour.",
         "Every March the fair takes place in the old harbour.",
         "Every May the fair takes place in the old harbour.",
     ),
-    "more duty than there is (_changes_duty)": (
+    "more duty than there is (changes_duty)": (
         "An origin server SHOULD send the field for any selected page.",
         "An origin server must send the field for any selected page.",
         "An origin server should send the field for every selected page.",
     ),
-    "what is set aside (_takes_contrasted)": (
+    "what is set aside (takes_contrasted)": (
         "The flight was late because of fog, not because of a strike.",
         "The flight was late because of a strike.",
         "The flight was late because of fog.",
     ),
-    "the place of another deed (_takes_part_of_other)": (
+    "the place of another deed (takes_part_of_other)": (
         "The treaty was negotiated in Vienna and signed in Geneva.",
         "The treaty was signed in Vienna.",
         "The treaty was signed in Geneva.",
     ),
-    "the passive of what was active (_changes_voice)": (
+    "the passive of what was active (changes_voice)": (
         "The licensor indemnifies the recipient for any liability that arises.",
         "The licensor is indemnified by the recipient for any liability that arises.",
         "The recipient is indemnified by the licensor for any liability that arises.",
@@ -110,7 +110,7 @@ RULES = {
         "In 1902 the island was sold to Norway by Denmark.",
         "In 1902 the island was sold to Denmark by Norway.",
     ),
-    "what was said of the one before (_gives_deed_to_other)": (
+    "what was said of the one before (gives_deed_to_other)": (
         "The default editor is nano; vim can be chosen with a command.",
         "vim is the default editor.",
         "The default editor is nano.",
@@ -120,12 +120,12 @@ RULES = {
         "Processes with a higher nice value receive more CPU time than those with a lower one.",
         "A process with a higher nice value gets less CPU time than one with a lower one.",
     ),
-    "one denial of two (_agrees_in_negation)": (
+    "one denial of two (agrees_in_negation)": (
         "The command fails to remove directories that are not empty.",
         "Directories that are not empty are removed by the command.",
         "The command does not remove directories that are not empty.",
     ),
-    "other characters in their place (_replaces_characters)": (
+    "other characters in their place (replaces_characters)": (
         "会议定于三月在上海的总部举行。",
         "会议定于三月在北京的总部举行。",
         "会议定于三月在上海举行。",

@@ -1,0 +1,229 @@
+"""A word of a claim that stands in the place of another: an opposite, a unit, a month, a rank, any other."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from difflib import SequenceMatcher
+from itertools import takewhile
+
+from rag_graph.claims.opposites import ALTERNATIVES, CHOICES
+from rag_graph.claims.statements import MONTHS, UNIT_WORDS, UNITS, Statement, Word
+from rag_graph.text.terms import root
+
+UNIT_ROOTS = frozenset(map(root, " ".join(UNITS).split()))
+
+
+def has_opposite(claim: Statement, said: Statement) -> bool:
+    """Tell "disabled, and can be enabled later" from "enabled": the clause with the opposite must not fit better.
+
+    The source may have the claim's word too, in another clause. The clause that shares more with the rest of the claim
+    is what the claim is about.
+    """
+    claimed, told = _chosen(claim), _chosen(said)
+    for (row, place), words in claimed.items():
+        others = [theirs for (at, other), theirs in told.items() if at == row and other != place]
+        if not others or any((row, at) in claimed for at in range(len(ALTERNATIVES[row])) if at != place):
+            continue
+        rest = claim.stems - words
+        if _fits(rest, told.get((row, place), frozenset()), said) < max(_fits(rest, other, said) for other in others):
+            return True
+    return _chooses_other_more(claim, said) or _is_negated_by_prefix(claim, said)
+
+
+def _chooses_other_more(claim: Statement, said: Statement) -> bool:
+    """Tell "a higher value gets more than a lower" from "a higher value gets less", which have words of both sides."""
+    ours, theirs = _choice_counts(claim), _choice_counts(said)
+    return any(
+        count > theirs[row, place]
+        and any(theirs[row, other] > ours[row, other] for other in range(len(ALTERNATIVES[row])) if other != place)
+        for (row, place), count in ours.items()
+    )
+
+
+def _choice_counts(statement: Statement) -> Counter[tuple[int, int]]:
+    words = (root(word) for word, _ in statement.places)
+    return Counter(choice for word in words if word not in UNIT_ROOTS for choice in CHOICES.get(word, ()))
+
+
+def _chosen(statement: Statement) -> dict[tuple[int, int], frozenset[str]]:
+    """What a statement chooses: its words by row and place. A unit, such as the second of a time, is no word of it."""
+    found: dict[tuple[int, int], frozenset[str]] = {}
+    for word in statement.roots:
+        if word in CHOICES and (word in statement.stems or word not in UNIT_ROOTS):
+            for choice in CHOICES[word]:
+                found[choice] = found.get(choice, frozenset()) | {word}
+    return found
+
+
+def has_other_unit_word(claim: Statement, said: Statement) -> bool:
+    """Tell "a number of minutes" from "a number of seconds": units that measure one thing and have no number."""
+    ours, theirs = _unit_words(claim), _unit_words(said)
+    return any(kind in (other for other, _ in theirs - ours) for kind, _ in ours - theirs)
+
+
+def _unit_words(statement: Statement) -> frozenset[tuple[int, str]]:
+    return frozenset(UNIT_WORDS[word] for word in statement.plain if word in UNIT_WORDS)
+
+
+def has_other_month(claim: Statement, said: Statement) -> bool:
+    """Tell "every May" from "every March", which are words of their own in small letters."""
+    ours, theirs = _months(claim), _months(said)
+    return bool(ours - theirs) and bool(theirs - ours)
+
+
+def _months(statement: Statement) -> frozenset[str]:
+    return frozenset(word.form for word in statement.names if word.form in _MONTH_NAMES)
+
+
+_MONTH_NAMES = frozenset(month.lower() for month in MONTHS)
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def _fits(rest: frozenset[str], words: frozenset[str], said: Statement) -> int:
+    """How many of the rest of a claim stand in a clause with one of these words; -1 where none has one."""
+    clauses = {clause for word, clause in said.places if root(word) in words}
+    begun = frozenset(word.stem for word in takewhile(lambda word: word.stem not in CHOICES, said.words))
+    return max(
+        (
+            # "Open in summer and closed in winter": a clause that begins with the choice has the subject before it.
+            len(
+                rest
+                & (
+                    said.scopes.get(clause, frozenset())
+                    | (begun if said.heads.get(clause, _NONE) & CHOICES.keys() else _NONE)
+                )
+            )
+            for clause in clauses
+        ),
+        default=-1,
+    )
+
+
+_NEGATING_PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "counter", "anti", "ne", "nie")
+
+
+_LEAST_PREFIXED = 5
+"""So many letters have the words that a prefix turns round, or "port" and "import" would be opposites."""
+
+
+def _is_negated_by_prefix(claim: Statement, said: Statement) -> bool:
+    """Tell "clockwise" from "counterclockwise", "stable" from "unstable" and Czech "vztahuje" from "nevztahuje"."""
+    ours, theirs = claim.stems - said.stems, said.stems - claim.stems
+    return any(
+        prefix + word in other
+        for one, other in ((ours, theirs), (theirs, ours))
+        for word in one
+        if len(word) >= _LEAST_PREFIXED and word.isalpha()
+        for prefix in _NEGATING_PREFIXES
+    )
+
+
+_ORDINALS = frozenset(("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"))
+
+
+_SUPERLATIVE = re.compile(
+    r"(?!(?:west|east|test|rest|guest|forest|interest|request|contest|protest|harvest)$)\w{3,}est|most|best"
+)
+
+
+def drops_rank(claim: Statement, said: Statement) -> bool:
+    """Tell "the second oldest" and "one of the oldest" from "the oldest"."""
+    return any(
+        _SUPERLATIVE.fullmatch(word) and word in claim.plain and rank - claim.plain
+        for at, (word, _) in enumerate(said.places)
+        if (rank := _rank_before(said, at))
+    )
+
+
+def _rank_before(said: Statement, at: int) -> frozenset[str]:
+    before = [word for word, _ in said.places[max(0, at - 3) : at]]
+    if before[-1:] and before[-1] in _ORDINALS:
+        return frozenset(before[-1:])
+    return frozenset(("one",)) if before == ["one", "of", "the"] else frozenset()
+
+
+_OTHER_SUPERLATIVES = tuple(
+    map(
+        frozenset,
+        map(
+            str.split,
+            (
+                "largest biggest greatest",
+                "smallest",
+                "tallest highest",
+                "lowest",
+                "deepest",
+                "longest",
+                "shortest",
+                "oldest earliest",
+                "youngest newest latest",
+                "fastest quickest",
+                "slowest",
+                "richest",
+                "poorest",
+                "heaviest",
+                "lightest",
+                "best",
+                "worst",
+                "hottest warmest",
+                "coldest coolest",
+            ),
+        ),
+    )
+)
+
+
+def has_other_superlative(claim: Statement, said: Statement) -> bool:
+    """Tell "the largest lake" from "the deepest lake"."""
+    ours = [alike for alike in _OTHER_SUPERLATIVES if alike & claim.plain]
+    theirs = [alike for alike in _OTHER_SUPERLATIVES if alike & said.plain]
+    return any(alike not in theirs for alike in ours) and any(alike not in ours for alike in theirs)
+
+
+def takes_word_of_others(claim: Statement, said: Statement, known: AbstractSet[str]) -> bool:
+    """As `replaces_word`, but for the word behind the first, mostly a verb, of which another may say the same.
+
+    Unless the sources have that other word elsewhere, or it is a name.
+    """
+    behind_first = claim.words[1].stem if len(claim.words) > 1 else ""
+    replaceable = {(before, after): word for word, before, after in _spots(said) if word.stem not in claim.stems}
+    return any(
+        word.stem not in said.stems
+        and CHOICES.get(word.stem, ()) != CHOICES.get(replaceable[before, after].stem)
+        and (word.stem != behind_first or word.stem in known or word.is_name or replaceable[before, after].is_name)
+        for word, before, after in _spots(claim)
+        if (before, after) in replaceable
+    )
+
+
+def replaces_word(claim: Statement, said: Statement) -> bool:
+    """Tell "300 mg of heparin given" from "300 mg of aspirin given": one unshared word in another's place."""
+    replaceable = {(before, after) for word, before, after in _spots(said) if word.stem not in claim.stems}
+    return any(word.stem not in said.stems and (before, after) in replaceable for word, before, after in _spots(claim))
+
+
+# Not hiragana: Japanese endings and particles change from one way of saying a thing to another.
+_CONTENT_CHARACTERS = re.compile(r"[\u30a0-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+
+
+def replaces_characters(claim: Statement, said: Statement) -> bool:
+    """Tell "三月在北京举行" from "三月在上海举行": in scripts without spaces, other characters in a word's place."""
+    if not (claim.unspaced and said.unspaced):
+        return False
+    matcher = SequenceMatcher(None, said.unspaced, claim.unspaced, autojunk=False)
+    return any(
+        tag == "replace"
+        and _CONTENT_CHARACTERS.search(said.unspaced, begin, end)
+        and _CONTENT_CHARACTERS.search(claim.unspaced, first, last)
+        for tag, begin, end, first, last in matcher.get_opcodes()
+    )
+
+
+def _spots(statement: Statement) -> Iterator[tuple[Word, str, str]]:
+    """Give each word with the words before and behind it; at an end, with its preposition."""
+    stems = ["", *(word.stem for word in statement.words), ""]
+    for at, word in enumerate(statement.words):
+        yield word, stems[at], stems[at + 2]

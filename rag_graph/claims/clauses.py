@@ -1,0 +1,132 @@
+"""The clauses of a source: what a claim puts together from several of them, or leaves out of one."""
+
+from itertools import pairwise
+
+from rag_graph.claims.statements import Statement, subject_of
+
+
+def beheads(claim: Statement, said: Statement) -> bool:
+    """Tell "removes all entries but keeps the statistics" from "removes all entries and the statistics"."""
+    return any(
+        (claim.stems & stems) - frozenset().union(*(other for at, other in said.clauses.items() if at != clause))
+        and claim.stems.isdisjoint(said.heads[clause])
+        for clause, stems in said.clauses.items()
+    )
+
+
+def swaps_subjects(claim: Statement, said: Statement) -> bool:
+    """Tell "Alice won gold and Bob won silver" from "Alice won silver": who is named first must be in that clause."""
+    if not claim.words or not claim.words[0].is_name or len(said.scopes) == 1:
+        return False
+    subject = subject_of(claim)
+    rest = claim.clauses[claim.words[0].clause] - subject
+    fits = {clause: len(rest & stems) for clause, stems in said.clauses.items()}
+    best = max(fits.values(), default=0)
+    return best > 0 and not any(subject <= said.scopes[clause] for clause, fit in fits.items() if fit == best)
+
+
+def mixes_clauses(claim: Statement, said: Statement) -> bool:
+    """Tell "snapshots are removed, but archives are kept" from "archives are removed".
+
+    A clause of the claim that draws on two of the source must hold the word that each of them begins with.
+    """
+    for words in claim.clauses.values():
+        drawn_on = [
+            clause
+            for clause, stems in said.clauses.items()
+            if (words & stems) - frozenset().union(*(other for at, other in said.clauses.items() if at != clause))
+        ]
+        if len(drawn_on) > 1 and any(words.isdisjoint(said.heads[clause]) for clause in drawn_on):
+            return True
+    return False
+
+
+def mixes_subjects(claim: Statement, said: Statement) -> bool:
+    """As `mixes_clauses`, only where the claim begins with a word of one clause and goes on with another's.
+
+    That other clause has a subject of its own, which the claim lacks.
+    """
+    for words in claim.clauses.values():
+        subject = next(word.stem for word in claim.words if word.stem in words)
+        if not any(subject in stems for stems in said.clauses.values()):
+            continue
+        for clause, stems in said.clauses.items():
+            elsewhere = frozenset().union(*(other for at, other in said.clauses.items() if at != clause))
+            if (
+                subject not in said.scopes[clause]
+                and (words & stems) - elsewhere
+                and words.isdisjoint(said.heads[clause])
+            ):
+                return True
+    return False
+
+
+def takes_part_of_other(claim: Statement, said: Statement) -> bool:
+    """Tell "negotiated in Vienna and signed in Geneva" from "signed in Vienna".
+
+    A word behind a preposition belongs to its clause, so that a clause which has another one of that preposition,
+    and whose deed the claim tells, is not the one it was taken from.
+    """
+    deeds = {
+        clause: frozenset(word.stem for word in said.words[1:] if word.clause == clause and not word.case)
+        for clause in said.clauses
+    }
+    for word in claim.words:
+        homes = {
+            other.clause for other in said.words if word.case and (other.stem, other.case) == (word.stem, word.case)
+        }
+        near = claim.clauses[word.clause]
+        if not homes or any(deeds[home] <= near for home in homes):
+            continue
+        kept = max(len(near & deeds[home]) for home in homes)
+        for clause, told in deeds.items():
+            rivals = {other.stem for other in said.words if other.clause == clause and other.case == word.case}
+            if clause not in homes and rivals and rivals.isdisjoint(claim.stems) and len(near & told) >= max(1, kept):
+                return True
+    return False
+
+
+def gives_deed_to_other(claim: Statement, said: Statement) -> bool:
+    """Tell "nano is the default; vim can be chosen" from "vim is the default", and who succeeds from who is succeeded.
+
+    A subject goes on into later clauses, as in "It was bought, sold and rebuilt", and never back into an earlier one.
+    """
+    if not claim.words or "by" in claim.plain:
+        return False
+    heads = {word.stem: word for word in said.words if word.stem in said.heads[word.clause] and not word.case}
+    first, rest = claim.words[0].stem, claim.stems - {claim.words[0].stem}
+    homes = {word.clause for word in said.words if word.stem == first}
+    if first in heads and len(homes) == 1:
+        home = heads[first].clause
+        is_earlier = any(rest and rest <= said.clauses[clause] for clause in said.clauses if clause < home)
+        if is_earlier and len(said.clauses[home]) > 1 and rest.isdisjoint(said.clauses[home]):
+            return True
+    return any(
+        word.is_name
+        and word.stem in heads
+        and heads[word.stem].is_name
+        and not word.case
+        and _acts(said, word.stem, before.stem)
+        for before, word in pairwise(claim.words)
+        if not before.is_name and not before.is_number
+    )
+
+
+def _acts(said: Statement, name: str, deed: str) -> bool:
+    """Whether a name stands right before a deed in its clause, so that it is who did it."""
+    words = [word for word in said.words if word.is_name is False or word.stem == name]
+    return any((one.stem, other.stem) == (name, deed) and one.clause == other.clause for one, other in pairwise(words))
+
+
+_CONTRASTS = frozenset(("but", "whereas", "while", "although", "though"))
+
+
+def leaves_contrast(claim: Statement, said: Statement) -> bool:
+    """Tell "removes all entries but keeps the statistics" from "removes all entries and the statistics"."""
+    for word, clause in said.places:
+        if word in _CONTRASTS and word not in claim.plain and clause in said.clauses:
+            elsewhere = frozenset().union(*(other for at, other in said.clauses.items() if at != clause))
+            taken = (claim.stems & said.clauses[clause]) - elsewhere
+            if taken and claim.stems.isdisjoint(said.heads[clause]) and claim.stems & elsewhere:
+                return True
+    return False

@@ -1,0 +1,166 @@
+"""Who does what to whom: the words of a source that act, or are dealt with, otherwise in a claim."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from rag_graph.claims.statements import Statement, Word
+from rag_graph.text.languages import ENGLISH
+
+_OPPOSITE_CASES = frozenset(
+    frozenset(pair.split())
+    for pair in ("from to", "before after", "above below", "over under", "since until", "with without", "from into")
+)
+
+
+_ADJUNCTS = frozenset(("in", "on", "onto", "at", "of", "during", "within", "since", "until", "via", "per"))
+"""Prepositions of when and where: what follows them may stand anywhere in a sentence and plays no role in the deed."""
+
+
+def _shared_words(claim: Statement, said: Statement) -> list[tuple[Word, Word]]:
+    """The words of a claim that a sentence has too, each with its counterpart, where they stand first."""
+    there: dict[str, Word] = {}
+    for word in said.words:
+        there.setdefault(word.stem, word)
+    here: dict[str, Word] = {}
+    for word in claim.words:
+        here.setdefault(word.stem, word)
+    return [(word, there[name]) for name, word in here.items() if name in there]
+
+
+def swaps_roles(claim: Statement, said: Statement) -> bool:
+    """Tell "A beat B" from "B beat A", "B was beaten by A" and "from B to A"."""
+    shared = _shared_words(claim, said)
+    if any(frozenset((word.case, other.case)) in _OPPOSITE_CASES for word, other in shared):
+        return True
+    if any(_is_made_actor(word, other, shared, said) for word, other in shared):
+        return True
+    return any(
+        _is_swapped(*first, *last, between)
+        for at, first in enumerate(shared)
+        for to, last in enumerate(shared[at + 1 :], at + 1)
+        if (between := [other.position for _, other in shared[at + 1 : to]])
+    )
+
+
+def _is_swapped(first: Word, first_there: Word, last: Word, last_there: Word, between: list[int]) -> bool:
+    """Tell whether two words that stand around a third have changed places, or kept them in another voice."""
+    pair = ((first, first_there), (last, last_there))
+    if any((here.case and here.case == other.case) or other.case in _ADJUNCTS for here, other in pair):
+        return False
+    # "by" marks who acts in the passive: changed places and one "by" come to the same, each alone does not.
+    if any(last_there.position < middle < first_there.position for middle in between):
+        return (last.case == "by") == (first_there.case == "by")
+    if any(first_there.position < middle < last_there.position for middle in between):
+        return (last.case == "by") != (last_there.case == "by")
+    return False
+
+
+def changes_places(claim: Statement, said: Statement) -> bool:
+    """As `swaps_roles`, only of words that act or are acted on in both: "in version 3" may become the subject.
+
+    In other languages than English the order of words is freer, and only names count.
+    """
+    shared = _shared_words(claim, said)
+    if any(frozenset((word.case, other.case)) in _OPPOSITE_CASES for word, other in shared):
+        return True
+    if any(_is_made_actor(word, other, shared, said) for word, other in shared):
+        return True
+    return any(
+        _may_act(first, first_there)
+        and _may_act(last, last_there)
+        and (claim.language is ENGLISH or (first.is_name and last.is_name))
+        and _is_swapped(first, first_there, last, last_there, [other.position for _, other in shared[at + 1 : to]])
+        for at, (first, first_there) in enumerate(shared)
+        for to, (last, last_there) in enumerate(shared[at + 1 :], at + 1)
+    )
+
+
+def _is_made_actor(word: Word, other: Word, shared: Sequence[tuple[Word, Word]], said: Statement) -> bool:
+    """Tell "sold by Denmark" from "sold to Denmark", and "inherited by its parent" from "of its parent"."""
+    if word.case != "by" or other.case in ("", "by"):
+        return False
+    is_put_aside = any(one.case == "of" and there is said.words[0] for one, there in shared)
+    return other.case in _DEALT_WITH or (other.case == "of" and is_put_aside)
+
+
+_DEALT_WITH = frozenset(("to", "from", "against"))
+
+
+def _may_act(here: Word, there: Word) -> bool:
+    return here.case in ("", "by") and there.case in ("", "by") and not here.is_number
+
+
+def swaps_cases(claim: Statement, said: Statement) -> bool:
+    """Tell "prefers crawling to swimming" from "prefers swimming to crawling"."""
+    cases: dict[str, set[str]] = {}
+    for word in said.words:
+        cases.setdefault(word.stem, set()).add(word.case)
+    turned = [word for word in claim.words if word.case not in cases.get(word.stem, {word.case})]
+    return any(
+        first.case in cases[other.stem] and other.case in cases[first.stem]
+        for first in turned
+        if first.case not in ("", "by") and first.case not in _ADJUNCTS
+        for other in claim.words
+        # In "before closing the file" for "before the file is closed" either of the two may be told first.
+        if first.case not in _CLAUSAL or abs(first.position - other.position) > _NEIGHBOURING
+        if other.case != first.case and other.stem in cases
+    )
+
+
+_CLAUSAL = frozenset(("before", "after", "since", "until"))
+
+
+_NEIGHBOURING = 3
+
+
+def changes_voice(claim: Statement, said: Statement) -> bool:
+    """Tell "A is paid by B" from "A pays B", and "since 2019" from "until 2019", of words in one order."""
+    return any(
+        (word.case == "by") != (other.case == "by") or frozenset((word.case, other.case)) in _OPPOSITE_CASES
+        for word, other in _shared_words(claim, said)
+    )
+
+
+_RELATIONS = frozenset(
+    ("to", "from", "than", "against", "for", "with", "without", "under", "unlike", "like", "after", "before")
+)
+"""Prepositions of what somebody is compared or deals with: who stands behind one is not who acts."""
+
+
+def moves_subject(claim: Statement, said: Statement) -> bool:
+    """Tell "unlike diesel, petrol burns" from "diesel burns": who acts must be there, and act there too."""
+    if not claim.words:
+        return False
+    return _is_no_actor(claim.words[0], said) or bool(
+        said.words and said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim)
+    )
+
+
+_COMPARED = frozenset(("unlike", "than", "against"))
+
+
+def turns_actor(claim: Statement, said: Statement) -> bool:
+    """As `moves_subject`, of who is only compared in the source, or has become the one who is dealt with."""
+    if not claim.words or not said.words:
+        return False
+    first = claim.words[0]
+    cases = {other.case for other in said.words if other.stem == first.stem}
+    is_compared = not first.case and bool(cases) and cases <= _COMPARED
+    return is_compared or (
+        said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim) and not _is_compound(said, claim)
+    )
+
+
+def _is_compound(said: Statement, claim: Statement) -> bool:
+    """Whether a sentence begins with "HEAD responses" where the claim has "a response to HEAD"."""
+    first = said.words[:2]
+    return len(first) > 1 and any(
+        (one.stem, other.stem) == (first[1].stem, first[0].stem) and other.case for one, other in pairwise(claim.words)
+    )
+
+
+def _is_no_actor(word: Word, there: Statement) -> bool:
+    cases = {other.case for other in there.words if other.stem == word.stem}
+    # "With the flag it sorts" says of the flag what "the flag makes it sort" does.
+    leads_in = there.words[:1] and there.words[0].stem == word.stem and there.words[0].case == "with"
+    return not word.case and cases <= _RELATIONS and not leads_in
