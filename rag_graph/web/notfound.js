@@ -8,7 +8,8 @@ import { passagesByNumber, standing, written } from "./transcript.js";
 
 const NEAREST = 3;
 /** What the server writes in place of an answer. */
-const WITHHELD = /^(?:The documents hold no passage on this question|No answer was found in the documents)/;
+const WITHHELD = /^(?:The documents hold no passage on this question|No answer was (?:found in|read from) the documents)/;
+const UNREAD = /^No answer was read from the documents/;
 
 /** Whether no answer was given, as nothing that was found holds one. */
 export function isWithheld(transcript) {
@@ -25,17 +26,18 @@ export class NotFoundView {
   }
 
   update({ transcript, query, question }) {
-    const { citations } = written(transcript, standing(transcript));
+    const { citations, content } = written(transcript, standing(transcript));
     const isDue = transcript.terminal?.type === "run_finished" && !citations.length;
     if (!isDue || this.#isShown) return;
     this.#isShown = true;
     const passages = [...passagesByNumber(transcript).values()];
     const isNarrow = Object.keys(query?.filters ?? {}).length > 0;
-    const title = isWithheld(transcript) ? "Not found in your documents" : "No quote from your documents bears this answer out";
+    const isUnread = UNREAD.test(content);
+    const title = isUnread ? "Your question was not read" : isWithheld(transcript) ? "Not found in your documents" : "No quote from your documents bears this answer out";
     this.element.hidden = false;
     this.element.replaceChildren(
       h("strong", {}, title),
-      h("p", {}, searched(passages, isNarrow)),
+      h("p", {}, searched(passages, isNarrow, isUnread)),
       passages.length > 0 && h("ul", { class: "nearest", "aria-label": "What came nearest" }, ...passages.slice(0, NEAREST).map((one) => this.#row(one))),
       h("div", { class: "ways" }, ...this.#ways(isNarrow, question)),
     );
@@ -62,8 +64,8 @@ export function tell(element, type, detail) {
   element.dispatchEvent(new CustomEvent(type, { bubbles: true, detail }));
 }
 
-function searched(passages, isNarrow) {
+function searched(passages, isNarrow, isUnread) {
   const where = isNarrow ? "Only what the question was narrowed to was searched" : inventory.isKnown ? `All of the library was searched: ${stock()}` : "The library was searched";
   if (!passages.length) return `${where}. No passage was near the question.`;
-  return `${where}. ${passages.length === 1 ? "One passage was" : `${passages.length} passages were`} near the question and read. Nearest:`;
+  return `${where}. ${passages.length === 1 ? "One passage was" : `${passages.length} passages were`} near the question${isUnread ? "" : " and read"}. Nearest:`;
 }

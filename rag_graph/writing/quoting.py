@@ -56,6 +56,10 @@ LANGUAGE_KEPT: Final = (
 )
 NO_ANSWER: Final = "No answer was found in the documents: nothing that came up answers this question."
 """Only what a search brought up was read, so that nothing is said of what the documents hold."""
+NOT_READ: Final = (
+    "No answer was read from the documents: the question is in a language that the embedded reader does not read."
+)
+"""Where nothing was looked for, it is not said that nothing answers."""
 _READ_FROM: Final = " — read from "
 _POSSIBLE: Final = "Perhaps "
 _NOT_SURE: Final = " — not certain, so judge by what they say."
@@ -118,7 +122,7 @@ class QuotingWriter:
             if finding.unread and nearest:  # else the search has said so
                 message = unread_by_reader(finding.unread)
                 await emit(Warned(step=assignment.step, code=QUESTION_UNREAD, message=message))
-            await page.nothing()
+            await page.nothing(NOT_READ if finding.unread else NO_ANSWER)
             await page.nearest(nearest)
 
     async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:  # noqa: ARG002 - contract
@@ -224,7 +228,7 @@ def _together(answers: Sequence[Answer]) -> list[Answer]:
 def _is_open(assignment: Assignment) -> bool:
     """Whether the draft gave no sure answer, or only quotes to a question for a short one."""
     draft = assignment.draft
-    return draft.startswith((NO_ANSWER, _POSSIBLE)) or (
+    return draft.startswith((NO_ANSWER, NOT_READ, _POSSIBLE)) or (
         draft.startswith(_SAYS) and _asks_for_a_span(assignment.question)
     )
 
@@ -255,7 +259,7 @@ _SHORT = re.compile(rf"(?:{_POSSIBLE})?(.*?)(?:{_READ_FROM}|{re.escape(_NOT_SURE
 
 def short_answer(answer: str) -> str:
     """What an answer of this writer names, nothing where it names nothing; of other writers' all but the markers."""
-    if answer.startswith(NO_ANSWER):
+    if answer.startswith((NO_ANSWER, NOT_READ)):
         return ""
     said = _SHORT.match(answer)
     return said[1] if said else re.sub(r"\s?\[\d+]", "", answer)
@@ -290,8 +294,8 @@ class _Page:
         await self._write(_SAYS)
         await self._quotes(quotes, with_example=True)
 
-    async def nothing(self) -> None:
-        await self._write(NO_ANSWER)
+    async def nothing(self, why: str) -> None:
+        await self._write(why)
 
     async def nearest(self, quotes: Sequence[Quote]) -> None:
         """No citations: what is nearest supports nothing."""

@@ -15,7 +15,7 @@ from rag_graph.models.local.reader import LocalReader
 from rag_graph.query import Query
 from rag_graph.retrieval import DeepRetriever, FastRetriever
 from rag_graph.retrieval.languages import QUESTION_UNREAD, unread_language
-from rag_graph.writing.quoting import NO_ANSWER, QuotingWriter
+from rag_graph.writing.quoting import NOT_READ, QuotingWriter
 from tests.index.hashing import HashEmbedder
 
 ENGLISH = "The Larkspur engine was built by Ada Brown in 1874. It is shown in the museum of Leeds."
@@ -47,9 +47,9 @@ def test_a_question_is_unread_in_a_language_of_neither_embedder_nor_passages(
 @pytest.mark.parametrize(
     ("question", "searching", "language", "answer"),
     [
-        ("Qui a construit le moteur Larkspur ?", LocalEmbedder(), "French", NO_ANSWER),
+        ("Qui a construit le moteur Larkspur ?", LocalEmbedder(), "French", NOT_READ),
         # One that reads the question does not make the reader do so: it finds, and nothing is read from what it finds.
-        ("Qui a construit le moteur Larkspur ?", HashEmbedder(), "French", f"{NO_ANSWER} Nearest to it:"),
+        ("Qui a construit le moteur Larkspur ?", HashEmbedder(), "French", f"{NOT_READ} Nearest to it:"),
         ("Who built the Larkspur engine?", LocalEmbedder(), "", "Ada Brown"),
     ],
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag_graph.graph.nodes import NOTHING_FOUND
-from rag_graph.writing.quoting import NO_ANSWER
+from rag_graph.writing.quoting import NO_ANSWER, NOT_READ
 from tests.needed import program
 from tests.upstream import WITHIN_S
 from tests.web.bundle import BUNDLE, bundled
@@ -53,7 +53,7 @@ def test_the_page_fetches_all_its_modules_at_once() -> None:
     assert len(wanted) < CONNECTIONS
 
 
-@pytest.mark.parametrize("words", [NOTHING_FOUND, NO_ANSWER])
+@pytest.mark.parametrize("words", [NOTHING_FOUND, NO_ANSWER, NOT_READ])
 def test_the_page_knows_what_is_written_in_place_of_an_answer(words: str) -> None:
     withheld = re.search(r"WITHHELD = /(.+)/;", (VENDOR.parent / "notfound.js").read_text())
     assert withheld
