@@ -62,7 +62,7 @@ ALTERNATIVES: tuple[tuple[str, ...], ...] = (
     ("all every each", "some few several"),
     ("all every any", "only solely exclusively"),
     ("many", "few"),
-    ("often frequently always", "rarely seldom never"),
+    ("often frequently always constantly", "rarely seldom never occasionally"),
     ("daily", "weekly monthly yearly annually hourly"),
     ("early", "late"),
     ("light lighter lightest", "heavy heavier heaviest"),
