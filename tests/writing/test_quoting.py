@@ -257,7 +257,7 @@ async def test_a_draft_without_an_answer_is_refined_when_one_is_found(writer: Qu
     also = passage(4, "Iron tower", "The iron tower is 330 metres tall.")
     verdict, refining = await review(writer, page, "How tall is the iron tower?", HEIGHT, also)
     assert verdict.refine
-    assert verdict.reason.endswith(" says “330 metres”")
+    assert verdict.reason == "“Heights” says “330 metres”"
     refined = await written(writer, page, refining)
     assert short_answer(refined.content) == "330 metres"
 
