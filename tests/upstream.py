@@ -489,13 +489,12 @@ async def _stream(
             return await _break(script, writer)
         if is_token:
             await _pause(script, sent)
-        _write_chunk(writer, frame)
-        if is_token:
             sent += 1
-            request.tokens_sent = sent
-            if script.pace_s:
-                await writer.drain()
-                await asyncio.sleep(script.pace_s)
+            request.tokens_sent = sent  # before it is sent, as whoever reads it may look at once
+        _write_chunk(writer, frame)
+        if is_token and script.pace_s:
+            await writer.drain()
+            await asyncio.sleep(script.pace_s)
     await writer.drain()
     if script.fault:
         return await _break(script, writer)

@@ -224,6 +224,7 @@ def test_tokens_pass_nginx_one_by_one(serve: Serve, upstream: Upstream, tmp_path
             pieces = response.iter_text()
             while "word4" not in seen:
                 seen += next(pieces)
+            assert held.reached.wait(WITHIN_S)
             assert upstream.chats[0].tokens_sent == 5
             while ": keep-alive" not in seen:
                 seen += next(pieces)

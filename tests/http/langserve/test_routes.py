@@ -11,7 +11,7 @@ from rag_graph.events import RunFinished
 from rag_graph.http.langserve.encoding import SEPARATOR, PlainText
 from tests.http.recorded import RUNS
 from tests.servers import ANSWER, QUESTION, Serve, Server, until
-from tests.upstream import Upstream
+from tests.upstream import WITHIN_S, Upstream
 
 pytestmark = [
     # LangServe reads `model_fields` of instances and calls `astream_log`, in the server's thread of this process.
@@ -55,6 +55,7 @@ def test_tokens_arrive_as_they_are_made(serve: Serve, upstream: Upstream) -> Non
         seen = ""
         while WORDS[3] not in seen:
             seen += json.loads(reader.stdout.readline())
+        assert held.reached.wait(WITHIN_S)
         assert upstream.chats[0].tokens_sent == 5
         held.release()
         seen += "".join(json.loads(line) for line in reader.stdout)
