@@ -299,12 +299,16 @@ async def decide(
 
     Who thinks harder with another model asked for that model's answer, so nothing is checked then. A model
     that would only write again is asked whether it would write something else, if anything new bears on the
-    question at all.
+    question at all; a writer that asks none reviews every draft.
     """
     if assignment.passages and refiner is not drafter:
         return Verdict(refine=True, reason=REASONED), False
+    stands = Verdict(refine=False, reason=weighed.reason)
     if not weighed.asks:
-        return Verdict(refine=False, reason=weighed.reason), False
+        if not getattr(refiner, "reviews_freely", False):
+            return stands, False
+        verdict = await refiner.review(assignment, step.emit, config)
+        return (verdict, True) if verdict.refine else (stands, False)
     await step.narrate(f"{weighed.reason}: comparing.")
     try:
         return await refiner.review(assignment, step.emit, config), True

@@ -53,7 +53,10 @@ class Verdict:
 
 
 class Writer(Protocol):
-    """Writes answers from passages. Both methods raise ModelError when no model can be brought to answer."""
+    """Writes answers from passages. Both methods raise ModelError when no model can be brought to answer.
+
+    One with a true `reviews_freely` asks no model for a review, and so reviews every draft, whatever was found since.
+    """
 
     async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:
         """Emit thinking, answer text, citations, flags, resets, warnings and usage as they come to be."""

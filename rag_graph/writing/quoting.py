@@ -21,6 +21,7 @@ from rag_graph.text.markup import unmarked
 from rag_graph.writing.bearing import BEARS, bearing
 from rag_graph.writing.contract import Assignment, Verdict
 from rag_graph.writing.excerpts import Excerpt, excerpt, with_antecedent
+from rag_graph.writing.hops import TwoHops, read_two_hops
 from rag_graph.writing.lists import listed_with, names_alike
 from rag_graph.writing.reading import Answer, read_answers
 
@@ -42,6 +43,13 @@ NAMED: Final = 0.35
 On the development half, as many questions without an answer among them, 61 % above it and not sure were right, 26 %
 below."""
 
+LEAST_OF_HOPS: Final = 0.55
+"""From this confidence on an answer in two hops takes a draft's place, as possible below SURE.
+
+Of 250 questions of two hops on which this was chosen 21 had one, after drafts that gave no sure answer, and 16 were
+right; of 150 others 12, and 9 right. Where such a draft named something right, its place was never taken by what is
+wrong. At SURE or above there were 10, all right."""
+
 SAYS: Final = 0.38
 """From this score on a pair of sentences is shown as what the documents say of a subject.
 
@@ -62,7 +70,8 @@ NOT_READ: Final = (
 """Where nothing was looked for, it is not said that nothing answers."""
 _READ_FROM: Final = " — read from "
 _POSSIBLE: Final = "Perhaps "
-_NOT_SURE: Final = " — not certain, so judge by what they say."
+_BY_WAY_OF: Final = ", by way of "
+_NOT_SURE: Final = " — not certain, so judge by what they say"
 _SAYS: Final = "What the documents say on this:"
 
 _ASKS_FOR_A_SPAN = re.compile(
@@ -103,12 +112,17 @@ class QuotingWriter:
     reader: Reader
     search_embedder: Embedder | None = None
     """The one that searches, where it is another: it may read languages that these two do not."""
+    reviews_freely: bool = True
+    """Two hops may lie in the first passages already, and reading them takes longer than a draft may."""
 
     async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:  # noqa: ARG002 - contract
         if assignment.language and not assignment.draft:
             await emit(Warned(step=assignment.step, code="language_kept", message=LANGUAGE_KEPT))
-        finding = await asyncio.to_thread(self._find, assignment)
         page = _Page(assignment.version, emit)
+        if hops := await asyncio.to_thread(self._two_hops, assignment):
+            await page.leads(hops)
+            return
+        finding = await asyncio.to_thread(self._find, assignment)
         if finding.sure:
             await page.answers(finding.sure)
         elif finding.possible and finding.possible[0].confidence >= NAMED:
@@ -126,10 +140,14 @@ class QuotingWriter:
             await page.nearest(nearest)
 
     async def review(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> Verdict:  # noqa: ARG002 - contract
-        """Refine when the draft had no sure answer and the new passages hold one.
+        """Refine when the draft had no sure answer and the new passages hold one, or all of them in two hops.
 
-        A sure answer is never given up for another: where that was tried, it made 9 of 20 worse and none better.
+        A sure answer is never given up for another: where that was tried, it made 9 of 20 worse and none better. But
+        where it is only what the question describes, it answers half of it.
         """
+        if hops := await asyncio.to_thread(self._two_hops, assignment):
+            said = f"“{hops.answer.passage.title}” says “{hops.answer.text}” where the question leads to"
+            return Verdict(refine=True, reason=f"{said} “{hops.link.text}”")
         if not _is_open(assignment):
             return Verdict(
                 refine=False, reason="The first answer quotes its sources, and quotes are not given up for others"
@@ -142,6 +160,20 @@ class QuotingWriter:
             if passage.number in assignment.new_passages:
                 return Verdict(refine=True, reason=f"“{passage.title}” {what}")
         return Verdict(refine=False, reason="What was found since holds no sure answer either")
+
+    def _two_hops(self, assignment: Assignment) -> TwoHops | None:
+        """What takes the draft's place. A draft never has it: it would wait for up to a second of reading."""
+        question, passages = assignment.question, assignment.passages
+        if not (assignment.draft and passages and _asks_for_a_span(question)):
+            return None
+        if unread_language(question, (passage.content for passage in passages), self.embedder):
+            return None
+        hops = read_two_hops(question, passages, self.reader, self.embedder)
+        if hops is None or hops.confidence < LEAST_OF_HOPS:
+            return None
+        named = content_terms(short_answer(assignment.draft))
+        is_half = named and named <= content_terms(hops.link.text)
+        return hops if is_half or _is_open(assignment) else None
 
     def _find(self, assignment: Assignment) -> "_Finding":
         question, passages = assignment.question, assignment.passages
@@ -287,8 +319,21 @@ class _Page:
         await self._quotes(map(_quote_of, answers))
 
     async def possibly(self, answers: Sequence[Answer]) -> None:
-        await self._write(f"{_POSSIBLE}{answers[0].text}{_NOT_SURE}")
+        await self._write(f"{_POSSIBLE}{answers[0].text}{_NOT_SURE}.")
         await self._quotes(map(_quote_of, answers))
+
+    async def leads(self, hops: TwoHops) -> None:
+        """An answer in two hops, with what is quoted for each."""
+        link, answer = hops.link, hops.answer
+        if hops.confidence >= SURE:
+            await self._write(f"{answer.text}{_READ_FROM}[{answer.passage.number}]")
+            way = self._length
+            await self._write(f"{_BY_WAY_OF}{link.text} [{link.passage.number}]:")
+            await self._emit(self._citation(_quote_of(answer), 0, way))
+            await self._emit(self._citation(_quote_of(link), way, self._length - 1))
+        else:
+            await self._write(f"{_POSSIBLE}{answer.text}{_NOT_SURE} of {link.text}.")
+        await self._quotes(map(_quote_of, (link, answer)))
 
     async def says(self, quotes: Sequence[Quote]) -> None:
         await self._write(_SAYS)

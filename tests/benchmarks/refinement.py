@@ -4,7 +4,7 @@ python -m tests.benchmarks.refinement CACHE [--set hotpotqa --set musique] [--mo
 python -m tests.benchmarks.refinement CACHE --set 2wiki --sources CLONES
 
 The shared sets are looked for in SHARED_DATA; each is indexed once, with the distractors, into CACHE. 2WikiMultihopQA
-is made from the repositories that publish it: a hundred questions, over their evidence and other paragraphs. The
+is made from the repositories that publish it: three hundred questions, over their evidence and other paragraphs. The
 models are those of the settings, so the embedded ones unless `RAG_CHAT_…` says otherwise.
 """
 
@@ -35,7 +35,7 @@ from tests.benchmarks.two_hops import read_set
 DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 SETS = ("hotpotqa", "musique")
 TWO_WIKI = "2wiki"
-ASKED, PARAGRAPHS, SEED = 100, 1_500, 5
+ASKED, PARAGRAPHS, SEED = 300, 1_700, 5
 """Of 2WikiMultihopQA, drawn once."""
 
 
@@ -101,7 +101,7 @@ def _folder(name: str, cache: Path) -> Path:
 
 
 def _write_two_wiki(sources: Sources, folder: Path) -> None:
-    """A hundred questions with what answers them, over their evidence and as many other paragraphs as fit."""
+    """Three hundred questions with what answers them, over their evidence and as many other paragraphs as fit."""
     whole, draw = read_set(sources), random.Random(SEED)  # noqa: S311 - nothing is kept secret
     asked = draw.sample(whole.questions, ASKED)
     kept = {document for _, evidence in asked for document in evidence}
