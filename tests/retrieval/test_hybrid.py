@@ -226,8 +226,11 @@ def test_copies_of_a_passage_take_one_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stages", [FAST, DEEP])
-def test_a_question_that_names_nothing_is_not_bridged(library: EmbeddedIndex, stages: Stages) -> None:
-    question = "who was the first chair of a body that has clouds?"
+@pytest.mark.parametrize(
+    "question",
+    ["who was the first chair of a body that has clouds?", "Should I ask the first chair of a body that I've read of?"],
+)
+def test_a_question_that_names_nothing_is_not_bridged(library: EmbeddedIndex, stages: Stages, question: str) -> None:
     plain = replace(stages, lexical_bridge=0, dense_bridge=0, links=0)
     assert HybridRetriever(library, stages).search(question, top_k=10) == HybridRetriever(library, plain).search(
         question, top_k=10
