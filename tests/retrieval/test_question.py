@@ -113,7 +113,19 @@ def test_a_measure_is_searched_with_the_other_names_of_its_unit(question: str, u
     assert stem(unit) in read_question(question, Held(**{unit: 3})).query
 
 
-@pytest.mark.parametrize("question", ["what may I do", "10 to 12 items", "release 3.1.2", "see 13/45/2021"])
+@pytest.mark.parametrize(
+    "question", ["sales in FY2022", "sales in FY22", "sales in fy 22", "Q2 of FY2022", "sales of 2022Q2", "CY'22 sales"]
+)
+def test_a_year_of_accounts_is_searched_as_a_year(question: str) -> None:
+    assert "2022" in read_question(question, Held(**{"2022": 5, "sales": 9})).query
+
+
+@pytest.mark.parametrize("question", ["the second quarter, Q2 2022", "Q2 of FY2022", "FY2022Q2"])
+def test_a_quarter_is_searched_with_its_year(question: str) -> None:
+    assert "2022q2" in read_question(question, Held(**{"2022q2": 5})).query
+
+
+@pytest.mark.parametrize("question", ["what may I do", "10 to 12 items", "release 3.1.2", "see 13/45/2021", "army 22"])
 def test_what_is_no_date_nor_measure_has_no_other_spelling(question: str) -> None:
-    held = {"2021-05-03": 1, "mai": 4, "tonne": 3}
+    held = {"2021-05-03": 1, "mai": 4, "tonne": 3, "2022": 5}
     assert not {stem(word) for word in held} & read_question(question, Held(**held)).query.keys()
