@@ -16,6 +16,7 @@ from rag_graph.documents import Hit, Passage
 from rag_graph.index import Index, Ranking, Snapshot
 from rag_graph.models.embeddings import Vectors, known_share, knows
 from rag_graph.query import Filters
+from rag_graph.retrieval.asked import asked_part
 from rag_graph.retrieval.copies import distinct
 from rag_graph.retrieval.entities import Entity, TitleMention, analyse, covered_terms, names_something
 from rag_graph.retrieval.fusion import distinction, fuse, with_quotas
@@ -105,6 +106,7 @@ class HybridRetriever:
         Nothing is embedded while a view is open: a view may be one of a few database connections, and a hosted embedder
         may take seconds. So the deep tier opens two, and an indexing run may end between them.
         """
+        question = asked_part(question)
         embedder = self.store.embedder
         search = _Search(question, self.stages, known_share(embedder, question), partial(knows, embedder))
         embed = embedder.embed_queries

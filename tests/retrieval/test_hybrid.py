@@ -206,6 +206,11 @@ def test_where_all_is_mistyped_vectors_have_no_say(tmp_path: Path) -> None:
         assert [(hit.passage.title, hit.score) for hit in both] == [(hit.passage.title, hit.score) for hit in alone]
 
 
+def test_what_is_said_to_whoever_answers_is_not_searched(library: EmbeddedIndex) -> None:
+    said = f"You are a mayor with a church. {QUESTION} Answer in one sentence, near a river."
+    assert FastRetriever(library).search(said, top_k=5) == FastRetriever(library).search(QUESTION, top_k=5)
+
+
 def test_small_words_do_not_outweigh_the_one_that_is_asked_about(tmp_path: Path) -> None:
     texts = {"What is shown": "What is shown is what was asked.", "What to measure": "What is measured is used."}
     others = {f"What is {n}": f"What is it that number {n} is for? It is what it is." for n in range(20)}
