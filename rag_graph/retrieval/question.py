@@ -12,7 +12,7 @@ from typing import Protocol
 from rag_graph.retrieval.figures import figures
 from rag_graph.text.acronyms import definitions
 from rag_graph.text.languages import STOP_WORDS, language_of
-from rag_graph.text.terms import STOP_TERMS, fold, other_names, stem, stems, terms, words
+from rag_graph.text.terms import STOP_TERMS, compounds, fold, other_names, stem, stems, terms, words
 from rag_graph.text.typos import LEAST_PART, near_spellings, other_openings, parted, two_slips
 
 STOP_WEIGHT = 0.2
@@ -26,6 +26,8 @@ half a point."""
 _MOST_GUESSED = 3
 """So many unknown words of a question are looked for under other spellings."""
 _GUESSES = 2
+_MOST_NAMED = 0.1
+"""An identifier that a larger share of all passages has tells none from the others, as COVID-19 on an epidemic."""
 
 
 class Frequencies(Protocol):
@@ -80,6 +82,8 @@ class AskedWords:
     rarities: Mapping[str, float]
     asks_for_all: bool = False
     """Whether everything is asked for that fits, as in "list all …"."""
+    has_identifier: bool = False
+    """Whether a name in code, a part number or a version is among them that some passages have, and not most."""
 
     @property
     def content(self) -> frozenset[str]:
@@ -152,6 +156,7 @@ def read_question(question: str, corpus: Frequencies) -> AskedWords:
         query.setdefault(term, GUESS_WEIGHT * times)
     for its in guesses.values():
         known |= its
+    most = max(1, _MOST_NAMED * corpus.size)
     return AskedWords(
         words=tuple(
             AskedWord(word, stems(word), tuple(guesses.get(word, ())), is_mended=bool(mended.get(word)))
@@ -159,6 +164,7 @@ def read_question(question: str, corpus: Frequencies) -> AskedWords:
         ),
         query=query,
         rarities={term: log((corpus.size + 1) / (known[term] + 0.5)) for term in query},
+        has_identifier=any(0 < known[name] <= most for name in compounds(question) if not name.isalpha()),
         asks_for_all=not _FOR_ALL.isdisjoint(fold(match[0]) for match in words(_NOT_FOR_ALL.sub("", question))),
     )
 

@@ -206,6 +206,24 @@ def test_where_all_is_mistyped_vectors_have_no_say(tmp_path: Path) -> None:
         assert [(hit.passage.title, hit.score) for hit in both] == [(hit.passage.title, hit.score) for hit in alone]
 
 
+class Misled(HashEmbedder):
+    """Takes each question for what one passage says."""
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        return super().embed_queries([f"Opening\n{OPENING}" for _ in texts])
+
+
+OPENING = "The opening page says why each tank is full: of pumps, of gauges and of all that draining takes."
+
+
+@pytest.mark.parametrize(("named", "first"), [("drain_valve", "Valves"), ("draining", "Opening")])
+def test_an_identifier_is_left_to_words(tmp_path: Path, named: str, first: str) -> None:
+    texts = {"Valves": "Call drain_valve to empty the tank at last.", "Opening": OPENING}
+    write(tmp_path, texts | {f"Village {n}": text for n, text in enumerate(NOISE)}).close()
+    with closing(EmbeddedIndex(tmp_path / "index", Misled())) as library:
+        assert found(library, f"Why is the tank full after {named}?", top_k=1) == [first]
+
+
 def test_what_is_said_to_whoever_answers_is_not_searched(library: EmbeddedIndex) -> None:
     said = f"You are a mayor with a church. {QUESTION} Answer in one sentence, near a river."
     assert FastRetriever(library).search(said, top_k=5) == FastRetriever(library).search(QUESTION, top_k=5)

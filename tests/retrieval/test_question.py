@@ -125,6 +125,21 @@ def test_a_quarter_is_searched_with_its_year(question: str) -> None:
     assert "2022q2" in read_question(question, Held(**{"2022q2": 5})).query
 
 
+@pytest.mark.parametrize(
+    ("question", "is_named"),
+    [
+        ("Why does drain_valve stall?", True),
+        ("Is SKU-8847 in stock?", True),
+        ("Is SKU-8848 in stock?", False),  # no passage has it
+        ("Is an e-mail sent?", False),  # words, with one spelling more
+        ("Which rooms had COVID-19?", False),  # half of the passages
+    ],
+)
+def test_an_identifier_that_some_passages_have_is_known(question: str, is_named: bool) -> None:
+    held = Held(**{"drain_valve": 1, "sku-8847": 2, "email": 3, "covid-19": 50})
+    assert read_question(question, held).has_identifier == is_named
+
+
 @pytest.mark.parametrize("question", ["what may I do", "10 to 12 items", "release 3.1.2", "see 13/45/2021", "army 22"])
 def test_what_is_no_date_nor_measure_has_no_other_spelling(question: str) -> None:
     held = {"2021-05-03": 1, "mai": 4, "tonne": 3, "2022": 5}
