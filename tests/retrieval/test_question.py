@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from rag_graph.retrieval.question import GUESS_WEIGHT, STOP_WEIGHT, read_question
+from rag_graph.retrieval.question import GUESS_WEIGHT, INFLECTED_WEIGHT, STOP_WEIGHT, read_question
 from rag_graph.text.terms import stem
 
 
@@ -33,6 +33,14 @@ def test_small_words_count_where_there_is_nothing_else() -> None:
 def test_the_small_words_of_the_question_s_own_language_count_little(question: str) -> None:
     query = read_question(question, Held()).query
     assert {term for term, weight in query.items() if weight >= 1} <= {"wo", "motor", "auto", "alt", "moteur", "voitur"}
+
+
+def test_a_german_word_is_searched_in_its_other_forms_too() -> None:
+    held = Held(pumpen=3, pumpe=5, ventil=2)
+    query = read_question("Wie viele Pumpen hat das Ventil und wo ist es?", held).query
+    assert query[stem("pumpen")] == query[stem("ventil")] == 1.0
+    assert query[stem("pumpe")] == INFLECTED_WEIGHT
+    assert stem("pumpe") not in read_question("How many Pumpen has the Ventil got?", held).query
 
 
 @pytest.mark.parametrize("typed", ["midleware", "middlewaer", "mjddleware"])
