@@ -37,7 +37,14 @@ _DATES = tuple(
     )
 )
 _MEASURE = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)*(?P<gap>[ \u00a0\u202f-]?)(?P<unit>[^\W\d_]{1,12})(?!\w)")
+_FISCAL = re.compile(
+    r"(?<!\w)(?:(?P<quarter>q[1-4])(?: of)? )?(?P<whole>(?P<of>[fc]y)? ?['’]?"
+    r"(?P<year>(?:19|20)\d\d|(?:(?<=y)|(?<=y['’ ]))\d\d)(?P<last>q[1-4])?)(?!\w)",
+    re.IGNORECASE,
+)
+"""A year of accounts or a quarter of one, as "FY2022", "Q2 of FY24", "2023Q1"."""
 _ORDINAL = "th"
+_SHORT_YEAR = 2
 _MOST_MONTHS, _MOST_DAYS = 12, 31
 
 
@@ -64,6 +71,14 @@ def figures(question: str) -> Iterator[Figure]:
                 yield Figure(*match.span("day"), (str(day), f"{day:02}"))
                 if year := parts["year"]:
                     yield Figure(*match.span(), (f"{year}-{number:02}-{day:02}", *_with_full_stops(year, number, day)))
+    for match in _FISCAL.finditer(question):
+        written = match["year"]
+        year = f"20{written}" if len(written) == _SHORT_YEAR else written
+        if match["of"] or match["last"]:
+            # The year alone is what most documents have: "fiscal 2022", "2022 annual report".
+            yield Figure(*match.span("whole"), (year, f"fy{year}", f"fy{year[2:]}"))
+        if quarter := (match["quarter"] or match["last"] or "").lower():
+            yield Figure(*match.span("quarter" if match["quarter"] else "whole"), (quarter, f"{year}{quarter}"))
     for match in _MEASURE.finditer(question):
         unit = UNITS.get(match["unit"].casefold())
         if unit and unit != _ORDINAL:

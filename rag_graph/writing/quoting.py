@@ -17,6 +17,7 @@ from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import Reader
 from rag_graph.retrieval.languages import QUESTION_UNREAD, unread_by_reader, unread_language
 from rag_graph.retrieval.quotes import LONGEST_QUOTE_CHARS, Quote, QuoteChoice, Weights, content_terms
+from rag_graph.text.contractions import with_apostrophes
 from rag_graph.text.markup import unmarked
 from rag_graph.writing.bearing import BEARS, bearing
 from rag_graph.writing.contract import Assignment, Verdict
@@ -176,7 +177,7 @@ class QuotingWriter:
         return hops if is_half or _is_open(assignment) else None
 
     def _find(self, assignment: Assignment) -> "_Finding":
-        question, passages = assignment.question, assignment.passages
+        question, passages = with_apostrophes(assignment.question), assignment.passages
         # In a language that neither model reads: whatever they found would be by chance.
         if unread := unread_language(question, (passage.content for passage in passages), self.embedder):
             return _Finding(unread=unread)
@@ -261,7 +262,7 @@ def _is_open(assignment: Assignment) -> bool:
     """Whether the draft gave no sure answer, or only quotes to a question for a short one."""
     draft = assignment.draft
     return draft.startswith((NO_ANSWER, NOT_READ, _POSSIBLE)) or (
-        draft.startswith(_SAYS) and _asks_for_a_span(assignment.question)
+        draft.startswith(_SAYS) and _asks_for_a_span(with_apostrophes(assignment.question))
     )
 
 

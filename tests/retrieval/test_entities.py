@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from rag_graph.index import EmbeddedIndex, Snapshot, index_paths
-from rag_graph.retrieval.entities import PassageAnalysis, analyse
+from rag_graph.retrieval.entities import PassageAnalysis, analyse, names_something
 from rag_graph.text.terms import terms
 from tests.index.hashing import HashEmbedder
 
@@ -53,3 +53,16 @@ def test_a_text_without_names_leads_on_by_its_rare_words(view: Snapshot) -> None
 
 def test_a_passage_covers_its_own_words_and_title(view: Snapshot) -> None:
     assert {"film", "shot", "leed"} <= analysis(view, 1, "x").covered
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Should I go?", "Can I have it, and do I need it?", "I'm late. I've run.", "Will I see it?", "Did it go?"],
+)
+def test_a_capital_that_grammar_asks_for_makes_no_name(view: Snapshot, question: str) -> None:
+    assert not names_something(question, view)
+
+
+@pytest.mark.parametrize("question", ["Did Hall go?", "Has the film of George I come out?", "Will Hall"])
+def test_a_name_behind_the_first_word_is_one(view: Snapshot, question: str) -> None:
+    assert names_something(question, view)

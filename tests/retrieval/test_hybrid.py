@@ -206,6 +206,29 @@ def test_where_all_is_mistyped_vectors_have_no_say(tmp_path: Path) -> None:
         assert [(hit.passage.title, hit.score) for hit in both] == [(hit.passage.title, hit.score) for hit in alone]
 
 
+class Misled(HashEmbedder):
+    """Takes each question for what one passage says."""
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        return super().embed_queries([f"Opening\n{OPENING}" for _ in texts])
+
+
+OPENING = "The opening page says why each tank is full: of pumps, of gauges and of all that draining takes."
+
+
+@pytest.mark.parametrize(("named", "first"), [("drain_valve", "Valves"), ("draining", "Opening")])
+def test_an_identifier_is_left_to_words(tmp_path: Path, named: str, first: str) -> None:
+    texts = {"Valves": "Call drain_valve to empty the tank at last.", "Opening": OPENING}
+    write(tmp_path, texts | {f"Village {n}": text for n, text in enumerate(NOISE)}).close()
+    with closing(EmbeddedIndex(tmp_path / "index", Misled())) as library:
+        assert found(library, f"Why is the tank full after {named}?", top_k=1) == [first]
+
+
+def test_what_is_said_to_whoever_answers_is_not_searched(library: EmbeddedIndex) -> None:
+    said = f"You are a mayor with a church. {QUESTION} Answer in one sentence, near a river."
+    assert FastRetriever(library).search(said, top_k=5) == FastRetriever(library).search(QUESTION, top_k=5)
+
+
 def test_small_words_do_not_outweigh_the_one_that_is_asked_about(tmp_path: Path) -> None:
     texts = {"What is shown": "What is shown is what was asked.", "What to measure": "What is measured is used."}
     others = {f"What is {n}": f"What is it that number {n} is for? It is what it is." for n in range(20)}
@@ -226,8 +249,11 @@ def test_copies_of_a_passage_take_one_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stages", [FAST, DEEP])
-def test_a_question_that_names_nothing_is_not_bridged(library: EmbeddedIndex, stages: Stages) -> None:
-    question = "who was the first chair of a body that has clouds?"
+@pytest.mark.parametrize(
+    "question",
+    ["who was the first chair of a body that has clouds?", "Should I ask the first chair of a body that I've read of?"],
+)
+def test_a_question_that_names_nothing_is_not_bridged(library: EmbeddedIndex, stages: Stages, question: str) -> None:
     plain = replace(stages, lexical_bridge=0, dense_bridge=0, links=0)
     assert HybridRetriever(library, stages).search(question, top_k=10) == HybridRetriever(library, plain).search(
         question, top_k=10

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from rag_graph.retrieval.question import GUESS_WEIGHT, STOP_WEIGHT, read_question
+from rag_graph.retrieval.question import GUESS_WEIGHT, INFLECTED_WEIGHT, STOP_WEIGHT, read_question
 from rag_graph.text.terms import stem
 
 
@@ -33,6 +33,14 @@ def test_small_words_count_where_there_is_nothing_else() -> None:
 def test_the_small_words_of_the_question_s_own_language_count_little(question: str) -> None:
     query = read_question(question, Held()).query
     assert {term for term, weight in query.items() if weight >= 1} <= {"wo", "motor", "auto", "alt", "moteur", "voitur"}
+
+
+def test_a_german_word_is_searched_in_its_other_forms_too() -> None:
+    held = Held(pumpen=3, pumpe=5, ventil=2)
+    query = read_question("Wie viele Pumpen hat das Ventil und wo ist es?", held).query
+    assert query[stem("pumpen")] == query[stem("ventil")] == 1.0
+    assert query[stem("pumpe")] == INFLECTED_WEIGHT
+    assert stem("pumpe") not in read_question("How many Pumpen has the Ventil got?", held).query
 
 
 @pytest.mark.parametrize("typed", ["midleware", "middlewaer", "mjddleware"])
@@ -113,7 +121,34 @@ def test_a_measure_is_searched_with_the_other_names_of_its_unit(question: str, u
     assert stem(unit) in read_question(question, Held(**{unit: 3})).query
 
 
-@pytest.mark.parametrize("question", ["what may I do", "10 to 12 items", "release 3.1.2", "see 13/45/2021"])
+@pytest.mark.parametrize(
+    "question", ["sales in FY2022", "sales in FY22", "sales in fy 22", "Q2 of FY2022", "sales of 2022Q2", "CY'22 sales"]
+)
+def test_a_year_of_accounts_is_searched_as_a_year(question: str) -> None:
+    assert "2022" in read_question(question, Held(**{"2022": 5, "sales": 9})).query
+
+
+@pytest.mark.parametrize("question", ["the second quarter, Q2 2022", "Q2 of FY2022", "FY2022Q2"])
+def test_a_quarter_is_searched_with_its_year(question: str) -> None:
+    assert "2022q2" in read_question(question, Held(**{"2022q2": 5})).query
+
+
+@pytest.mark.parametrize(
+    ("question", "is_named"),
+    [
+        ("Why does drain_valve stall?", True),
+        ("Is SKU-8847 in stock?", True),
+        ("Is SKU-8848 in stock?", False),  # no passage has it
+        ("Is an e-mail sent?", False),  # words, with one spelling more
+        ("Which rooms had COVID-19?", False),  # half of the passages
+    ],
+)
+def test_an_identifier_that_some_passages_have_is_known(question: str, is_named: bool) -> None:
+    held = Held(**{"drain_valve": 1, "sku-8847": 2, "email": 3, "covid-19": 50})
+    assert read_question(question, held).has_identifier == is_named
+
+
+@pytest.mark.parametrize("question", ["what may I do", "10 to 12 items", "release 3.1.2", "see 13/45/2021", "army 22"])
 def test_what_is_no_date_nor_measure_has_no_other_spelling(question: str) -> None:
-    held = {"2021-05-03": 1, "mai": 4, "tonne": 3}
+    held = {"2021-05-03": 1, "mai": 4, "tonne": 3, "2022": 5}
     assert not {stem(word) for word in held} & read_question(question, Held(**held)).query.keys()

@@ -108,6 +108,14 @@ async def test_a_hostile_document_achieves_its_own_quotation_only(writer: Quotin
     assert "cheese" not in answer.content
 
 
+@pytest.mark.parametrize("question", ["whats the height of the iron tower", "Whens the iron tower finished?"])
+async def test_a_question_without_its_apostrophe_is_a_look_up_all_the_same(
+    writer: QuotingWriter, page: Page, question: str
+) -> None:
+    answer = await written(writer, page, asked(question, TOWER, HEIGHT))
+    assert short_answer(answer.content) in {"330 metres", "exactly 330 metres", "330", "1889"}
+
+
 async def test_a_question_for_yes_or_no_is_answered_by_what_the_documents_say(
     writer: QuotingWriter, page: Page
 ) -> None:
