@@ -190,9 +190,12 @@ def _matched(before: Sequence[Entry], fresh: Sequence[Entry]) -> dict[int, int]:
     old = [at for at in range(len(before)) if at not in taken]
     new = [at for at in range(len(fresh)) if at not in found]
     if old and new and len(old) * len(new) <= MOST_CELLS:
-        olds = [before[at].meaning for at in old]
-        news = [fresh[at].meaning for at in new]
-        found |= {new[to]: old[at] for at, to in _aligned(olds, news)}
+        # What an answer says is not said otherwise by what it quotes, so that each is paired with its like.
+        for quotes in (False, True):
+            olds = [at for at in old if before[at].words.startswith(">") == quotes]
+            news = [at for at in new if fresh[at].words.startswith(">") == quotes]
+            pairs = _aligned([before[at].meaning for at in olds], [fresh[at].meaning for at in news])
+            found |= {news[to]: olds[at] for at, to in pairs}
     return found
 
 

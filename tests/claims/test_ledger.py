@@ -99,6 +99,11 @@ def test_sentences_that_changed_places_are_found_again() -> None:
     assert [(one.claim, one.fate) for one in told] == [("c2", "kept"), ("c1", "kept")]
 
 
+def test_what_an_answer_says_is_not_corrected_by_what_it_quotes() -> None:
+    told = fates("Perhaps Gustave Eiffel built it.", "1889 it was.\n\n> “Gustave Eiffel built the tower.” [1]")
+    assert [(one.claim, one.fate) for one in told] == [("c2", "added"), ("c3", "added"), ("c1", "withdrawn")]
+
+
 def test_a_claim_says_how_it_stands() -> None:
     answer = "# Facts\n\nThe tower is 300 metres tall [1]. It is 999 metres tall [1]. It may be nice.\n\nSee also:"
     assert [told.state for told in checked(answer, 1, PASSAGES[:1]).claims] == [
