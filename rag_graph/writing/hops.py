@@ -23,6 +23,12 @@ from rag_graph.writing.reading import Answer, read_answers, terms_of
 MOST_READ: Final = 4
 """Passages for each of the two questions: those that hold the most of its words."""
 
+MOST_DESCRIPTIONS: Final = 8
+"""So many are asked for, the shortest first: each takes up to a quarter of a second. One of 400 questions has more."""
+
+LONGEST_QUESTION: Final = 300
+"""Characters; the reader sees the first hundred or so, and what may be described grows with the square."""
+
 LEAST_LINK: Final = 0.3
 """A less sure link makes no sure answer, and needs no second reading."""
 
@@ -93,11 +99,15 @@ def read_two_hops(
     return max(found, key=lambda hops: hops.confidence, default=None)
 
 
-def descriptions(question: str) -> Iterator[Description]:
+def descriptions(question: str) -> list[Description]:
     """The parts of a question that may stand for something else: "the director of Jaws", "Ann Lee's father"."""
     asked = question.rstrip(" ?.")
-    if _CHOOSES.search(asked):
-        return
+    if len(asked) > LONGEST_QUESTION or _CHOOSES.search(asked):
+        return []
+    return sorted(_described(asked), key=lambda one: one.end - one.start)[:MOST_DESCRIPTIONS]
+
+
+def _described(asked: str) -> Iterator[Description]:
     names = _names(asked)
     for start, end in dict.fromkeys(_places(asked, names)):
         held = [asked[first:last] for first, last in names if start <= first and last <= end]

@@ -11,7 +11,7 @@ from rag_graph.graph.stream import stream_events
 from rag_graph.query import Query
 from rag_graph.transcript import Written
 from rag_graph.writing.contract import Assignment
-from rag_graph.writing.hops import descriptions
+from rag_graph.writing.hops import MOST_DESCRIPTIONS, descriptions
 from rag_graph.writing.quoting import NO_ANSWER, QuotingWriter, short_answer
 from tests.fakes import FixedRetriever
 from tests.writing.conftest import Page
@@ -91,6 +91,12 @@ async def test_a_draft_without_an_answer_gives_way_to_one_in_two_hops_with_a_quo
     assert link in written.content[way.start : way.end]
     assert link in way.quote
     assert {claim.state for claim in state_claims(written, 2)} == {"supported"}
+
+
+def test_a_long_question_full_of_names_costs_no_more_than_a_few_readings() -> None:
+    names = " and ".join(f"the owner of the mill at Harrow {number}" for number in range(12))
+    assert len(descriptions(f"When was {names} born?"[:290])) == MOST_DESCRIPTIONS
+    assert descriptions(f"When was {names * 20} born?") == []
 
 
 async def test_a_less_sure_answer_in_two_hops_is_shown_as_possible(writer: QuotingWriter, page: Page) -> None:
