@@ -2,6 +2,7 @@
 
 import csv
 import io
+import struct
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +16,15 @@ from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
 from rag_graph.index.loaders import odf
 from rag_graph.index.loaders.base import OLE, Source, Writer, as_title, check_archive, clean, notes, of_comments
-from rag_graph.index.loaders.formats import NumberFormat, column_name, plain_number, read_workbook
+from rag_graph.index.loaders.formats import NumberFormat, Workbook, column_name, plain_number, read_workbook
 from rag_graph.index.loaders.package import Package
+from rag_graph.index.loaders.records import (
+    BinaryWorkbook,
+    OldWorkbook,
+    is_encrypted,
+    read_binary_workbook,
+    read_old_workbook,
+)
 from rag_graph.index.loaders.tables import Cell, is_number, read_table
 from rag_graph.index.loading import Loaded, LoadedDocument
 
@@ -45,15 +53,18 @@ def load(source: Source) -> Loaded:
         if suffix == ".ods" and opened is not None:
             yield _open_document(source, opened)
             return
-        yield _workbook(source, content, opened if suffix in {".xlsx", ".xlsm"} else None)
+        yield _workbook(source, content, opened)
 
 
 def _workbook(source: Source, content: bytes, archive: zipfile.ZipFile | None) -> LoadedDocument:
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
-    except python_calamine.PasswordError as exc:
-        raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted") from exc
-    about_cells = read_workbook(Package(archive)) if archive is not None else None
+    except python_calamine.CalamineError as exc:
+        is_locked = isinstance(exc, python_calamine.PasswordError) or (archive is None and is_encrypted(content))
+        if is_locked:
+            raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted") from exc
+        raise
+    about_cells = _about_cells(source, content, archive)
     parts = about_cells.sheets() if about_cells is not None else {}
     writer = Writer()
     hidden = formulas = comments = 0
@@ -75,7 +86,6 @@ def _workbook(source: Source, content: bytes, archive: zipfile.ZipFile | None) -
         if any(any(row) for row in rows):
             _write_sheet(writer, about.name, rows, dict(sheet.merged_cell_ranges or ()))
     unsaved = f"{formulas} formula{'s have' if formulas > 1 else ' has'} no saved value: open the file and save it anew"
-    # calamine gives a per cent's value as the number that it is, and only XLSX's formats are read beside it.
     unformatted = "" if about_cells is not None else "numbers are without their formats, such as %; .xlsx keeps them"
     note = notes(
         _of_hidden(hidden),
@@ -85,6 +95,19 @@ def _workbook(source: Source, content: bytes, archive: zipfile.ZipFile | None) -
         unformatted,
     )
     return source.document(writer.text, outline=tuple(writer.outline), places=tuple(writer.places), note=note)
+
+
+def _about_cells(
+    source: Source, content: bytes, archive: zipfile.ZipFile | None
+) -> Workbook | BinaryWorkbook | OldWorkbook | None:
+    """How the cells are shown, since calamine gives a per cent's value as the number that it is; None if not known."""
+    if archive is not None:
+        package = Package(archive)
+        return read_binary_workbook(package) if source.name.suffix.lower() == ".xlsb" else read_workbook(package)
+    try:
+        return read_old_workbook(content)
+    except (OSError, struct.error, IndexError):  # what calamine could read all the same
+        return None
 
 
 def _open_document(source: Source, archive: zipfile.ZipFile) -> LoadedDocument:

@@ -35,6 +35,9 @@ def only(path: Path) -> LoadedDocument:
         ('0.0" kg";[Red]-0.0" kg"', -5, "-5.0 kg"),
         ("00000", 1234, "01234"),
         ('General" l/min"', 40.5, "40.5 l/min"),
+        ("000-00-0000", 23456789, "023-45-6789"),
+        ("(000) 000\\-0000", 15551234567, "(1555) 123-4567"),
+        ("##\\ ##\\ ##", -1234, "- 12 34"),
     ],
 )
 def test_a_number_keeps_the_unit_that_its_format_adds(code: str, value: float, shown: str) -> None:
