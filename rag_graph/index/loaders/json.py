@@ -6,16 +6,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from rag_graph.errors import DocumentUnreadable
-from rag_graph.index.encoding import decode
+from rag_graph.index.encoding import decode, has_wide_letters
 from rag_graph.index.loaders.base import Source, Writer, as_title, clean, notes, without_noise
 from rag_graph.index.loading import MAX_LINE_BYTES, Failure, Loaded, LoadedDocument
 from rag_graph.text.controls import inert_line
 
 _MAX_ID_CHARS = 200
 _MAX_DEPTH = 100
+_HEAD_BYTES = 16
 _LEAST_ALIKE = 0.5
 """Of the cells of a table; objects that would fill fewer are not alike."""
 _Rows = tuple[str, list[list[str]], int | None]
@@ -140,7 +141,7 @@ def _shown(value: Any) -> str:
 
 def _load_json_lines(source: Source) -> Loaded:
     found = False
-    with source.path.open("rb") as file:
+    with _opened(source) as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), start=1):
             if not line.strip():
                 continue
@@ -155,7 +156,16 @@ def _load_json_lines(source: Source) -> Loaded:
         raise DocumentUnreadable("there is no text in it", "no text")
 
 
-def _skip_line(file: io.BufferedReader) -> None:
+def _opened(source: Source) -> BinaryIO:
+    file = source.path.open("rb")
+    if not has_wide_letters(file.read(_HEAD_BYTES)):
+        file.seek(0)
+        return file
+    file.close()
+    return io.BytesIO(decode(source.content())[0].encode())
+
+
+def _skip_line(file: BinaryIO) -> None:
     while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
         pass
 
