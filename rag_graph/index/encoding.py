@@ -22,7 +22,7 @@ _FIRST_IN_TEXT: Final = 8
 _STRANGE: Final = frozenset({*range(14, 27), *range(28, 32), 127})
 """What stands in no text but colours of a terminal and marks of a page, besides the bytes before those."""
 _MOST_STRANGE: Final = 0.01
-_LEAST_SPOILT: Final = 16
+_LEAST_SPOILT: Final = 8
 _MORE_THAN_CUT: Final = 2
 _REPLACED: Final = "\ufffd".encode()
 _EAST_ASIAN: Final = re.compile("[ -~\\s\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]+")

@@ -243,9 +243,11 @@ class _Names(NamedTuple):
     names: list[str]
     left: int
 
-    def above(self, left: int, width: int) -> bool:
-        """Whether they name the columns of a table that has no names of its own, as a part of the same table has."""
-        return width > 1 and self.left <= left and left + width <= self.left + len(self.names)
+    def above(self, left: int, rows: Sequence[Sequence[str]]) -> bool:
+        """Whether they name the columns of rows that have no names of their own, as a part of the same table has."""
+        width = len(rows[0]) if rows else 0
+        is_sum = width == 1 and self.left < left and all(is_number(row[0]) for row in rows)
+        return (width > 1 or is_sum) and self.left <= left and left + width <= self.left + len(self.names)
 
 
 def _write_table(
@@ -270,7 +272,7 @@ def _write_table(
     if table.names:
         # The last row of names, as each line under it is a row further.
         named, first = _Names(table.names, left), first + len(rows) - len(table.titles) - len(table.rows)
-    elif before.above(left, width) and table.rows:
+    elif before.above(left, table.rows):
         named = before
         pad, more = [""] * (left - before.left), [""] * (before.left + len(before.names) - left - width)
         table = table._replace(names=before.names, rows=[[*pad, *row, *more] for row in table.rows])

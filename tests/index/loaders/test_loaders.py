@@ -122,6 +122,28 @@ def test_json_keeps_what_belongs_together_in_a_row_and_the_digits_of_numbers(tmp
     assert [item.text for item in load(tmp_path / "c.json") if isinstance(item, LoadedDocument)] == ["One.", "Two."]
 
 
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('{\n// How long a shift is\n"hours": 8,\n}', "line 2"),
+        ("{hours: 8, of: 'two'}", "line 1"),
+        ('{"hours": 8}{"hours": 9}', "line 1"),
+    ],
+)
+def test_what_programs_take_for_json_all_the_same_is_read_as_it_is_written(
+    written: str, said: str, tmp_path: Path
+) -> None:
+    document = of_text(tmp_path, "a.json", written)
+    assert document.text == written
+    assert said in document.note
+
+
+def test_lines_of_json_that_are_rows_or_texts_are_one_document(tmp_path: Path) -> None:
+    rows = of_text(tmp_path, "a.jsonl", '["Pump", "Flow"]\n["A10", 40]\n\n["B20", 60.50]\n')
+    assert rows.text == "| Pump | Flow |\n| --- | --- |\n| A10 | 40 |\n| B20 | 60.50 |"
+    assert of_text(tmp_path, "b.jsonl", '"It is dry."\n"It is wet."\n').text == "It is dry.\n\nIt is wet."
+
+
 def run(text: str) -> str:
     return f"<w:r><w:t>{text}</w:t></w:r>"
 
@@ -275,6 +297,13 @@ def test_mail_says_from_whom_it_is_and_what_was_attached(tmp_path: Path) -> None
         (
             b"Content-Type: text/plain; format=flowed\n\nIt moves \n40 litres.\n> It \n> said.\n From it.\n-- \nAnn",
             "It moves 40 litres.\n> It said.\nFrom it.\n-- \nAnn",
+        ),
+        (
+            (
+                b"Content-Type: multipart/alternative; boundary=B\n\n--B\n\n\n--B\nContent-Type: text/calendar\n\n"
+                b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:Board\nLOCATION:Room 4\nEND:VEVENT\nEND:VCALENDAR\n--B--\n"
+            ),
+            "Board\n\nLocation: Room 4",
         ),
     ],
 )

@@ -173,6 +173,13 @@ def test_rows_below_a_blank_one_keep_the_names_of_their_columns(tmp_path: Path) 
     assert document.places[-1].where == {"row": 3}  # of the names, so that the row below is the fourth
 
 
+def test_a_sum_below_a_blank_row_stands_under_the_name_of_its_column(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("pump,city,hours\nA10,Ulm,4\nB20,Bonn,5\n,,\n,,9\n\n,Counted in May\n")
+    text = only(tmp_path / "a.csv").text
+    assert "| pump | city | hours |\n| --- | --- | --- |\n|  |  | 9 |" in text
+    assert text.endswith("\n\n| Counted in May |")
+
+
 def test_cells_of_open_documents_are_as_they_are_shown_with_all_their_digits(tmp_path: Path) -> None:
     def cell(shown: str, about: str = "") -> str:
         return f"<table:table-cell {about}><text:p>{shown}</text:p></table:table-cell>"
