@@ -15,7 +15,7 @@ import pypdfium2 as pdfium
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.loaders import ocr
-from rag_graph.index.loaders.base import Source, Writer, as_title
+from rag_graph.index.loaders.base import PAGE_NUMBER, Source, Writer, as_title
 from rag_graph.index.loaders.tables import read_table
 from rag_graph.index.loading import Loaded
 
@@ -29,9 +29,6 @@ _MOST_PAGES: Final = 0.4
 _RIGHT_TO_LEFT: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 _MIRRORED: Final = str.maketrans("()[]{}", ")(][}{")
 _TURNED_PAIR: Final = re.compile(r"\A[^(]*\)|\([^)]*\Z")
-_PAGE_NUMBER: Final = re.compile(
-    r"\W*(?:(?:page|seite|página|pagina|p\.|s\.)\s*)?\d{1,4}(?:\s*(?:/|of|von|de|di|sur)\s*\d{1,4})?\W*", re.IGNORECASE
-)
 _UNTICKED: Final = "Off"
 """What a box of a form holds that nobody has ticked."""
 _EMPHASIS: Final = re.compile(r"(?<![\w*])(\*{1,3})(?=\S)(.+?)(?<=\S)\1(?![\w*])")
@@ -168,7 +165,7 @@ def _without_running(page: liteparse.ParsedPage, running: Mapping[str, int]) -> 
     blocks = list(page.blocks or [])
     for at in (0, -1):
         while blocks and (line := _line(blocks[at])):
-            if running.get(line, page.page_num) == page.page_num and not _PAGE_NUMBER.fullmatch(line):
+            if running.get(line, page.page_num) == page.page_num and not PAGE_NUMBER.fullmatch(line):
                 break
             blocks.pop(at)
     return blocks

@@ -89,7 +89,7 @@ def _workbook(source: Source, content: bytes, archive: zipfile.ZipFile | None) -
     unformatted = "" if about_cells is not None else "numbers are without their formats, such as %; .xlsx keeps them"
     note = notes(
         _of_hidden(hidden),
-        f"rows or columns that are hidden were read, too: {', '.join(unseen)}" if unseen else "",
+        _of_unseen(unseen),
         of_comments(comments),
         unsaved if formulas else "",
         unformatted,
@@ -113,13 +113,14 @@ def _about_cells(
 def _open_document(source: Source, archive: zipfile.ZipFile) -> LoadedDocument:
     writer = Writer()
     hidden = 0
+    unseen: list[str] = []
     for sheet in odf.read_sheets(archive):
         hidden += sheet.is_hidden
+        unseen += [as_title(sheet.name)] if sheet.hides and not sheet.is_hidden else []
         if sheet.rows and not sheet.is_hidden:
             _write_sheet(writer, sheet.name, sheet.rows, sheet.merged)
-    return source.document(
-        writer.text, outline=tuple(writer.outline), places=tuple(writer.places), note=_of_hidden(hidden)
-    )
+    note = notes(_of_hidden(hidden), _of_unseen(unseen))
+    return source.document(writer.text, outline=tuple(writer.outline), places=tuple(writer.places), note=note)
 
 
 def _write_sheet(writer: Writer, name: str, rows: Sequence[Sequence[str]], merged: Mapping[_Place, _Place]) -> None:
@@ -131,6 +132,10 @@ def _write_sheet(writer: Writer, name: str, rows: Sequence[Sequence[str]], merge
 
 def _of_hidden(count: int) -> str:
     return f"{count} hidden sheet{'s were' if count > 1 else ' was'} left out" if count else ""
+
+
+def _of_unseen(sheets: Sequence[str]) -> str:
+    return f"rows or columns that are hidden were read, too: {', '.join(sheets)}" if sheets else ""
 
 
 def _sheet_rows(values: Sequence[Sequence[Any]], shown: Mapping[_Place, NumberFormat | str]) -> list[list[str]]:

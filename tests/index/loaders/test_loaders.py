@@ -227,12 +227,15 @@ def test_a_book_is_read_chapter_by_chapter_in_its_own_order(tmp_path: Path) -> N
         {
             "META-INF/container.xml": "<container><rootfiles><rootfile full-path='O/p.opf'/></rootfiles></container>",
             "O/p.opf": package,
-            "O/a.xhtml": "<h1>Second</h1><p>Two.</p>",
+            "O/a.xhtml": "<h1>Second</h1><p>Two.</p><aside>A note to it.</aside><footer>And its end.</footer>",
             "O/b b.xhtml": "<h1>First</h1><p>One.</p>",
         },
     )
     document = only(path)
-    assert (document.title, document.text) == ("Towers", "First\n\nOne.\n\nSecond\n\nTwo.")
+    assert (document.title, document.text) == (
+        "Towers",
+        "First\n\nOne.\n\nSecond\n\nTwo.\n\nA note to it.\n\nAnd its end.",
+    )
     assert [place.where["chapter"] for place in document.places] == [1, 2]
 
 
@@ -250,6 +253,36 @@ def test_open_documents_have_headings_lists_and_tables(tmp_path: Path) -> None:
     document = only(zipped(tmp_path / "a.odt", {"content.xml": content, "META-INF/manifest.xml": "<m/>"}))
     assert document.text == "Costs\n\n- one  x\n\n| A | B |\n| --- | --- |\n| 7 | 7 |"
     assert document.outline[0].level == 2
+
+
+def test_a_text_of_open_document_has_what_stands_around_its_pages_and_nothing_that_is_hidden(tmp_path: Path) -> None:
+    names = "xmlns:office='o' xmlns:text='t' xmlns:style='s'"
+    body = (
+        "<text:section text:display='none'><text:p>hidden</text:p></text:section><text:p>The pump is dry.</text:p>"
+        "<text:p><text:hidden-paragraph text:is-hidden='true'/>hidden, too</text:p>"
+    )
+    header = "<style:header><text:p>No. KX-4471</text:p></style:header>"
+    footer = "<style:footer><text:p>Page <text:page-number>1</text:page-number></text:p></style:footer>"
+    master = f"<style:master-page>{header}{footer}</style:master-page>"
+    members = {
+        "content.xml": f"<office:document-content {names}><office:text>{body}</office:text></office:document-content>",
+        "styles.xml": f"<office:document-styles {names}>{master}{master}</office:document-styles>",
+        "META-INF/manifest.xml": "<m/>",
+    }
+    assert only(zipped(tmp_path / "a.odt", members)).text == "No. KX-4471\n\nThe pump is dry."
+
+
+def test_hidden_rows_of_an_open_document_are_told(tmp_path: Path) -> None:
+    names = "xmlns:office='o' xmlns:text='t' xmlns:table='b'"
+    cells = "".join(f"<table:table-cell><text:p>{said}</text:p></table:table-cell>" for said in ("Valve", "5"))
+    row = f"<table:table-row table:visibility='collapse'>{cells}</table:table-row>"
+    sheet = f"<office:spreadsheet><table:table table:name='Stock'>{row}</table:table></office:spreadsheet>"
+    content = f"<office:document-content {names}>{sheet}</office:document-content>"
+    document = only(zipped(tmp_path / "a.ods", {"content.xml": content, "META-INF/manifest.xml": "<m/>"}))
+    assert (document.text, document.note) == (
+        "Stock\n\n| Valve | 5 |",
+        "rows or columns that are hidden were read, too: Stock",
+    )
 
 
 def test_mail_says_from_whom_it_is_and_what_was_attached(tmp_path: Path) -> None:
