@@ -15,11 +15,12 @@ import pypdfium2 as pdfium
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.loaders import ocr
-from rag_graph.index.loaders.base import PAGE_NUMBER, Source, Writer, as_title
+from rag_graph.index.loaders.base import PAGE_NUMBER, Source, Writer, as_title, notes
 from rag_graph.index.loaders.tables import read_table
 from rag_graph.index.loading import Loaded
 
 _MAGIC_BYTES: Final = 1024
+_TAIL_BYTES: Final = 2048
 _LEAST_KEPT: Final = 0.97
 """Of a page's words; where its blocks hold fewer, its lines are taken as they stand."""
 _LONGEST_HEADING: Final = 100
@@ -29,6 +30,10 @@ _MOST_PAGES: Final = 0.4
 _RIGHT_TO_LEFT: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 _MIRRORED: Final = str.maketrans("()[]{}", ")(][}{")
 _TURNED_PAIR: Final = re.compile(r"\A[^(]*\)|\([^)]*\Z")
+_CATALOG: Final = re.compile(
+    rb"\b(\d{1,8})\s{1,4}(\d{1,5})\s{1,4}obj\b(?:(?!endobj).){0,200}?/Type\s{0,4}/Catalog\b", re.DOTALL
+)
+_END: Final = b"\ntrailer\n<< /Root %s %s R >>\nstartxref\n0\n%%%%EOF\n"
 _UNTICKED: Final = "Off"
 """What a box of a form holds that nobody has ticked."""
 _EMPHASIS: Final = re.compile(r"(?<![\w*])(\*{1,3})(?=\S)(.+?)(?<=\S)\1(?![\w*])")
@@ -45,6 +50,7 @@ def load(source: Source) -> Loaded:
     content = source.content()
     if b"%PDF-" not in content[:_MAGIC_BYTES]:  # of other files the library would have a PDF made by programs it finds
         raise DocumentUnreadable("it is damaged, or not what its suffix says")
+    is_cut = bool(_cut_off(content))
     content, parsed = _parsed(content)
     _put_in_order(parsed.pages, content)
     writer = Writer()
@@ -68,6 +74,8 @@ def load(source: Source) -> Loaded:
     note = f"{len(told)} of {len(parsed.pages)} pages are pictures: {', '.join(told[:5])}" if told else ""
     if note and not ocr.is_installed():
         note += f"; {ocr.HINT}"
+    if is_cut:
+        note = notes("it was cut off, and what is left of it was read", note)
     if parsed.page_errors:
         note = f"{len(parsed.page_errors)} pages could not be read; {note}".rstrip("; ")
     yield source.written(writer, title=_title(content), note=note)
@@ -86,20 +94,55 @@ def _parsed(content: bytes) -> tuple[bytes, liteparse.ParseResult]:
         num_workers=1,
     )
     try:
-        return content, parser.parse(content)
+        parsed = parser.parse(content)
     except liteparse.ParseError as exc:
         if "password" in str(exc):
             raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted") from exc
-    written = mended(content)
-    return written, parser.parse(written)
+        content = mended(content)
+        parsed = parser.parse(content)
+    if turned := _turned(parsed.pages, content):
+        return turned, parser.parse(turned)
+    return content, parsed
 
 
 def mended(content: bytes) -> bytes:
-    """A file whose table of contents is lost, written anew with one."""
+    """A file whose table of contents is lost, with one; of a file that was cut off, as much as there is."""
+    if catalogs := _cut_off(content):  # from there, PDFium looks for the rest, where pypdf misses objects
+        closes = b"" if content.rstrip().endswith(b"endobj") else b"\nendobj"
+        return content + closes + _END % catalogs[-1]
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     written = io.BytesIO()
     pypdf.PdfWriter(clone_from=pypdf.PdfReader(io.BytesIO(content))).write(written)
     return written.getvalue()
+
+
+def _cut_off(content: bytes) -> list[tuple[bytes, bytes]]:
+    """Of a file without its end, the objects that say what belongs to it."""
+    return _CATALOG.findall(content) if b"startxref" not in content[-_TAIL_BYTES:] else []
+
+
+def _turned(pages: Sequence[liteparse.ParsedPage], content: bytes) -> bytes:
+    """The file with each page as one would hold it to read most of it; nothing where all of them are.
+
+    liteparse reads a page on its side without its columns or from its last line on, and one on its head word by word.
+    """
+    angles = {page.page_num: angle for page in pages if (angle := _angle(page))}
+    written = io.BytesIO()
+    if angles:
+        with closing(pdfium.PdfDocument(content)) as document:
+            for number, angle in angles.items():
+                with closing(document[number - 1]) as page:
+                    page.set_rotation((page.get_rotation() - angle) % 360)
+            document.save(written)
+    return written.getvalue()
+
+
+def _angle(page: liteparse.ParsedPage) -> int:
+    """By how many quarters of a circle most of its letters are turned, in degrees."""
+    letters: Counter[int] = Counter()
+    for item in page.text_items or ():
+        letters[round((item.rotation or 0) / 90) % 4 * 90] += len(item.text)
+    return letters.most_common(1)[0][0] if letters else 0
 
 
 def _put_in_order(pages: Sequence[liteparse.ParsedPage], content: bytes) -> None:

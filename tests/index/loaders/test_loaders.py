@@ -388,6 +388,35 @@ def test_a_pdf_is_read_column_by_column_and_its_tables_row_by_row_with_their_bla
     assert [place.where for place in document.places] == [{"page": 1}, {"page": 2}]
 
 
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+@pytest.mark.parametrize("direction", ["1 0 0 1 {x} {y}", "0 1 -1 0 {y} {x}", "-1 0 0 -1 {x} {y}", "0 -1 1 0 {y} {x}"])
+def test_a_page_that_lies_on_its_side_or_its_head_is_read_as_one_would_hold_it(
+    direction: str, rotate: int, tmp_path: Path
+) -> None:
+    is_back = direction.startswith(("-1", "0 -1"))
+    down = -14 if direction.startswith(("1", "0 -1")) else 14
+    columns = (("first half of it", "goes down here"), ("second half of it", "is read later"))
+    page = ""
+    for number, lines in enumerate(columns):
+        along = 60 + 250 * number
+        for at, line in enumerate(lines * 6):
+            matrix = direction.format(x=540 - along if is_back else along, y=400 + down * at)
+            page += f"BT /F 11 Tf {matrix} Tm ({line}) Tj ET "
+    path = pdf(tmp_path / "a.pdf", page)
+    path.write_text(path.read_text().replace("/MediaBox", f"/Rotate {rotate}/MediaBox"))
+    text = " ".join(only(path).text.split())
+    assert text == " ".join(" ".join(lines * 6) for lines in columns)
+
+
+def test_what_is_left_of_a_pdf_that_was_cut_off_is_read_and_that_is_said(tmp_path: Path) -> None:
+    path = pdf(tmp_path / "a.pdf", words(50, 700, "It moves water."), words(50, 700, "And it goes on."))
+    whole = mended(path.read_bytes())
+    path.write_bytes(whole[: whole.rindex(b"xref", 0, whole.rindex(b"startxref"))])
+    document = only(path)
+    assert document.text == "It moves water.\n\nAnd it goes on."
+    assert "cut off" in document.note
+
+
 def test_tables_of_alike_pages_keep_their_blanks_and_their_names_over_pages(tmp_path: Path) -> None:
     def table(rows: list[list[str]]) -> str:
         cells = ((60 + 150 * c, 700 - 20 * r, cell) for r, row in enumerate(rows) for c, cell in enumerate(row) if cell)
