@@ -40,7 +40,7 @@ def of_text(folder: Path, name: str, text: str) -> LoadedDocument:
     [
         (
             "a.mdx",
-            "---\ntitle: 'Pumps: all'\nsidebar: 3\n---\nimport X from 'x'\n\n## Flow\n\nText.\n",
+            "---\ntitle: 'Pumps: all'\nsidebar: 3\n---\n\n## Flow\n\nText.\n",
             "Pumps: all",
             ["Flow"],
         ),
