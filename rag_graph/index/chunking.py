@@ -146,10 +146,10 @@ def _paragraphs(text: str, start: int, end: int) -> Iterator[tuple[int, int, boo
 
 
 _TABLE = re.compile(
-    r"^[ \t]*(?P<header>[^\n]*\|[^\n]*?)[ \t\r]*\n"
-    r"[ \t]*(?=[^\n]*\|)\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t\r]*"
-    r"(?:\n[^\n]*\|[^\n]*)*\n?"
-    r"|(?:^\|[^\n]*\|[ \t\r]*(?:\n|\Z)){2,}",
+    r"^[ \t]*+(?=[^\n]*\|)(?P<header>[^\n]*)\n"
+    r"[ \t]*+(?=[^\n]*\|)\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t\r]*+$"
+    r"(?:\n(?=[^\n]*\|)[^\n]*)*+\n?"
+    r"|(?:^\|[^\n]*\|[ \t\r]*+(?:\n|\Z)){2,}",
     re.MULTILINE,
 )
 """A table as Markdown has it, and rows of one without names of its columns."""
@@ -173,7 +173,7 @@ def _parts(text: str, start: int, end: int) -> Iterator[tuple[int, int, str | No
                 yield start, first, None
             else:
                 first = start
-        yield first, last, found["header"] or ""
+        yield first, last, (found["header"] or "").strip()
         start = last
     if start < end:
         yield start, end, None
