@@ -35,7 +35,7 @@ _DECLARED: Final = re.compile(
 )
 _HEAD_BYTES: Final = 4096
 _LEFT_OUT: Final = (
-    "script,style,template,noscript,svg,head,nav,iframe,object,canvas,dialog,select,datalist,input,button,del,rp,rt,"
+    "script,style,template,noscript,svg,head,nav,iframe,object,canvas,audio,video,dialog,select,datalist,input,button,del,rp,rt,"
     "[hidden]:not([hidden=until-found]):not([role=tabpanel]),[aria-hidden=true]:not([role=tabpanel]),[role=navigation],[role=search],[role=dialog],"
     "[role=alertdialog],.visually-hidden,.sr-only,.skip-link,.headerlink,.breadcrumb,.breadcrumbs,.cookie-banner,"
     "#cookie-banner,.linenos,.linenodiv,.lineno,.rouge-gutter,.hljs-ln-numbers,.blob-num,td[data-line-number]"

@@ -182,8 +182,8 @@ def _text(element: etree._Element) -> str:
     return "".join(parts)
 
 
-_MOST_ROWS: Final = 1_048_576
-_MOST_COLUMNS: Final = 16_384
+MOST_ROWS: Final = 1_048_576
+MOST_COLUMNS: Final = 16_384
 """Of a sheet of LibreOffice; cells that are blank to its end are written as one that is repeated."""
 _ALIKE_ROWS: Final = 1_000
 """So many rows that say the same are kept."""
@@ -229,7 +229,7 @@ def read_sheets(archive: zipfile.ZipFile) -> Iterator[Sheet]:
             texts = _sheet_row(row, at, sheet)
             if not texts:
                 blank += repeated
-            elif at < _MOST_ROWS:
+            elif at < MOST_ROWS:
                 sheet.rows.extend([] for _ in range(blank))
                 sheet.rows.extend(texts for _ in range(min(repeated, _ALIKE_ROWS)))
                 blank = 0
@@ -246,8 +246,8 @@ def _sheet_row(row: etree._Element, at: int, sheet: Sheet) -> list[str]:
         column = len(texts) + blank
         if not text:
             blank += repeated
-        elif column < _MOST_COLUMNS:
-            texts += [""] * blank + [text] * min(repeated, _MOST_COLUMNS - column)
+        elif column < MOST_COLUMNS:
+            texts += [""] * blank + [text] * min(repeated, MOST_COLUMNS - column)
             blank = 0
         columns, rows = _count(cell, "number-columns-spanned"), _count(cell, "number-rows-spanned")
         if columns * rows > 1:

@@ -5,7 +5,7 @@ import io
 import struct
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,7 @@ import python_calamine
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
-from rag_graph.index.loaders import odf
+from rag_graph.index.loaders import odf, sheetml
 from rag_graph.index.loaders.base import OLE, Source, Writer, as_title, check_archive, clean, notes, of_comments
 from rag_graph.index.loaders.formats import NumberFormat, Workbook, column_name, plain_number, read_workbook
 from rag_graph.index.loaders.package import Package
@@ -32,6 +32,7 @@ _SNIFFED_ROWS: Final = 50
 _DELIMITERS: Final = ",;\t|"
 _RARE_DELIMITERS: Final = "^~"
 """Signs that stand in texts too: where none of the others parts anything."""
+_HEAD_BYTES: Final = 4096
 _FEWEST_ALIKE: Final = 2
 """Rows of a width that is no accident."""
 _MOST_UNCLOSED: Final = 20
@@ -48,10 +49,13 @@ def load(source: Source) -> Loaded:
         yield source.document(writer.text, places=tuple(writer.places), note=note)
         return
     content = source.content()
+    if sheetml.NAMESPACE in content[:_HEAD_BYTES] and content.lstrip()[:1] == b"<":
+        yield _of_sheets(source, sheetml.read_sheets(content))
+        return
     archive = nullcontext() if content.startswith(OLE) else check_archive(content)
     with archive as opened:
         if suffix == ".ods" and opened is not None:
-            yield _open_document(source, opened)
+            yield _of_sheets(source, odf.read_sheets(opened))
             return
         yield _workbook(source, content, opened)
 
@@ -110,11 +114,11 @@ def _about_cells(
         return None
 
 
-def _open_document(source: Source, archive: zipfile.ZipFile) -> LoadedDocument:
+def _of_sheets(source: Source, sheets: Iterable[odf.Sheet]) -> LoadedDocument:
     writer = Writer()
     hidden = 0
     unseen: list[str] = []
-    for sheet in odf.read_sheets(archive):
+    for sheet in sheets:
         hidden += sheet.is_hidden
         unseen += [as_title(sheet.name)] if sheet.hides and not sheet.is_hidden else []
         if sheet.rows and not sheet.is_hidden:

@@ -83,6 +83,7 @@ def read(folder: Path, page: str, name: str = "a.html") -> LoadedDocument:
             ),
             "| Site | Item | Sum |\n| --- | --- | --- |\n| Ulm | Pump | 5 |\n| Ulm | Hose | 6 |\n| All |  | 11 |",
         ),
+        ("<p>It moves water.<video>No film</video><audio>No sound</audio>", "It moves water."),
         ("<p>The pump is dry<a href='#n1' role=doc-noteref>1</a>.", "The pump is dry[1]."),
     ],
 )
