@@ -38,6 +38,8 @@ _UNTICKED: Final = "Off"
 """What a box of a form holds that nobody has ticked."""
 _EMPHASIS: Final = re.compile(r"(?<![\w*])(\*{1,3})(?=\S)(.+?)(?<=\S)\1(?![\w*])")
 _WORDS: Final = re.compile(r"\w+")
+_BROKEN: Final = re.compile(r"(\w+)[-\u00ad][ \t]*(?:\r?\n|[ \t]{2}|\Z)")
+"""At the end of a line, of the page or of a column."""
 _NO_TITLE: Final = re.compile(
     r"\W*(untitled.*|anonymous|unspecified|none|null|title|document\d*|powerpoint presentation|slide \d+|\S+\.\w{2,4}"
     r"|microsoft (word|powerpoint|excel) - .*)\W*",
@@ -219,7 +221,7 @@ def _write_page(writer: Writer, page: liteparse.ParsedPage, running: Mapping[str
     blocks = page.blocks or []
     held = Counter(word for block in blocks for text in _texts(block) for word in _WORDS.findall(text))
     words = Counter(_WORDS.findall(page.text))
-    if (held & words).total() < _LEAST_KEPT * words.total():
+    if (held & words).total() + _joined(held, words, page.text) < _LEAST_KEPT * words.total():
         for paragraph in re.split(r"\n\s*\n", page.text):
             writer.block("\n".join(" ".join(line.split()) for line in paragraph.splitlines()))
         return []
@@ -238,6 +240,20 @@ def _write_page(writer: Writer, page: liteparse.ParsedPage, running: Mapping[str
             after = next((_plain(later.text or "") for later in blocks[at + 1 : at + 2]), "")
             writer.block(text, level=block.level if block.kind == "heading" and _is_heading(text, after) else None)
     return names
+
+
+def _joined(held: Counter[str], words: Counter[str], text: str) -> int:
+    """How many pieces of a page's words, broken at the ends of its lines, stand as whole words in its blocks."""
+    broken = Counter(_BROKEN.findall(text))
+    lost, found = words - held, 0
+    for word, count in (held - words).items() if broken else ():
+        for at in range(1, min(len(word), _LONGEST_HEADING)):
+            first, rest = word[:at], word[at:]
+            if pairs := min(broken[first], count, lost[first], lost[rest]):
+                lost.subtract({first: pairs, rest: pairs})
+                found += 2 * pairs
+                break
+    return found
 
 
 def _write_table(writer: Writer, block: liteparse.LayoutBlock, before: list[str]) -> list[str]:

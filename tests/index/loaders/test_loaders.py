@@ -388,6 +388,19 @@ def test_a_pdf_is_read_column_by_column_and_its_tables_row_by_row_with_their_bla
     assert [place.where for place in document.places] == [{"page": 1}, {"page": 2}]
 
 
+def test_a_page_whose_words_are_broken_at_its_lines_ends_keeps_its_headings_and_whole_words(tmp_path: Path) -> None:
+    lines = ["The council has agreed that a reorgani-", "zation of the whole admin-", "istration begins in May of this"]
+    lines += ["year and that each depart-", "ment says by then what it needs."]
+    page = "BT /F 18 Tf 50 740 Td (Plans of the town) Tj ET "
+    page += "".join(words(50, 700 - 14 * at, line) for at, line in enumerate(lines))
+    document = only(pdf(tmp_path / "a.pdf", page))
+    assert document.text == (
+        "Plans of the town\n\nThe council has agreed that a reorganization of the whole administration begins in May "
+        "of this year and that each department says by then what it needs."
+    )
+    assert [heading.title for heading in document.outline] == ["Plans of the town"]
+
+
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
 @pytest.mark.parametrize("direction", ["1 0 0 1 {x} {y}", "0 1 -1 0 {y} {x}", "-1 0 0 -1 {x} {y}", "0 -1 1 0 {y} {x}"])
 def test_a_page_that_lies_on_its_side_or_its_head_is_read_as_one_would_hold_it(
