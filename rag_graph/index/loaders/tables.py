@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 _FEWEST: Final = 2
 """Rows and columns of a table that can have a header; with so many columns a name may stand before each value."""
+_PROBED: Final = 20
 _MOST_FULL: Final = 2 / 3
 """Of a header's cells; one with fewer names is no header."""
 _NUMBER: Final = re.compile(r"[^\w]*\d[\d.,:/\s%-]*\W*\w{0,3}\W*")
@@ -42,7 +43,8 @@ def _one_line(text: str) -> str:
 def read_table(rows: Sequence[Sequence[Cell | str]], headers: int | None = None) -> Table:
     """Find out what names the columns, if it is not known in how many rows that is done."""
     titles, cells = _without_titles([[one if isinstance(one, Cell) else Cell(one) for one in row] for row in rows])
-    if headers is None and _are_names_in_two_rows(_spread(cells)):
+    # The first rows alone first: most tables differ there, and some are very long.
+    if headers is None and all(_are_names_in_two_rows(_spread(part)) for part in (cells[:_PROBED], cells)):
         cells = [_reaching_over_blanks(cells[0]), *cells[1:]]
         headers = _FEWEST + len(titles)
     known = 0 if headers is None else max(0, headers - len(titles))
