@@ -101,3 +101,10 @@ def test_signs_of_a_table_without_end_cost_no_more_than_as_many_letters(line: st
 def test_a_list_below_a_line_with_a_bar_is_no_table() -> None:
     text = "Choose a | b.\n- c | d\n" + "Then go on with the work of the day. " * 60
     assert {piece.heading for piece in chunk(text)} == {()}
+
+
+def test_a_table_that_is_quoted_keeps_its_header_in_each_passage() -> None:
+    rows = "".join(f"> M{number} | {number} kg\n" for number in range(400))
+    first, *others = chunk(f"> Name | Weight\n> --- | ---\n{rows}")
+    assert first.heading == ()
+    assert {piece.heading for piece in others} == {("Name | Weight",)}
