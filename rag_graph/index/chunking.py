@@ -146,13 +146,13 @@ def _paragraphs(text: str, start: int, end: int) -> Iterator[tuple[int, int, boo
 
 
 _TABLE = re.compile(
-    r"^[ \t]*(?P<header>[^\n]*\|[^\n]*?)[ \t\r]*\n"
-    r"[ \t]*(?=[^\n]*\|)\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t\r]*"
-    r"(?:\n[^\n]*\|[^\n]*)*\n?"
-    r"|(?:^\|[^\n]*\|[ \t\r]*(?:\n|\Z)){2,}",
+    r"^[ \t>]*+(?=[^\n]*\|)(?P<header>[^\n]*)\n"
+    r"[ \t>]*+(?=[^\n]*\|)\|?[ \t]*+:?-++:?[ \t]*+(?:\|[ \t]*+:?-++:?[ \t]*+)*+\|?[ \t\r]*+$"
+    r"(?:\n(?=[^\n]*\|)[^\n]*)*+\n?"
+    r"|(?:^\|[^\n]*\|[ \t\r]*+(?:\n|\Z)){2,}",
     re.MULTILINE,
 )
-"""A table as Markdown has it, and rows of one without names of its columns."""
+"""A table as Markdown has it, also in what is quoted, and rows of one without names of its columns."""
 _LONGEST_HEADER = 300
 _LEAD_IN = 200
 """So short a text before a table, such as its caption, stays with its first rows."""
@@ -173,7 +173,7 @@ def _parts(text: str, start: int, end: int) -> Iterator[tuple[int, int, str | No
                 yield start, first, None
             else:
                 first = start
-        yield first, last, found["header"] or ""
+        yield first, last, (found["header"] or "").strip()
         start = last
     if start < end:
         yield start, end, None

@@ -1,5 +1,6 @@
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,3 +86,25 @@ def test_a_line_that_only_names_a_place_is_no_passage() -> None:
     assert [heading for _, heading in found] == [("Shells", "Support"), ("Shells", "End")]
     assert all(said.endswith((".", ":")) for said, _ in found)
     assert found[0][0].startswith("(shells)=")
+
+
+@pytest.mark.parametrize(
+    "line", ["|", "|a", "| ", "a|\n-" + " " * 1_000, "|\n", "| a |\n", " " * 1_000 + "|x\n", "a | b\n- c | d\n", "|-"]
+)
+def test_signs_of_a_table_without_end_cost_no_more_than_as_many_letters(line: str) -> None:
+    """Each of them took minutes where a line was read anew from each of its signs."""
+    text = line * (200_000 // len(line))
+    pieces = list(chunk(text))
+    assert "".join("".join(text[it.start : it.end].split()) for it in pieces) == "".join(text.split())
+
+
+def test_a_list_below_a_line_with_a_bar_is_no_table() -> None:
+    text = "Choose a | b.\n- c | d\n" + "Then go on with the work of the day. " * 60
+    assert {piece.heading for piece in chunk(text)} == {()}
+
+
+def test_a_table_that_is_quoted_keeps_its_header_in_each_passage() -> None:
+    rows = "".join(f"> M{number} | {number} kg\n" for number in range(400))
+    first, *others = chunk(f"> Name | Weight\n> --- | ---\n{rows}")
+    assert first.heading == ()
+    assert {piece.heading for piece in others} == {("Name | Weight",)}

@@ -255,6 +255,34 @@ def test_one_bad_byte_spoils_its_place_and_not_the_file(tmp_path: Path, name: st
     assert "not UTF-8" in document.note
 
 
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.csv"])
+@pytest.mark.parametrize("said", ["Größe: naïve façade.", "A pump without any accent."])
+def test_a_byte_of_nothing_in_a_text_makes_it_no_binary_file(tmp_path: Path, name: str, said: str) -> None:
+    document = only(write(tmp_path / name, f"{said}\n".encode() + b"It\0 ends here."))
+    assert said in document.text
+    assert "\ufffd ends here." in document.text
+    assert "1 place" in document.note
+
+
+def test_a_line_of_another_encoding_is_read_in_a_text_that_is_mostly_utf8(tmp_path: Path) -> None:
+    newer, older = "Größe: 45 € für später.\n" * 20, "Prüfung der Öfen über Mittag\n"
+    document = only(write(tmp_path / "a.txt", newer.encode() + older.encode("cp1252") + b"cut off \xc3\n"))
+    assert document.text.startswith(newer + older)
+    assert "2 of its 22 lines are not UTF-8" in document.note
+
+
+def test_letters_that_were_cut_off_stay_places_that_are_none(tmp_path: Path) -> None:
+    content = "Größe: 45 € für später.\n".encode() + b"cut off \xc3\n" * 4
+    assert "cut off \ufffd" in only(write(tmp_path / "a.txt", content)).text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+def test_json_lines_in_letters_of_two_or_four_bytes_are_lines_too(tmp_path: Path, encoding: str) -> None:
+    lines = json.dumps({"text": "Größe 45"}, ensure_ascii=False) + "\n" + json.dumps({"text": "Two."}) + "\n"
+    found = list(load(write(tmp_path / "a.jsonl", lines.encode(encoding))))
+    assert [item.text for item in found if isinstance(item, LoadedDocument)] == ["Größe 45", "Two."]
+
+
 def test_a_page_is_read_in_the_encoding_that_it_declares(tmp_path: Path) -> None:
     page = '<meta charset="windows-1257"><p>Žąsų kojos</p>'
     document = only(write(tmp_path / "a.html", page.encode("cp1257")))
@@ -267,7 +295,9 @@ def test_unicode_without_a_mark_is_recognised(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", ["le", "be"])
-@pytest.mark.parametrize("text", ["価格は45円です。東京の天気。", "价格为45元。北京天气很好。", "Цена 45 рублей."])
+@pytest.mark.parametrize(
+    "text", ["価格は45円です。東京の天気。", "价格为45元。北京天气很好。", "水泵很好。", "Цена 45 рублей."]
+)
 def test_the_order_of_bytes_is_the_one_in_which_they_are_text(tmp_path: Path, text: str, order: str) -> None:
     assert only(write(tmp_path / "a.txt", text.encode(f"utf-16-{order}"))).text == text
 

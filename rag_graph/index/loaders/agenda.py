@@ -80,17 +80,23 @@ def load(source: Source) -> Loaded:
         raise DocumentUnreadable("it is damaged, or not what its suffix says")
     writer = Writer()
     title = ""
-    for number, entry in _entries(text):
-        named = next((line.read() for line in entry if line.name in {"SUMMARY", "FN"}), "")
-        writer.place(line=number)
-        writer.block(" ".join(named.split()), level=2)
-        told = [(line, said) for line in entry if line.name in _NAMED and (said := line.read().strip()) != named]
-        writer.block("\n".join(f"{_NAMED[line.name]}: {said}" for line, said in told if said))
+    write_entries(writer, text, has_lines=True)
     if calendar := re.search(r"^X-WR-CALNAME:(.*)$", text, re.MULTILINE):
         title = calendar[1]
     yield source.document(
         writer.text, title=title, outline=tuple(writer.outline), places=tuple(writer.places), note=note
     )
+
+
+def write_entries(writer: Writer, text: str, *, has_lines: bool) -> None:
+    """`has_lines` where the lines of the text are those of a file."""
+    for number, entry in _entries(text):
+        named = next((line.read() for line in entry if line.name in {"SUMMARY", "FN"}), "")
+        if has_lines:
+            writer.place(line=number)
+        writer.block(" ".join(named.split()), level=2)
+        told = [(line, said) for line in entry if line.name in _NAMED and (said := line.read().strip()) != named]
+        writer.block("\n".join(f"{_NAMED[line.name]}: {said}" for line, said in told if said))
 
 
 def _entries(text: str) -> Iterator[tuple[int, list[_Line]]]:

@@ -22,6 +22,10 @@ _MAX_MEMBERS = 10_000
 _MAX_TITLE_CHARS = 300
 """Each passage repeats the title and the headings above it."""
 DEEPEST_HEADING = 9
+PAGE_NUMBER: Final = re.compile(
+    r"\W*(?:(?:page|seite|página|pagina|p\.|s\.)\s*)?\d{1,4}(?:\s*(?:/|of|von|de|di|sur)\s*\d{1,4})?\W*", re.IGNORECASE
+)
+"""A page's number and nothing else, as it stands above or below the page."""
 _MOST_DIGITS: Final = 9
 OLE: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """How Office keeps a document with a password, and kept all of them once."""

@@ -10,6 +10,7 @@ from typing import Final
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.loaders.base import OLE, Source
+from rag_graph.index.loaders.sheetml import NAMESPACE as SHEETML
 from rag_graph.index.loading import kind_of
 
 _HEAD_BYTES: Final = 1024
@@ -73,6 +74,8 @@ def _text(suffix: str, head: bytes) -> str:
         return ".html"
     if begins.startswith(b"mime-version:"):
         return ".mht"
+    if suffix in {".xls", ".xlsx"} and SHEETML in head:
+        return ""
     is_text = not any(byte < 9 for byte in head)  # noqa: PLR2004 - signs that no text has
     if is_text and suffix in {".xls", ".xlsx", ".ods"}:
         return ".tsv" if b"\t" in head.partition(b"\n")[0] else ".csv"

@@ -15,8 +15,9 @@ _TOKEN: Final = re.compile(
     r"|(?P<space>_.|\*.)|(?P<number>[#0?][#0?,.]*)|(?P<general>General)|(?P<other>.)",
     re.IGNORECASE | re.DOTALL,
 )
-_BUILT_IN: Final = {9: "0%", 10: "0.00%"}
+BUILT_IN_FORMATS: Final = {9: "0%", 10: "0.00%"}
 """Those for currencies mean the one of whoever looks on."""
+_DIGITS: Final = re.compile(r"[0#?]+")
 _LITERAL: Final = frozenset("$€£¥%+- ()°'")
 _SHOWN_SHARE: Final = 2
 """Decimals of a per cent that are kept where the sheet shows fewer."""
@@ -29,14 +30,18 @@ _CELL: Final = re.compile(r"([A-Z]{1,3})([1-9]\d{0,6})")
 
 @dataclass(frozen=True, slots=True)
 class NumberFormat:
-    """What stands around a number, and how many digits it has at least."""
+    """What stands around a number, and how many digits it has at least; `groups` are those that signs part."""
 
     before: str = ""
     after: str = ""
     digits: int = 1
     decimals: int = 0
+    groups: tuple[str, ...] = ()
+    """Digits, what parts them, digits, and so on."""
 
     def show(self, value: float) -> str:
+        if self.groups:
+            return f"{'-' if value < 0 else ''}{self.before}{self._parted(round(abs(value)))}{self.after}"
         is_share = "%" in self.before + self.after
         text = plain_number(round(100 * abs(value), max(self.decimals, _SHOWN_SHARE)) if is_share else abs(value))
         if "e" not in text:
@@ -44,6 +49,19 @@ class NumberFormat:
             rest = rest.ljust(self.decimals, "0")
             text = whole.zfill(self.digits) + (f".{rest}" if rest else "")
         return f"{'-' if value < 0 else ''}{self.before}{text}{self.after}"
+
+    def _parted(self, value: int) -> str:
+        """From its last digit on; the first group has all that are left."""
+        left, parts = str(value), list[str]()
+        for at in range(len(self.groups) - 1, -1, -1):
+            group = self.groups[at]
+            if at % 2:
+                parts.append(group)
+                continue
+            width = len(group) if at else len(left)
+            parts.append(left[max(0, len(left) - width) :].zfill(group.count("0")))
+            left = left[: max(0, len(left) - width)]
+        return "".join(reversed(parts))
 
 
 def plain_number(value: float) -> str:
@@ -54,18 +72,18 @@ def plain_number(value: float) -> str:
 def read_format(code: str) -> NumberFormat | None:
     """None where nothing but the number is shown, or what we do not know to show, such as fractions and thousands."""
     before, after, number = "", "", ""
+    groups: tuple[str, ...] = ()
     for token in _TOKEN.finditer(code):
         if token["other"] == ";":  # what follows is for negative numbers and zero
             break
-        literal = token["quoted"] or token["escaped"] or token["currency"] or ""
-        if token["other"]:
-            if token["other"] not in _LITERAL:
-                return None
-            literal = token["other"]
+        if (token["other"] or "$") not in _LITERAL:
+            return None
+        literal = token["quoted"] or token["escaped"] or token["currency"] or token["other"] or ""
         if token["number"] or token["general"]:
-            if number:
+            if number and not (_DIGITS.fullmatch(number) and _DIGITS.fullmatch(token[0])):
                 return None
-            number = token[0]
+            groups = (*groups, after, token[0]) if number else (token[0],)
+            number, after = token[0], ""
         elif token["condition"] in {"h", "m", "s", "hh", "mm", "ss"}:
             return None
         elif number:
@@ -74,6 +92,8 @@ def read_format(code: str) -> NumberFormat | None:
             before += literal
     if not number or number.endswith(","):
         return None
+    if len(groups) > 1:
+        return NumberFormat(before.lstrip(" "), after.rstrip(" "), groups=groups)
     whole, _, decimals = number.partition(".")
     is_padded = set(whole) == {"0"}
     found = NumberFormat(
@@ -174,7 +194,7 @@ def column_name(number: int) -> str:
 
 def read_workbook(package: Package) -> Workbook:
     main = next(package.related("", "officeDocument"), "")
-    codes = dict(_BUILT_IN)
+    codes = dict(BUILT_IN_FORMATS)
     styles: list[int] = []
     for name in package.related(main, "styles"):
         root = package.part(name)

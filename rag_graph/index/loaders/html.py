@@ -35,7 +35,7 @@ _DECLARED: Final = re.compile(
 )
 _HEAD_BYTES: Final = 4096
 _LEFT_OUT: Final = (
-    "script,style,template,noscript,svg,head,nav,iframe,object,canvas,dialog,select,datalist,input,button,del,rp,rt,"
+    "script,style,template,noscript,svg,head,nav,iframe,object,canvas,audio,video,dialog,select,datalist,input,button,del,rp,rt,"
     "[hidden]:not([hidden=until-found]):not([role=tabpanel]),[aria-hidden=true]:not([role=tabpanel]),[role=navigation],[role=search],[role=dialog],"
     "[role=alertdialog],.visually-hidden,.sr-only,.skip-link,.headerlink,.breadcrumb,.breadcrumbs,.cookie-banner,"
     "#cookie-banner,.linenos,.linenodiv,.lineno,.rouge-gutter,.hljs-ln-numbers,.blob-num,td[data-line-number]"
@@ -77,8 +77,11 @@ def load(source: Source) -> Loaded:
     yield source.written(writer, title=title, note=note)
 
 
-def write_html(writer: Writer, content: bytes) -> tuple[str, str]:
-    """Write what a page says; return its title, and what is to be told of how it was read."""
+def write_html(writer: Writer, content: bytes, *, is_chapter: bool = False) -> tuple[str, str]:
+    """Write what a page says; return its title, and what is to be told of how it was read.
+
+    Around a chapter of a book nothing stands: what is beside it are its notes.
+    """
     declared = _DECLARED.search(content[:_HEAD_BYTES])
     named = (declared[1] or declared[2]).decode("ascii", "replace") if declared else ""
     text, note = decode(content, declared=named)
@@ -94,7 +97,7 @@ def write_html(writer: Writer, content: bytes) -> tuple[str, str]:
     for node in root.css("ul"):
         if _is_list_of_links(node):
             node.decompose()
-    _write_nodes(writer, _main_part(page, root))
+    _write_nodes(writer, root if is_chapter else _main_part(page, root))
     return title, note
 
 
@@ -182,7 +185,8 @@ def _write_nodes(writer: Writer, root: LexborNode, tables: list[LexborNode] | No
         elif node.tag == "br":
             text.run.append("\n")
         elif as_text := _AS_TEXT.get(node.tag or ""):
-            text.run.append(as_text(node, is_start, "".join(text.run[-1:])))
+            if written := as_text(node, is_start, "".join(text.run[-1:])):
+                text.run.append(written)
         elif not _is_inline(node):
             text.close()
     text.close()
@@ -307,7 +311,15 @@ def _signs(node: LexborNode) -> str:
             return "".join(parts)
 
 
+def _noted(node: LexborNode, is_start: bool, before: str) -> str:  # noqa: ARG001 - as the others
+    """The number of a note in brackets, where nothing else tells it from the word before it."""
+    kind = f"{node.attributes.get('epub:type') or ''} {_role(node)}"
+    is_apart = node.parent is not None and node.parent.tag == "sup"
+    return ("[" if is_start else "]") if "noteref" in kind and not is_apart and node.text().strip().isalnum() else ""
+
+
 _AS_TEXT: Final[dict[str, Callable[[LexborNode, bool, str], str]]] = {
+    "a": _noted,
     "sup": _raised,
     "math": _formula,
     "s": lambda *_: "~~",
@@ -413,9 +425,15 @@ def _cells(table: LexborNode, nested: list[LexborNode]) -> tuple[list[list[Cell]
     """The cells of each row, and how many rows name the columns, if the page says so; tables in them go to `nested`."""
     rows: list[list[Cell]] = []
     headers, is_header, is_said = 0, True, None
-    for part, row in _rows(table):
+    found = list(_rows(table))
+    last = {_part_of(row): at for at, (_, row) in enumerate(found)}
+    for at, (part, row) in enumerate(found):
         held = [cell for cell in row.iter() if cell.tag in {"td", "th"}]
-        cells = [Cell(_cell_text(cell, nested), _span(cell, "colspan"), _span(cell, "rowspan")) for cell in held]
+        below = last[_part_of(row)] - at + 1
+        cells = [
+            Cell(_cell_text(cell, nested), _span(cell, "colspan") or 1, min(_span(cell, "rowspan") or below, below))
+            for cell in held
+        ]
         rows.append(cells)
         if kinds := {cell.tag for cell, written in zip(held, cells, strict=True) if written.text}:
             is_header = is_header and (part == "thead" or kinds == {"th"})
@@ -431,8 +449,14 @@ def _cell_text(cell: LexborNode, nested: list[LexborNode]) -> str:
     return " ".join(aside.text.split())
 
 
+def _part_of(row: LexborNode) -> int:
+    """The part of a table that a row stands in: no cell reaches down out of it."""
+    return row.parent.mem_id if row.parent is not None else 0
+
+
 def _span(cell: LexborNode, name: str) -> int:
-    return whole_number(cell.attributes.get(name) or "") or 1
+    """0 means as far as the part of the table goes, of rows."""
+    return whole_number(cell.attributes.get(name) or "", 1)
 
 
 def _member(base: str, href: str) -> str:
@@ -494,7 +518,7 @@ def _epub(source: Source) -> LoadedDocument:
             if name in names:
                 writer.place(chapter=number)
                 aside = Writer()
-                told.append(write_html(aside, archive.read(name))[1])
+                told.append(write_html(aside, archive.read(name), is_chapter=True)[1])
                 if (title_of := named.get(name)) and _is_untitled(aside, title_of):
                     writer.block(title_of, level=1)
                 writer.add(aside)

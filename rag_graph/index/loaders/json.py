@@ -1,4 +1,4 @@
-"""JSON Lines, of which each line is a document, and JSON, of which each value is a line."""
+"""JSON Lines, of which each line is a document if it is an object, and JSON, of which each value is a line."""
 
 import io
 import json
@@ -6,16 +6,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
+from rag_graph.documents import Place
 from rag_graph.errors import DocumentUnreadable
-from rag_graph.index.encoding import decode
+from rag_graph.index.encoding import decode, has_wide_letters
 from rag_graph.index.loaders.base import Source, Writer, as_title, clean, notes, without_noise
 from rag_graph.index.loading import MAX_LINE_BYTES, Failure, Loaded, LoadedDocument
 from rag_graph.text.controls import inert_line
 
 _MAX_ID_CHARS = 200
 _MAX_DEPTH = 100
+_HEAD_BYTES = 16
 _LEAST_ALIKE = 0.5
 """Of the cells of a table; objects that would fill fewer are not alike."""
 _Rows = tuple[str, list[list[str]], int | None]
@@ -41,7 +43,11 @@ def _load_json(source: Source) -> Loaded:
         if _is_object(text.partition("\n")[0]):
             yield from _load_json_lines(source)
             return
-        raise DocumentUnreadable("it is damaged: no JSON") from exc
+        # Settings have comments and commas at the end; whatever it is, its words can be read.
+        whole, left_out = without_noise(clean(text))
+        told = f"it is no JSON ({_told(exc)}), and was read as it is written"
+        yield source.document(whole, places=(Place(0, {"line": 1}),), note=notes(note, told, left_out))
+        return
     if isinstance(held, list) and held and all(isinstance(item, dict) and _text_of(item) for item in held):
         for number, item in enumerate(held, start=1):
             yield _document(item, number, note)
@@ -49,6 +55,10 @@ def _load_json(source: Source) -> Loaded:
     whole, left_out = without_noise(_written(held))
     title = held.get("title") if isinstance(held, dict) else None
     yield source.document(whole, title=title if isinstance(title, str) else "", note=notes(note, left_out))
+
+
+def _told(why: Exception) -> str:
+    return f"see line {why.lineno}" if isinstance(why, json.JSONDecodeError) else "it nests too deep"
 
 
 def _written(held: Any) -> str:
@@ -140,7 +150,10 @@ def _shown(value: Any) -> str:
 
 def _load_json_lines(source: Source) -> Loaded:
     found = False
-    with source.path.open("rb") as file:
+    with _opened(source) as file:
+        if _begins_with_no_object(file):
+            yield from _load_values(source, file)
+            return
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), start=1):
             if not line.strip():
                 continue
@@ -155,7 +168,38 @@ def _load_json_lines(source: Source) -> Loaded:
         raise DocumentUnreadable("there is no text in it", "no text")
 
 
-def _skip_line(file: io.BufferedReader) -> None:
+def _begins_with_no_object(file: BinaryIO) -> bool:
+    """Whether its lines are rows or texts, of which one alone would be no document."""
+    begins = file.tell()
+    line = next((line for line in iter(lambda: file.readline(MAX_LINE_BYTES), b"") if line.strip()), b"")
+    file.seek(begins)
+    with suppress(ValueError, RecursionError, DocumentUnreadable):
+        return isinstance(_parsed(decode(line)[0]), list | str)
+    return False
+
+
+def _load_values(source: Source, file: BinaryIO) -> Loaded:
+    source.content()  # for its bound
+    values: list[Any] = []
+    for number, line in enumerate(file, start=1):
+        try:
+            values += [_parsed(decode(line)[0])] if line.strip() else []
+        except (ValueError, RecursionError, DocumentUnreadable):
+            yield Failure(f"line {number}", "the line is not JSON", "damaged")
+    texts = [value for value in values if isinstance(value, str)]
+    yield source.document(clean("\n\n".join(texts) if len(texts) == len(values) else _written(values)))
+
+
+def _opened(source: Source) -> BinaryIO:
+    file = source.path.open("rb")
+    if not has_wide_letters(file.read(_HEAD_BYTES)):
+        file.seek(0)
+        return file
+    file.close()
+    return io.BytesIO(decode(source.content())[0].encode())
+
+
+def _skip_line(file: BinaryIO) -> None:
     while (rest := file.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
         pass
 

@@ -14,6 +14,7 @@ import oxmsg
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
+from rag_graph.index.loaders.agenda import write_entries
 from rag_graph.index.loaders.base import Source, Writer, as_title
 from rag_graph.index.loaders.html import write_html
 from rag_graph.index.loading import Failure, Loaded
@@ -96,6 +97,8 @@ def _write_message(writer: Writer, message: Message, attached: list[str], depth:
             text = _text_of(part)[0]
             is_flowed = str(part.get_param("format", "")).lower() == "flowed"
             writer.block(_unfolded(text, part.get_param("delsp")) if is_flowed else text)
+        elif kind == "text/calendar":  # an invitation
+            write_entries(writer, _text_of(part)[0], has_lines=False)
         elif depth or part is not message:
             attached.append(as_title(part.get_filename() or "unnamed"))
 

@@ -1,6 +1,7 @@
 """Plain text, and text that marks its headings: Markdown, MDX, reStructuredText, AsciiDoc, Org, LaTeX, notebooks, code.
 
-The text is kept as it is written, but for its tables: what is quoted is what people find in their file.
+The text is kept as it is written, but for its tables and for what no reader sees: what is quoted is what people find in
+their file.
 """
 
 import json

@@ -2,14 +2,23 @@
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from lxml import etree
 
 from rag_graph.errors import DocumentUnreadable
-from rag_graph.index.loaders.base import Source, Writer, attribute, check_archive, local_name, parse_xml, whole_number
+from rag_graph.index.loaders.base import (
+    PAGE_NUMBER,
+    Source,
+    Writer,
+    attribute,
+    check_archive,
+    local_name,
+    parse_xml,
+    whole_number,
+)
 from rag_graph.index.loaders.formats import NumberFormat, plain_number
 from rag_graph.index.loaders.tables import Cell
 from rag_graph.index.loading import Loaded
@@ -33,7 +42,14 @@ _MOST_REPEATED: Final = 64
 def load(source: Source) -> Loaded:
     with check_archive(source.content()) as archive:
         writer = Writer()
-        _write(writer, _content(archive))
+        content = _content(archive)
+        styles = parse_xml(archive.read("styles.xml")) if "styles.xml" in archive.namelist() else None
+        masters = list(styles.iter("{*}master-page")) if styles is not None else []
+        is_text = next(content.iter("{*}text"), None) is not None  # of a slide, what its layout asks for stands there
+        _write_beside(writer, masters if is_text else [], "header", "header-left", "header-first")
+        _write(writer, content)
+        writer.end_section()
+        _write_beside(writer, masters if is_text else [], "footer", "footer-left", "footer-first")
         title = ""
         if "meta.xml" in archive.namelist():
             title = next(
@@ -47,6 +63,23 @@ def _content(archive: zipfile.ZipFile) -> etree._Element:
     if b"encryption-data" in archive.read("META-INF/manifest.xml"):
         raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted")
     return parse_xml(archive.read("content.xml"))
+
+
+def _write_beside(writer: Writer, masters: Sequence[etree._Element], *names: str) -> None:
+    """What stands above or below each page, once, though pages of several kinds have it."""
+    told: set[str] = set()
+    for one in (one for master in masters for one in master if local_name(one) in names):
+        aside = Writer()
+        _write(aside, one)
+        if aside.text not in told and not PAGE_NUMBER.fullmatch(aside.text):
+            told.add(aside.text)
+            writer.block(aside.text)
+
+
+def _is_hidden(element: etree._Element) -> bool:
+    return attribute(element, "display") == "none" or (
+        local_name(element) in {"hidden-text", "hidden-paragraph"} and attribute(element, "is-hidden") == "true"
+    )
 
 
 def _write(writer: Writer, root: etree._Element) -> None:
@@ -69,11 +102,13 @@ def _write(writer: Writer, root: etree._Element) -> None:
             writer.place(slide=slide)
             titles = _write_titles(writer, element)
             waiting.extend((one, False) for one in reversed(element) if one not in titles)
-        elif name not in _LEFT_OUT:
+        elif name not in _LEFT_OUT and not _is_hidden(element):
             waiting.extend((one, in_list or name == "list-item") for one in reversed(element))
 
 
 def _write_paragraph(writer: Writer, element: etree._Element, *, in_list: bool) -> None:
+    if any(_is_hidden(one) for one in element.iterchildren("{*}hidden-paragraph")):
+        return
     text, level = _text(element), attribute(element, "outline-level")
     if local_name(element) == "h":
         writer.block(text, level=whole_number(level) or 1)
@@ -147,8 +182,8 @@ def _text(element: etree._Element) -> str:
     return "".join(parts)
 
 
-_MOST_ROWS: Final = 1_048_576
-_MOST_COLUMNS: Final = 16_384
+MOST_ROWS: Final = 1_048_576
+MOST_COLUMNS: Final = 16_384
 """Of a sheet of LibreOffice; cells that are blank to its end are written as one that is repeated."""
 _ALIKE_ROWS: Final = 1_000
 """So many rows that say the same are kept."""
@@ -164,6 +199,8 @@ class Sheet:
 
     name: str
     is_hidden: bool
+    hides: bool
+    """Whether any of its rows or columns is hidden, as also those are that a filter passes over."""
     rows: list[list[str]] = field(default_factory=list)
     merged: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
 
@@ -180,7 +217,9 @@ def read_sheets(archive: zipfile.ZipFile) -> Iterator[Sheet]:
         above = table.getparent()
         if above is None or local_name(above) != "spreadsheet":
             continue
-        sheet = Sheet(attribute(table, "name"), attribute(table, "style-name") in unseen)
+        lines = (one for one in table.iter("{*}table-row", "{*}table-column") if _table_of(one) is table)
+        hides = any(attribute(one, "visibility") in {"collapse", "filter"} for one in lines)
+        sheet = Sheet(attribute(table, "name"), attribute(table, "style-name") in unseen, hides)
         blank = 0
         for row in table.iter("{*}table-row"):
             if _table_of(row) is not table:
@@ -190,7 +229,7 @@ def read_sheets(archive: zipfile.ZipFile) -> Iterator[Sheet]:
             texts = _sheet_row(row, at, sheet)
             if not texts:
                 blank += repeated
-            elif at < _MOST_ROWS:
+            elif at < MOST_ROWS:
                 sheet.rows.extend([] for _ in range(blank))
                 sheet.rows.extend(texts for _ in range(min(repeated, _ALIKE_ROWS)))
                 blank = 0
@@ -207,8 +246,8 @@ def _sheet_row(row: etree._Element, at: int, sheet: Sheet) -> list[str]:
         column = len(texts) + blank
         if not text:
             blank += repeated
-        elif column < _MOST_COLUMNS:
-            texts += [""] * blank + [text] * min(repeated, _MOST_COLUMNS - column)
+        elif column < MOST_COLUMNS:
+            texts += [""] * blank + [text] * min(repeated, MOST_COLUMNS - column)
             blank = 0
         columns, rows = _count(cell, "number-columns-spanned"), _count(cell, "number-rows-spanned")
         if columns * rows > 1:

@@ -3,6 +3,7 @@
 python-docx, mammoth, markitdown and kreuzberg each drop some of them (see decision 0014).
 """
 
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,26 +11,28 @@ from typing import Any, Final
 
 from lxml import etree
 
+from rag_graph.index.encoding import decode
 from rag_graph.index.loaders.base import (
+    PAGE_NUMBER,
     Source,
     Writer,
     attribute,
     check_archive,
     child,
     local_name,
+    notes,
     of_comments,
     whole_number,
 )
 from rag_graph.index.loaders.charts import write_chart
+from rag_graph.index.loaders.html import write_html
 from rag_graph.index.loaders.numbering import Numbering
 from rag_graph.index.loaders.package import Package
 from rag_graph.index.loaders.tables import Cell
 from rag_graph.index.loading import Loaded
 
-_LEFT_OUT: Final = frozenset(
-    ("del", "moveFrom", "delText", "instrText", "delInstrText", "Fallback", "rPr", "pPr", "tcPr", "rt")
-)
-"""What was deleted, what no reader sees, and the second of two ways to say the same."""
+_LEFT_OUT: Final = frozenset(("del", "moveFrom", "delText", "instrText", "delInstrText", "rPr", "pPr", "tcPr", "rt"))
+"""What was deleted, and what no reader sees."""
 _BLOCKS: Final = frozenset(("p", "tbl", "txbxContent"))
 
 
@@ -37,17 +40,34 @@ def load(source: Source) -> Loaded:
     with check_archive(source.content()) as archive:
         package = Package(archive)
         main = next(package.related("", "officeDocument"), "")
-        root = package.part(main)
+        root = _part(package, main)
         if root is None:
             raise ValueError("no main part")
         writer = Writer()
         if source.name.suffix.lower().startswith(".ppt"):
             note = _write_slides(writer, package, main, root)
         else:
-            _read_word(package, main).write(writer, root)
+            word = _read_word(package, main)
+            word.write(writer, root)
             held = map(package.part, package.related(main, "comments"))
-            note = of_comments(sum(1 for root in held if root is not None for _ in root.iter("{*}comment")))
+            note = notes(
+                of_comments(sum(1 for root in held if root is not None for _ in root.iter("{*}comment"))),
+                f"{word.unread} document{'s' if word.unread > 1 else ''} in it could not be read"
+                if word.unread
+                else "",
+            )
         yield source.written(writer, title=package.title(), note=note)
+
+
+def _part(package: Package, name: str) -> etree._Element | None:
+    """A part without the second of two ways to say the same, where the first says anything."""
+    root = package.part(name)
+    for second in [*root.iter("{*}Fallback")] if root is not None else ():
+        first, above = second.getprevious(), second.getparent()
+        words = first.iterdescendants("{*}t", "{*}textpath", "{*}chart") if first is not None else iter(())
+        if above is not None and next(words, None) is not None:
+            above.remove(second)
+    return root
 
 
 @dataclass(slots=True)
@@ -60,11 +80,15 @@ class _Word:
     numbering: Numbering
     notes: dict[tuple[str, str], etree._Element]
     noted: int = 0
+    unread: int = 0
 
     def write(self, writer: Writer, root: etree._Element) -> None:
         _write_beside(writer, self, "header")
         for block in _blocks(root):
-            self.write_block(writer, block)
+            if local_name(block) == "altChunk":
+                self.unread += not self.write_chunk(writer, attribute(block, "id"))
+            else:
+                self.write_block(writer, block)
         if any(self.package.related(self.main, "footer")):
             writer.end_section()
             _write_beside(writer, self, "footer")
@@ -85,6 +109,23 @@ class _Word:
                     writer.block(f"Note {self.noted}: {texts}" if texts else "")
             elif kind == "chart":
                 write_chart(writer, self.package.target(self.main, attribute(element, "id")))
+            elif kind == "relIds":  # a drawing of SmartArt
+                held = self.package.target(self.main, attribute(element, "dm"))
+                for words in held.iter("{*}p") if held is not None else ():
+                    writer.block(_text(words))
+
+    def write_chunk(self, writer: Writer, key: str) -> bool:
+        """What a program has put in as it came: a page, a text, or another document. Return whether it can be read."""
+        name = self.package.relations(self.main).get(key, ("", ""))[1]
+        content = self.package.content(name) or b""
+        suffix = posixpath.splitext(name)[1].lower()
+        if suffix in {".html", ".htm", ".xhtml"}:
+            write_html(writer, content)
+        elif suffix == ".txt":
+            writer.block(decode(content)[0])
+        else:
+            return False
+        return True
 
     def _write_paragraph(self, writer: Writer, block: etree._Element) -> None:
         properties = child(block, "pPr")
@@ -174,12 +215,12 @@ def _write_beside(writer: Writer, word: _Word, *kinds: str) -> None:
 
 
 def _beside(word: _Word, name: str) -> Iterator[str]:
-    root = word.package.part(name)
+    root = _part(word.package, name)
     if root is not None:
         for block in _blocks(root):
             aside = Writer()
             word.write_block(aside, block)
-            if re.search(r"[^\W\d]", aside.text):  # more than a page's number
+            if aside.text and not PAGE_NUMBER.fullmatch(aside.text):
                 yield aside.text
 
 
@@ -198,7 +239,7 @@ def _blocks(root: etree._Element) -> Iterator[etree._Element]:
     while waiting:
         element = waiting.pop()
         name = local_name(element)
-        if name in {"p", "tbl"}:
+        if name in {"p", "tbl", "altChunk"}:
             yield element
         elif name not in _LEFT_OUT and not _is_hidden(element):
             waiting.extend(reversed(element))
@@ -247,7 +288,7 @@ def _text(block: etree._Element) -> str:
             parts.append(_AS_TEXT[name])
         elif name in _LEFT_OUT or name in _BLOCKS or _is_hidden(element):
             continue
-        elif name in {"sym", "checkBox"}:
+        elif name in {"sym", "checkBox", "ddList", "textpath"}:
             parts.append(_sign(element))
         elif name == "r" and parts and _is_power(element, parts[-1]):
             waiting += [*reversed(element), "^"]
@@ -291,9 +332,16 @@ def _framed(element: etree._Element) -> list[etree._Element | str]:
 
 
 def _sign(element: etree._Element) -> str:
-    """A sign that is named by its place in a font, or the box of a form."""
-    if local_name(element) == "sym":
-        return _SYMBOLS.get(attribute(element, "font"), {}).get(attribute(element, "char").upper()[-2:], "")
+    """A sign that is named by its place in a font, the box or the choice of a form, or the words of a drawing."""
+    match local_name(element):
+        case "sym":
+            return _SYMBOLS.get(attribute(element, "font"), {}).get(attribute(element, "char").upper()[-2:], "")
+        case "textpath":
+            return attribute(element, "string")
+        case "ddList":
+            choices = [attribute(one, "val") for one in element if local_name(one) == "listEntry"]
+            chosen = whole_number(_value(element, "result") or _value(element, "default"))
+            return choices[chosen] if chosen < len(choices) else ""
     state = next((found for name in ("checked", "default") if (found := child(element, name)) is not None), None)
     return "☐" if state is None or attribute(state, "val") in {"0", "false"} else "☒"
 
@@ -417,7 +465,7 @@ def _write_slides(writer: Writer, package: Package, main: str, root: etree._Elem
     ]
     for number, key in enumerate(ids, start=1):
         kind, name = relations.get(key, ("", ""))
-        slide = package.part(name) if kind == "slide" else None
+        slide = _part(package, name) if kind == "slide" else None
         if slide is None:
             continue
         if attribute(slide, "show") in {"0", "false"}:
@@ -427,9 +475,9 @@ def _write_slides(writer: Writer, package: Package, main: str, root: etree._Elem
         _write_shapes(writer, slide, package, name)
         for diagram in package.related(name, "diagramData"):
             _write_shapes(writer, package.part(diagram), package, diagram)
-        for notes in package.related(name, "notesSlide"):
+        for spoken in package.related(name, "notesSlide"):
             aside = Writer()
-            _write_shapes(aside, package.part(notes), package, notes)
+            _write_shapes(aside, package.part(spoken), package, spoken)
             if re.search(r"[^\W\d]", aside.text):
                 writer.block(f"Notes: {aside.text}")
     return f"slides that are hidden were read, too: {', '.join(hidden)}" if hidden else ""

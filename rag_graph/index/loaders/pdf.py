@@ -15,11 +15,12 @@ import pypdfium2 as pdfium
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.loaders import ocr
-from rag_graph.index.loaders.base import Source, Writer, as_title
+from rag_graph.index.loaders.base import PAGE_NUMBER, Source, Writer, as_title, notes
 from rag_graph.index.loaders.tables import read_table
 from rag_graph.index.loading import Loaded
 
 _MAGIC_BYTES: Final = 1024
+_TAIL_BYTES: Final = 2048
 _LEAST_KEPT: Final = 0.97
 """Of a page's words; where its blocks hold fewer, its lines are taken as they stand."""
 _LONGEST_HEADING: Final = 100
@@ -29,13 +30,16 @@ _MOST_PAGES: Final = 0.4
 _RIGHT_TO_LEFT: Final = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]")
 _MIRRORED: Final = str.maketrans("()[]{}", ")(][}{")
 _TURNED_PAIR: Final = re.compile(r"\A[^(]*\)|\([^)]*\Z")
-_PAGE_NUMBER: Final = re.compile(
-    r"\W*(?:(?:page|seite|página|pagina|p\.|s\.)\s*)?\d{1,4}(?:\s*(?:/|of|von|de|di|sur)\s*\d{1,4})?\W*", re.IGNORECASE
+_CATALOG: Final = re.compile(
+    rb"\b(\d{1,8})\s{1,4}(\d{1,5})\s{1,4}obj\b(?:(?!endobj).){0,200}?/Type\s{0,4}/Catalog\b", re.DOTALL
 )
+_END: Final = b"\ntrailer\n<< /Root %s %s R >>\nstartxref\n0\n%%%%EOF\n"
 _UNTICKED: Final = "Off"
 """What a box of a form holds that nobody has ticked."""
 _EMPHASIS: Final = re.compile(r"(?<![\w*])(\*{1,3})(?=\S)(.+?)(?<=\S)\1(?![\w*])")
 _WORDS: Final = re.compile(r"\w+")
+_BROKEN: Final = re.compile(r"(\w+)[-\u00ad][ \t]*(?:\r?\n|[ \t]{2}|\Z)")
+"""At the end of a line, of the page or of a column."""
 _NO_TITLE: Final = re.compile(
     r"\W*(untitled.*|anonymous|unspecified|none|null|title|document\d*|powerpoint presentation|slide \d+|\S+\.\w{2,4}"
     r"|microsoft (word|powerpoint|excel) - .*)\W*",
@@ -48,6 +52,7 @@ def load(source: Source) -> Loaded:
     content = source.content()
     if b"%PDF-" not in content[:_MAGIC_BYTES]:  # of other files the library would have a PDF made by programs it finds
         raise DocumentUnreadable("it is damaged, or not what its suffix says")
+    is_cut = bool(_cut_off(content))
     content, parsed = _parsed(content)
     _put_in_order(parsed.pages, content)
     writer = Writer()
@@ -71,6 +76,8 @@ def load(source: Source) -> Loaded:
     note = f"{len(told)} of {len(parsed.pages)} pages are pictures: {', '.join(told[:5])}" if told else ""
     if note and not ocr.is_installed():
         note += f"; {ocr.HINT}"
+    if is_cut:
+        note = notes("it was cut off, and what is left of it was read", note)
     if parsed.page_errors:
         note = f"{len(parsed.page_errors)} pages could not be read; {note}".rstrip("; ")
     yield source.written(writer, title=_title(content), note=note)
@@ -89,20 +96,55 @@ def _parsed(content: bytes) -> tuple[bytes, liteparse.ParseResult]:
         num_workers=1,
     )
     try:
-        return content, parser.parse(content)
+        parsed = parser.parse(content)
     except liteparse.ParseError as exc:
         if "password" in str(exc):
             raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted") from exc
-    written = mended(content)
-    return written, parser.parse(written)
+        content = mended(content)
+        parsed = parser.parse(content)
+    if turned := _turned(parsed.pages, content):
+        return turned, parser.parse(turned)
+    return content, parsed
 
 
 def mended(content: bytes) -> bytes:
-    """A file whose table of contents is lost, written anew with one."""
+    """A file whose table of contents is lost, with one; of a file that was cut off, as much as there is."""
+    if catalogs := _cut_off(content):  # from there, PDFium looks for the rest, where pypdf misses objects
+        closes = b"" if content.rstrip().endswith(b"endobj") else b"\nendobj"
+        return content + closes + _END % catalogs[-1]
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     written = io.BytesIO()
     pypdf.PdfWriter(clone_from=pypdf.PdfReader(io.BytesIO(content))).write(written)
     return written.getvalue()
+
+
+def _cut_off(content: bytes) -> list[tuple[bytes, bytes]]:
+    """Of a file without its end, the objects that say what belongs to it."""
+    return _CATALOG.findall(content) if b"startxref" not in content[-_TAIL_BYTES:] else []
+
+
+def _turned(pages: Sequence[liteparse.ParsedPage], content: bytes) -> bytes:
+    """The file with each page as one would hold it to read most of it; nothing where all of them are.
+
+    liteparse reads a page on its side without its columns or from its last line on, and one on its head word by word.
+    """
+    angles = {page.page_num: angle for page in pages if (angle := _angle(page))}
+    written = io.BytesIO()
+    if angles:
+        with closing(pdfium.PdfDocument(content)) as document:
+            for number, angle in angles.items():
+                with closing(document[number - 1]) as page:
+                    page.set_rotation((page.get_rotation() - angle) % 360)
+            document.save(written)
+    return written.getvalue()
+
+
+def _angle(page: liteparse.ParsedPage) -> int:
+    """By how many quarters of a circle most of its letters are turned, in degrees."""
+    letters: Counter[int] = Counter()
+    for item in page.text_items or ():
+        letters[round((item.rotation or 0) / 90) % 4 * 90] += len(item.text)
+    return letters.most_common(1)[0][0] if letters else 0
 
 
 def _put_in_order(pages: Sequence[liteparse.ParsedPage], content: bytes) -> None:
@@ -168,7 +210,7 @@ def _without_running(page: liteparse.ParsedPage, running: Mapping[str, int]) -> 
     blocks = list(page.blocks or [])
     for at in (0, -1):
         while blocks and (line := _line(blocks[at])):
-            if running.get(line, page.page_num) == page.page_num and not _PAGE_NUMBER.fullmatch(line):
+            if running.get(line, page.page_num) == page.page_num and not PAGE_NUMBER.fullmatch(line):
                 break
             blocks.pop(at)
     return blocks
@@ -179,7 +221,7 @@ def _write_page(writer: Writer, page: liteparse.ParsedPage, running: Mapping[str
     blocks = page.blocks or []
     held = Counter(word for block in blocks for text in _texts(block) for word in _WORDS.findall(text))
     words = Counter(_WORDS.findall(page.text))
-    if (held & words).total() < _LEAST_KEPT * words.total():
+    if (held & words).total() + _joined(held, words, page.text) < _LEAST_KEPT * words.total():
         for paragraph in re.split(r"\n\s*\n", page.text):
             writer.block("\n".join(" ".join(line.split()) for line in paragraph.splitlines()))
         return []
@@ -198,6 +240,20 @@ def _write_page(writer: Writer, page: liteparse.ParsedPage, running: Mapping[str
             after = next((_plain(later.text or "") for later in blocks[at + 1 : at + 2]), "")
             writer.block(text, level=block.level if block.kind == "heading" and _is_heading(text, after) else None)
     return names
+
+
+def _joined(held: Counter[str], words: Counter[str], text: str) -> int:
+    """How many pieces of a page's words, broken at the ends of its lines, stand as whole words in its blocks."""
+    broken = Counter(_BROKEN.findall(text))
+    lost, found = words - held, 0
+    for word, count in (held - words).items() if broken else ():
+        for at in range(1, min(len(word), _LONGEST_HEADING)):
+            first, rest = word[:at], word[at:]
+            if pairs := min(broken[first], count, lost[first], lost[rest]):
+                lost.subtract({first: pairs, rest: pairs})
+                found += 2 * pairs
+                break
+    return found
 
 
 def _write_table(writer: Writer, block: liteparse.LayoutBlock, before: list[str]) -> list[str]:

@@ -2,9 +2,10 @@
 
 import csv
 import io
+import struct
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final, NamedTuple
@@ -13,10 +14,17 @@ import python_calamine
 
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.index.encoding import decode
-from rag_graph.index.loaders import odf
+from rag_graph.index.loaders import odf, sheetml
 from rag_graph.index.loaders.base import OLE, Source, Writer, as_title, check_archive, clean, notes, of_comments
-from rag_graph.index.loaders.formats import NumberFormat, column_name, plain_number, read_workbook
+from rag_graph.index.loaders.formats import NumberFormat, Workbook, column_name, plain_number, read_workbook
 from rag_graph.index.loaders.package import Package
+from rag_graph.index.loaders.records import (
+    BinaryWorkbook,
+    OldWorkbook,
+    is_encrypted,
+    read_binary_workbook,
+    read_old_workbook,
+)
 from rag_graph.index.loaders.tables import Cell, is_number, read_table
 from rag_graph.index.loading import Loaded, LoadedDocument
 
@@ -24,6 +32,7 @@ _SNIFFED_ROWS: Final = 50
 _DELIMITERS: Final = ",;\t|"
 _RARE_DELIMITERS: Final = "^~"
 """Signs that stand in texts too: where none of the others parts anything."""
+_HEAD_BYTES: Final = 4096
 _FEWEST_ALIKE: Final = 2
 """Rows of a width that is no accident."""
 _MOST_UNCLOSED: Final = 20
@@ -40,20 +49,26 @@ def load(source: Source) -> Loaded:
         yield source.document(writer.text, places=tuple(writer.places), note=note)
         return
     content = source.content()
+    if sheetml.NAMESPACE in content[:_HEAD_BYTES] and content.lstrip()[:1] == b"<":
+        yield _of_sheets(source, sheetml.read_sheets(content))
+        return
     archive = nullcontext() if content.startswith(OLE) else check_archive(content)
     with archive as opened:
         if suffix == ".ods" and opened is not None:
-            yield _open_document(source, opened)
+            yield _of_sheets(source, odf.read_sheets(opened))
             return
-        yield _workbook(source, content, opened if suffix in {".xlsx", ".xlsm"} else None)
+        yield _workbook(source, content, opened)
 
 
 def _workbook(source: Source, content: bytes, archive: zipfile.ZipFile | None) -> LoadedDocument:
     try:
         book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
-    except python_calamine.PasswordError as exc:
-        raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted") from exc
-    about_cells = read_workbook(Package(archive)) if archive is not None else None
+    except python_calamine.CalamineError as exc:
+        is_locked = isinstance(exc, python_calamine.PasswordError) or (archive is None and is_encrypted(content))
+        if is_locked:
+            raise DocumentUnreadable("it is encrypted; remove its password first", "encrypted") from exc
+        raise
+    about_cells = _about_cells(source, content, archive)
     parts = about_cells.sheets() if about_cells is not None else {}
     writer = Writer()
     hidden = formulas = comments = 0
@@ -75,11 +90,10 @@ def _workbook(source: Source, content: bytes, archive: zipfile.ZipFile | None) -
         if any(any(row) for row in rows):
             _write_sheet(writer, about.name, rows, dict(sheet.merged_cell_ranges or ()))
     unsaved = f"{formulas} formula{'s have' if formulas > 1 else ' has'} no saved value: open the file and save it anew"
-    # calamine gives a per cent's value as the number that it is, and only XLSX's formats are read beside it.
     unformatted = "" if about_cells is not None else "numbers are without their formats, such as %; .xlsx keeps them"
     note = notes(
         _of_hidden(hidden),
-        f"rows or columns that are hidden were read, too: {', '.join(unseen)}" if unseen else "",
+        _of_unseen(unseen),
         of_comments(comments),
         unsaved if formulas else "",
         unformatted,
@@ -87,16 +101,30 @@ def _workbook(source: Source, content: bytes, archive: zipfile.ZipFile | None) -
     return source.document(writer.text, outline=tuple(writer.outline), places=tuple(writer.places), note=note)
 
 
-def _open_document(source: Source, archive: zipfile.ZipFile) -> LoadedDocument:
+def _about_cells(
+    source: Source, content: bytes, archive: zipfile.ZipFile | None
+) -> Workbook | BinaryWorkbook | OldWorkbook | None:
+    """How the cells are shown, since calamine gives a per cent's value as the number that it is; None if not known."""
+    if archive is not None:
+        package = Package(archive)
+        return read_binary_workbook(package) if source.name.suffix.lower() == ".xlsb" else read_workbook(package)
+    try:
+        return read_old_workbook(content)
+    except (OSError, struct.error, IndexError):  # what calamine could read all the same
+        return None
+
+
+def _of_sheets(source: Source, sheets: Iterable[odf.Sheet]) -> LoadedDocument:
     writer = Writer()
     hidden = 0
-    for sheet in odf.read_sheets(archive):
+    unseen: list[str] = []
+    for sheet in sheets:
         hidden += sheet.is_hidden
+        unseen += [as_title(sheet.name)] if sheet.hides and not sheet.is_hidden else []
         if sheet.rows and not sheet.is_hidden:
             _write_sheet(writer, sheet.name, sheet.rows, sheet.merged)
-    return source.document(
-        writer.text, outline=tuple(writer.outline), places=tuple(writer.places), note=_of_hidden(hidden)
-    )
+    note = notes(_of_hidden(hidden), _of_unseen(unseen))
+    return source.document(writer.text, outline=tuple(writer.outline), places=tuple(writer.places), note=note)
 
 
 def _write_sheet(writer: Writer, name: str, rows: Sequence[Sequence[str]], merged: Mapping[_Place, _Place]) -> None:
@@ -108,6 +136,10 @@ def _write_sheet(writer: Writer, name: str, rows: Sequence[Sequence[str]], merge
 
 def _of_hidden(count: int) -> str:
     return f"{count} hidden sheet{'s were' if count > 1 else ' was'} left out" if count else ""
+
+
+def _of_unseen(sheets: Sequence[str]) -> str:
+    return f"rows or columns that are hidden were read, too: {', '.join(sheets)}" if sheets else ""
 
 
 def _sheet_rows(values: Sequence[Sequence[Any]], shown: Mapping[_Place, NumberFormat | str]) -> list[list[str]]:
@@ -220,9 +252,11 @@ class _Names(NamedTuple):
     names: list[str]
     left: int
 
-    def above(self, left: int, width: int) -> bool:
-        """Whether they name the columns of a table that has no names of its own, as a part of the same table has."""
-        return width > 1 and self.left <= left and left + width <= self.left + len(self.names)
+    def above(self, left: int, rows: Sequence[Sequence[str]]) -> bool:
+        """Whether they name the columns of rows that have no names of their own, as a part of the same table has."""
+        width = len(rows[0]) if rows else 0
+        is_sum = width == 1 and self.left < left and all(is_number(row[0]) for row in rows)
+        return (width > 1 or is_sum) and self.left <= left and left + width <= self.left + len(self.names)
 
 
 def _write_table(
@@ -247,7 +281,7 @@ def _write_table(
     if table.names:
         # The last row of names, as each line under it is a row further.
         named, first = _Names(table.names, left), first + len(rows) - len(table.titles) - len(table.rows)
-    elif before.above(left, width) and table.rows:
+    elif before.above(left, table.rows):
         named = before
         pad, more = [""] * (left - before.left), [""] * (before.left + len(before.names) - left - width)
         table = table._replace(names=before.names, rows=[[*pad, *row, *more] for row in table.rows])

@@ -1,7 +1,8 @@
 """Tables as people write them in reStructuredText, MyST, AsciiDoc, Org, LaTeX, and as HTML in Markdown, to rows.
 
 Their rows become lines as in Markdown, as those of all other tables are. What names other files only (a table of
-contents, an include) is left out: its words are in those files, or nowhere.
+contents, an include, the imports of MDX) is left out: its words are in those files, or nowhere. So are remarks that
+authors write to each other, which no reader sees.
 """
 
 import csv
@@ -9,6 +10,7 @@ import io
 import itertools
 import re
 import textwrap
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -21,6 +23,8 @@ from rag_graph.index.loaders.html import in_rows
 from rag_graph.index.loaders.tables import Cell, read_table
 from rag_graph.text.markup import code_blocks
 
+_MOST_ABOUT: Final = 3
+"""Lines above a table that say how it is written, or what it is called."""
 Edit = tuple[int, int, str]
 """`text[start:end]` and what stands in its place."""
 _MARKDOWN: Final = frozenset((".md", ".markdown", ".mdx", ".qmd", ".rmd"))
@@ -47,19 +51,58 @@ def _edits(text: str, suffix: str) -> Iterator[Edit]:
     if suffix == ".rst":
         yield from _directives(text, _RST_DIRECTIVE)
         yield from _drawn(text)
+        yield from _remarks(text)
     elif suffix in _MARKDOWN:
         directives = list(_directives(text, _MYST_DIRECTIVE))
         yield from directives
         code = [(block.outer, block.after) for block in code_blocks(text)]
-        for found in (*_drawn(text), *_html(text)):
-            if not any(start < found[1] and found[0] < end for start, end in code):
+        ends = [end for _, end in code]
+        unread = [*_between(text, "<!--", "-->")]
+        if suffix == ".mdx":
+            unread += [*_between(text, "{/*", "*/}"), *_imports(text)]
+        for found in (*_drawn(text), *_html(text), *unread):
+            next_code = bisect_right(ends, found[0])
+            if next_code == len(code) or code[next_code][0] >= found[1]:
                 yield found
     elif suffix in {".adoc", ".asciidoc"}:
         yield from _asciidoc(text)
+        yield from _asciidoc_unread(text)
     elif suffix == ".org":
         yield from ((*line.span(), line[0].replace("+", "|")) for line in _ORG_RULE.finditer(text))
     elif suffix == ".tex":
         yield from _latex(text)
+
+
+def _between(text: str, begins: str, ends: str) -> Iterator[Edit]:
+    """What authors write to each other; not where one is named in code."""
+    at = text.find(begins)
+    while at >= 0 and (end := text.find(ends, at + len(begins))) >= 0:
+        if text[at - 1 : at] != "`":
+            yield at, end + len(ends), ""
+        at = text.find(begins, end + len(ends))
+
+
+_IMPORTS: Final = re.compile(r"^(?:import|export)\b[^\n]*(?:\n[ \t]*\S[^\n]*)*", re.MULTILINE)
+
+
+def _imports(text: str) -> Iterator[Edit]:
+    """Of MDX, what names its parts and where they come from, up to the next blank line."""
+    for found in _IMPORTS.finditer(text):
+        above = text[text.rfind("\n", 0, max(0, found.start() - 1)) + 1 : found.start()].strip()
+        if above in {"", "---"}:
+            yield (*found.span(), "")
+
+
+_REMARK: Final = re.compile(
+    r"^\.\.(?:[ ]+(?![\w:.+-]+(?:[ ]\w+)?::|_|\[|\|)(?P<said>\S[^\n]*)|[ \t]*(?=\n[ \t]+\S))"
+    r"(?:\n(?:[ \t]*(?=\n|\Z)|[ \t]+\S[^\n]*))*",
+    re.MULTILINE,
+)
+
+
+def _remarks(text: str) -> Iterator[Edit]:
+    """Comments of reStructuredText; those that are indented may be shown as an example."""
+    yield from ((*found.span(), "") for found in _REMARK.finditer(text))
 
 
 def _lines(rows: Sequence[Sequence[Cell | str]], headers: int | None, caption: str = "") -> str:
@@ -218,23 +261,35 @@ def _html(text: str) -> Iterator[Edit]:
                 yield start, tag.end(), f"\n{written}\n" if written else ""
 
 
-_ADOC_TABLE: Final = re.compile(
-    r"(?:^\[(?P<about>[^\n]*)\][ \t]*\n)?(?:^\.(?P<caption>\S[^\n]*)\n)?(?:^\[(?P<more>[^\n]*)\][ \t]*\n)?"
-    r"^(?P<fence>\|={3,})[ \t]*\n(?P<body>.*?)\n?^(?P=fence)[ \t]*$",
-    re.MULTILINE | re.DOTALL,
-)
+_ADOC_FENCE: Final = re.compile(r"^[|,:]={3,}(?=[ \t\r]*$)", re.MULTILINE)
 _ADOC_CELL: Final = re.compile(
-    r"(?:(?P<times>\d{1,3})\*)?(?:(?P<columns>\d{1,3})?(?:\.(?P<rows>\d{1,3}))?\+)?[<^>]?(?:\.[<^>])?[adehlmsv]?(?<!\\)\|"
+    r"(?:(?<!\S)(?:(?P<times>\d{1,3})\*)?(?:(?P<columns>\d{1,3})?(?:\.(?P<rows>\d{1,3}))?\+)?[<^>]?(?:\.[<^>])?"
+    r"[adehlmsv]?)?(?<!\\)\|"
+)
+_ADOC_SEPARATED: Final = re.compile(r"format\s*=\s*\"?(csv|tsv|dsv)")
+_ADOC_SEPARATORS: Final = {"csv": ",", "tsv": "\t", "dsv": ":", ",": ",", ":": ":"}
+"""By the name of a format or the sign that a table of it begins with."""
+_ADOC_UNREAD: Final = re.compile(
+    r"^(?:(?P<fence>-{4,}|\.{4,}|\+{4,}|```+)[^\n]*|(?P<comment>/{4,})[ \t\r]*"
+    r"|(?P<line>//(?!/)[^\n]*|include::[^\n\[]*\[[^\n]*\])[ \t\r]*)$",
+    re.MULTILINE,
 )
 _ADOC_TIMES: Final = re.compile(r"\s*(\d{1,3})\*")
 _ADOC_COLUMNS: Final = re.compile(r"""cols\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s,\]]+))""")
 
 
 def _asciidoc(text: str) -> Iterator[Edit]:
-    for found in _ADOC_TABLE.finditer(text):
-        about = f"{found['about'] or ''},{found['more'] or ''}"
-        body = found["body"].strip("\n")
+    for begins, end, about, caption, fence, body in _adoc_tables(text):
         first, _, rest = body.partition("\n")
+        is_named = "header" in about or (rest.startswith("\n") and "noheader" not in about)
+        named = _ADOC_SEPARATED.search(about)
+        mark = _ADOC_SEPARATORS.get(named[1] if named else fence[0])
+        if mark:
+            lines = io.StringIO("\n".join(line for line in body.split("\n") if line.strip()))
+            rows = list(csv.reader(lines, delimiter=mark, skipinitialspace=True))
+            if rows:
+                yield begins, end, _lines(rows, 1 if is_named else None, caption)
+            continue
         cells = list(_adoc_cells(body))
         said = _ADOC_COLUMNS.search(about)
         columns = next(filter(None, said.groups()), "") if said else ""
@@ -242,14 +297,58 @@ def _asciidoc(text: str) -> Iterator[Edit]:
         width = sum(int(found[1]) if found else 1 for found in times) or sum(
             cell.columns for cell in _adoc_cells(first)
         )
-        if not width or not cells:
+        if width and cells:
+            yield begins, end, _lines(_adoc_rows(cells, width), 1 if is_named else None, caption)
+
+
+def _adoc_tables(text: str) -> Iterator[tuple[int, int, str, str, str, str]]:
+    """Where each one begins and ends, what is said of it, its caption, the line that opens it, and what is in it."""
+    fences = list(_ADOC_FENCE.finditer(text))
+    closing: list[int | None] = [None] * len(fences)
+    known: dict[str, int] = {}
+    for at in range(len(fences) - 1, -1, -1):
+        closing[at] = known.get(fences[at][0])
+        known[fences[at][0]] = at
+    at = 0
+    while at < len(fences):
+        opens, closes = fences[at], closing[at]
+        at += 1
+        if closes is None:
             continue
-        is_named = "header" in about or (rest.startswith("\n") and "noheader" not in about)
-        yield (*found.span(), _lines(_adoc_rows(cells, width), 1 if is_named else None, found["caption"] or ""))
+        begins, about, caption = opens.start(), "", ""
+        for _ in range(_MOST_ABOUT):
+            above = text.rfind("\n", 0, max(0, begins - 1)) + 1
+            line = text[above:begins].strip()
+            if line.startswith("[") and line.endswith("]"):
+                about += f",{line[1:-1]}"
+            elif line[:1] == "." and line[1:2].strip(". "):
+                caption = line[1:]
+            else:
+                break
+            begins = above
+        body = text[opens.end() : fences[closes].start()].replace("\r\n", "\n").strip("\n").lstrip(" \t\n")
+        yield begins, fences[closes].end(), about, caption, opens[0], body
+        at = closes + 1
+
+
+def _asciidoc_unread(text: str) -> Iterator[Edit]:
+    """What names other files, and what authors write to each other."""
+    fence, begins = "", 0
+    for found in _ADOC_UNREAD.finditer(text):
+        opens = found["fence"] or found["comment"] or ""
+        if fence:
+            if opens == fence:
+                if fence.startswith("/"):
+                    yield begins, found.end(), ""
+                fence = ""
+        elif opens:
+            fence, begins = opens, found.start()
+        else:
+            yield (*found.span(), "")
 
 
 def _adoc_cells(body: str) -> Iterator[Cell]:
-    marks = [mark for mark in _ADOC_CELL.finditer(body) if not mark.start() or body[mark.start() - 1].isspace()]
+    marks = list(_ADOC_CELL.finditer(body))
     ends = [*(mark.start() for mark in marks), len(body)][1:]
     for mark, end in zip(marks, ends, strict=True):
         written = " ".join(body[mark.end() : end].replace("\\|", "|").split())

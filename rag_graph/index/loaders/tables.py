@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 _FEWEST: Final = 2
 """Rows and columns of a table that can have a header; with so many columns a name may stand before each value."""
+_PROBED: Final = 20
 _MOST_FULL: Final = 2 / 3
 """Of a header's cells; one with fewer names is no header."""
 _NUMBER: Final = re.compile(r"[^\w]*\d[\d.,:/\s%-]*\W*\w{0,3}\W*")
@@ -42,6 +43,10 @@ def _one_line(text: str) -> str:
 def read_table(rows: Sequence[Sequence[Cell | str]], headers: int | None = None) -> Table:
     """Find out what names the columns, if it is not known in how many rows that is done."""
     titles, cells = _without_titles([[one if isinstance(one, Cell) else Cell(one) for one in row] for row in rows])
+    # The first rows alone first: most tables differ there, and some are very long.
+    if headers is None and all(_are_names_in_two_rows(_spread(part)) for part in (cells[:_PROBED], cells)):
+        cells = [_reaching_over_blanks(cells[0]), *cells[1:]]
+        headers = _FEWEST + len(titles)
     known = 0 if headers is None else max(0, headers - len(titles))
     count = max(known, _headers(cells)) if known or headers is None or titles else 0
     lines = _spread(cells, names=count)
@@ -65,6 +70,34 @@ def _without_titles(rows: Sequence[Sequence[Cell]]) -> tuple[list[str], Sequence
                 return titles, rows[number:]
             titles += [cell.text.strip() for cell in row]
     return titles, rows
+
+
+def _are_names_in_two_rows(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether words stand in the second row, such as units or parts of a year, where all rows below have numbers.
+
+    One of the two rows says nothing in the first column; else the second could be a row like those below it.
+    """
+    if len(rows) <= _FEWEST or len(rows[0]) <= _FEWEST:
+        return False
+    above, names, *below = ([cell.strip() for cell in row] for row in rows)
+    told = [at for at, name in enumerate(names) if name and at]
+    if bool(above[0]) == bool(names[0]) or len(told) < _FEWEST or any(map(is_number, [*above, *names])):
+        return False
+    if not all(name or other for name, other in zip(above[1:], names[1:], strict=True)):
+        return False
+    columns = [column for at in told if (column := list(filter(None, (row[at] for row in below))))]
+    return 2 * len(columns) > len(told) and all(all(map(_NUMBER.fullmatch, column)) for column in columns)
+
+
+def _reaching_over_blanks(row: Sequence[Cell]) -> list[Cell]:
+    """A row of names in which each stands for the blank columns behind it, too, as if it were merged with them."""
+    cells: list[Cell] = []
+    for cell in row:
+        if cells and cells[-1].text.strip() and not cell.text.strip() and cells[-1].rows == cell.rows == 1:
+            cells[-1] = cells[-1]._replace(columns=cells[-1].columns + cell.columns)
+        else:
+            cells.append(cell)
+    return cells
 
 
 def _spread(rows: Sequence[Sequence[Cell]], *, names: int = 0) -> list[list[str]]:

@@ -76,6 +76,15 @@ def read(folder: Path, page: str, name: str = "a.html") -> LoadedDocument:
             "| Item | Sum |\n| --- | --- |\n| A | 5 |",
         ),
         ("<div role=tabpanel>apt</div><div role=tabpanel hidden>brew</div>", "apt\n\nbrew"),
+        (
+            (
+                "<table><thead><tr><th>Site<th>Item<th>Sum<tbody><tr><td rowspan=0>Ulm<td>Pump<td>5<tr><td>Hose<td>6"
+                "<tfoot><tr><td>All<td><td>11</table>"
+            ),
+            "| Site | Item | Sum |\n| --- | --- | --- |\n| Ulm | Pump | 5 |\n| Ulm | Hose | 6 |\n| All |  | 11 |",
+        ),
+        ("<p>It moves water.<video>No film</video><audio>No sound</audio>", "It moves water."),
+        ("<p>The pump is dry<a href='#n1' role=doc-noteref>1</a>.", "The pump is dry[1]."),
     ],
 )
 def test_a_page_is_read_as_it_is_seen(page: str, text: str, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def of_text(folder: Path, name: str, text: str) -> LoadedDocument:
     [
         (
             "a.mdx",
-            "---\ntitle: 'Pumps: all'\nsidebar: 3\n---\nimport X from 'x'\n\n## Flow\n\nText.\n",
+            "---\ntitle: 'Pumps: all'\nsidebar: 3\n---\n\n## Flow\n\nText.\n",
             "Pumps: all",
             ["Flow"],
         ),
@@ -120,6 +120,28 @@ def test_json_keeps_what_belongs_together_in_a_row_and_the_digits_of_numbers(tmp
     assert of_text(tmp_path, "b.json", '{"text": "One."}\n').text == "text: One."
     (tmp_path / "c.json").write_text('{"id": 1, "text": "One."}\n{"id": 2, "text": "Two."}\n')
     assert [item.text for item in load(tmp_path / "c.json") if isinstance(item, LoadedDocument)] == ["One.", "Two."]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('{\n// How long a shift is\n"hours": 8,\n}', "line 2"),
+        ("{hours: 8, of: 'two'}", "line 1"),
+        ('{"hours": 8}{"hours": 9}', "line 1"),
+    ],
+)
+def test_what_programs_take_for_json_all_the_same_is_read_as_it_is_written(
+    written: str, said: str, tmp_path: Path
+) -> None:
+    document = of_text(tmp_path, "a.json", written)
+    assert document.text == written
+    assert said in document.note
+
+
+def test_lines_of_json_that_are_rows_or_texts_are_one_document(tmp_path: Path) -> None:
+    rows = of_text(tmp_path, "a.jsonl", '["Pump", "Flow"]\n["A10", 40]\n\n["B20", 60.50]\n')
+    assert rows.text == "| Pump | Flow |\n| --- | --- |\n| A10 | 40 |\n| B20 | 60.50 |"
+    assert of_text(tmp_path, "b.jsonl", '"It is dry."\n"It is wet."\n').text == "It is dry.\n\nIt is wet."
 
 
 def run(text: str) -> str:
@@ -205,12 +227,15 @@ def test_a_book_is_read_chapter_by_chapter_in_its_own_order(tmp_path: Path) -> N
         {
             "META-INF/container.xml": "<container><rootfiles><rootfile full-path='O/p.opf'/></rootfiles></container>",
             "O/p.opf": package,
-            "O/a.xhtml": "<h1>Second</h1><p>Two.</p>",
+            "O/a.xhtml": "<h1>Second</h1><p>Two.</p><aside>A note to it.</aside><footer>And its end.</footer>",
             "O/b b.xhtml": "<h1>First</h1><p>One.</p>",
         },
     )
     document = only(path)
-    assert (document.title, document.text) == ("Towers", "First\n\nOne.\n\nSecond\n\nTwo.")
+    assert (document.title, document.text) == (
+        "Towers",
+        "First\n\nOne.\n\nSecond\n\nTwo.\n\nA note to it.\n\nAnd its end.",
+    )
     assert [place.where["chapter"] for place in document.places] == [1, 2]
 
 
@@ -228,6 +253,36 @@ def test_open_documents_have_headings_lists_and_tables(tmp_path: Path) -> None:
     document = only(zipped(tmp_path / "a.odt", {"content.xml": content, "META-INF/manifest.xml": "<m/>"}))
     assert document.text == "Costs\n\n- one  x\n\n| A | B |\n| --- | --- |\n| 7 | 7 |"
     assert document.outline[0].level == 2
+
+
+def test_a_text_of_open_document_has_what_stands_around_its_pages_and_nothing_that_is_hidden(tmp_path: Path) -> None:
+    names = "xmlns:office='o' xmlns:text='t' xmlns:style='s'"
+    body = (
+        "<text:section text:display='none'><text:p>hidden</text:p></text:section><text:p>The pump is dry.</text:p>"
+        "<text:p><text:hidden-paragraph text:is-hidden='true'/>hidden, too</text:p>"
+    )
+    header = "<style:header><text:p>No. KX-4471</text:p></style:header>"
+    footer = "<style:footer><text:p>Page <text:page-number>1</text:page-number></text:p></style:footer>"
+    master = f"<style:master-page>{header}{footer}</style:master-page>"
+    members = {
+        "content.xml": f"<office:document-content {names}><office:text>{body}</office:text></office:document-content>",
+        "styles.xml": f"<office:document-styles {names}>{master}{master}</office:document-styles>",
+        "META-INF/manifest.xml": "<m/>",
+    }
+    assert only(zipped(tmp_path / "a.odt", members)).text == "No. KX-4471\n\nThe pump is dry."
+
+
+def test_hidden_rows_of_an_open_document_are_told(tmp_path: Path) -> None:
+    names = "xmlns:office='o' xmlns:text='t' xmlns:table='b'"
+    cells = "".join(f"<table:table-cell><text:p>{said}</text:p></table:table-cell>" for said in ("Valve", "5"))
+    row = f"<table:table-row table:visibility='collapse'>{cells}</table:table-row>"
+    sheet = f"<office:spreadsheet><table:table table:name='Stock'>{row}</table:table></office:spreadsheet>"
+    content = f"<office:document-content {names}>{sheet}</office:document-content>"
+    document = only(zipped(tmp_path / "a.ods", {"content.xml": content, "META-INF/manifest.xml": "<m/>"}))
+    assert (document.text, document.note) == (
+        "Stock\n\n| Valve | 5 |",
+        "rows or columns that are hidden were read, too: Stock",
+    )
 
 
 def test_mail_says_from_whom_it_is_and_what_was_attached(tmp_path: Path) -> None:
@@ -275,6 +330,13 @@ def test_mail_says_from_whom_it_is_and_what_was_attached(tmp_path: Path) -> None
         (
             b"Content-Type: text/plain; format=flowed\n\nIt moves \n40 litres.\n> It \n> said.\n From it.\n-- \nAnn",
             "It moves 40 litres.\n> It said.\nFrom it.\n-- \nAnn",
+        ),
+        (
+            (
+                b"Content-Type: multipart/alternative; boundary=B\n\n--B\n\n\n--B\nContent-Type: text/calendar\n\n"
+                b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:Board\nLOCATION:Room 4\nEND:VEVENT\nEND:VCALENDAR\n--B--\n"
+            ),
+            "Board\n\nLocation: Room 4",
         ),
     ],
 )
@@ -324,6 +386,48 @@ def test_a_pdf_is_read_column_by_column_and_its_tables_row_by_row_with_their_bla
     assert "| A10 |  | old |\n| B20 | 60 |  |" in document.text
     assert document.title == "a"
     assert [place.where for place in document.places] == [{"page": 1}, {"page": 2}]
+
+
+def test_a_page_whose_words_are_broken_at_its_lines_ends_keeps_its_headings_and_whole_words(tmp_path: Path) -> None:
+    lines = ["The council has agreed that a reorgani-", "zation of the whole admin-", "istration begins in May of this"]
+    lines += ["year and that each depart-", "ment says by then what it needs."]
+    page = "BT /F 18 Tf 50 740 Td (Plans of the town) Tj ET "
+    page += "".join(words(50, 700 - 14 * at, line) for at, line in enumerate(lines))
+    document = only(pdf(tmp_path / "a.pdf", page))
+    assert document.text == (
+        "Plans of the town\n\nThe council has agreed that a reorganization of the whole administration begins in May "
+        "of this year and that each department says by then what it needs."
+    )
+    assert [heading.title for heading in document.outline] == ["Plans of the town"]
+
+
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+@pytest.mark.parametrize("direction", ["1 0 0 1 {x} {y}", "0 1 -1 0 {y} {x}", "-1 0 0 -1 {x} {y}", "0 -1 1 0 {y} {x}"])
+def test_a_page_that_lies_on_its_side_or_its_head_is_read_as_one_would_hold_it(
+    direction: str, rotate: int, tmp_path: Path
+) -> None:
+    is_back = direction.startswith(("-1", "0 -1"))
+    down = -14 if direction.startswith(("1", "0 -1")) else 14
+    columns = (("first half of it", "goes down here"), ("second half of it", "is read later"))
+    page = ""
+    for number, lines in enumerate(columns):
+        along = 60 + 250 * number
+        for at, line in enumerate(lines * 6):
+            matrix = direction.format(x=540 - along if is_back else along, y=400 + down * at)
+            page += f"BT /F 11 Tf {matrix} Tm ({line}) Tj ET "
+    path = pdf(tmp_path / "a.pdf", page)
+    path.write_text(path.read_text().replace("/MediaBox", f"/Rotate {rotate}/MediaBox"))
+    text = " ".join(only(path).text.split())
+    assert text == " ".join(" ".join(lines * 6) for lines in columns)
+
+
+def test_what_is_left_of_a_pdf_that_was_cut_off_is_read_and_that_is_said(tmp_path: Path) -> None:
+    path = pdf(tmp_path / "a.pdf", words(50, 700, "It moves water."), words(50, 700, "And it goes on."))
+    whole = mended(path.read_bytes())
+    path.write_bytes(whole[: whole.rindex(b"xref", 0, whole.rindex(b"startxref"))])
+    document = only(path)
+    assert document.text == "It moves water.\n\nAnd it goes on."
+    assert "cut off" in document.note
 
 
 def test_tables_of_alike_pages_keep_their_blanks_and_their_names_over_pages(tmp_path: Path) -> None:

@@ -71,6 +71,83 @@ def test_clauses_have_the_numbers_that_word_counts(tmp_path: Path) -> None:
     assert (heading.level, heading.title) == (1, "§ 1 Scope")
 
 
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+
+def packed(path: Path, body: str, parts: dict[str, tuple[str, str]]) -> LoadedDocument:
+    """Read a document with this body; `parts` are by id their kind and what is in them, in files `ID.EXTENSION`."""
+    related = "".join(
+        f"<Relationship Id='{name.partition('.')[0]}' Type='{OFFICE}/{kind}' Target='{name}'/>"
+        for name, (kind, _) in parts.items()
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "_rels/.rels",
+            f"<Relationships><Relationship Id='a' Type='{OFFICE}/officeDocument' Target='w/d.xml'/></Relationships>",
+        )
+        archive.writestr("w/_rels/d.xml.rels", f"<Relationships>{related}</Relationships>")
+        spaces = f"xmlns:r='{OFFICE}' xmlns:mc='m' xmlns:v='v' xmlns:d='d' {WORD}"
+        archive.writestr("w/d.xml", f"<w:document {spaces}><w:body>{body}</w:body></w:document>")
+        for name, (_, content) in parts.items():
+            archive.writestr(f"w/{name}", content.replace("WORD", spaces))
+    return only(path)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (
+            (
+                "<w:p><w:r><mc:AlternateContent><mc:Choice><w:t>said</w:t></mc:Choice>"
+                "<mc:Fallback><w:t>said again</w:t></mc:Fallback></mc:AlternateContent></w:r></w:p>"
+            ),
+            "said",
+        ),
+        (
+            (
+                "<w:p><w:r><mc:AlternateContent><mc:Choice/><mc:Fallback><w:pict><w:txbxContent><w:p><w:r><w:t>in a box"
+                "</w:t></w:r></w:p></w:txbxContent></w:pict></mc:Fallback></mc:AlternateContent></w:r></w:p>"
+            ),
+            "in a box",
+        ),
+        ("<w:p><w:r><w:pict><v:shape><v:textpath string='DRAFT'/></v:shape></w:pict></w:r></w:p>", "DRAFT"),
+        (
+            (
+                "<w:p><w:r><w:t xml:space='preserve'>Colour: </w:t></w:r><w:r><w:fldChar><w:ffData><w:ddList>"
+                "<w:result w:val='1'/><w:listEntry w:val='red'/><w:listEntry w:val='blue'/></w:ddList></w:ffData>"
+                "</w:fldChar></w:r></w:p>"
+            ),
+            "Colour: blue",
+        ),
+        (
+            "<w:p><w:r><w:drawing><d:relIds r:dm='steps'/></w:drawing></w:r></w:p><w:altChunk r:id='page'/>",
+            "Mix\n\nWait\n\nA page of a program",
+        ),
+    ],
+)
+def test_what_word_draws_or_takes_from_other_files_is_read(body: str, text: str, tmp_path: Path) -> None:
+    points = "".join(f"<d:pt><a:p><a:r><a:t>{said}</a:t></a:r></a:p></d:pt>" for said in ("Mix", "Wait"))
+    parts = {
+        "steps.xml": ("diagramData", f"<d:dataModel xmlns:d='d' xmlns:a='a'>{points}</d:dataModel>"),
+        "page.html": ("aFChunk", "<p>A page of a program</p>"),
+    }
+    assert packed(tmp_path / "a.docx", body, parts).text == text
+
+
+def test_a_document_in_another_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    body = "<w:p><w:r><w:t>Body</w:t></w:r></w:p><w:altChunk r:id='b'/>"
+    document = packed(tmp_path / "a.docx", body, {"b.rtf": ("aFChunk", "{}")})
+    assert (document.text, document.note) == ("Body", "1 document in it could not be read")
+
+
+def test_the_number_of_a_document_stands_above_its_pages_and_that_of_a_page_does_not(tmp_path: Path) -> None:
+    def part(name: str, said: str) -> str:
+        return f"<w:{name} WORD><w:p><w:r><w:t>{said}</w:t></w:r></w:p></w:{name}>"
+
+    parts = {"a.xml": ("header", part("hdr", "4471-2026")), "b.xml": ("footer", part("ftr", "Page 1 of 3"))}
+    assert packed(tmp_path / "a.docx", "<w:p><w:r><w:t>Body</w:t></w:r></w:p>", parts).text == "4471-2026\n\nBody"
+
+
 def test_a_note_stands_behind_what_it_is_a_note_to(tmp_path: Path) -> None:
     noted = "<w:p><w:r><w:t>Paid in 30 days</w:t></w:r><w:r><w:footnoteReference w:id='2'/></w:r></w:p>"
     footnotes = (

@@ -35,6 +35,9 @@ def only(path: Path) -> LoadedDocument:
         ('0.0" kg";[Red]-0.0" kg"', -5, "-5.0 kg"),
         ("00000", 1234, "01234"),
         ('General" l/min"', 40.5, "40.5 l/min"),
+        ("000-00-0000", 23456789, "023-45-6789"),
+        ("(000) 000\\-0000", 15551234567, "(1555) 123-4567"),
+        ("##\\ ##\\ ##", -1234, "- 12 34"),
     ],
 )
 def test_a_number_keeps_the_unit_that_its_format_adds(code: str, value: float, shown: str) -> None:
@@ -168,6 +171,13 @@ def test_rows_below_a_blank_one_keep_the_names_of_their_columns(tmp_path: Path) 
     names = "| name | city |\n| --- | --- |\n"
     assert document.text == f"{names}| Ann | Ulm |\n\n{names}| Bob | Bonn |"
     assert document.places[-1].where == {"row": 3}  # of the names, so that the row below is the fourth
+
+
+def test_a_sum_below_a_blank_row_stands_under_the_name_of_its_column(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("pump,city,hours\nA10,Ulm,4\nB20,Bonn,5\n,,\n,,9\n\n,Counted in May\n")
+    text = only(tmp_path / "a.csv").text
+    assert "| pump | city | hours |\n| --- | --- | --- |\n|  |  | 9 |" in text
+    assert text.endswith("\n\n| Counted in May |")
 
 
 def test_cells_of_open_documents_are_as_they_are_shown_with_all_their_digits(tmp_path: Path) -> None:

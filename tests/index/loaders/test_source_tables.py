@@ -135,6 +135,21 @@ def test_a_table_that_is_none_costs_no_other(name: str, written: str, tmp_path: 
     assert ROWS in text
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        '[cols="3*",options="header"]\n|===\n|Port|Proto|Use\n|80|tcp|web\n|443|tcp|secure web\n|===',
+        '[%header,format=csv]\n|===\nPort,Proto,Use\n80,tcp,web\n443,tcp,"secure web"\n|===',
+        ",===\nPort,Proto,Use\n\n80,tcp,web\n443,tcp,secure web\n,===",
+        "[%header,format=dsv]\n|===\nPort:Proto:Use\n80:tcp:web\n443:tcp:secure web\n|===",
+    ],
+)
+def test_a_table_of_asciidoc_may_be_written_in_several_ways(table: str, tmp_path: Path) -> None:
+    assert ROWS in read(tmp_path / "a.adoc", f".Ports in use\n{table}\n").text
+    unclosed = f"|====\n\n{table}\n"
+    assert ROWS in read(tmp_path / "b.adoc", unclosed).text
+
+
 def test_a_table_that_is_shown_as_code_stays_as_it_is_written(tmp_path: Path) -> None:
     text = f"So it is written:\n\n```\n{dedent(GRID).strip()}\n<table><tr><td>x</td></tr></table>\n```\n"
     assert read(tmp_path / "a.md", text).text == text
@@ -148,9 +163,30 @@ def test_a_table_that_is_shown_as_code_stays_as_it_is_written(tmp_path: Path) ->
         ("a.md", "```{toctree}\n:maxdepth: 2\n\ninstall\nusage/first\n```\n"),
         ("a.md", "```{include} other.md\n:start-line: 2\n```\n"),
         ("a.md", ":::{toctree}\ninstall\n:::\n"),
+        ("a.adoc", "include::other.adoc[leveloffset=1]\n"),
+        ("a.adoc", "// It is said so\n\n////\nAsk her\nfirst\n////\n"),
+        ("a.md", "<!-- It is\nsaid so -->\n"),
+        ("a.mdx", "import X from 'x'\nimport Y from 'y'\n\n{/* It is\nsaid so */}\n"),
+        ("a.rst", ".. It is said so\n   by her\n"),
+        ("a.rst", "..\n   It is said so\n"),
     ],
 )
-def test_what_only_names_other_files_is_no_part_of_a_text(name: str, written: str, tmp_path: Path) -> None:
+def test_what_only_names_other_files_or_is_a_remark_is_no_part_of_a_text(
+    name: str, written: str, tmp_path: Path
+) -> None:
     document = read(tmp_path / name, f"Before it.\n\n{written}\nAfter it.\n")
     assert document.text.split() == ["Before", "it.", "After", "it."]
     assert document.text.count("\n") == f"Before it.\n\n{written}\nAfter it.\n".count("\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.md", "So a remark is written:\n\n```html\n<!-- It is said so -->\n```\n\nIn a line: `<!-- so -->`.\n"),
+        ("a.adoc", "So a file is named:\n\n----\ninclude::other.adoc[]\n// so\n----\n"),
+        ("a.rst", "Example::\n\n   .. It is said so\n\n.. _name:\n\n.. note:: Mind it.\n\n.. [1] A note.\n"),
+        ("a.mdx", "Text that says\nimport duties are due.\n"),
+    ],
+)
+def test_a_remark_that_is_shown_as_an_example_stays(name: str, text: str, tmp_path: Path) -> None:
+    assert read(tmp_path / name, text).text == text

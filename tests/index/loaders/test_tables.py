@@ -122,6 +122,17 @@ def test_values_of_merged_cells_stay_in_their_rows_and_under_their_names(
         ([["2021", "2022", "2023"], ["2024", "2025", "2026"]], []),
         ([["Warranty", "two years"], ["Colour", "red"]], []),
         ([["A", "", "", "x"], ["B", "y", "", ""]], []),
+        (
+            [["Site", "2024", "", "2025", ""], ["", "Open", "Shut", "Open", "Shut"], ["Ulm", "1", "2", "", "4"]],
+            ["Site", "2024 Open", "2024 Shut", "2025 Open", "2025 Shut"],
+        ),
+        (
+            [["", "2024", "", "2025", ""], ["Site", "Open", "Shut", "Open", "Shut"], ["Ulm", "1", "2", "", "4"]],
+            ["Site", "2024 Open", "2024 Shut", "2025 Open", "2025 Shut"],
+        ),
+        ([["Pump", "Flow", "Mass"], ["", "l/min", "kg"], ["A10", "40", "5"]], ["Pump", "Flow l/min", "Mass kg"]),
+        ([["Pump", "Flow", "Mass"], ["", "none", "none"], ["A10", "all", "5"]], ["Pump", "Flow", "Mass"]),
+        ([["Site", "Item", "Count"], ["", "Hose", "5"], ["Ulm", "Pump", "6"]], ["Site", "Item", "Count"]),
     ],
 )
 def test_a_row_of_names_is_told_from_one_of_values(rows: list[list[str]], names: list[str]) -> None:
