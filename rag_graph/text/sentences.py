@@ -241,6 +241,14 @@ _LETTERED = _words(
 )
 
 
+_RANK = re.compile(r"(?<![\w.,])\d{1,2}$")
+_AFTER_RANKS = (
+    *("Jan", "Feb", "Mär", "Apr", "Mai", "Jun", "Jul", "Aug", "Sep", "Okt", "Nov", "Dez", "Jänner", "Jahrhundert"),
+    *("Weltkrieg", "Stock", "Etage", "Obergeschoss", "Klasse", "Auflage", "Kapitel", "Platz", "Semester", "Quartal"),
+)
+"""What a German number with a stop, which is a rank, stands before: "am 3. Mai", "im 19. Jahrhundert"."""
+
+
 def _line_end(text: str, at: int, block: re.Match[str], *, final: bool) -> int | None:
     """Find a sentence's end at a newline; 0 if the line is only wrapped, None if the next line must come first."""
     if at < block.end():
@@ -283,11 +291,15 @@ def _stop_end(text: str, at: int, *, final: bool) -> int | None:
         return end if final else None
     if not _may_end_sentence(text, at, text[following]):
         return 0
-    if not (_is_initial(text, at) or "." in _word_before(text, at)) or not text[following].isupper():
+    is_rank = text[at] == "." and _RANK.search(text, max(0, at - _ABBREVIATION_CHARS), at) is not None
+    is_short = is_rank or _is_initial(text, at) or "." in _word_before(text, at)
+    if not (is_short and text[following].isupper()):
         return end
     word = _WORD.match(text, following)
     if not final and word and word.end() == len(text):
         return None
+    if is_rank:
+        return 0 if word and word[0].startswith(_AFTER_RANKS) else end
     return end if word and word[0].lower() in OPENERS else 0
 
 

@@ -48,6 +48,7 @@ def fed_in_pieces(text: str, cuts: list[int]) -> list[Sentence]:
         ["Dr. Smith met J. K. Rowling and John F. Kennedy.", "They talked."],
         ["It grew by 3.5 percent, i.e. a little.", "See Fig. 3 and No. 5 for more."],
         ["She eats vitamin C.", "He does not."],
+        ["Der Vertrag gilt ab 1. Mai 2023.", "Er endet im 19. Jahrhundert.", "See chapter 3.", "The rest is new."],
         ["He joined the U.S. Army at 5 p.m. on Monday.", "It was in the U.S.", "The law changed."],
         ['"It is tall."', "She left (at last.)", "Then he came."],
         ["Acme Inc. was sold.", "It made e.g. screws, nuts etc.", "Others did too."],
