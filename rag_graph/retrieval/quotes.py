@@ -5,6 +5,7 @@ hold. So pairs are scored, not sentences: of 100 such questions the best pair he
 sentence alone, chosen by an embedder, held it to 20 (of the 64 that the passages could answer).
 """
 
+import re
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,8 @@ from rag_graph.text.terms import STOP_TERMS, stems, words
 
 LEAST_WORDS = 2
 """An answer may be "In Graz."; one so short has to say something that the question does not."""
+_UNDER_HEADER = re.compile(r"[ \t|]*\n[ \t]*\|?[ \t]*:?-{2,}[-| :\t]*(?:\n|$)")
+"""The line that marks the row above as the names of columns, which by themselves say nothing."""
 _CLOSING = " \"'”’»)*_`\n"
 LONGEST_QUOTE_CHARS = 600
 
@@ -203,6 +206,8 @@ def _candidates(passage: NumberedPassage, asked: Container[str]) -> Iterable[_Ca
             put = _terms(quote.quote)
         elif sentence.kind == "heading":
             put = frozenset()
+        elif sentence.kind == "row" and _UNDER_HEADER.match(passage.content, sentence.end):
+            continue
         elif _states_something(quote.flat, asked, put):
             terms, names = _terms(quote.quote), _terms(quote.quote, _is_name)
             yield _Candidate(quote, terms | title_terms | put, (names | title_terms) - STOP_TERMS)

@@ -212,6 +212,10 @@ _BLOCK_START = re.compile(
 # Six marks of a heading and a blank are seven; only labels may need more to be told.
 _BLOCK_START_CHARS = 8
 
+_KEY = re.compile(r"[ \t]*[*_`]{0,3}[^\W\d_][\w ./()-]{0,38}[*_`]{0,3}(?::[*_`]{0,3}[ \t]+|：)\S")
+"""The beginning of a line such as "Port: 8080"; after another such line it is no wrapped one."""
+_MAY_BE_KEY = re.compile(r"[*_`]{0,3}(?:[^\W\d_][\w ./()-]{0,38})?[*_`]{0,3}(?::[*_`]{0,3}[ \t]*|：)?")
+_KEY_CHARS = 64
 _TAIL = re.compile(r"[.!?…。！？｡।॥؟۔]*[\"'”’»)\]」』）】*_]{0,8}((?:[ \t]?\[\d{1,3}\])*)")
 _UNFINISHED_MARKER = re.compile(r"[ \t]?(?:\[\d{0,3})?")
 _GAP = re.compile(r"\s*[\"'“‘«„(\[「『（*_¿¡]*")
@@ -261,6 +265,17 @@ def _line_end(text: str, at: int, block: re.Match[str], *, final: bool) -> int |
         return 0 if final else None
     if text[begin] == "\n":
         return at + 1
+    if _KEY.match(text, text.rfind("\n", 0, at) + 1, at):
+        following = _KEY.match(text, begin)
+        if following:
+            return at + 1
+        if (
+            not final
+            and len(text) - begin < _KEY_CHARS
+            and "\n" not in text[begin:]
+            and _MAY_BE_KEY.fullmatch(text, begin)
+        ):
+            return None
     if text[begin].isalpha() or (text[begin] == ">" and _is_quoted(text, at)):
         return 0
     if not final and len(text) - begin < _BLOCK_START_CHARS and "\n" not in text[begin:]:

@@ -7,7 +7,7 @@ passage is about what was asked, and with whether the passages agree.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import exp
 from typing import Final
 
@@ -67,6 +67,8 @@ _COUNTED: Final = re.compile(
 """A number or what says as much; one within a name, as in "HTTP/1.1" or "gpt-4", counts nothing."""
 
 _TECHNICAL: Final = re.compile(r"`|\w_\w|(?<!\S)--\w|\w\(\)|::")
+_KEYED: Final = re.compile(r"[*_`]{0,3}[^\W_][\w ./()-]{0,38}[*_`]{0,3}:[*_`]{0,3}\s")
+_NAMING_TERMS: Final = 2
 _DIGIT: Final = re.compile(r"\d")
 _AROUND: Final = "?!.,;:()[]{}\"'“”‘’«»`*"
 
@@ -136,9 +138,11 @@ def read_answers(
     """The likeliest answers in the passages, the surest first. Blocks while the models read."""
     spans = reader.read(question, [ReadablePassage(_about(passage), blanked(passage.content)) for passage in passages])
     spans = [span for span in spans if re.search(r"\w", span.text)]  # not the mark of a heading
+    asked = Asked.of(question)
+    spans = [_within_row(span, passages[span.passage].content) for span in spans]
+    spans = [span for span in spans if not asked.is_of_another_row(passages[span.passage].content, span)]
     if not spans:
         return []
-    asked = Asked.of(question)
     likeliest = spans[:LIKELIEST]
     held = [sentence_of(passages[span.passage].content, span.start, span.end) for span in likeliest]
     said = [
@@ -239,6 +243,24 @@ class Asked:
         said = _even(f"{_about(passage)}\n{passage.content}")
         return bool(self.names - terms_of(passage)) or any(not _stands_in(number, said) for number in self.numbers)
 
+    def is_of_another_row(self, content: str, span: Span) -> bool:
+        """Whether a span is in one row or keyed line, and what the question names in another one only.
+
+        That is a number or a code, or two words of the question where the span's own row has none.
+        """
+        rows = _rows(content)
+        own = next((item for item in rows if item.start <= span.start and span.end <= item.end), None)
+        if own is None:
+            return False
+        said = {item: _even(content[item.start : item.end]) for item in rows}
+        held = {item: len(self.terms & content_terms(words)) for item, words in said.items()}
+        if not held[own] and max(held.values()) >= _NAMING_TERMS:
+            return True
+        return any(
+            not _stands_in(number, said[own]) and any(_stands_in(number, theirs) for theirs in said.values())
+            for number in self.numbers
+        )
+
     def names_another(self, passage: NumberedPassage, held: Sentence) -> bool:
         """Whether the question asks for an identifier, and the answer's sentence tells of others and not of it.
 
@@ -250,6 +272,19 @@ class Asked:
         # "Default: `None`" is of the setting named last before it.
         told = told or compounds("\n".join((*passage.heading, passage.content[: held.start])))[-1:]
         return bool(told) and self.identifiers.isdisjoint(told)
+
+
+def _rows(content: str) -> list[Sentence]:
+    """The rows of tables, and lines that begin as "E2: lid open" does: each is about a thing of its own."""
+    return [item for item in document_sentences(content) if item.kind == "row" or _KEYED.match(content, item.start)]
+
+
+def _within_row(span: Span, content: str) -> Span:
+    """A span that goes on into the next row or keyed line, as far as its own."""
+    if "\n" not in content[span.start : span.end]:
+        return span
+    ends = [row.end for row in _rows(content) if row.start <= span.start < row.end < span.end]
+    return replace(span, end=ends[0], text=content[span.start : ends[0]]) if ends else span
 
 
 def _even(text: str) -> str:

@@ -143,3 +143,13 @@ def test_spans_are_in_order_apart_and_without_outer_space(text: str) -> None:
 def test_pieces_give_the_same_sentences_as_the_whole(text: str, cuts: list[int]) -> None:
     assert fed_in_pieces(text, cuts) == sentences(text)
     assert fed_in_pieces(text, list(range(len(text)))) == sentences(text)
+
+
+def test_lines_that_each_begin_with_a_key_are_sentences_of_their_own() -> None:
+    text = "Port: 8080\n**Host:** db1\nRestart (seconds): 30\n\nIt is written in the\nform: a key and a value."
+    assert split(text) == [
+        "Port: 8080",
+        "**Host:** db1",
+        "Restart (seconds): 30",
+        "It is written in the\nform: a key and a value.",
+    ]
