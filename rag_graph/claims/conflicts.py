@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Context, Decimal, InvalidOperation
 from functools import lru_cache
+from itertools import combinations
 
 from rag_graph.claims.bearing import comparable
 from rag_graph.claims.statements import Statement, Word, language_of_text, take_apart
@@ -209,9 +210,26 @@ class Conflict:
 
 
 def conflicts(question: str, passages: Sequence[NumberedPassage]) -> Iterator[Conflict]:
-    """The conflicts among what the passages say of the question, each passage with each other once."""
+    """The conflicts among what the passages say of the question, the nearest first; of two passages one is told."""
     asked = _asked(question)
     wanted = comparable(asked)
+    told: set[tuple[int, int]] = set()
+    for one, other in _asked_pairs(asked, passages):
+        pair = (one.passage.number, other.passage.number)
+        # Of two pages on nothing alike "The fee is 5 euros." is told of two things.
+        near = wanted if one.setting.title & other.setting.title else frozenset()
+        if (
+            pair not in told
+            and conflict(one.statement, other.statement, one.told, other.told, near)
+            and _are_of_one(one.statement, other.statement, one.setting, other.setting)
+        ):
+            told.add(pair)
+            newer = other.year > one.year > 0
+            yield Conflict(other, one) if newer else Conflict(one, other)
+
+
+def _asked_pairs(asked: AbstractSet[str], passages: Sequence[NumberedPassage]) -> Iterator[tuple[Said, Said]]:
+    """Pairs of sentences of two documents, one of which at least tells what was asked: those with most words first."""
     said = [
         (sentence, held)
         for passage in passages
@@ -219,24 +237,16 @@ def conflicts(question: str, passages: Sequence[NumberedPassage]) -> Iterator[Co
         # The one that says the opposite of what is asked lacks that word, as in "Is it on?" - "It is off."
         if (held := len(asked & (_meaning(sentence.told) | sentence.setting.title))) + 1 >= LEAST_ASKED * len(asked)
     ][:MOST_SENTENCES]
-    told: set[tuple[int, int]] = set()
-    for at, (one, held) in enumerate(said):
-        for other, also_held in said[at + 1 :]:
-            pair = (one.passage.number, other.passage.number)
-            if (
-                one.passage.document == other.passage.document
-                or pair in told
-                or max(held, also_held) < LEAST_ASKED * len(asked)
-            ):
-                continue
-            # Of two pages on nothing alike "The fee is 5 euros." is told of two things.
-            near = wanted if one.setting.title & other.setting.title else frozenset()
-            if conflict(one.statement, other.statement, one.told, other.told, near) and _are_of_one(
-                one.statement, other.statement, one.setting, other.setting
-            ):
-                told.add(pair)
-                newer = other.year > one.year > 0
-                yield Conflict(other, one) if newer else Conflict(one, other)
+    # Where "the ferry leaves" is told, "the ferry costs" is not what was asked.
+    most = max((held for _, held in said), default=0)
+    pairs = [
+        (one, other, max(held, also_held))
+        for (one, held), (other, also_held) in combinations(said, 2)
+        if one.passage.document != other.passage.document
+        and max(held, also_held) >= LEAST_ASKED * len(asked)
+        and 2 * max(held, also_held) > most
+    ]
+    yield from ((one, other) for one, other, _ in sorted(pairs, key=lambda pair: -pair[2]))
 
 
 def opposes(words: str, titles: str, passage: NumberedPassage) -> bool:

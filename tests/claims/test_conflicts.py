@@ -133,6 +133,14 @@ def test_a_conflict_about_something_else_than_was_asked_is_not_told() -> None:
     assert not list(conflicts("How heavy is the drone?", [one, one.model_copy(update={"number": 3})]))
 
 
+def test_of_two_conflicts_the_one_that_was_asked_about_is_told() -> None:
+    old = passage(1, "Ferry", "The ferry costs 20 euros. The ferry leaves at 8 am.")
+    new = passage(2, "Ferry", "The ferry costs 30 euros. The ferry leaves at 9:30 am.")
+    for question, words in (("When does the ferry leave?", "leaves"), ("What does the ferry cost?", "costs")):
+        [found] = conflicts(question, [old, new])
+        assert words in found.one.words
+
+
 def test_the_newer_source_stands_first_where_both_dates_are_known() -> None:
     old = passage(1, "Prices 2023", "The licence costs 49 euros.")
     new = passage(2, "Prices 2024", "The licence costs 59 euros.")
