@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rag_graph.events import NumberedPassage
 from rag_graph.models.embeddings import Embedder
 from rag_graph.text.markup import document_sentences, unmarked
+from rag_graph.text.sentences import Sentence
 from rag_graph.text.terms import STOP_TERMS, stems, words
 
 LEAST_WORDS = 2
@@ -206,11 +207,16 @@ def _candidates(passage: NumberedPassage, asked: Container[str]) -> Iterable[_Ca
             put = _terms(quote.quote)
         elif sentence.kind == "heading":
             put = frozenset()
-        elif sentence.kind == "row" and _UNDER_HEADER.match(passage.content, sentence.end):
+        elif is_header(passage.content, sentence):
             continue
         elif _states_something(quote.flat, asked, put):
             terms, names = _terms(quote.quote), _terms(quote.quote, _is_name)
             yield _Candidate(quote, terms | title_terms | put, (names | title_terms) - STOP_TERMS)
+
+
+def is_header(content: str, sentence: Sentence) -> bool:
+    """Whether a row only names the columns of a table."""
+    return sentence.kind == "row" and _UNDER_HEADER.match(content, sentence.end) is not None
 
 
 def _is_name(word: str) -> bool:

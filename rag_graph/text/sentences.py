@@ -212,8 +212,8 @@ _BLOCK_START = re.compile(
 # Six marks of a heading and a blank are seven; only labels may need more to be told.
 _BLOCK_START_CHARS = 8
 
-_KEY = re.compile(r"[ \t]*[*_`]{0,3}[^\W\d_][\w ./()-]{0,38}[*_`]{0,3}(?::[*_`]{0,3}[ \t]+|：)\S")
-"""The beginning of a line such as "Port: 8080"; after another such line it is no wrapped one."""
+_KEY = re.compile(r"[ \t]*[*_`]{0,3}[^\W\d_][\w ./()-]{0,38}[*_`]{0,3}(?::[*_`]{0,3}(?:[ \t]+\S|[ \t]*(?:\n|$))|：)")
+"""A line such as "Port: 8080", or "server:" above it; after another such line it is no wrapped one."""
 _MAY_BE_KEY = re.compile(r"[*_`]{0,3}(?:[^\W\d_][\w ./()-]{0,38})?[*_`]{0,3}(?::[*_`]{0,3}[ \t]*|：)?")
 _KEY_CHARS = 64
 _TAIL = re.compile(r"[.!?…。！？｡।॥؟۔]*[\"'”’»)\]」』）】*_]{0,8}((?:[ \t]?\[\d{1,3}\])*)")

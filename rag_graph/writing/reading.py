@@ -8,13 +8,14 @@ passage is about what was asked, and with whether the passages agree.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from math import exp
 from typing import Final
 
 from rag_graph.events import NumberedPassage
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import ReadablePassage, Reader, Span
-from rag_graph.retrieval.quotes import content_terms
+from rag_graph.retrieval.quotes import content_terms, is_header
 from rag_graph.text.markup import blanked, document_sentences, unmarked
 from rag_graph.text.sentences import Sentence
 from rag_graph.text.terms import compounds, words
@@ -68,6 +69,7 @@ _COUNTED: Final = re.compile(
 
 _TECHNICAL: Final = re.compile(r"`|\w_\w|(?<!\S)--\w|\w\(\)|::")
 _KEYED: Final = re.compile(r"[*_`]{0,3}[^\W_][\w ./()-]{0,38}[*_`]{0,3}:[*_`]{0,3}\s")
+_KEY_PARTED: Final = re.compile(r"[:|]")
 _NAMING_TERMS: Final = 2
 _DIGIT: Final = re.compile(r"\d")
 _AROUND: Final = "?!.,;:()[]{}\"'“”‘’«»`*"
@@ -246,15 +248,17 @@ class Asked:
     def is_of_another_row(self, content: str, span: Span) -> bool:
         """Whether a span is in one row or keyed line, and what the question names in another one only.
 
-        That is a number or a code, or two words of the question where the span's own row has none.
+        That is a number or a code, the words of a key, or any two words of the question.
         """
         rows = _rows(content)
         own = next((item for item in rows if item.start <= span.start and span.end <= item.end), None)
         if own is None:
-            return False
+            return _is_in_header(content, span)
         said = {item: _even(content[item.start : item.end]) for item in rows}
+        keys = {item: content_terms(_KEY_PARTED.split(words, maxsplit=1)[0]) for item, words in said.items()}
         held = {item: len(self.terms & content_terms(words)) for item, words in said.items()}
-        if not held[own] and max(held.values()) >= _NAMING_TERMS:
+        is_named = any(key and key <= self.terms for key in keys.values())
+        if (not held[own] and max(held.values()) >= _NAMING_TERMS) or (is_named and not keys[own] & self.terms):
             return True
         return any(
             not _stands_in(number, said[own]) and any(_stands_in(number, theirs) for theirs in said.values())
@@ -274,9 +278,24 @@ class Asked:
         return bool(told) and self.identifiers.isdisjoint(told)
 
 
-def _rows(content: str) -> list[Sentence]:
-    """The rows of tables, and lines that begin as "E2: lid open" does: each is about a thing of its own."""
-    return [item for item in document_sentences(content) if item.kind == "row" or _KEYED.match(content, item.start)]
+@lru_cache(maxsize=32)
+def _rows(content: str) -> tuple[Sentence, ...]:
+    """The rows of tables, and lines that begin as "E2: lid open" does: each is about a thing of its own.
+
+    Kept, as every span of a passage asks for them.
+    """
+    return tuple(
+        item
+        for item in document_sentences(content)
+        if (item.kind == "row" and not is_header(content, item)) or _KEYED.match(content, item.start)
+    )
+
+
+def _is_in_header(content: str, span: Span) -> bool:
+    if "|" not in content:
+        return False
+    held = (item for item in document_sentences(content) if item.start <= span.start and span.end <= item.end)
+    return any(is_header(content, item) for item in held)
 
 
 def _within_row(span: Span, content: str) -> Span:
