@@ -40,7 +40,7 @@ class Said:
 
 
 def _numbers_in(text: str) -> frozenset[str]:
-    """All that may be read as a number: also "1, 056" of a text cut into words, and the 2011 of "2007-11"."""
+    """All that may be read as a number: also "1, 056" of a text cut into words, "1 056", and the 2011 of "2007-11"."""
     closed = _CUT_NUMBER.sub("", text)
     found = _NUMBER.findall(text) + (_NUMBER.findall(closed) if closed != text else [])
     years = [span[1] + span[2] for span in _YEARS.finditer(text)]
@@ -48,7 +48,7 @@ def _numbers_in(text: str) -> frozenset[str]:
 
 
 _NUMBER = re.compile(r"(?<![\w.)])[-−]?\d+(?:,\d{3})*(?:\.\d+)?|(?<=[^\W\d])\d+")
-_CUT_NUMBER = re.compile(r"(?<=\d[.,]) (?=\d)|(?<=\d) (?=[.,] ?\d)")
+_CUT_NUMBER = re.compile(r"(?<=\d[.,]) (?=\d)|(?<=\d) (?=[.,] ?\d)|(?<=\d)[ \u00a0\u2009\u202f](?=\d{3}(?!\d))")
 _YEARS = re.compile(r"\b(\d\d)\d\d ?[-–]+ ?(\d\d)\b")
 
 

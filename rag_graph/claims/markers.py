@@ -281,23 +281,29 @@ _OWN_TARGET = re.compile(
     re.IGNORECASE,
 )
 """Where a number leads that is a source's: a place of this page, the number again, or what was never filled in."""
+_UNSEEN = r"[\u200b-\u200f\u2060\u00a0\ufeff]{0,2}"
+"""Characters without a shape that right-to-left texts and copied ones have around a number."""
 _LABELS = (
     r"(?:sources?|documents?|docs?|passages?|references?|refs?|citations?|cite|context|chunks?|excerpts?|snippets?"
-    r"|evidence|src|id|results?|quellen?|fuentes?|fonti|sources? no|来源|文档|资料)"
-    r"(?: ?(?:no|nr|n)\.| ?№|[_ ]id)?[ :：#.=_-]{0,2}"
+    r"|evidence|src|id|results?|sources? no"
+    r"|quellen?|dokument(?:ente|e|er|o|y)?|abschnitte?|kontext|fuentes?|documentos?|fonti|fontes?|documenti|bron(?:nen)?"
+    r"|kilder?|källor|källa|źródł[oa]|zdroj[e]?|lähde|kaynak|источники?|документы?|джерел[оа]|πηγή|المصدر|مصدر|المستند"
+    r"|מקור|स्रोत|出典|出处|来源|來源|文档|文檔|文件|资料|資料|文書|文献|参考(?:文献|资料)?|片段|출처|문서|자료)"
+    r"(?: ?(?:no|nr|n)[.°º]| ?№|[_ ]id)?[ :：#.=_-]{0,2}"
 )
 _SEE = r"(?:(?:see|cf\.?|per|via|vgl\.?|siehe|voir|ver) )?"
-_FIRST = r"[1-9１-９]"
+_FIRST = r"[1-9１-９١-٩۱-۹१-९]"
 _NUMBER = rf"{_FIRST}\d{{0,2}}(?: ?(?:[-–—~～]|\.\.|…|to|through|bis|à) ?{_FIRST}\d{{0,2}})?"
-_ITEM = rf"(?:{_LABELS}|[\^#])?{_NUMBER}\^?"
+_ITEM = rf"{_UNSEEN}(?:{_LABELS}|[\^#@№])?{_NUMBER}\^?{_UNSEEN}"
 _MORE = rf"(?: ?(?:[,，、;；&]|and|und|et|y|e|or|и|和|与|及) ?{_ITEM}){{0,20}}"
 _LIST = rf"{_ITEM}{_MORE}"
 _PLACE = (
     r"(?: ?(?::\d{1,3})?†[^】\]\[\n]{0,60}"
-    r"|,? (?:pp?\.|pages?|lines?|S\.|sections?|sec\.|chapters?|ch\.|§§?|¶|para\.?|art\.) ?\d{1,4}(?:[-–.]\d{1,4})?"
-    r"|,? ?§ ?\d{1,4})?"
+    r"|,? \(?(?:pp?\.|pages?|lines?|S\.|Seiten?|p[áa]g(?:ina)?s?\.?|стр\.|с\.|sidan?|sections?|sec\."
+    r"|chapters?|ch\.|§§?|¶|para\.?|art\.|Absatz|Abs\.) ?\d{1,4}(?:[-–.]\d{1,4})?\)?"
+    r"|[,，、]? ?第 ?\d{1,4} ?[页頁ページ章节節]{1,3}|,? ?§ ?\d{1,4})?"
 )
-_NAMED = rf"{_SEE}{_LABELS}{_NUMBER} ?[:,–—-] ?(?! ?(?:\d|{_LABELS}))[^\[\]\n]{{1,40}}"
+_NAMED = rf"{_SEE}{_LABELS}{_NUMBER} ?[:,–—-] ?(?! ?(?:\d|{_LABELS}\d))[^\[\]\n]{{1,40}}"
 _TAGS = r"(?:cite|ref|citation|source)"
 _MARKER = regex.compile(
     rf" ?(?:\[\[ ?(?P<double>{_LIST}) ?\]\]|\[(?:\\\[|\*\*?) ?(?P<linked>{_LIST}) ?(?:\\\]|\*\*?)\](?=\()"
@@ -369,9 +375,11 @@ def _is_index(before: str, following: str) -> bool:
     word = _IDENTIFIER.search(before)
     if not word:
         return False
-    if following[:1].isalnum() or following[:1] in ("=", "_") or following == " =":
+    if following[:1].isalnum() or following[:1] == "=" or following == " =":
+        return True
+    if following[:1] == "_" and following != "__":  # which may only end what is set in bold
         return True
     if following[:1] == "." and following[1:].islower():
         return True
     is_unit = before[: word.start()].rstrip()[-1:].isdigit()
-    return "_" in word[0] or (len(word[0]) == 1 and word[0].islower() and not is_unit)
+    return "_" in word[0].strip("_") or (len(word[0]) == 1 and word[0].islower() and not is_unit)

@@ -1,5 +1,6 @@
 """Words of which only one holds of the same thing: opposites, and kinds of one sort such as the days of the week."""
 
+from rag_graph.claims.foreign import FOREIGN_ALTERNATIVES
 from rag_graph.claims.statements import PARTS
 from rag_graph.text.terms import root
 
@@ -256,6 +257,7 @@ ALTERNATIVES: tuple[tuple[str, ...], ...] = (
     ("war wartime", "peace peacetime"),
     ("up upward", "down downward"),
     ("northward northwards", "southward southwards", "eastward eastwards", "westward westwards"),
+    *FOREIGN_ALTERNATIVES,
 )
 """Words of which only one holds of the same thing: each row is one choice."""
 

@@ -30,7 +30,8 @@ UNITS = _table(
     " inch: inch inches; mi: mi mile miles; kg: kg kilogram kilograms kilo kilos; g: g gram grams; mg: mg milligram"
     " milligrams; mcg: mcg microgram micrograms ug; t: tonne tonnes ton tons; lb: lb lbs pound pounds; l: litre"
     " litres liter liters; ml: ml millilitre millilitres milliliter milliliters; second: second seconds sec secs s;"
-    " th: th st nd rd; ms: ms millisecond milliseconds; minute: minute minutes min mins; hour: hour hours hr hrs;"
+    " th: th st nd rd; ms: ms millisecond milliseconds; us: us μs microsecond microseconds; ns: ns nanosecond"
+    " nanoseconds; minute: minute minutes min mins; hour: hour hours hr hrs;"
     " day: day days; week: week weeks; month: month months; year: year years; century: century centuries; decade:"
     " decade decades; %: percent; °c: celsius; °f: fahrenheit; k: kelvin; usd: dollar dollars usd; eur: euro euros"
     " eur; gbp: gbp; kb: kb kilobyte kilobytes; mb: mb megabyte megabytes; gb: gb gigabyte gigabytes; tb: tb"
@@ -39,8 +40,14 @@ UNITS = _table(
     " pint pints; oz: oz ounce ounces; yd: yard yards; acre: acre acres; ha: hectare hectares; v: volt volts; a: ampere"
     " amperes amp amps; bar: bar bars; psi: psi; kn: knot knots; mph: mph; j: joule joules; kj: kilojoule kilojoules;"
     " cal: calorie calories kcal; n: newton newtons; pa: pascal pascals; franc: franc francs chf; yen: yen; rupee:"
-    " rupee rupees; krona: krona kronor krone kroner crowns; pp: percentage"
+    " rupee rupees; krona: krona kronor krone kroner crowns; pp: percentage; ma: ma milliampere"
+    " milliamperes milliamp milliamps; ka: ka; mv: mv millivolt millivolts; kv: kv"
+    " kilovolt kilovolts; μa: μa; μv: μv; μm: μm micron microns micrometre micrometres micrometer micrometers; nm: nm"
+    " nanometre nanometres nanometer nanometers; ω: ω ohm ohms; kω: kω; mω: mω; pf: pf; nf: nf; μf: μf; db: db decibel"
+    " decibels; rpm: rpm; kpa: kpa; mpa: mpa; hpa: hpa; mbar: mbar; mmol: mmol; mol: mol; kwh: kwh; mwh: mwh"
 )
+CASED_UNITS = {"A": "a", "mW": "milliwatt", "MW": "mw"}
+"""Units that only their capitals tell from a word, or from one another."""
 _MEASURED_BY = (
     "ms second minute hour day week month year decade century",
     "mm cm m km inch ft yd mi",
@@ -284,6 +291,8 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
 def _in_one_form(sentence: str, language: Language) -> str:
     """Give what may be written in several ways in one: spellings, contractions, dates, numbers, and small phrases."""
     text = one_spelling(_NARROW_SPACE_IN_NUMBER.sub("", _URL.sub(" ", sentence)))
+    if _UNSPACED.search(text):
+        text = _BELOW_ZERO.sub(" -", _HAN_NUMBER.sub(_in_figures, text))
     text = in_one_phrase(text) if language in (ENGLISH, UNTOLD) else CONTRACTION.sub(" not", text)
     text = _ISO_DATE.sub(_written_out, text)
     text = _MONTH_FIRST.sub(r"\2 \1 \3", text)
@@ -373,7 +382,8 @@ class _Reader:
             self.negations[self._position] = self._clause
         if lower in PREPOSITIONS:
             self._case = lower
-        if lower in UNITS and self._measure(UNITS[lower]):
+        unit = CASED_UNITS.get(word) or UNITS.get(lower)
+        if unit and self._measure(unit):
             return
         if language in (ENGLISH, UNTOLD):
             if lower in MULTIPLIERS and self._measure("", times=MULTIPLIERS[lower]):
@@ -382,7 +392,8 @@ class _Reader:
                 self._number(NUMBER_WORDS[lower])
                 return
         # "I" behind a word that says something is a number, as in "Type I"; elsewhere it is who speaks.
-        is_roman = before is not None and _ROMAN.fullmatch(word) is not None
+        # The same goes for "A", as in "Class A".
+        is_roman = before is not None and _LABEL.fullmatch(word) is not None
         says_nothing = lower in _saying_nothing(language)
         if is_roman or not says_nothing:
             is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
@@ -403,9 +414,37 @@ def _saying_nothing(language: Language) -> frozenset[str]:
     return language.function_words | language.negations | PREPOSITIONS | _APPROXIMATELY
 
 
-_ROMAN = re.compile(r"[IVX]{1,4}")
+_LABEL = re.compile(r"[IVX]{1,4}|A")
 _APPROXIMATELY = frozenset(("roughly", "approximately", "circa", "approx"))
 """As "about" and "around", which are small words."""
+
+
+_BELOW_ZERO = re.compile(r"(?:零下|氷点下|マイナス|영하|负|負) ?(?=\d)")
+_HAN_DIGITS = {
+    char: value
+    for value, chars in enumerate(("〇零", "一", "二两兩", "三", "四", "五", "六", "七", "八", "九"))
+    for char in chars
+}
+_HAN_TENS = {"十": 10, "百": 100, "千": 1_000}
+_HAN_NUMBER = re.compile(
+    r"[一二三四五六七八九][〇零一二三四五六七八九]{2,}|十[一二三四五六七八九]"
+    r"|[一二两兩三四五六七八九][十百千][〇零一二两兩三四五六七八九十百千]*"
+)
+"""Numbers of more than one character; one alone is as often a part of a word."""
+
+
+def _in_figures(number: re.Match[str]) -> str:
+    digits = number[0]
+    if not _HAN_TENS.keys() & set(digits):
+        return "".join(str(_HAN_DIGITS[char]) for char in digits)
+    value, last = 0, 0
+    for char in digits:
+        if char in _HAN_TENS:
+            value += max(last, 1) * _HAN_TENS[char]
+            last = 0
+        else:
+            last = _HAN_DIGITS[char]
+    return str(value + last)
 
 
 def _written_out(date: re.Match[str]) -> str:

@@ -36,7 +36,8 @@ _CHAT = re.compile(
     re.IGNORECASE,
 )
 _AROUND = re.compile(
-    r"\W*(?:(?:yes|no|sure|right|correct|indeed|well|so|ja|nein|oui|non|sí|sì|sim|nee|nej)[,.:;—–-]+"
+    r"\W*(?:(?:yes|no|sure|right|correct|indeed|well|so|ja|nein|oui|non|sí|sì|sim|nee|nej|tak|nie|да|нет|так|ні|evet|hayır|نعم"
+    r"|لا|是的?|对|對|不是?|否|はい|いいえ|네|예|아니요|아니오)(?:[,.:;—–，、。：،]|-(?=\s))+"
     r"|(?:in (?:summary|short|conclusion|brief|addition|other words|particular|fact|general)|to (?:summari[sz]e|sum up"
     r"|conclude)|overall|additionally|furthermore|moreover|also|finally|specifically|note that|please note that|for"
     r" (?:example|instance)|importantly|notably|therefore|thus|as a result|however|zusammenfassend|außerdem|en résumé"
@@ -44,15 +45,20 @@ _AROUND = re.compile(
     r"|(?:according to|based on|as (?:stated|mentioned|described|noted|reported) in|as per|in|laut|gemäß|selon|según"
     r"|secondo|segundo|volgens) (?:the |this |these |der |dem |den |le |la |les |los |il |o |os |de |het )?"
     r"(?:(?:provided|given|above|retrieved) )?(?:sources?|passages?|texts?|documents?|articles?|context|excerpts?"
-    r"|information|quellen?|texte?|dokument(?:en)?|fuentes?|documentos?|fonti|bronnen)(?: \d{1,2}| provided)?,?(?=\s)"
-    r"|(?:the|this) (?:passages?|texts?|articles?|sources?|documents?|authors?|context|summary|excerpt|report)"
-    r" (?:also |further |then |briefly )?(?:states?|says?|mentions?|notes?|describes?|explains?|reports?|discusses?"
-    r"|highlights?|provides?|indicates?|suggests?|adds?|emphasi[sz]es?|discuss|outlines?|details?|concludes?)"
+    r"|information|quellen?|texte?|dokument(?:en)?|fuentes?|documentos?|fonti|bronnen)(?: \d{1,2}| provided)?[,:]?"
+    r"(?=\s)"
+    r"|(?:(?:the|this) )?(?:passages?|texts?|articles?|sources?|documents?|authors?|context|summary|excerpt|report)"
+    r"(?: \d{1,2})? (?:also |further |then |briefly )?(?:states?|says?|mentions?|notes?|describes?|explains?|reports?"
+    r"|discusses?|highlights?|provides?|indicates?|suggests?|adds?|emphasi[sz]es?|discuss|outlines?|details?|concludes?)"
     r"(?: that| how)?(?=\s)|it (?:also )?(?:states|says|mentions|notes|adds) that(?=\s))\s*",
     re.IGNORECASE,
 )
 _MARKS = re.compile(
-    r"\s*(?:\((?:\d{1,2}(?:, ?\d{1,2})*)\)|<sup>\[?\d{1,2}\]?</sup>|(?<=[\w.,;:!?)”\"])\s*[¹²³⁴-⁹⁰]{1,2})"
+    r"\s*(?:\((?:\d{1,2}(?:, ?\d{1,2})*)\)"
+    # What a marker leaves behind that was told as "(Source: [1])".
+    r"|\((?i:(?:see |siehe |voir |ver )?(?:sources?|documents?|docs?|passages?|references?|refs?|quellen?|fuentes?"
+    r"|fonti?|fontes?|bron(?:nen)?|来源|出典))[.:：]?\s*\)"
+    r"|<sup>\[?\d{1,2}\]?</sup>|(?<=[\w.,;:!?)”\"])\s*[¹²³⁴-⁹⁰]{1,2})"
     r"(?=\s*[.!?。]?[\s*_”\"')]*$)"
 )
 _TAGS = re.compile(r"</?[a-z][^<>\n]{0,60}>", re.IGNORECASE)

@@ -156,7 +156,7 @@ def _in_words(one: Said, other: Said) -> str:
 
 
 def _flat(words: str) -> str:
-    return inert_line(" ".join(words.split()))
+    return inert_line(" ".join(words.split()).strip("| "))
 
 
 def _quoted(said: Said) -> Quoted:

@@ -38,9 +38,12 @@ class Restarted:
 
 @dataclass(frozen=True, slots=True)
 class CutShort:
-    """The answer ends here, before the model was done with it: at a limit of tokens, or by its service's filter."""
+    """The answer ends here before the model was done with it: at a limit of tokens, or by its service's filter.
 
-    by: Literal["length", "filter"]
+    Where the service names a reason that nobody knows, it may.
+    """
+
+    by: Literal["length", "filter", "unknown"]
 
 
 Piece = Content | Thinking | TokensUsed | Restarted | CutShort

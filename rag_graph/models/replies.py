@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from operator import add
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
@@ -46,63 +46,19 @@ LONGEST_WAIT_S: Final = 5.0
 
 DEFAULT_WAIT_S: Final = 1.0
 
-_CUT_BY_LENGTH: Final = frozenset(
-    {
-        "length",
-        "max_tokens",
-        "max_output_tokens",
-        "max_completion_tokens",
-        "model_length",
-        "token_limit",
-        "model_context_window_exceeded",
-        "max_tokens_reached",
-        "max_length",
-        "limit",
-        "context_length_exceeded",
-    }
-)
-_CUT_BY_FILTER: Final = frozenset(
-    {
-        "content_filter",
-        "content_filtered",
-        "refusal",
-        "safety",
-        "recitation",
-        "blocklist",
-        "prohibited_content",
-        "spii",
-        "image_safety",
-        "language",
-        "guardrail_intervened",
-        "error_toxic",
-        "sensitive",
-        "blocked",
-        "moderation",
-        "content_policy",
-        "content_policy_violation",
-        "malicious",
-    }
-)
-_BROKEN: Final = frozenset(
-    {
-        "error",
-        "abort",
-        "aborted",
-        "cancelled",
-        "canceled",
-        "network_error",
-        "insufficient_system_resource",
-        "error_limit",
-        "timeout",
-        "interrupted",
-        "failed",
-        "malformed_function_call",
-        "malformed_response",
-        "unexpected_tool_call",
-    }
-)
-"""Why a reply ended, by `_spelled`, as OpenAI, Anthropic, Google, Bedrock, Mistral, Cohere, vLLM, DeepSeek, Zhipu and
-OpenRouter name it. Whatever else they say means that the model was done."""
+Ending = Literal["done", "length", "filter", "broken", "unknown"]
+
+_WORDS_OF_ENDINGS: Final[dict[Ending, str]] = {
+    "filter": "filter|safety|unsafe|block|moderat|polic|prohibit|guardrail|refus|sensitiv|toxic|censor|flagged"
+    "|copyright|recitation|spii|harm|illegal|risk|malicious|inappropriate|language",
+    "broken": "error|abort|cancel|fail|interrupt|timeout|timed|malformed|unexpected|insufficient|overload|exception"
+    "|disconnect|crash|rate|unavailable",
+    "length": "length|max|limit|truncat|incomplete|exceed|budget|context|out_of|(?<!eos_)(?<!eot_)token",
+    "done": "stop|eo[st]|end|complete|finish|done|normal|success|ok|tool|function|pause",
+}
+"""Words by which services say why a reply ended, as `_spelled`, the first that fits: there are more names than anyone
+has seen, and nearly all are put together from these."""
+_ENDINGS: Final = {kind: re.compile(rf"(?:\A|_)(?:{words})") for kind, words in _WORDS_OF_ENDINGS.items()}
 
 
 @dataclass(frozen=True)
@@ -320,16 +276,18 @@ class _Reader:
 
     def end(self) -> Iterator[Piece]:
         yield from self.thinking.end()
-        if self._ending in _CUT_BY_LENGTH:
-            yield CutShort("length")
-        elif self._ending in _CUT_BY_FILTER:
+        ending = _kind_of(self._ending)
+        if ending == "filter" or (self._has_declined and self.has_said):
             yield CutShort("filter")
+        elif ending in ("length", "unknown"):
+            yield CutShort(ending)
         if self._usage:
             yield TokensUsed(model=self._name or _name_of(self.model), **self._usage)
 
     def check(self, origin: Origin) -> None:
         """Raise what was wrong with a reply that has ended; one that says something may be cut short all the same."""
-        if self._ending in _BROKEN or ("error" in self._ending and self._ending not in _CUT_BY_FILTER):
+        ending = _kind_of(self._ending)
+        if ending == "broken":
             raise ModelStalled(
                 f"The model's service broke its answer off with an error of its own: try again, or {origin.other}."
             )
@@ -337,9 +295,9 @@ class _Reader:
             return
         if self._has_declined:
             raise ModelDeclined("The model declined to answer this question: ask it in other words.")
-        if self._ending in _CUT_BY_FILTER:
+        if ending == "filter":
             raise ModelDeclined(FILTERED)
-        if self._ending in _CUT_BY_LENGTH:
+        if ending == "length":
             raise ModelGarbled(
                 "The model came to the end of its tokens before it said anything of its answer, as one that thinks for "
                 f"long may: raise the limit that its service sets, or {origin.other}."
@@ -367,6 +325,13 @@ def _ending(told: Mapping[str, Any]) -> str:
     if isinstance(incomplete := told.get("incomplete_details"), Mapping):  # OpenAI's Responses API
         return _spelled(str(incomplete.get("reason") or ""))
     return ""
+
+
+def _kind_of(ending: str) -> Ending:
+    """What an ending means; one that nobody knows is neither taken for whole nor thrown away."""
+    if not ending:
+        return "done"
+    return next((kind for kind, words in _ENDINGS.items() if words.search(ending)), "unknown")
 
 
 def _spelled(reason: str) -> str:

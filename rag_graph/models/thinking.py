@@ -19,36 +19,46 @@ WAS_THINKING: Final = "What had come so far was the model's thinking."
 # The patterns are matched with `partial=True`, which says whether more text could still make a match; so long text is
 # held back. None of them repeats without a bound before its end.
 _NAMES: Final = (
-    r"(?:[a-z]{1,12}[:_])?(?:think(?:ing)?|thoughts?|reasoning|cot|scratchpad|reflection|analysis|inner_monologue)"
-    r"(?:_[a-z]{1,12})?"
+    r"(?:[a-z:_]{0,24}(?:think(?:ing)?|thoughts?|reasoning)|(?:[a-z]{1,12}[:_])?"
+    r"(?:reason|cot|scratch(?:pad)?|reflection|analysis|(?:inner_)?monologue|思考))(?:_[a-z]{1,12})?"
 )
-_TOKENS: Final = r"(?:think(?:ing)?|thought|reasoning)"
+_TOKENS: Final = r"(?:assistant_)?(?:think(?:ing)?|thought|reasoning)"
 _OPENING: Final = regex.compile(
-    rf"\s{{0,80}}(?:(?P<tag>(?i:(?:[<＜]|&lt;){_NAMES}(?:\s[^<>]{{0,80}})?(?:[>＞]|&gt;)))|(?P<mistral>\[THINK\])"
+    r"\s{0,80}(?:"
+    rf"(?P<token><[|｜]?(?i:(?:begin|start)[_▁]?of[_▁]?{_TOKENS})[|｜]?>"
+    rf"|<[|｜](?i:(?:(?:begin|start)[_▁])?{_TOKENS}(?:[_▁](?:start|begin))?|inner_prefix)[|｜]>)"
+    rf"|(?P<tag>(?i:(?:[<＜]|&lt;){_NAMES}(?:\s[^<>]{{0,80}})?(?:[>＞]|&gt;)))|(?P<mistral>\[THINK\])"
+    r"|(?P<fence>```(?:thinking|thoughts?|reasoning)[ \t]*\n)|(?P<s1><\|im_start\|>think\n)"
     r"|(?P<details><details type=.reasoning.[^<>]{0,80}>(?:\s{0,9}<summary>[^<>]{0,80}</summary>)?)"
     rf"|(?P<kimi>◁think▷)|(?P<medgemma><unused94>thought\n?)|(?P<gemma><\|channel>thought\n?)"
-    rf"|(?P<token><[|｜](?i:(?:(?:begin|start)[_▁](?:of[_▁])?)?{_TOKENS}(?:[_▁](?:start|begin))?|inner_prefix)[|｜]>)"
     r"|(?P<harmony>(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)[\w .=]{0,80}<\|message\|>)"
     r"|(?P<bare_harmony>analysis(?=[A-Z][a-z']{0,20}[ ,])))"
 )
 """The last is harmony (gpt-oss) from a service that leaves its marks out and its words in."""
-_CLOSING_TAG: Final = rf"(?i:(?:[<＜]|&lt;)/{_NAMES}(?:[>＞]|&gt;))"
+_CLOSING_TAG: Final = rf"(?i:(?:[<＜]|&lt;)/{_NAMES}\s{{0,9}}(?:[>＞]|&gt;))"
 _CLOSINGS: Final[Mapping[str | None, "regex.Pattern[str]"]] = {
     "tag": regex.compile(_CLOSING_TAG),
     "mistral": regex.compile(r"\[/THINK\]"),
+    "fence": regex.compile(r"\n[ \t]{0,3}```[ \t]{0,9}\n"),
+    "s1": regex.compile(r"(?:<\|im_end\|>\s{0,9})?<\|im_start\|>answer\n"),
     "details": regex.compile(r"</details>"),
     "kimi": regex.compile(r"◁/think▷"),
     "medgemma": regex.compile(r"<unused95>"),
     "gemma": regex.compile(r"<channel\|>"),
-    "token": regex.compile(rf"<[|｜](?i:(?:/|end[_▁](?:of[_▁])?){_TOKENS}|{_TOKENS}[_▁]end|inner_suffix)[|｜]>"),
+    "token": regex.compile(
+        rf"<[|｜]?(?i:end[_▁]?of[_▁]?{_TOKENS})[|｜]?>"
+        rf"|<[|｜](?i:(?:/|end[_▁]){_TOKENS}|{_TOKENS}[_▁]end|inner_suffix)[|｜]>"
+    ),
     "harmony": regex.compile(r"<\|end\|>|(?=<\|start\|>assistant)|(?=<\|channel\|>final)"),
     "bare_harmony": regex.compile(r"assistantfinal"),
 }
 _PREAMBLE: Final = regex.compile(
-    r"\s{0,80}(?:<s>|<bos>|<\|begin_of_text\|>|<\|START_RESPONSE\|>|<\|begin_of_solution\|>|<\|im_start\|>assistant\n?"
-    r"|<\|(?:start_header_id|header_start)\|>assistant<\|(?:end_header_id|header_end)\|>\s{0,4}|assistant\n\n"
+    r"[\s\ufeff]{0,80}(?:\ufeff|<s>|<bos>|<\|begin_of_text\|>|<\|START_RESPONSE\|>|<\|begin_of_solution\|>"
+    r"|<\|im_start\|>assistant\n?|<\|(?:start_header_id|header_start)\|>assistant<\|(?:end_header_id|header_end)\|>\s{0,4}"
+    r"|assistant\n|[Aa]ssistant:\s"
     r"|<\|start_of_role\|>assistant<\|end_of_role\|>|<(?:start_of_turn|\|turn)>model\n?|[<\[]\|assistant\|[>\]]\n?"
-    r"|<(?:answer|response)>\n?|\[/INST\]|<unused95>|\]~b\]ai\n?"
+    r"|<(?:(?:final_)?(?:answer|response|output)|assistant)>\n?|(?:\[INST\])?\s?\[/INST\]|<unused95>|\]~b\]ai\n?"
+    r"|### ?(?:Response|Assistant|Answer|Output):\n{1,2}"
     r"|(?:(?:<\|start\|>)?assistant)?<\|channel\|>final[\w .=]{0,40}(?:<\|constrain\|>\w{0,20})?<\|message\|>)"
 )
 """What chat templates put before the answer, where the service leaves it in."""
@@ -63,7 +73,7 @@ _CONTROL: Final = regex.compile(
     r"<[|｜](?P<name>[^\s<>|｜`]{1,40})[|｜]>|(?P<call><tool_call>(?=\s{0,9}[{<])|<function=\w{1,60}>)"
     r"|(?P<end><end_of_turn>|<turn\|>|<start_of_turn>|<\|turn>|<end_of_utterance>|<seed:eos>|<extra_id_1>"
     r"|</?\|?im_end\|?>|\[TOOL_CALLS\])"
-    r"|(?P<last></?s>|<eos>|<(?:eo[td]|EOT)>|<\[EOS\]>|<pad>|<unk>|</(?:answer|response)>|\[(?:/?INST|EOS|e~)[\]\[]"
+    r"|(?P<last></?s>|<eos>|<(?:eo[td]|EO[TS])>|<\[EOS\]>|<pad>|<unk>|</(?:(?:final_)?(?:answer|response|output)|assistant)>|\[(?:/?INST|EOS|e~)[\]\[]"
     r"|\[\|endofturn\|\])"
 )
 """Control tokens, in whichever form a tokenizer has them; `last` are text where more text is behind them."""

@@ -5,6 +5,7 @@ hold. So pairs are scored, not sentences: of 100 such questions the best pair he
 sentence alone, chosen by an embedder, held it to 20 (of the 64 that the passages could answer).
 """
 
+import re
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +17,13 @@ from numpy.typing import NDArray
 from rag_graph.events import NumberedPassage
 from rag_graph.models.embeddings import Embedder
 from rag_graph.text.markup import document_sentences, unmarked
+from rag_graph.text.sentences import Sentence
 from rag_graph.text.terms import STOP_TERMS, stems, words
 
 LEAST_WORDS = 2
 """An answer may be "In Graz."; one so short has to say something that the question does not."""
+_UNDER_HEADER = re.compile(r"[ \t|]*\n[ \t]*\|?[ \t]*:?-{2,}[-| :\t]*(?:\n|$)")
+"""The line that marks the row above as the names of columns, which by themselves say nothing."""
 _CLOSING = " \"'”’»)*_`\n"
 LONGEST_QUOTE_CHARS = 600
 
@@ -203,9 +207,16 @@ def _candidates(passage: NumberedPassage, asked: Container[str]) -> Iterable[_Ca
             put = _terms(quote.quote)
         elif sentence.kind == "heading":
             put = frozenset()
+        elif is_header(passage.content, sentence):
+            continue
         elif _states_something(quote.flat, asked, put):
             terms, names = _terms(quote.quote), _terms(quote.quote, _is_name)
             yield _Candidate(quote, terms | title_terms | put, (names | title_terms) - STOP_TERMS)
+
+
+def is_header(content: str, sentence: Sentence) -> bool:
+    """Whether a row only names the columns of a table."""
+    return sentence.kind == "row" and _UNDER_HEADER.match(content, sentence.end) is not None
 
 
 def _is_name(word: str) -> bool:

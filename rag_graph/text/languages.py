@@ -371,13 +371,39 @@ def language_of(words: Iterable[str]) -> Language | None:
     """
     listed = list(islice(words, _MOST_WORDS))
     known = {code: sum(word in telling for word in listed) for code, telling in _TELLING.items()}
-    code = max(known, key=lambda code: known[code])
+    most = max(known.values())
+    # Of those that share small words, as Romanian does with Dutch, the one whose letters these are.
+    code = min((code for code in known if known[code] == most), key=lambda code: _strange_words(code, listed))
     if known[code] >= max(_LEAST_WORDS, _LEAST_SHARE * len(listed)):
         return LANGUAGES.get(code)
     is_short = len(listed) < _SHORT_TEXT_WORDS and all(_LATIN.fullmatch(word) for word in listed)
     return UNTOLD if is_short else None
 
 
+def _strange_words(code: str, words: list[str]) -> int:
+    """How many words have a letter that a language has not; of those outside the table, no letter is strange."""
+    if code not in _LATIN_LETTERS:
+        return 0
+    own = _LATIN_LETTERS[code]
+    return sum(not word.isascii() and not own.issuperset(char for char in word if char.isalpha()) for word in words)
+
+
+_LATIN_LETTERS = {
+    code: frozenset("abcdefghijklmnopqrstuvwxyz" + more)
+    for code, more in {
+        "en": "",
+        "de": "äöüß",
+        "fr": "àâæçéèêëîïôœùûüÿ",
+        "es": "áéíñóúü",
+        "it": "àèéìíîòóùú",
+        "pt": "áâãàçéêíóôõúü",
+        "nl": "éèëïóöü",
+        "sv": "åäöé",
+        "da": "æøåé",
+        "nb": "æøåéòô",
+        "pl": "ąćęłńóśźż",
+    }.items()
+}
 _TELLING = {code: language.function_words | language.negations for code, language in LANGUAGES.items()} | _NEIGHBOURS
 
 

@@ -212,6 +212,10 @@ _BLOCK_START = re.compile(
 # Six marks of a heading and a blank are seven; only labels may need more to be told.
 _BLOCK_START_CHARS = 8
 
+_KEY = re.compile(r"[ \t]*[*_`]{0,3}[^\W\d_][\w ./()-]{0,38}[*_`]{0,3}(?::[*_`]{0,3}(?:[ \t]+\S|[ \t]*(?:\n|$))|：)")
+"""A line such as "Port: 8080", or "server:" above it; after another such line it is no wrapped one."""
+_MAY_BE_KEY = re.compile(r"[*_`]{0,3}(?:[^\W\d_][\w ./()-]{0,38})?[*_`]{0,3}(?::[*_`]{0,3}[ \t]*|：)?")
+_KEY_CHARS = 64
 _TAIL = re.compile(r"[.!?…。！？｡।॥؟۔]*[\"'”’»)\]」』）】*_]{0,8}((?:[ \t]?\[\d{1,3}\])*)")
 _UNFINISHED_MARKER = re.compile(r"[ \t]?(?:\[\d{0,3})?")
 _GAP = re.compile(r"\s*[\"'“‘«„(\[「『（*_¿¡]*")
@@ -241,6 +245,14 @@ _LETTERED = _words(
 )
 
 
+_RANK = re.compile(r"(?<![\w.,])\d{1,2}$")
+_AFTER_RANKS = (
+    *("Jan", "Feb", "Mär", "Apr", "Mai", "Jun", "Jul", "Aug", "Sep", "Okt", "Nov", "Dez", "Jänner", "Jahrhundert"),
+    *("Weltkrieg", "Stock", "Etage", "Obergeschoss", "Klasse", "Auflage", "Kapitel", "Platz", "Semester", "Quartal"),
+)
+"""What a German number with a stop, which is a rank, stands before: "am 3. Mai", "im 19. Jahrhundert"."""
+
+
 def _line_end(text: str, at: int, block: re.Match[str], *, final: bool) -> int | None:
     """Find a sentence's end at a newline; 0 if the line is only wrapped, None if the next line must come first."""
     if at < block.end():
@@ -253,6 +265,17 @@ def _line_end(text: str, at: int, block: re.Match[str], *, final: bool) -> int |
         return 0 if final else None
     if text[begin] == "\n":
         return at + 1
+    if _KEY.match(text, text.rfind("\n", 0, at) + 1, at):
+        following = _KEY.match(text, begin)
+        if following:
+            return at + 1
+        if (
+            not final
+            and len(text) - begin < _KEY_CHARS
+            and "\n" not in text[begin:]
+            and _MAY_BE_KEY.fullmatch(text, begin)
+        ):
+            return None
     if text[begin].isalpha() or (text[begin] == ">" and _is_quoted(text, at)):
         return 0
     if not final and len(text) - begin < _BLOCK_START_CHARS and "\n" not in text[begin:]:
@@ -283,11 +306,15 @@ def _stop_end(text: str, at: int, *, final: bool) -> int | None:
         return end if final else None
     if not _may_end_sentence(text, at, text[following]):
         return 0
-    if not (_is_initial(text, at) or "." in _word_before(text, at)) or not text[following].isupper():
+    is_rank = text[at] == "." and _RANK.search(text, max(0, at - _ABBREVIATION_CHARS), at) is not None
+    is_short = is_rank or _is_initial(text, at) or "." in _word_before(text, at)
+    if not (is_short and text[following].isupper()):
         return end
     word = _WORD.match(text, following)
     if not final and word and word.end() == len(text):
         return None
+    if is_rank:
+        return 0 if word and word[0].startswith(_AFTER_RANKS) else end
     return end if word and word[0].lower() in OPENERS else 0
 
 

@@ -103,5 +103,8 @@ def cut_short(step: str, cut: CutShort) -> Warned:
     if cut.by == "length":
         message = "The answer is incomplete: the model came to its limit of tokens before the end."
         return Warned(step=step, code=CUT_BY_LENGTH, message=message)
-    message = "The answer is incomplete: the filter of the model's service stopped it."
-    return Warned(step=step, code=CUT_BY_FILTER, message=message)
+    if cut.by == "filter":
+        message = "The answer is incomplete: the filter of the model's service stopped it."
+        return Warned(step=step, code=CUT_BY_FILTER, message=message)
+    message = "The answer may be incomplete: the model's service ended it for a reason of its own."
+    return Warned(step=step, code="answer_perhaps_cut", message=message)

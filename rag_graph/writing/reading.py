@@ -7,14 +7,15 @@ passage is about what was asked, and with whether the passages agree.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from math import exp
 from typing import Final
 
 from rag_graph.events import NumberedPassage
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import ReadablePassage, Reader, Span
-from rag_graph.retrieval.quotes import content_terms
+from rag_graph.retrieval.quotes import content_terms, is_header
 from rag_graph.text.markup import blanked, document_sentences, unmarked
 from rag_graph.text.sentences import Sentence
 from rag_graph.text.terms import compounds, words
@@ -67,6 +68,9 @@ _COUNTED: Final = re.compile(
 """A number or what says as much; one within a name, as in "HTTP/1.1" or "gpt-4", counts nothing."""
 
 _TECHNICAL: Final = re.compile(r"`|\w_\w|(?<!\S)--\w|\w\(\)|::")
+_KEYED: Final = re.compile(r"[*_`]{0,3}[^\W_][\w ./()-]{0,38}[*_`]{0,3}:[*_`]{0,3}\s")
+_KEY_PARTED: Final = re.compile(r"[:|]")
+_NAMING_TERMS: Final = 2
 _DIGIT: Final = re.compile(r"\d")
 _AROUND: Final = "?!.,;:()[]{}\"'“”‘’«»`*"
 
@@ -136,9 +140,11 @@ def read_answers(
     """The likeliest answers in the passages, the surest first. Blocks while the models read."""
     spans = reader.read(question, [ReadablePassage(_about(passage), blanked(passage.content)) for passage in passages])
     spans = [span for span in spans if re.search(r"\w", span.text)]  # not the mark of a heading
+    asked = Asked.of(question)
+    spans = [_within_row(span, passages[span.passage].content) for span in spans]
+    spans = [span for span in spans if not asked.is_of_another_row(passages[span.passage].content, span)]
     if not spans:
         return []
-    asked = Asked.of(question)
     likeliest = spans[:LIKELIEST]
     held = [sentence_of(passages[span.passage].content, span.start, span.end) for span in likeliest]
     said = [
@@ -239,6 +245,26 @@ class Asked:
         said = _even(f"{_about(passage)}\n{passage.content}")
         return bool(self.names - terms_of(passage)) or any(not _stands_in(number, said) for number in self.numbers)
 
+    def is_of_another_row(self, content: str, span: Span) -> bool:
+        """Whether a span is in one row or keyed line, and what the question names in another one only.
+
+        That is a number or a code, the words of a key, or any two words of the question.
+        """
+        rows = _rows(content)
+        own = next((item for item in rows if item.start <= span.start and span.end <= item.end), None)
+        if own is None:
+            return _is_in_header(content, span)
+        said = {item: _even(content[item.start : item.end]) for item in rows}
+        keys = {item: content_terms(_KEY_PARTED.split(words, maxsplit=1)[0]) for item, words in said.items()}
+        held = {item: len(self.terms & content_terms(words)) for item, words in said.items()}
+        is_named = any(key and key <= self.terms for key in keys.values())
+        if (not held[own] and max(held.values()) >= _NAMING_TERMS) or (is_named and not keys[own] & self.terms):
+            return True
+        return any(
+            not _stands_in(number, said[own]) and any(_stands_in(number, theirs) for theirs in said.values())
+            for number in self.numbers
+        )
+
     def names_another(self, passage: NumberedPassage, held: Sentence) -> bool:
         """Whether the question asks for an identifier, and the answer's sentence tells of others and not of it.
 
@@ -250,6 +276,34 @@ class Asked:
         # "Default: `None`" is of the setting named last before it.
         told = told or compounds("\n".join((*passage.heading, passage.content[: held.start])))[-1:]
         return bool(told) and self.identifiers.isdisjoint(told)
+
+
+@lru_cache(maxsize=32)
+def _rows(content: str) -> tuple[Sentence, ...]:
+    """The rows of tables, and lines that begin as "E2: lid open" does: each is about a thing of its own.
+
+    Kept, as every span of a passage asks for them.
+    """
+    return tuple(
+        item
+        for item in document_sentences(content)
+        if (item.kind == "row" and not is_header(content, item)) or _KEYED.match(content, item.start)
+    )
+
+
+def _is_in_header(content: str, span: Span) -> bool:
+    if "|" not in content:
+        return False
+    held = (item for item in document_sentences(content) if item.start <= span.start and span.end <= item.end)
+    return any(is_header(content, item) for item in held)
+
+
+def _within_row(span: Span, content: str) -> Span:
+    """A span that goes on into the next row or keyed line, as far as its own."""
+    if "\n" not in content[span.start : span.end]:
+        return span
+    ends = [row.end for row in _rows(content) if row.start <= span.start < row.end < span.end]
+    return replace(span, end=ends[0], text=content[span.start : ends[0]]) if ends else span
 
 
 def _even(text: str) -> str:

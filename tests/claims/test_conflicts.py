@@ -50,6 +50,27 @@ def test_hardly_any_pair_is_told_wrongly_and_most_conflicts_are_told() -> None:
             "The Falcon flies. The drone weighs 249 g.",
             "The Osprey flies. The drone weighs 895 g.",
         ),
+        ("What is the fee?", ("Sauna", "Library"), "The fee is 25 euros.", "The fee is 35 euros."),
+        ("What does it weigh?", ("Pump A", "Pump B"), "It weighs 12 kg.", "It weighs 15 kg."),
+        ("Dogs?", ("A", "B"), "Dogs are allowed on a leash.", "Dogs are not allowed without a leash."),
+        ("When?", ("A", "B"), "The lease ends on 31.12.2025.", "The lease ends on December 31, 2025."),
+        ("When?", ("A", "B"), "The ferry leaves at 14:30.", "The ferry leaves at 2:30 pm."),
+        ("When?", ("A", "B"), "The choir sings on 5 March 2024.", "The choir sings on 9 April 2024."),
+        ("Who is mayor?", ("A", "B"), "The mayor of Lund was Ann Lee.", "The mayor of Lund is Bob May."),
+        ("Preis?", ("A", "B"), "Der Preis beträgt 1.250 Euro.", "Der Preis beträgt 1250 Euro."),
+        ("船票多少钱？", ("A", "B"), "船票的价格为40元。", "船票的价格约为45元。"),
+        (
+            "What does the hut weigh?",
+            ("A", "B"),
+            "| Hut | Weight |\n|---|---|\n| H1 | 12 kg |",
+            "| Hut | Weight |\n|---|---|\n| H2 | 15 kg |",
+        ),
+        (
+            "Which film was released?",
+            ("A Letter from Rome (1950 film)", "Two Days in May"),
+            "The film was released by Orla Films on 3 May 1950.",
+            "The film was released by Orla Films on 9 June 1961.",
+        ),
     ],
 )
 def test_other_times_other_things_and_roundings_are_no_conflict(
@@ -75,11 +96,49 @@ def test_opposites_other_units_limits_and_exact_numbers_are_conflicts(one: str, 
     assert list(conflicts(one, [passage(1, "Manual", one), passage(2, "Manual", other)]))
 
 
+@pytest.mark.parametrize(
+    ("question", "one", "other"),
+    [
+        ("When does the ferry leave?", "The ferry leaves at 8 am.", "The ferry leaves at 8 pm."),
+        ("When does the ferry leave?", "The ferry leaves at 10:00.", "The ferry leaves at 10:30."),
+        ("When does the lease end?", "The lease expires on 2026-01-31.", "The lease expires on June 30, 2026."),
+        ("What is the ferry's fee?", "The fee is $25.", "The fee is $35."),
+        ("Is the ferry heated?", "The ferry is heated.", "The ferry is not heated."),
+        ("Is the ticket available?", "The ticket is available in Oslo.", "The ticket is unavailable in Oslo."),
+        ("What is the lowest temperature?", "The lowest temperature is -10 °C.", "The lowest temperature is 10 °C."),
+        ("Who is the head of sales?", "The head of sales is Maria Sand.", "The head of sales is Jon Beck."),
+        ("How many seats?", "The hall has 1200 seats.", "The hall has 900 seats."),
+        ("Was kostet die Fähre?", "Die Fähre kostet 20 Euro.", "Die Fähre kostet 30 Euro."),
+        ("Wann wurde das Haus gebaut?", "Das Haus wurde 1974 gebaut.", "Das Haus wurde 1982 gebaut."),
+        ("Czy parking jest bezpłatny?", "Parking jest bezpłatny.", "Parking nie jest bezpłatny."),
+        ("船票多少钱？", "船票的价格为40元。", "船票的价格为45元。"),
+        ("能带狗吗？", "花园内可以带狗。", "花园内不可以带狗。"),
+        (
+            "What does the hut H1 weigh?",
+            "| Hut | Weight |\n|---|---|\n| H1 | 12 kg |",
+            "| Hut | Weight |\n|---|---|\n| H1 | 15 kg |",
+        ),
+    ],
+)
+def test_times_days_cells_and_sentences_of_other_languages_are_conflicts_too(
+    question: str, one: str, other: str
+) -> None:
+    assert list(conflicts(question, [passage(1, "Manual", one), passage(2, "Manual", other)]))
+
+
 def test_a_conflict_about_something_else_than_was_asked_is_not_told() -> None:
     one, other = passage(1, "A", "The drone weighs 249 g."), passage(2, "B", "The drone weighs 895 g.")
     assert list(conflicts("How heavy is the drone?", [one, other]))
     assert not list(conflicts("Where was Anna Berg born?", [one, other]))
     assert not list(conflicts("How heavy is the drone?", [one, one.model_copy(update={"number": 3})]))
+
+
+def test_of_two_conflicts_the_one_that_was_asked_about_is_told() -> None:
+    old = passage(1, "Ferry", "The ferry costs 20 euros. The ferry leaves at 8 am.")
+    new = passage(2, "Ferry", "The ferry costs 30 euros. The ferry leaves at 9:30 am.")
+    for question, words in (("When does the ferry leave?", "leaves"), ("What does the ferry cost?", "costs")):
+        [found] = conflicts(question, [old, new])
+        assert words in found.one.words
 
 
 def test_the_newer_source_stands_first_where_both_dates_are_known() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from rag_graph.claims import cite
-from rag_graph.events import Citation, Grade
+from rag_graph.events import Citation, Grade, Unsupported
 from tests.claims import labelled
 from tests.claims.labelled import Split
 
@@ -166,6 +166,12 @@ def test_each_rule_refuses_what_only_it_sees_and_lets_the_true_claim_pass(source
         ("The repair costs 1.250 euros in total.", "The repair costs 1.25 euros in total."),
         ("这台泵的保修期为12个月，从购买日起计算。", "这台泵的保修期为18个月，从购买日起计算。"),
         ("会議は東京で5月8日に開催されます。", "会議は東京で5月9日に開催されます。"),
+        ("这座剧院建成于一九七六年，位于河边。", "这座剧院建成于一九六七年，位于河边。"),
+        ("冷库的温度为零下18度，每天检查。", "冷库的温度为18度，每天检查。"),
+        ("The echo comes back after 7 ms in the hall.", "The echo comes back after 7 µs in the hall."),
+        ("The fuse of the lamp blows at 20 mA.", "The fuse of the lamp blows at 20 A."),
+        ("The laser of the table emits 3 mW.", "The laser of the table emits 3 MW."),
+        ("Class B extinguishers hang in the kitchen.", "Class A extinguishers hang in the kitchen."),
     ],
 )
 def test_a_small_sign_that_turns_a_claim_keeps_it_from_being_cited(source: str, turned: str) -> None:
@@ -191,6 +197,10 @@ def test_a_small_sign_that_turns_a_claim_keeps_it_from_being_cited(source: str, 
         ("Broen blev ikke åbnet af kongen i byen.", "Broen blev åbnet af kongen i byen."),
         ("Most nie został otwarty w mieście w 1931 roku.", "Most został otwarty w mieście w 1931 roku."),
         ("Мост не был открыт в городе в 1931 году.", "Мост был открыт в городе в 1931 году."),
+        ("Das Lager ist immer geöffnet.", "Das Lager ist immer geschlossen."),
+        ("Les loyers ont augmenté de 4 %.", "Les loyers ont diminué de 4 %."),
+        ("El casco es obligatorio en el taller.", "El casco es opcional en el taller."),
+        ("Il fumo è vietato nel cortile.", "Il fumo è consentito nel cortile."),
     ],
 )
 def test_the_contrary_is_not_cited_in_languages_whose_negations_are_known(source: str, turned: str) -> None:
@@ -204,6 +214,8 @@ def test_the_contrary_is_not_cited_in_languages_whose_negations_are_known(source
     [
         ("Takuu ei kata veden aiheuttamia vahinkoja.", "Takuu kata veden aiheuttamia vahinkoja."),
         ("Podul nu a fost deschis în oraș de primar.", "Podul a fost deschis în oraș de primar."),
+        ("Biletul nu acoperă călătoria de noapte.", "Biletul acoperă călătoria de noapte."),
+        ("A jegy nem érvényes a hajóútra.", "A jegy érvényes a hajóútra."),
         ("A garancia nem terjed ki a víz okozta károkra.", "A garancia ki terjed a víz okozta károkra."),
         ("الضمان لا يغطي الأضرار الناجمة عن الماء.", "الضمان يغطي الأضرار الناجمة عن الماء."),
         ("การรับประกันไม่ครอบคลุมความเสียหายจากน้ำ", "การรับประกันครอบคลุมความเสียหายจากน้ำ"),
@@ -212,6 +224,31 @@ def test_the_contrary_is_not_cited_in_languages_whose_negations_are_known(source
 )
 def test_in_other_languages_only_what_is_there_word_for_word_may_be_cited(source: str, turned: str) -> None:
     assert not is_cited(source, turned)
+
+
+@pytest.mark.parametrize(
+    ("source", "claim"),
+    [
+        ("The ferry doesn't run in the winter months.", "The ferry doesn&#39;t run in the winter months [1]."),
+        ("The ferry carries 45 cars to the island.", "The ferry carries 45 cars to the island (Source: [1])."),
+        (
+            "The ferry carries 45 cars to the island.",
+            "As stated in source 1: the ferry carries 45 cars to the island [1].",
+        ),
+        ("渡轮每天运送四十五辆汽车到岛上。", "是的，渡轮每天运送45辆汽车到岛上[1]。"),
+        ("Паром перевозит 45 машин на остров.", "Да, паром перевозит 45 машин на остров [1]."),
+        ("The Oʻahu ferry carries 45 cars to the island.", "The O'ahu ferry carries 45 cars to the island [1]."),
+    ],
+)
+def test_what_stands_around_a_claim_and_how_it_is_spelled_keep_it_from_nothing(source: str, claim: str) -> None:
+    facts = cite(claim, [labelled.number_passage(1, "Ferry", source)], question="What of it?")
+    assert [fact.type for fact in facts] == ["answer_delta", "citation"]
+
+
+def test_a_number_in_groups_parted_by_blanks_is_not_missed() -> None:
+    passage = labelled.number_passage(1, "Hall", "Each seat of the hall costs 1 250 euros.")
+    facts = cite("Each seat of the hall costs 1,250 euros [1].", [passage], question="What of it?")
+    assert not any(isinstance(fact, Unsupported) for fact in facts)
 
 
 def test_a_claim_in_a_language_that_is_not_known_is_not_called_unsupported() -> None:

@@ -85,6 +85,13 @@ def test_a_response_follows_another_or_its_conversation(serve: Any, upstream: Up
         assert any("Who built the CN Tower?" in str(chat.body) for chat in upstream.chats[-3:])
 
 
+def test_a_conversation_begins_with_its_metadata_and_refuses_what_it_would_not_keep(client: OpenAI) -> None:
+    assert client.conversations.create(metadata={"topic": "towers"}).metadata == {"topic": "towers"}
+    said: Any = [{"type": "message", "role": "user", "content": QUESTION}]
+    with pytest.raises(openai.APIStatusError, match="begins empty"):
+        client.conversations.create(items=said)
+
+
 def test_a_response_is_stopped_and_forgotten(serve: Any, upstream: Upstream) -> None:
     upstream.say("word " * 2_000, pace_s=0.05)
     with open_client(serve().url) as client:

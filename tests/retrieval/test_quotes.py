@@ -80,6 +80,13 @@ def test_short_sentences_scripts_without_spaces_and_answers_to_a_question_are_qu
     assert first.flat == wanted
 
 
+def test_the_names_of_columns_are_not_quoted() -> None:
+    content = "| Wash | Heat of the wash |\n|---|---|\n| Wool | 30 °C |\n\nCotton may be boiled at 95 °C."
+    found = flat(best_quotes("What is the heat of a wash?", [passage(1, "Washer", content)]))
+    assert found
+    assert not any("Heat of the wash" in quote for quote in found)
+
+
 def test_the_same_sentence_is_not_quoted_twice() -> None:
     same = "The tower is ninety metres tall."
     passages = [passage(1, "A", same), passage(2, "B", same)]

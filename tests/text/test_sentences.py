@@ -48,6 +48,7 @@ def fed_in_pieces(text: str, cuts: list[int]) -> list[Sentence]:
         ["Dr. Smith met J. K. Rowling and John F. Kennedy.", "They talked."],
         ["It grew by 3.5 percent, i.e. a little.", "See Fig. 3 and No. 5 for more."],
         ["She eats vitamin C.", "He does not."],
+        ["Der Vertrag gilt ab 1. Mai 2023.", "Er endet im 19. Jahrhundert.", "See chapter 3.", "The rest is new."],
         ["He joined the U.S. Army at 5 p.m. on Monday.", "It was in the U.S.", "The law changed."],
         ['"It is tall."', "She left (at last.)", "Then he came."],
         ["Acme Inc. was sold.", "It made e.g. screws, nuts etc.", "Others did too."],
@@ -142,3 +143,13 @@ def test_spans_are_in_order_apart_and_without_outer_space(text: str) -> None:
 def test_pieces_give_the_same_sentences_as_the_whole(text: str, cuts: list[int]) -> None:
     assert fed_in_pieces(text, cuts) == sentences(text)
     assert fed_in_pieces(text, list(range(len(text)))) == sentences(text)
+
+
+def test_lines_that_each_begin_with_a_key_are_sentences_of_their_own() -> None:
+    text = "Port: 8080\n**Host:** db1\nRestart (seconds): 30\n\nIt is written in the\nform: a key and a value."
+    assert split(text) == [
+        "Port: 8080",
+        "**Host:** db1",
+        "Restart (seconds): 30",
+        "It is written in the\nform: a key and a value.",
+    ]

@@ -64,6 +64,20 @@ class Conversation(Sent):
     id: str = Field(min_length=1, max_length=MAX_ID_CHARS)
 
 
+class NewConversation(Sent):
+    """The body of `POST /v1/conversations`, which may be missing."""
+
+    metadata: dict[str, str] | None = Field(default=None, max_length=16)
+    items: list[Item] | None = None
+
+    @field_validator("items")
+    @classmethod
+    def _begins_empty(cls, items: list[Item] | None) -> list[Item] | None:
+        if items:
+            raise ValueError("A conversation begins empty here: send earlier messages as `input` of its first response")
+        return items
+
+
 class ResponseRequest(Sent):
     """The body of `POST /v1/responses`."""
 

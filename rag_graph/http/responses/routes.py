@@ -17,7 +17,7 @@ from rag_graph.http.encoding import EVENT_STREAM
 from rag_graph.http.openai.request import Draft, name_of
 from rag_graph.http.openai.routes import OpenAIRefusal, OpenAIRoute
 from rag_graph.http.responses.encoding import PER_ENTRY, RESPONSE, Envelope, ResponseEvents
-from rag_graph.http.responses.request import RESULTS, NoSuchResponse, ResponseRequest, query_of
+from rag_graph.http.responses.request import RESULTS, NewConversation, NoSuchResponse, ResponseRequest, query_of
 from rag_graph.http.state import caller_of, choices_of, conversations_of, runner_of
 from rag_graph.query import MAX_HISTORY_TURNS, Turn
 from rag_graph.runs.ids import new_run_id
@@ -133,14 +133,14 @@ async def input_items(request: Request, response_id: str) -> dict[str, Any]:
 
 
 @plain.post("/conversations")
-async def begin_conversation() -> dict[str, Any]:
+async def begin_conversation(asked: NewConversation | None = None) -> dict[str, Any]:
     """A name under which responses follow one another. Where conversations are kept, the first one begins it."""
     made_at = steady_time()
     return {
         "id": f"conv_{new_run_id(made_at)}",
         "object": "conversation",
         "created_at": int(made_at),
-        "metadata": {},
+        "metadata": (asked.metadata if asked else None) or {},
     }
 
 

@@ -26,6 +26,8 @@ _OTHER_REASONING: Final = (
     "thinking_blocks",
     "thought",
     "reasoning_details",
+    "thoughts",
+    "reasoning_summary",
 )
 _TEXTS: Final = ("text", "content", "thinking", "reasoning", "summary", "refusal", "value")
 _OTHERS: Final = frozenset({"user", "system", "developer", "tool", "function"})
@@ -116,13 +118,19 @@ class Shaper:
         delta: Chunk = {**given} if isinstance(given, Mapping) else {}
         if str(delta.get("role")) in _OTHERS:
             delta = {}  # the question, said again
-        if str(delta.get("phase")) in _THINKING_PHASES:
+        if str(delta.get("phase")) in _THINKING_PHASES or _is_marked_as_thought(delta):
             delta["reasoning_content"] = delta.pop("content", None)
-        thoughts = [_text_of(delta.pop(key, None)) for key in (*REASONING_KEYS, *_OTHER_REASONING)]
+        beside = delta.get("provider_specific_fields")  # LiteLLM's
+        thoughts = [
+            _text_of(delta.pop(key, None) or (beside.get(key) if isinstance(beside, Mapping) else None))
+            for key in (*REASONING_KEYS, *_OTHER_REASONING)
+        ]
         content = delta.get("content")
         if isinstance(content, list):
             thoughts.append(_text_of([part for part in content if _is_thought(part)]))
-            content = [part for part in content if not _is_thought(part)]
+            refusals = [part for part in content if _is_refusal(part)]
+            delta["refusal"] = delta.get("refusal") or refusals
+            content = [part for part in content if not (_is_thought(part) or part in refusals)]
         text = self._joined("content", _text_of(content))
         delta["content"] = self._messages.added(text, is_message=True) if is_message else self.take(text)
         if thought := self._joined("reasoning", next((thought for thought in thoughts if thought), "")):
@@ -238,6 +246,17 @@ def _text_of(value: Any) -> str:
 def _is_thought(part: Any) -> bool:
     """Whether a part of the content is the model's thinking, as Mistral and Anthropic-like gateways mark it."""
     return isinstance(part, Mapping) and str(part.get("type")).startswith(("thinking", "reasoning", "redacted"))
+
+
+def _is_marked_as_thought(delta: Mapping[str, Any]) -> bool:
+    """Whether Gemini's OpenAI-compatible endpoint says so beside the text."""
+    extra = delta.get("extra_content")
+    google = extra.get("google") if isinstance(extra, Mapping) else None
+    return isinstance(google, Mapping) and google.get("thought") is True
+
+
+def _is_refusal(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") == "refusal"
 
 
 def error_of(chunk: Mapping[str, Any], choice: Mapping[str, Any] | None) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, Final
 Chunk = dict[str, Any]
 
 _WRAPPINGS: Final = ("data", "result", "output", "response")
-_EVENTS: Final = ("response.", "message_", "content_block_")
+_EVENTS: Final = ("response.", "message_", "content_block_", "message-", "content-")
 _REPLIES: Final = ("choices", "candidates", "message")
 
 
@@ -42,8 +42,20 @@ def choice_of(chunk: Mapping[str, Any]) -> Chunk | None:
             return _choice({"content": "" if token.get("special") else text}, reason or ("stop" if is_last else None))
         case {"content": str(text), "stop": bool(is_last)}:  # llama.cpp, /completion
             return _choice({"content": text}, (chunk.get("stop_type") or "stop") if is_last else None)
-        case {"candidates": [dict() as candidate, *_]}:  # Gemini
+    return _of_cloud(chunk)
+
+
+def _of_cloud(chunk: Mapping[str, Any]) -> Chunk | None:
+    """What Gemini and Bedrock's ConverseStream send."""
+    match chunk:
+        case {"candidates": [dict() as candidate, *_]}:
             return _of_gemini(candidate)
+        case {"promptFeedback": {"blockReason": _}}:  # of a question for which there are no candidates
+            return _choice({}, "content_filter")
+        case {"contentBlockDelta": {"delta": Mapping() as delta}}:
+            return _choice({"content": delta.get("text"), "reasoning_content": delta.get("reasoningContent")})
+        case {"messageStop": {"stopReason": reason}}:
+            return _choice({}, reason)
     return None
 
 
@@ -65,19 +77,31 @@ def _of_gemini(candidate: Mapping[str, Any]) -> Chunk:
 
 
 def _of_event(kind: str, event: Mapping[str, Any]) -> Chunk | None:
-    """An event of the Responses API or of Anthropic's messages."""
+    """An event of the Responses API, of Anthropic's messages or of Cohere's chat."""
     delta = event.get("delta")
     match kind:
         case "response.output_text.delta":
             return _choice({"content": delta})
         case "response.reasoning_text.delta" | "response.reasoning_summary_text.delta":
             return _choice({"reasoning_content": delta})
+        case "response.refusal.delta":
+            return _choice({"refusal": delta})
         case "response.completed":
             return _choice({}, "stop")
         case "response.incomplete":
-            return _choice({}, "length")
+            return _choice({}, _why_incomplete(event.get("response")))
         case "content_block_delta" if isinstance(delta, Mapping):
             return _choice({"content": delta.get("text"), "reasoning_content": delta.get("thinking")})
         case "message_delta" if isinstance(delta, Mapping):
             return _choice({}, delta.get("stop_reason"))
+        case "content-delta" if isinstance(delta, Mapping):
+            return _choice(delta["message"]) if isinstance(delta.get("message"), Mapping) else None
+        case "message-end" if isinstance(delta, Mapping):
+            return _choice({}, delta.get("finish_reason"))
     return None
+
+
+def _why_incomplete(response: Any) -> str:
+    details = response.get("incomplete_details") if isinstance(response, Mapping) else None
+    reason = details.get("reason") if isinstance(details, Mapping) else None
+    return reason if isinstance(reason, str) and reason else "length"

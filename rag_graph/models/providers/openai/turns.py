@@ -7,11 +7,17 @@ from typing import Any, Final
 
 Message = dict[str, Any]
 
-_ALTERNATE: Final = re.compile(r"\balternat", re.IGNORECASE)
+_ALTERNATE: Final = re.compile(
+    r"\balternat|\bconsecutive\b|\bin a row\b|\bsame role\b|\b(?:start|begin|end)s? with an? \W?user\b"
+    r"|\bmessage order\b"
+    r"|\bfirst message\b.{0,40}\buser\b|\blength of messages\b.{0,20}\bodd\b|\b(?:odd|even) index\b",
+    re.IGNORECASE,
+)
 _NO_SYSTEM: Final = re.compile(
     r"\b(system|developer)\b.{0,60}\b(not|un(?:supported|expected|known)|invalid|only|isn't|cannot)\b"
     r"|\b(not|un(?:supported|expected|known)|invalid|only)\b.{0,60}\b(system|developer)\b"
-    r"|only user and assistant roles",
+    r"|only user and assistant roles|\b(?:be|of|expected)\W{1,3}user\W{1,3}(?:or |and )?\W{0,3}assistant\b"
+    r"|\b(?:system|role).{0,20}(?:非法|无效|不支持|不正确|不合法)|不支持.{0,20}system",
     re.IGNORECASE | re.DOTALL,
 )
 """Templates raise these with words of their own; those of Gemma, Mistral and their like are in the tests."""

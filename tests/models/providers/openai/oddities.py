@@ -479,12 +479,20 @@ _ENDINGS: tuple[tuple[Any, str, str], ...] = (
     ("content_policy_violation", "filter", "BerriAI/litellm#12324"),
     ("PROHIBITED_CONTENT", "filter", "genkit-ai/genkit#5736"),
     ("RECITATION", "filter", "Google Gemini API"),
+    ("max_new_tokens", "length", "hand-written servers"),
+    ("output_truncated", "length", "hand-written servers"),
+    ("FLAGGED_BY_GUARDRAIL", "filter", "gateways of companies"),
+    ("eos_reached", "", "hand-written servers"),
+    ("OTHER", "unknown", "Google Gemini API"),
+    ("repetition_detected", "unknown", "hand-written servers"),
 )
 _BREAKS = (
     ("MALFORMED_FUNCTION_CALL", "pydantic/pydantic-ai#631"),
     ("engine_error", "hand-written servers"),
     ("interrupted", "hand-written servers"),
     ("network_error", "Zhipu API"),
+    ("server_overloaded", "hand-written servers"),
+    ("EXCEPTION", "hand-written servers"),
 )
 
 _FAILURES: tuple[tuple[str, Any, str, str], ...] = (
@@ -556,6 +564,14 @@ _THOUGHTS = (
     ("<｜begin▁of▁thinking｜>", "<｜end▁of▁thinking｜>", "DeepSeek's spelling of tokens"),
     ('<details type="reasoning" done="true"><summary>Thought</summary>', "</details>", "Open WebUI's API"),
     ("◁think▷", "◁/think▷", "Kimi-VL's template"),
+    ("<think >", "</think >", "prompts for chains of thought"),
+    ("<antThinking>", "</antThinking>", "prompts in the manner of Claude's"),
+    ("<chain_of_thought>", "</chain_of_thought>", "prompts for chains of thought"),
+    ("<思考>", "</思考>", "prompts for chains of thought in Chinese"),
+    ("<start_of_thought>", "<end_of_thought>", "prompts for chains of thought"),
+    ("<|startofthink|>", "<|endofthink|>", "prompts for chains of thought"),
+    ("```thinking\n", "\n```\n", "prompts in the manner of Claude's"),
+    ("<|im_start|>think\n", "<|im_end|>\n<|im_start|>answer\n", "s1's template"),
     ("", "</think>", "nbramia/LifeOS#568"),
     ("<|channel|>analysis<|message|>", "<|end|>assistant<|channel|>final<|message|>", "vllm-project/vllm#35906"),
     ("<|channel|>commentary<|message|>", "<|end|><|start|>assistant<|channel|>final <|constrain|>json<|message|>",
@@ -571,6 +587,8 @@ _TAILS = (
     ("<|im_assistant|>", "Blaizzy/mlx-vlm#1932 (Kimi-VL)"),
     ("\n</answer>", "vllm-project/vllm#58127 (Hunyuan)"),
     ("[EOS]", "Kimi-VL's tokenizer"),
+    ("<EOS>", "small models' spelling of the end"),
+    ("</final_answer>", "prompts that ask for an answer in a tag"),
     ("</s><s>", "Mistral's tokenizer"),
     ("<pad><pad>", "T5's tokenizer"),
     ("<seed:eos>", "Seed-OSS's tokenizer"),
@@ -603,6 +621,10 @@ _HEADS = (
     ("[/INST] ", "Llama 2's template"),
     ("]~b]ai\n", "MiniMax's template"),
     ("<answer>\n", "sgl-project/sglang#7678 (Hunyuan)"),
+    ("<final_answer>", "prompts that ask for an answer in a tag"),
+    ("\ufeff", "gateways that read replies from files"),
+    ("assistant\n", "ChatML, its tokens left out"),
+    ("### Response:\n", "Alpaca's template"),
 )
 
 
@@ -632,12 +654,38 @@ def _around() -> Iterable[Odd]:
     for key, value in (
         ("thinking_blocks", [{"type": "thinking", "thinking": THOUGHT}]),
         ("reasoningContent", THOUGHT),
+        ("thoughts", THOUGHT),
+        ("provider_specific_fields", {"reasoning_content": THOUGHT}),
         ("reasoning", {"summary": [{"type": "summary_text", "text": THOUGHT}]}),
     ):
         yield Odd(f"thinking as {key}", "LiteLLM, Bedrock's and other gateways", thought(**{key: value}) + BOTH + END,
                   thinking=THOUGHT)  # fmt: skip
     phase = thought(content=THOUGHT, phase="think") + BOTH + END
     yield Odd("thinking as a phase", "chat.qwen.ai's API", phase, thinking=THOUGHT)
+    marked = thought(content=f"<thought>{THOUGHT}", extra_content={"google": {"thought": True}}) + text("</thought>")
+    yield Odd("thinking marked beside it", "Gemini's OpenAI-compatible API", marked + BOTH + END, thinking=THOUGHT)
+    yield from _OTHER_PROTOCOLS
+
+
+_OTHER_PROTOCOLS = (
+    Odd("Cohere's events", "Cohere's API, version 2",
+        data({"type": "message-start"}) + data({"type": "content-delta", "delta": {"message": {"content": {
+            "text": ANSWER}}}}) + data({"type": "message-end", "delta": {"finish_reason": "COMPLETE"}})),
+    Odd("Bedrock's events", "Amazon Bedrock, ConverseStream",
+        data({"messageStart": {"role": "assistant"}}) + data({"contentBlockDelta": {"delta": {"text": ANSWER}}})
+        + data({"messageStop": {"stopReason": "max_tokens"}}), cut_by="length"),
+    Odd("a question that Gemini blocks", "Gemini API", error="model_declined",
+        body=data({"promptFeedback": {"blockReason": "SAFETY"}, "candidates": []}) + DONE),
+    Odd("a response that a filter ended", "OpenAI's Responses API", answer=FIRST.rstrip(), cut_by="filter",
+        body=data({"type": "response.output_text.delta", "delta": FIRST}) + data({"type": "response.incomplete",
+            "response": {"incomplete_details": {"reason": "content_filter"}}})),
+    Odd("a refusal as an event", "OpenAI's Responses API", error="model_declined",
+        body=data({"type": "response.refusal.delta", "delta": "No."}) + data({"type": "response.completed"})),
+    Odd("a refusal as a part", "OpenAI's Responses API, through a gateway", error="model_declined",
+        body=text([{"type": "refusal", "refusal": "No."}]) + END),
+    Odd("a refusal in the middle", "OpenAI API", answer=FIRST.rstrip(), cut_by="filter",
+        body=text(FIRST) + thought(refusal="I cannot go on.") + END),
+)  # fmt: skip
 
 
 ODDITIES = (*_SEEN_FIRST, *_FRAMES, *_SHAPES, *_around())

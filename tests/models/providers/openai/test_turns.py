@@ -10,11 +10,18 @@ NO_SYSTEM = (
     "Only user and assistant roles are supported!",  # Mistral's first templates
     "Invalid role: system",
     "Unexpected role 'system' in messages",
+    "messages.0.role: Input should be 'user' or 'assistant'",  # servers that check by pydantic
+    "messages[0].role must be one of ['user', 'assistant']",
+    "role参数非法",  # services in Chinese
     'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter',
 )
 ALTERNATE = (
     "Conversation roles must alternate user/assistant/user/assistant/...",
     "After the optional system message, conversation roles must alternate user/assistant/user/assistant/...",
+    "The first message must be from the user",
+    "the length of messages must be an odd number",  # ERNIE's API
+    "Two consecutive user messages are not allowed",
+    "Message 2 has the same role as the one before",
     'roles must alternate between "user" and "assistant", but found multiple "user" roles in a row',
 )
 OTHER = ("The model `x` does not exist", "max_tokens is too large", "Invalid value for 'temperature'", "")
