@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from difflib import SequenceMatcher
-from itertools import takewhile
+from itertools import groupby, pairwise, takewhile
+from operator import attrgetter
 
 from rag_graph.claims.opposites import ALTERNATIVES, CHOICES
 from rag_graph.claims.statements import MONTHS, UNIT_WORDS, UNITS, Statement, Word
@@ -54,6 +55,12 @@ def _chosen(statement: Statement) -> dict[tuple[int, int], frozenset[str]]:
             for choice in CHOICES[word]:
                 found[choice] = found.get(choice, frozenset()) | {word}
     return found
+
+
+def takes_one_of_both(claim: Statement, said: Statement) -> bool:
+    """Tell "both candidates" from "one of the candidates"."""
+    is_of_one = any(pair == ("one", "of") for pair in pairwise(word for word, _ in claim.places))
+    return is_of_one and "both" in said.plain - claim.plain and "one" not in said.plain
 
 
 def has_other_unit_word(claim: Statement, said: Statement) -> bool:
@@ -111,7 +118,9 @@ _LEAST_PREFIXED = 5
 
 def _is_negated_by_prefix(claim: Statement, said: Statement) -> bool:
     """Tell "clockwise" from "counterclockwise", "stable" from "unstable" and Czech "vztahuje" from "nevztahuje"."""
-    ours, theirs = claim.stems - said.stems, said.stems - claim.stems
+    if bool(claim.negated) != bool(said.negated):
+        return False  # "Nobody noticed it" is "It went unnoticed".
+    ours, theirs = _forms(claim) - _forms(said), _forms(said) - _forms(claim)
     return any(
         prefix + word in other
         for one, other in ((ours, theirs), (theirs, ours))
@@ -119,6 +128,11 @@ def _is_negated_by_prefix(claim: Statement, said: Statement) -> bool:
         if len(word) >= _LEAST_PREFIXED and word.isalpha()
         for prefix in _NEGATING_PREFIXES
     )
+
+
+def _forms(statement: Statement) -> frozenset[str]:
+    """Words as stems and as they stand: the stem of "broken" is that of "break", and "unbroken" has its own."""
+    return statement.stems | frozenset(word.form for word in statement.words)
 
 
 _ORDINALS = frozenset(("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"))
@@ -136,6 +150,23 @@ def drops_rank(claim: Statement, said: Statement) -> bool:
         for at, (word, _) in enumerate(said.places)
         if (rank := _rank_before(said, at))
     )
+
+
+def widens_group(claim: Statement, said: Statement) -> bool:
+    """Tell "the tallest wooden building" from "the tallest building": a rank holds of those that it is told of."""
+    kinds = {word: behind for word, behind in _ranked(said) if len(behind) > 1 and behind[0] != "ever"}
+    return any(
+        word in kinds and behind[:1] == kinds[word][1:2] and kinds[word][0] not in claim.stems
+        for word, behind in _ranked(claim)
+    )
+
+
+def _ranked(statement: Statement) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each superlative with the two words that follow right behind it."""
+    for word in statement.words:
+        if _SUPERLATIVE.fullmatch(word.form):
+            near = (word.position + 1, word.position + 2)
+            yield word.form, tuple(other.stem for other in statement.words if other.position in near)
 
 
 def _rank_before(said: Statement, at: int) -> frozenset[str]:
@@ -203,6 +234,47 @@ def replaces_word(claim: Statement, said: Statement) -> bool:
     """Tell "300 mg of heparin given" from "300 mg of aspirin given": one unshared word in another's place."""
     replaceable = {(before, after) for word, before, after in _spots(said) if word.stem not in claim.stems}
     return any(word.stem not in said.stems and (before, after) in replaceable for word, before, after in _spots(claim))
+
+
+def replaces_item(claim: Statement, said: Statement) -> bool:
+    """Tell "two hoses, a gauge and clips" from "two hoses, a valve and clips": another item between the same two."""
+    items = {(before, after): item for before, item, after in _items(said)}
+    return any(
+        (before, after) in items and item.isdisjoint(said.stems) and items[before, after].isdisjoint(claim.stems)
+        for before, item, after in _items(claim)
+    )
+
+
+def _items(statement: Statement) -> Iterator[tuple[str, frozenset[str], str]]:
+    """The short clauses between two others, each with the last word before it and the first behind it."""
+    parts = [[word.stem for word in words] for _, words in groupby(statement.words, key=attrgetter("clause"))]
+    for before, item, after in zip(parts, parts[1:], parts[2:], strict=False):
+        if len(item) <= _ITEM_WORDS:
+            yield before[-1], frozenset(item), after[0]
+
+
+_ITEM_WORDS = 2
+
+
+def replaces_attached(claim: Statement, said: Statement) -> bool:
+    """Tell "in trials with mice" from "in trials with patients": another word behind the same word's preposition."""
+    theirs = {key: word for key, word in _attached(said) if word not in claim.stems}
+    return any(key in theirs and word not in said.stems for key, word in _attached(claim))
+
+
+def _attached(statement: Statement) -> Iterator[tuple[tuple[str, str], str]]:
+    for before, word in pairwise(statement.words):
+        if (
+            word.case in _ATTACHING
+            and before.case != word.case
+            and word.position - before.position <= _NEAR
+            and not word.is_number
+        ):
+            yield (before.stem, word.case), word.stem
+
+
+_ATTACHING = frozenset(("with", "of", "from", "to", "for", "by", "without", "against"))
+_NEAR = 3
 
 
 # Not hiragana: Japanese endings and particles change from one way of saying a thing to another.

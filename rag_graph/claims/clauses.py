@@ -1,6 +1,7 @@
 """The clauses of a source: what a claim puts together from several of them, or leaves out of one."""
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import combinations, pairwise, permutations
 
 from rag_graph.claims.statements import Statement, subject_of
 
@@ -116,6 +117,30 @@ def _acts(said: Statement, name: str, deed: str) -> bool:
     """Whether a name stands right before a deed in its clause, so that it is who did it."""
     words = [word for word in said.words if word.is_name is False or word.stem == name]
     return any((one.stem, other.stem) == (name, deed) and one.clause == other.clause for one, other in pairwise(words))
+
+
+def crosses(claim: Statement, told: Sequence[Statement]) -> bool:
+    """Tell "founded in 1786 and housed here since 1902" from "founded in 1902 and housed here since 1786".
+
+    Two clauses of the claim that each have words of the same two clauses have exchanged them. Of two sentences, which
+    may be told as one, only numbers tell that.
+    """
+    parts = [(at, stems - subject_of(said)) for at, said in enumerate(told) for stems in said.clauses.values()]
+    own = [
+        (at, stems.difference(*(other for to, (_, other) in enumerate(parts) if to != place)))
+        for place, (at, stems) in enumerate(parts)
+    ]
+    marks = frozenset(word.stem for word in claim.numbers)
+    for one, other in combinations(claim.clauses.values(), 2):
+        for (at, first), (to, second) in permutations(own, 2):
+            if (
+                one & first
+                and (one & second if at == to else one & second & marks)
+                and other & second
+                and (other & first if at == to else other & first & marks)
+            ):
+                return True
+    return False
 
 
 _CONTRASTS = frozenset(("but", "whereas", "while", "although", "though"))

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from rag_graph.claims.bearing import Line
-from rag_graph.claims.statements import MONTHS, Statement, Word
+from rag_graph.claims.statements import MONTHS, Statement, Word, take_apart
 from rag_graph.text.spelling import one_spelling
 from rag_graph.text.terms import fold
 
@@ -151,3 +151,18 @@ def mixes_keys(need: AbstractSet[str], picked: Iterable[Line], lines: Iterable[L
     return bool(others) and any(
         line.passage in passages and line.key and not need.isdisjoint(line.key) for line in lines
     )
+
+
+def denies_value(claim: Statement, contents: Iterable[str]) -> bool:
+    """Tell "Encryption: none" from "with encryption": a line that says of its key that there is nothing of it."""
+    return not claim.negated and any(
+        found[2].lower() not in claim.plain and take_apart(found[1]).stems <= claim.stems
+        for content in contents
+        for found in _NO_VALUE.finditer(content)
+    )
+
+
+_NO_VALUE = re.compile(
+    r"^[\s|*`_-]*(\w[^|:\n]{0,40}?)[*`_ ]*[:|][*`_ ]*(none|no|off|false|disabled|never)\b[*`_. |]*$",
+    re.IGNORECASE | re.MULTILINE,
+)

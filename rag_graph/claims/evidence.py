@@ -9,9 +9,11 @@ from functools import lru_cache
 
 from rag_graph.claims.bearing import Line, Window, comparable, lines_of, neighbours_apart, window_of
 from rag_graph.claims.checker import Support
+from rag_graph.claims.clauses import crosses
 from rag_graph.claims.doubts import (
     Said,
     adds_clause,
+    denies_value,
     has_other_unit,
     lacking_code,
     lacking_name,
@@ -84,6 +86,8 @@ class Coverage:
     """Of a longer sentence parts are taken in any order, and what stands where in it tells little."""
     plain_words: int = 10
     """In a claim of more words a clause in wholly other words is mostly a paraphrase."""
+    simple_words: int = 12
+    """In a claim of more words two clauses may draw on the same two sentences without exchanging anything."""
     short_words: int = 6
     """A claim of no more words is a copy as soon as most of it stands in one sentence."""
     of_denial: float = 0.9
@@ -285,6 +289,7 @@ class ReadSources:
         """Whether something in the picked sentences speaks against the claim, or what matters most is not in them."""
         said = [line.said for line in window.lines]
         contents = [self.passages[line.passage].content[line.start : line.end] for line in window.lines]
+        short = [one for one in said if len(one.words) <= self._coverage.line_words]
         above = [_around(self.passages[number]) for number in numbers]
         shown = Said.by([*said, *(taken_apart(text, ENGLISH) for text in above)], "\n".join((*contents, *above)))
         cited = Said.by((), "\n".join((*(self.passages[number].content for number in numbers), *above, self.question)))
@@ -302,6 +307,8 @@ class ReadSources:
             or mixes_keys(need, window.lines, [line for number in numbers for line in self._lines[number]])
             or (self._rare(need & best.words) >= _RELATED * self._rare(need) and says_opposite(claim, best.said))
             or any(moves_number(claim, one) for one in said)
+            or denies_value(claim, contents)
+            or (len(claim.stems) <= self._coverage.simple_words and crosses(claim, short))
             or (
                 self._rare(need & best.words) >= _MOSTLY * self._rare(need)
                 and not claim.negated

@@ -254,6 +254,9 @@ ALTERNATIVES: tuple[tuple[str, ...], ...] = (
     ("verbose", "quiet silent"),
     ("vowel", "consonant"),
     ("war wartime", "peace peacetime"),
+    ("readonly immutable", "writable writeable mutable"),
+    ("apiece individually separately", "together jointly collectively altogether"),
+    ("utc gmt", "est edt", "pst pdt", "cet cest", "jst", "ist", "bst", "cst cdt", "mst mdt"),
     ("up upward", "down downward"),
     ("northward northwards", "southward southwards", "eastward eastwards", "westward westwards"),
 )

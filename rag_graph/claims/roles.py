@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from rag_graph.claims.statements import Statement, Word
-from rag_graph.text.languages import ENGLISH
+from rag_graph.text.languages import CONDITIONAL, ENGLISH
 
 _OPPOSITE_CASES = frozenset(
     frozenset(pair.split())
@@ -27,6 +27,16 @@ def _shared_words(claim: Statement, said: Statement) -> list[tuple[Word, Word]]:
     return [(word, there[name]) for name, word in here.items() if name in there]
 
 
+def _is_fronted(claim: Statement, said: Statement, first: Word, last: Word) -> bool:
+    """Whether a condition that goes before the rest in a claim stands between the two, and the source has one too."""
+    return (
+        first.position <= claim.led_in_to < last.position
+        and claim.opening in CONDITIONAL
+        and not said.led_in_to
+        and not said.plain.isdisjoint(CONDITIONAL)
+    )
+
+
 def swaps_roles(claim: Statement, said: Statement) -> bool:
     """Tell "A beat B" from "B beat A", "B was beaten by A" and "from B to A"."""
     shared = _shared_words(claim, said)
@@ -38,6 +48,7 @@ def swaps_roles(claim: Statement, said: Statement) -> bool:
         _is_swapped(*first, *last, between)
         for at, first in enumerate(shared)
         for to, last in enumerate(shared[at + 1 :], at + 1)
+        if not _is_fronted(claim, said, first[0], last[0])
         if (between := [other.position for _, other in shared[at + 1 : to]])
     )
 
@@ -51,7 +62,7 @@ def _is_swapped(first: Word, first_there: Word, last: Word, last_there: Word, be
     if any(last_there.position < middle < first_there.position for middle in between):
         return (last.case == "by") == (first_there.case == "by")
     if any(first_there.position < middle < last_there.position for middle in between):
-        return (last.case == "by") != (last_there.case == "by")
+        return (last.case == "by") != (last_there.case == "by") and (first.case == "by") == (first_there.case == "by")
     return False
 
 
@@ -72,6 +83,7 @@ def changes_places(claim: Statement, said: Statement) -> bool:
         and _is_swapped(first, first_there, last, last_there, [other.position for _, other in shared[at + 1 : to]])
         for at, (first, first_there) in enumerate(shared)
         for to, (last, last_there) in enumerate(shared[at + 1 :], at + 1)
+        if not _is_fronted(claim, said, first, last)
     )
 
 

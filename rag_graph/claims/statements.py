@@ -7,7 +7,17 @@ from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 
 from rag_graph.claims.phrases import CONTRACTION, in_one_phrase, set_aside
-from rag_graph.text.languages import CONJUNCTIONS, ENGLISH, LEAD_INS, PREPOSITIONS, UNTOLD, Language, language_of
+from rag_graph.text.languages import (
+    CONDITIONAL,
+    CONJUNCTIONS,
+    ENGLISH,
+    LEAD_INS,
+    PREPOSITIONS,
+    RESUMING,
+    UNTOLD,
+    Language,
+    language_of,
+)
 from rag_graph.text.spelling import one_spelling
 from rag_graph.text.terms import root
 
@@ -172,7 +182,7 @@ class Statement:
 
     @cached_property
     def scopes(self) -> dict[int, frozenset[str]]:
-        """The words of each clause; one without a subject of its own has those that came before it."""
+        """The words of each clause; one without a subject of its own has those that came before it, or that "it" is."""
         subject: frozenset[str] = frozenset()
         found: dict[int, frozenset[str]] = {}
         for clause, stems in self.clauses.items():
@@ -180,6 +190,8 @@ class Statement:
                 word.stem for word in self.words if word.clause == clause and word.is_name and not word.case
             )
             found[clause] = stems if own else stems | subject
+            if clause and any(word in RESUMING and there == clause for word, there in self.places):
+                found[clause] |= subject_of(self)
             subject |= own
         return found
 
@@ -312,6 +324,8 @@ class _Reader:
         self._currency = ""
         self._position = 0
         self._has_broken = False
+        self._opens_clause = False
+        self._opens_condition = False
 
     def take(self, token: re.Match[str]) -> None:
         self._position += 1
@@ -328,16 +342,20 @@ class _Reader:
             if not self._measure(unit):
                 self._currency = unit  # "$5": the sign comes first
         else:
-            self._break()
+            self._break(token["break"])
 
-    def _break(self) -> None:
-        """Begin a new clause, unless this one only leads in, as in "In 1889, …"."""
+    def _break(self, mark: str = "") -> None:
+        """Begin a new clause, unless this one only leads in, as in "In 1889, …" and "…; if it is false, …"."""
         is_first = not self._has_broken
         self._has_broken = True
         if is_first and self.places and self.places[0][0] in LEAD_INS:
             self.led_in_to = self._position
+        elif self._opens_condition and mark == ",":
+            self._opens_condition = False
         else:
             self._clause += 1
+            self._opens_condition = False
+            self._opens_clause = True
         self._case = ""
 
     def _number(self, value: str) -> None:
@@ -369,6 +387,8 @@ class _Reader:
         if lower in CONJUNCTIONS and not is_first:
             self._break()
         self.places.append((lower, self._clause))
+        if self._opens_clause and lower not in CONJUNCTIONS:
+            self._opens_clause, self._opens_condition = False, lower in CONDITIONAL
         if lower in language.negations:
             self.negations[self._position] = self._clause
         if lower in PREPOSITIONS:
@@ -388,7 +408,7 @@ class _Reader:
             is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
             # A name just behind a name shares its preposition, as in "by Gustave Eiffel's company"; all words do
             # behind "by", as in "by the city council".
-            case = self._case or (before.case if before and (before.is_name or before.case == "by") else "")
+            case = self._case or (before.case if before and (before.is_name or before.case in _SHARED_CASES) else "")
             stem = lower if is_roman else root(lower)
             self._add(Word(stem, self._position, self._clause, case, form=lower, is_name=is_name))
         self._bound = BOUNDS.get(lower, self._bound) if language in (ENGLISH, UNTOLD) else self._bound
@@ -400,10 +420,12 @@ class _Reader:
 
 @cache
 def _saying_nothing(language: Language) -> frozenset[str]:
-    return language.function_words | language.negations | PREPOSITIONS | _APPROXIMATELY
+    return language.function_words | language.negations | PREPOSITIONS | _APPROXIMATELY | _SMALL
 
 
 _ROMAN = re.compile(r"[IVX]{1,4}")
+_SHARED_CASES = frozenset(("by", "dueto"))
+_SMALL = frozenset(("ones", "unless", "according"))
 _APPROXIMATELY = frozenset(("roughly", "approximately", "circa", "approx"))
 """As "about" and "around", which are small words."""
 

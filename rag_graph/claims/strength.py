@@ -1,6 +1,8 @@
 """What a claim denies, doubts, requires or makes total, and its source does not."""
 
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import chain, islice
 
 from rag_graph.claims.statements import Statement
 from rag_graph.text.languages import ENGLISH
@@ -29,13 +31,19 @@ def agrees_in_strength(claim: Statement, said: Statement) -> bool:
     """Refuse a claim that drops a source's doubt, or says "all" or "must" where the source does not."""
     language = said.language
     totals = (claim.roots & _roots(language.totals)) - said.roots
-    if "any" in said.plain:
-        totals -= _ANY
-    if totals or (said.plain & language.conditions) - claim.plain:
+    for alike in _SAME_TOTALS:
+        if alike & said.roots:
+            totals -= alike
+    held = claim.plain | frozenset().union(*(_HELD_BY[word] for word in claim.plain & _HELD_BY.keys()))
+    if said.plain >= _TRUTH:
+        held |= _TRUTH
+    if totals or (said.plain & language.conditions) - held:
         return False
     # A doubt counts where the claim comes from: in "It may rain, and the hall holds 300." the hall is not in doubt.
     hedges = _roots(language.hedges)
     held = claim.roots | _PERMITS if claim.plain & _PERMITS else claim.roots
+    if claim.plain & said.plain & _BELIEFS or "according" in claim.plain:
+        held |= _BELIEFS
     closest = max((len(stems & claim.stems) for stems in said.clauses.values()), default=0)
     return not any(
         root(word) in hedges
@@ -45,8 +53,31 @@ def agrees_in_strength(claim: Statement, said: Statement) -> bool:
     )
 
 
-_ANY = frozenset(("all",))
-"""For any of them is for all of them."""
+_SAME_TOTALS = tuple(
+    frozenset(map(root, alike.split()))
+    for alike in ("all any whole entire", "because dueto cause lead result reason consequence contribute", "must shall")
+)
+"""What is said of any of them is said of all of them; and a cause may be told in many words."""
+
+
+_TRUTH = frozenset(("true", "false"))
+"""Who tells of both says of neither that it is a myth."""
+
+
+_HELD_BY = {
+    word: frozenset((condition,))
+    for condition, words in (
+        ("if", "when whenever where once provided providing"),
+        ("only", "solely exclusively just sole limited restricted alone"),
+        ("except", "excluding excluded exception"),
+    )
+    for word in words.split()
+}
+"""Words that say a condition as well as the one of the source."""
+
+
+_BELIEFS = frozenset(map(root, ("may", "might", "could", "possibly", "perhaps", "suggest", "believe", "estimate")))
+"""Who says "may" of what somebody believes, or "according to" whom, leaves it in doubt."""
 
 
 _PERMITS = frozenset(("can", "may"))
@@ -58,8 +89,11 @@ _HEDGED_WORDS = 2
 
 
 def takes_contrasted(claim: Statement, said: Statement) -> bool:
-    """Tell "due to snow, not to a strike" from "due to a strike"."""
-    return not claim.negated and not claim.contrasted and bool(claim.stems & said.contrasted)
+    """Tell "due to snow, not to a strike" from "due to a strike", and from "due to a strike rather than to snow"."""
+    if claim.contrasted:
+        ours, theirs = claim.stems - claim.contrasted, said.stems - said.contrasted
+        return bool(claim.contrasted & theirs) and bool(said.contrasted & ours)
+    return not claim.negated and bool(claim.stems & said.contrasted)
 
 
 def widens_condition(claim: Statement, said: Statement) -> bool:
@@ -67,14 +101,36 @@ def widens_condition(claim: Statement, said: Statement) -> bool:
     return "regardless" in claim.plain - said.plain and bool(said.plain & _CONDITIONS)
 
 
-_CONDITIONS = frozenset(("if", "when", "unless", "only", "provided"))
+def widens_all(claim: Statement, said: Statement) -> bool:
+    """Tell "all others get 25 days" from "all employees get 25 days": what is said of all is said of all of these."""
+    theirs = [word for behind in _totalled(said, _BEHIND_ALL) for word in behind]
+    return bool(theirs) and any(
+        not behind.isdisjoint(said.stems) and behind.isdisjoint(theirs) for behind in _totalled(claim, 1)
+    )
+
+
+def _totalled(statement: Statement, most: int) -> Iterator[frozenset[str]]:
+    """The words right behind each "all"."""
+    for at, (word, clause) in enumerate(statement.places):
+        if root(word) == "all":
+            behind = (root(other) for other, there in statement.places[at + 1 :] if there == clause)
+            # "The authors each get a copy" has it behind them.
+            before = (root(other) for other, there in statement.places[max(0, at - most) : at] if there == clause)
+            told = chain(islice((one for one in behind if one in statement.stems), most), before if most > 1 else ())
+            yield frozenset(told)
+
+
+_BEHIND_ALL = 3
+
+
+_CONDITIONS = frozenset(("if", "when", "unless", "only", "except", "provided"))
 
 
 def changes_duty(claim: Statement, said: Statement) -> bool:
     """Tell "should" and "may" from "must", however the rest is said."""
     ours, theirs = _duties(claim), _duties(said)
     is_stricter = "must" in ours - theirs and bool(theirs)
-    return is_stricter or ("may" in ours and theirs == {"must"})
+    return is_stricter or ("may" in ours and "must" not in ours and theirs == {"must"})
 
 
 def _duties(statement: Statement) -> frozenset[str]:
@@ -83,7 +139,7 @@ def _duties(statement: Statement) -> frozenset[str]:
 
 _DUTIES = {
     **dict.fromkeys(("must", "shall", "mandatory", "obligatory", "compulsory"), "must"),
-    **dict.fromkeys(("should", "recommended", "advisable"), "should"),
+    **dict.fromkeys(("should", "recommended", "advisable", "encouraged", "advised", "urged"), "should"),
     **dict.fromkeys(("may", "optional", "optionally"), "may"),
 }
 
@@ -91,4 +147,6 @@ _DUTIES = {
 def adds_doubt(claim: Statement, said: Statement) -> bool:
     """Whether a claim has a doubt that its source has not."""
     permitted = _PERMITS if said.plain & _PERMITS else frozenset()
+    if _duties(said):
+        permitted |= frozenset(("should",))
     return bool((claim.roots - said.roots - permitted) & _roots(claim.language.hedges))

@@ -8,9 +8,13 @@ from rag_graph.claims.choices import (
     has_other_month,
     has_other_superlative,
     has_other_unit_word,
+    replaces_attached,
     replaces_characters,
+    replaces_item,
     replaces_word,
+    takes_one_of_both,
     takes_word_of_others,
+    widens_group,
 )
 from rag_graph.claims.clauses import (
     beheads,
@@ -21,7 +25,14 @@ from rag_graph.claims.clauses import (
     swaps_subjects,
     takes_part_of_other,
 )
-from rag_graph.claims.quantities import holds_numbers, swaps_counts, swaps_numbers
+from rag_graph.claims.quantities import (
+    changes_measure,
+    holds_numbers,
+    pools,
+    swaps_counts,
+    swaps_numbers,
+    takes_word_before,
+)
 from rag_graph.claims.roles import changes_places, changes_voice, moves_subject, swaps_cases, swaps_roles, turns_actor
 from rag_graph.claims.statements import Statement
 from rag_graph.claims.strength import (
@@ -30,6 +41,7 @@ from rag_graph.claims.strength import (
     agrees_in_strength,
     changes_duty,
     takes_contrasted,
+    widens_all,
     widens_condition,
 )
 
@@ -89,7 +101,13 @@ def moves_number(claim: Statement, said: Statement) -> bool:
         # Of several numbers in free wording each has more words near it than its own.
         or (sum(len(number.stem) > 1 for number in claim.numbers) <= 1 and swaps_numbers(claim, said))
         or swaps_counts(claim, said)
+        or (len(said.words) <= _PLAIN_WORDS and takes_word_before(claim, said))
+        or changes_measure(claim, said)
     )
+
+
+_PLAIN_WORDS = 20
+"""In a longer sentence the words before its numbers are put in another order."""
 
 
 def says_opposite(claim: Statement, said: Statement) -> bool:
@@ -123,12 +141,17 @@ _LEAST_KEPT = 0.3
 _OPPOSITES = (
     has_opposite,
     drops_rank,
+    takes_one_of_both,
+    widens_group,
     has_other_superlative,
     has_other_unit_word,
     has_other_month,
     changes_duty,
     widens_condition,
+    widens_all,
     takes_contrasted,
+    replaces_item,
+    pools,
 )
 """What turns a claim round by a word or two, wherever its words come from."""
 
@@ -158,6 +181,7 @@ _DIFFERENCES_OF_COPIES = (
     swaps_numbers,
     swaps_counts,
     swaps_subjects,
+    replaces_attached,
     replaces_characters,
 )
 """What makes another claim of nearly the same words, in free wording too."""
@@ -176,5 +200,6 @@ _DIFFERENCES = (
     swaps_subjects,
     mixes_clauses,
     replaces_word,
+    replaces_attached,
     replaces_characters,
 )
