@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import groupby, pairwise, takewhile
 from operator import attrgetter
 
@@ -128,6 +129,40 @@ def _is_negated_by_prefix(claim: Statement, said: Statement) -> bool:
         if len(word) >= _LEAST_PREFIXED and word.isalpha()
         for prefix in _NEGATING_PREFIXES
     )
+
+
+def has_other_affix(claim: Statement, said: Statement) -> bool:
+    """Tell "postoperative" from "preoperative", "harmless" from "harmful", and "assignee" from "assignor"."""
+    ours, theirs = ({word.form for word in one.words} for one in (claim, said))
+    return any(_swapped_affixes(word) & (theirs - ours) for word in ours - theirs)
+
+
+@lru_cache(maxsize=4_096)
+def _swapped_affixes(word: str) -> frozenset[str]:
+    """The words that say the contrary of this one by another beginning or ending."""
+    found = {
+        other + word.removeprefix(one)
+        for one, other in _COUNTER_PREFIXES
+        if word.startswith(one) and len(word) >= len(one) + _LEAST_STEM
+    }
+    found |= {
+        word.removesuffix(one) + other
+        for one, other in _COUNTER_SUFFIXES
+        if word.endswith(one) and len(word) >= len(one) + _LEAST_STEM
+    }
+    return frozenset(found)
+
+
+def _both_ways(listed: str) -> tuple[tuple[str, str], ...]:
+    pairs = [tuple(pair.split("/")) for pair in listed.split()]
+    return tuple((one, other) for first, second in pairs for one, other in ((first, second), (second, first)))
+
+
+_LEAST_STEM = 4
+_COUNTER_PREFIXES = _both_ways(
+    "hyper/hypo over/under pre/post intra/inter in/out im/ex in/ex up/down macro/micro mono/poly endo/exo pro/anti"
+)
+_COUNTER_SUFFIXES = _both_ways("less/ful or/ee er/ee ors/ees ers/ees")
 
 
 def _forms(statement: Statement) -> frozenset[str]:
@@ -273,7 +308,9 @@ def _attached(statement: Statement) -> Iterator[tuple[tuple[str, str], str]]:
             yield (before.stem, word.case), word.stem
 
 
-_ATTACHING = frozenset(("with", "of", "from", "to", "for", "by", "without", "against"))
+_ATTACHING = frozenset(
+    ("with", "of", "from", "to", "for", "by", "without", "against", "in", "on", "at", "during", "among")
+)
 _NEAR = 3
 
 

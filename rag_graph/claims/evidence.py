@@ -9,15 +9,17 @@ from functools import lru_cache
 
 from rag_graph.claims.bearing import Line, Window, comparable, lines_of, neighbours_apart, window_of
 from rag_graph.claims.checker import Support
-from rag_graph.claims.clauses import crosses
+from rag_graph.claims.clauses import crosses, gives_line_of_other
 from rag_graph.claims.doubts import (
     Said,
     adds_clause,
+    adds_item,
     denies_value,
     has_other_unit,
     lacking_code,
     lacking_name,
     lacking_number,
+    mixes_columns,
     mixes_keys,
 )
 from rag_graph.claims.statements import Statement, language_of_text, subject_of, take_apart
@@ -86,8 +88,6 @@ class Coverage:
     """Of a longer sentence parts are taken in any order, and what stands where in it tells little."""
     plain_words: int = 10
     """In a claim of more words a clause in wholly other words is mostly a paraphrase."""
-    simple_words: int = 12
-    """In a claim of more words two clauses may draw on the same two sentences without exchanging anything."""
     short_words: int = 6
     """A claim of no more words is a copy as soon as most of it stands in one sentence."""
     of_denial: float = 0.9
@@ -119,6 +119,7 @@ class ReadSources:
     def __init__(self, passages: Sequence[NumberedPassage], question: str, coverage: Coverage) -> None:
         self._coverage = coverage
         self.question = question
+        self._letters: dict[int, Said] = {}
         self.passages = {passage.number: passage for passage in passages}
         self._languages = {number: language_of_text(passage.content) for number, passage in self.passages.items()}
         known = [language for language in self._languages.values() if language and language is not UNTOLD]
@@ -279,7 +280,9 @@ class ReadSources:
             return False
         need = comparable(claim.stems)
         return any(
-            self._is_alike(need, line.words, self._coverage.of_denial) and not agrees_in_negation(claim, line.said)
+            len(claim.clauses) == len(line.said.clauses)
+            and self._is_alike(need, line.words, self._coverage.of_denial)
+            and not agrees_in_negation(claim, line.said)
             for line in self._lines[number]
         )
 
@@ -306,9 +309,21 @@ class ReadSources:
             or (not claim.negated and any(line.is_denied for line in window.lines))
             or mixes_keys(need, window.lines, [line for number in numbers for line in self._lines[number]])
             or (self._rare(need & best.words) >= _RELATED * self._rare(need) and says_opposite(claim, best.said))
+            # An item of a list holds little of the claim, and the claim all of it.
+            or any(
+                line is not best
+                and self._rare(need & line.words) >= _MOSTLY * self._rare(line.words)
+                and says_opposite(claim, line.said)
+                for line in window.lines
+            )
             or any(moves_number(claim, one) for one in said)
+            or any(mixes_columns(need, line, text) for line, text in zip(window.lines, contents, strict=True))
+            or (len(claim.stems) <= self._coverage.plain_words and adds_item(claim, known, cited))
             or denies_value(claim, contents)
-            or (len(claim.stems) <= self._coverage.simple_words and crosses(claim, short))
+            or (
+                len(claim.stems) <= self._coverage.plain_words
+                and (crosses(claim, short) or gives_line_of_other(*self._named(claim, short)))
+            )
             or (
                 self._rare(need & best.words) >= _MOSTLY * self._rare(need)
                 and not claim.negated
@@ -325,6 +340,10 @@ class ReadSources:
                 for line in window.lines
             )
         )
+
+    def _named(self, claim: Statement, told: Iterable[Statement]) -> tuple[Statement, list[Statement]]:
+        """The claim and what is told, with the capitals that they begin with taken for names' where they may be."""
+        return claim.with_names(self._small_words), [said.with_names(self._small_words) for said in told]
 
     def _is_copy(self, need: frozenset[str], line: Line) -> bool:
         """Whether the claim is too near to the line to differ by chance; a short claim stands with each word."""
@@ -389,10 +408,16 @@ class ReadSources:
             Support(number, source.start, source.end, round(covered, 3))
             for source in self._sentences[number]
             if (covered := self._covered(claim, source.said)) >= least
+            and not adds_item(claim, source.said.stems, self._said_in(number))
             and (agrees(claim, source.said) or keeps_order(claim, source.said))
             and not _is_of_other(subject, source.said)
         ]
         return max(found, key=_worth, default=None)
+
+    def _said_in(self, number: int) -> Said:
+        if number not in self._letters:
+            self._letters[number] = Said.by((), self.passages[number].content)
+        return self._letters[number]
 
     def _short_answer(self, number: int, claim: Statement) -> Support | None:
         """Judge an answer too short to stand alone, as in "Paris [1].", together with its question."""

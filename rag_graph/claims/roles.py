@@ -8,7 +8,10 @@ from rag_graph.text.languages import CONDITIONAL, ENGLISH
 
 _OPPOSITE_CASES = frozenset(
     frozenset(pair.split())
-    for pair in ("from to", "before after", "above below", "over under", "since until", "with without", "from into")
+    for pair in (
+        *("from to", "before after", "above below", "over under", "since until", "since before", "from until"),
+        *("until after", "with without", "from into"),
+    )
 )
 
 
@@ -27,14 +30,20 @@ def _shared_words(claim: Statement, said: Statement) -> list[tuple[Word, Word]]:
     return [(word, there[name]) for name, word in here.items() if name in there]
 
 
-def _is_fronted(claim: Statement, said: Statement, first: Word, last: Word) -> bool:
-    """Whether a condition that goes before the rest in a claim stands between the two, and the source has one too."""
-    return (
-        first.position <= claim.led_in_to < last.position
-        and claim.opening in CONDITIONAL
-        and not said.led_in_to
-        and not said.plain.isdisjoint(CONDITIONAL)
-    )
+def _stand_apart(claim: Statement, said: Statement, pair: tuple[tuple[Word, Word], tuple[Word, Word]]) -> bool:
+    """Whether two words are of two clauses in both, or a lead-in of one of the two stands between them."""
+    (first, first_there), (last, last_there) = pair
+    if first.clause != last.clause and first_there.clause != last_there.clause:
+        return True
+    return _is_led_in(claim, said, first, last) or _is_led_in(said, claim, last_there, first_there)
+
+
+def _is_led_in(one: Statement, other: Statement, first: Word, last: Word) -> bool:
+    """Whether a condition or circumstance that one tells before the rest, and the other behind it, ends between two."""
+    if not first.position <= one.led_in_to < last.position:
+        return False
+    is_condition = one.opening in CONDITIONAL and not other.led_in_to and not other.plain.isdisjoint(CONDITIONAL)
+    return is_condition or one.opening in _ADJUNCTS
 
 
 def swaps_roles(claim: Statement, said: Statement) -> bool:
@@ -48,7 +57,7 @@ def swaps_roles(claim: Statement, said: Statement) -> bool:
         _is_swapped(*first, *last, between)
         for at, first in enumerate(shared)
         for to, last in enumerate(shared[at + 1 :], at + 1)
-        if not _is_fronted(claim, said, first[0], last[0])
+        if not _stand_apart(claim, said, (first, last))
         if (between := [other.position for _, other in shared[at + 1 : to]])
     )
 
@@ -83,7 +92,7 @@ def changes_places(claim: Statement, said: Statement) -> bool:
         and _is_swapped(first, first_there, last, last_there, [other.position for _, other in shared[at + 1 : to]])
         for at, (first, first_there) in enumerate(shared)
         for to, (last, last_there) in enumerate(shared[at + 1 :], at + 1)
-        if not _is_fronted(claim, said, first, last)
+        if not _stand_apart(claim, said, ((first, first_there), (last, last_there)))
     )
 
 
@@ -100,6 +109,15 @@ _DEALT_WITH = frozenset(("to", "from", "against"))
 
 def _may_act(here: Word, there: Word) -> bool:
     return here.case in ("", "by") and there.case in ("", "by") and not here.is_number
+
+
+def reverses_order(claim: Statement, said: Statement) -> bool:
+    """Tell "filled before it is locked" from "locked before it is filled", and a cause from what it led to."""
+    return (
+        bool(claim.earlier & said.later and claim.later & said.earlier)
+        and claim.earlier.isdisjoint(said.earlier)
+        and claim.later.isdisjoint(said.later)
+    )
 
 
 def swaps_cases(claim: Statement, said: Statement) -> bool:
@@ -143,8 +161,10 @@ def moves_subject(claim: Statement, said: Statement) -> bool:
     """Tell "unlike diesel, petrol burns" from "diesel burns": who acts must be there, and act there too."""
     if not claim.words:
         return False
-    return _is_no_actor(claim.words[0], said) or bool(
-        said.words and said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim)
+    return (
+        _is_no_actor(claim.words[0], said)
+        or _is_no_actor(_main_word(claim), said)
+        or bool(said.words and said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim))
     )
 
 
@@ -158,9 +178,27 @@ def turns_actor(claim: Statement, said: Statement) -> bool:
     first = claim.words[0]
     cases = {other.case for other in said.words if other.stem == first.stem}
     is_compared = not first.case and bool(cases) and cases <= _COMPARED
-    return is_compared or (
-        said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim) and not _is_compound(said, claim)
+    return (
+        is_compared
+        or _trades_places(claim, said)
+        or (said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim) and not _is_compound(said, claim))
     )
+
+
+def _trades_places(claim: Statement, said: Statement) -> bool:
+    """Tell "given to the museum by the widow" from "the museum gave it to the widow"."""
+    main = _main_word(claim)
+    givers = frozenset(word.stem for word in said.words if word.case == "by")
+    return (
+        not main.case
+        and {word.case for word in said.words if word.stem == main.stem} == {"to"}
+        and any(word.stem in givers and word.case not in ("by", "from") for word in claim.words)
+    )
+
+
+def _main_word(statement: Statement) -> Word:
+    """The first word behind a lead-in."""
+    return next((word for word in statement.words if word.position > statement.led_in_to), statement.words[0])
 
 
 def _is_compound(said: Statement, claim: Statement) -> bool:

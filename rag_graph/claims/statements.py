@@ -7,6 +7,7 @@ from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 
 from rag_graph.claims.phrases import CONTRACTION, in_one_phrase, set_aside
+from rag_graph.claims.sequence import parts_in_order
 from rag_graph.text.languages import (
     CONDITIONAL,
     CONJUNCTIONS,
@@ -149,6 +150,9 @@ class Statement:
     """The first word behind each negation."""
     contrasted: frozenset[str] = frozenset()
     """What it sets aside, as the strike in "due to snow, not to a strike"."""
+    earlier: frozenset[str] = frozenset()
+    later: frozenset[str] = frozenset()
+    """The words of what it tells to come first, or to be the cause, and of what it tells to follow."""
     unspaced: str = ""
     """Its Chinese, Japanese, Korean, Thai … characters, one after the other."""
 
@@ -271,7 +275,10 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
     denied: list[str] = []
     negated = set(_UNSPACED_NEGATION.findall("".join(unspaced)))
     for at, clause in reader.negations.items():
-        behind = [word.stem for word in reader.words if word.position > at][:_NEGATED_WORDS]
+        after = [word for word in reader.words if word.position > at]
+        # "It was Lind, not Sorel, who described it" denies nothing of the describing.
+        near = [word for word in after if word.clause == clause] or after
+        behind = [word.stem for word in near][:_NEGATED_WORDS]
         # With nothing behind it, as in German "Er kam nicht", it negates what stands before.
         before = [word.stem for word in reader.words if word.position < at][-1:]
         negated.update(behind or before or ["not"])
@@ -279,6 +286,7 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
         if language is not ENGLISH:
             # German or Dutch may deny at the end what the clause began with, so all of the clause is denied.
             negated.update(word.stem for word in reader.words if word.clause == clause)
+    earlier, later = _order_told(text) if language is ENGLISH else (frozenset(), frozenset())
     return Statement(
         language=language,
         words=tuple(words),
@@ -289,8 +297,21 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
         led_in_to=reader.led_in_to,
         denied=tuple(denied),
         contrasted=set_aside(text) if language in (ENGLISH, UNTOLD) else frozenset(),
+        earlier=earlier,
+        later=later,
         unspaced="".join(unspaced),
     )
+
+
+def _order_told(text: str) -> tuple[frozenset[str], frozenset[str]]:
+    first, second = parts_in_order(text) or ("", "")
+    earlier, later = _stems_in(first), _stems_in(second)
+    return earlier - later, later - earlier
+
+
+def _stems_in(text: str) -> frozenset[str]:
+    nothing = _saying_nothing(ENGLISH)
+    return frozenset(root(word) for word in re.findall(r"\w+", text.lower()) if word not in nothing)
 
 
 def _in_one_form(sentence: str, language: Language) -> str:
@@ -334,7 +355,7 @@ class _Reader:
         elif token["number"]:
             self._number(_value(token["number"], self._language))
         elif token["name"]:
-            self._word(token["name"])
+            self._word(token["name"], is_joined=token.string[: token.start()].endswith("-"))
         elif token["sign"] in SIGN_BOUNDS:
             self._bound = SIGN_BOUNDS[token["sign"]]
         elif token["sign"]:
@@ -379,7 +400,7 @@ class _Reader:
         self.words[-1] = replace(number, stem=value, position=self._position, unit=unit or number.unit)
         return True
 
-    def _word(self, word: str) -> None:
+    def _word(self, word: str, *, is_joined: bool = False) -> None:
         lower = word.lower().removesuffix("'s").removesuffix("’s")
         language = self._language
         is_first = not self.places
@@ -391,7 +412,7 @@ class _Reader:
             self._opens_clause, self._opens_condition = False, lower in CONDITIONAL
         if lower in language.negations:
             self.negations[self._position] = self._clause
-        if lower in PREPOSITIONS:
+        if lower in PREPOSITIONS and not is_joined:  # as in "plug-in"
             self._case = lower
         if lower in UNITS and self._measure(UNITS[lower]):
             return

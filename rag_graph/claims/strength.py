@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 
 from rag_graph.claims.statements import Statement
 from rag_graph.text.languages import ENGLISH
@@ -13,6 +13,8 @@ def agrees_in_negation(claim: Statement, said: Statement) -> bool:
     """Refuse a claim that denies what the source says, or says what it denies."""
     if claim.is_unspaced or said.is_unspaced:
         return claim.negated == said.negated
+    if len(claim.denied) == len(said.denied) == len(claim.clauses) == len(said.clauses) == 1:
+        return True
     if claim.negated:
         # "Does not remove what is not empty" denies twice what "what is not empty is removed" denies once.
         kept = [word for word in said.denied if word in claim.stems]
@@ -41,7 +43,7 @@ def agrees_in_strength(claim: Statement, said: Statement) -> bool:
         return False
     # A doubt counts where the claim comes from: in "It may rain, and the hall holds 300." the hall is not in doubt.
     hedges = _roots(language.hedges)
-    held = claim.roots | _PERMITS if claim.plain & _PERMITS else claim.roots
+    held = claim.roots | _PERMITS if claim.plain & _PERMITTING else claim.roots
     if claim.plain & said.plain & _BELIEFS or "according" in claim.plain:
         held |= _BELIEFS
     closest = max((len(stems & claim.stems) for stems in said.clauses.values()), default=0)
@@ -80,12 +82,83 @@ _BELIEFS = frozenset(map(root, ("may", "might", "could", "possibly", "perhaps", 
 """Who says "may" of what somebody believes, or "according to" whom, leaves it in doubt."""
 
 
-_PERMITS = frozenset(("can", "may"))
-"""What is allowed is told with either."""
+_PERMITS = frozenset(("can", "may", root("possible")))
+_PERMITTING = _PERMITS | frozenset(("allowed", "permitted", "able", "allows", "permits", "lets"))
+"""What is allowed is told with any of these."""
 
 
 _HEDGED_WORDS = 2
 """So many of the claim's words in the clause of a doubt, or as many as the best clause has, put the claim in doubt."""
+
+
+def drops_denial(claim: Statement, said: Statement) -> bool:
+    """Tell "the lid prevents that water leaks in" from "water leaks in": what somebody prevents does not happen."""
+    if claim.negated or claim.roots & _DENYING:
+        return False
+    return any(root(word) in _DENYING and behind <= claim.stems for word, _, behind in _with_neighbours(said) if behind)
+
+
+def _with_neighbours(statement: Statement) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
+    """Each word, small ones too, with the word that says something before it in its clause, and with that behind it."""
+    for at, (word, clause) in enumerate(statement.places):
+        before = (root(other) for other, there in reversed(statement.places[:at]) if there == clause)
+        behind = (root(other) for other, there in statement.places[at + 1 :] if there == clause)
+        yield (
+            word,
+            frozenset(islice((stem for stem in before if stem in statement.stems), 1)),
+            frozenset(islice((stem for stem in behind if stem in statement.stems), 1)),
+        )
+
+
+_DENYING = frozenset(
+    root(word)
+    for word in (
+        *("prevent", "avoid", "prohibit", "forbid", "ban", "preclude", "reject", "refute", "dismiss", "deny", "cease"),
+        *("abandon", "cancel", "lack", "stop"),
+    )
+)
+"""Verbs that say of what follows that it is not so, or not any more."""
+
+
+def drops_frequency(claim: Statement, said: Statement) -> bool:
+    """Tell "usually within a day" from "within a day"."""
+    return claim.plain.isdisjoint(_MOSTLY) and any(
+        word in _MOSTLY and before | behind <= claim.stems for word, before, behind in _with_neighbours(said)
+    )
+
+
+_MOSTLY = frozenset(
+    (
+        *("usually", "typically", "generally", "often", "frequently", "mostly", "normally", "commonly", "sometimes"),
+        "occasionally",
+    )
+)
+
+
+def denies_more(claim: Statement, said: Statement) -> bool:
+    """Tell "not all rooms have a view" from "no room has a view"."""
+    is_partial = any(word == "not" and root(behind) in _WHOLE for (word, _), (behind, _) in pairwise(said.places))
+    return is_partial and bool(claim.negated) and not claim.roots & _WHOLE
+
+
+_WHOLE = frozenset(map(root, ("all", "always", "necessarily", "entirely", "fully", "completely")))
+
+
+def tells_plan_as_done(claim: Statement, said: Statement) -> bool:
+    """Tell "the line will open in 2027" from "the line was opened in 2027"."""
+    return (
+        any(
+            word == "will" and len(said.clauses.get(clause, frozenset()) & claim.stems) >= _HEDGED_WORDS
+            for word, clause in said.places
+        )
+        and bool(claim.plain & _PAST)
+        and claim.plain.isdisjoint(_FUTURE)
+        and said.plain.isdisjoint(_PAST)
+    )
+
+
+_PAST = frozenset(("was", "were", "had", "did"))
+_FUTURE = frozenset(("will", "would", "shall", "planned", "scheduled", "expected", "set", "going", "due", "supposed"))
 
 
 def takes_contrasted(claim: Statement, said: Statement) -> bool:
@@ -115,7 +188,7 @@ def _totalled(statement: Statement, most: int) -> Iterator[frozenset[str]]:
         if root(word) == "all":
             behind = (root(other) for other, there in statement.places[at + 1 :] if there == clause)
             # "The authors each get a copy" has it behind them.
-            before = (root(other) for other, there in statement.places[max(0, at - most) : at] if there == clause)
+            before = (root(other) for other, there in statement.places[max(0, at - 2) : at] if there == clause)
             told = chain(islice((one for one in behind if one in statement.stems), most), before if most > 1 else ())
             yield frozenset(told)
 

@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from rag_graph.claims.choices import (
     drops_rank,
     has_opposite,
+    has_other_affix,
     has_other_month,
     has_other_superlative,
     has_other_unit_word,
@@ -33,14 +34,26 @@ from rag_graph.claims.quantities import (
     swaps_numbers,
     takes_word_before,
 )
-from rag_graph.claims.roles import changes_places, changes_voice, moves_subject, swaps_cases, swaps_roles, turns_actor
+from rag_graph.claims.roles import (
+    changes_places,
+    changes_voice,
+    moves_subject,
+    reverses_order,
+    swaps_cases,
+    swaps_roles,
+    turns_actor,
+)
 from rag_graph.claims.statements import Statement
 from rag_graph.claims.strength import (
     adds_doubt,
     agrees_in_negation,
     agrees_in_strength,
     changes_duty,
+    denies_more,
+    drops_denial,
+    drops_frequency,
     takes_contrasted,
+    tells_plan_as_done,
     widens_all,
     widens_condition,
 )
@@ -150,6 +163,11 @@ _OPPOSITES = (
     widens_condition,
     widens_all,
     takes_contrasted,
+    denies_more,
+    drops_denial,
+    tells_plan_as_done,
+    has_other_affix,
+    reverses_order,
     replaces_item,
     pools,
 )
@@ -158,12 +176,8 @@ _OPPOSITES = (
 
 _DIFFERENCES_IN_ORDER = (
     gives_deed_to_other,
-    has_opposite,
-    drops_rank,
-    has_other_unit_word,
-    has_other_month,
-    changes_duty,
-    takes_contrasted,
+    *_OPPOSITES,
+    drops_frequency,
     takes_part_of_other,
     changes_voice,
     moves_subject,
@@ -181,6 +195,7 @@ _DIFFERENCES_OF_COPIES = (
     swaps_numbers,
     swaps_counts,
     swaps_subjects,
+    drops_frequency,
     replaces_attached,
     replaces_characters,
 )
@@ -200,6 +215,7 @@ _DIFFERENCES = (
     swaps_subjects,
     mixes_clauses,
     replaces_word,
+    drops_frequency,
     replaces_attached,
     replaces_characters,
 )

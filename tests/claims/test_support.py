@@ -125,6 +125,81 @@ RULES = {
         "Directories that are not empty are removed by the command.",
         "The command does not remove directories that are not empty.",
     ),
+    "another item of a list (replaces_item)": (
+        "The kit that comes with the boat has a hand pump, two hoses, a gauge and a bag of clips.",
+        "The kit that comes with the boat has a hand pump, two hoses, a valve and a bag of clips.",
+        "The kit that comes with the boat has a hand pump, two hoses, a gauge and clips.",
+    ),
+    "another behind the preposition (replaces_attached)": (
+        "In trials with mice, the compound slowed the growth of tumours by a third.",
+        "The compound slowed tumour growth by a third in trials with patients.",
+        "The compound slowed tumour growth by a third in trials with mice.",
+    ),
+    "more than a rank is told of (widens_group)": (
+        "At 85 metres, it is the tallest wooden building in Norway.",
+        "At 85 metres, it is the tallest building in Norway.",
+        "It is the tallest wooden building in Norway, at 85 metres.",
+    ),
+    "all of another group (widens_all)": (
+        "Employees with more than five years of service get 30 days of leave; all others get 25.",
+        "All employees get 30 days of leave.",
+        "Employees with more than five years of service get 30 days of leave.",
+    ),
+    "one of two (takes_one_of_both)": (
+        "Both candidates turned down the offer of a televised debate.",
+        "One of the candidates turned down the offer of a televised debate.",
+        "The offer of a televised debate was turned down by both candidates.",
+    ),
+    "together what each has (pools)": (
+        "Each of the four teams gets 10,000 euros for its travel.",
+        "Together the four teams get 10,000 euros for travel.",
+        "For travel, each of the four teams gets 10,000 euros.",
+    ),
+    "what was before what (reverses_order)": (
+        "Because the river had been straightened, floods became more frequent downstream.",
+        "The river was straightened because floods had become more frequent downstream.",
+        "Floods downstream became more frequent because the river had been straightened.",
+    ),
+    "who gave and who was given (_trades_places)": (
+        "The painting was given to the museum by the widow of the collector in 1978.",
+        "In 1978, the museum gave the painting to the widow of the collector.",
+        "In 1978, the widow of the collector gave the painting to the museum.",
+    ),
+    "what is prevented (drops_denial)": (
+        "The lid prevents water from leaking into the case.",
+        "Water leaks into the case.",
+        "Water is prevented from leaking into the case.",
+    ),
+    "what is so only mostly (drops_frequency)": (
+        "Requests are usually answered within two working days.",
+        "Requests are answered within two working days.",
+        "Within two working days, requests are usually answered.",
+    ),
+    "none where not all (denies_more)": (
+        "Not all of the rooms on the north side have a balcony.",
+        "The rooms on the north side have no balcony.",
+        "Not all rooms on the north side have a balcony.",
+    ),
+    "what is only planned (tells_plan_as_done)": (
+        "The tram line to the harbour will be opened in 2027.",
+        "The tram line to the harbour was opened in 2027.",
+        "The tram line to the harbour will be opened in the year 2027.",
+    ),
+    "another beginning or ending (has_other_affix)": (
+        "Preoperative checks of the heart are done by the ward.",
+        "Postoperative checks of the heart are done by the ward.",
+        "The ward does preoperative checks of the heart.",
+    ),
+    "the other way about (takes_contrasted)": (
+        "Call read_rows instead of read_table when the file does not fit into memory.",
+        "Call read_table instead of read_rows when the file does not fit into memory.",
+        "When the file does not fit into memory, call read_rows instead of read_table.",
+    ),
+    "the other way to measure (changes_measure, holds_numbers)": (
+        "The course is open to anyone aged 18 or over who can swim.",
+        "The course is open to anyone under 18 who can swim.",
+        "Anyone aged at least 18 who can swim: the course is open to them.",
+    ),
     "other characters in their place (replaces_characters)": (
         "会议定于三月在上海的总部举行。",
         "会议定于三月在北京的总部举行。",
