@@ -43,6 +43,8 @@ class Line:
     words: frozenset[str]
     context: frozenset[str]
     key: frozenset[str] = frozenset()
+    is_step: bool = False
+    """Whether it is an item of a numbered list."""
     header: str = ""
     """The first row of its table, of a row below that."""
     is_denied: bool = False
@@ -89,7 +91,8 @@ def lines_of(
     denies = False
     for sentence, said in statements:
         words = comparable(said.stems)
-        is_item = bool(_LIST_MARK.search(passage.content, max(0, sentence.start - 12), sentence.start))
+        mark = _LIST_MARK.search(passage.content, max(0, sentence.start - 12), sentence.start)
+        is_item = mark is not None
         is_row = sentence.kind == "row"
         if not is_row:
             header, first_row = None, ""
@@ -99,7 +102,16 @@ def lines_of(
         keyed = _KEY.match(passage.content, sentence.start, sentence.end)
         key = comparable(take_apart(keyed[1], language).stems) if keyed else frozenset()
         yield Line(
-            passage.number, sentence.start, sentence.end, said, words, context, key, first_row, is_item and denies
+            passage.number,
+            sentence.start,
+            sentence.end,
+            said,
+            words,
+            context,
+            key,
+            is_step=mark is not None and mark[0].strip()[:1].isdigit(),
+            header=first_row,
+            is_denied=is_item and denies,
         )
         if is_row and header is None:
             header, first_row = words, passage.content[sentence.start : sentence.end]

@@ -25,12 +25,45 @@ def has_opposite(claim: Statement, said: Statement) -> bool:
     claimed, told = _chosen(claim), _chosen(said)
     for (row, place), words in claimed.items():
         others = [theirs for (at, other), theirs in told.items() if at == row and other != place]
+        if row == _ORDER and _keeps_order_told(claim, said):
+            continue  # "A before B" is "B after A".
         if not others or any((row, at) in claimed for at in range(len(ALTERNATIVES[row])) if at != place):
             continue
         rest = claim.stems - words
         if _fits(rest, told.get((row, place), frozenset()), said) < max(_fits(rest, other, said) for other in others):
             return True
-    return _chooses_other_more(claim, said) or _is_negated_by_prefix(claim, said)
+    return _gives_choice_to_other(claim, said) or _chooses_other_more(claim, said) or _is_negated_by_prefix(claim, said)
+
+
+_ORDER = next(row for row, alternatives in enumerate(ALTERNATIVES) if "before" in alternatives[0].split())
+
+
+def _keeps_order_told(claim: Statement, said: Statement) -> bool:
+    return (
+        bool(claim.earlier & said.earlier and claim.later & said.later)
+        and claim.earlier.isdisjoint(said.later)
+        and claim.later.isdisjoint(said.earlier)
+    )
+
+
+def _gives_choice_to_other(claim: Statement, said: Statement) -> bool:
+    """Tell "closes at night and opens in the morning" from "opens at night and closes in the morning"."""
+    told = _chosen(said)
+    for stems in claim.clauses.values():
+        chosen = {choice: {word} for word in stems if word in CHOICES for choice in CHOICES[word]}
+        for (row, place), words in chosen.items():
+            others = [theirs for (at, other), theirs in told.items() if at == row and other != place]
+            if (
+                row == _ORDER
+                or not others
+                or (row, place) not in told
+                or any(at == row and to != place for at, to in chosen)
+            ):
+                continue
+            rest = stems - words
+            if _fits(rest, told[row, place], said) + 1 < max(_fits(rest, one, said) for one in others):
+                return True
+    return False
 
 
 def _chooses_other_more(claim: Statement, said: Statement) -> bool:
@@ -329,6 +362,18 @@ def replaces_characters(claim: Statement, said: Statement) -> bool:
         and _CONTENT_CHARACTERS.search(claim.unspaced, first, last)
         for tag, begin, end, first, last in matcher.get_opcodes()
     )
+
+
+# What counts in Chinese and Japanese: numerals in a row, or one before what it counts.
+_NUMERALS = re.compile(
+    "[〇零一二三四五六七八九十百千万亿億]{2,}|[一二三四五六七八九十](?=[年月日天周次回名人米岁倍个個時小分秒元円台本件週])"
+)
+
+
+def has_other_numeral(claim: Statement, said: Statement) -> bool:
+    """Tell "一九八五年" from "一九五八年" wherever they stand."""
+    ours = set(_NUMERALS.findall(claim.unspaced))
+    return bool(ours) and not ours <= set(_NUMERALS.findall(said.unspaced))
 
 
 def _spots(statement: Statement) -> Iterator[tuple[Word, str, str]]:

@@ -62,7 +62,7 @@ def mixes_clauses(claim: Statement, said: Statement) -> bool:
             for clause, stems in said.clauses.items()
             if (words & stems) - frozenset().union(*(other for at, other in said.clauses.items() if at != clause))
         ]
-        if len(drawn_on) > 1 and any(words.isdisjoint(said.heads[clause]) for clause in drawn_on):
+        if len(drawn_on) > 1 and any(claim.stems.isdisjoint(said.heads[clause]) for clause in drawn_on):
             return True
     return False
 
@@ -81,7 +81,7 @@ def mixes_subjects(claim: Statement, said: Statement) -> bool:
             if (
                 subject not in said.scopes[clause]
                 and (words & stems) - elsewhere
-                and words.isdisjoint(said.heads[clause])
+                and claim.stems.isdisjoint(said.heads[clause])
             ):
                 return True
     return False
@@ -144,6 +144,11 @@ def _acts(said: Statement, name: str, deed: str) -> bool:
     return any((one.stem, other.stem) == (name, deed) and one.clause == other.clause for one, other in pairwise(words))
 
 
+def exchanges_clauses(claim: Statement, said: Statement) -> bool:
+    """As `crosses`, of one sentence."""
+    return crosses(claim, (said,))
+
+
 def crosses(claim: Statement, told: Sequence[Statement]) -> bool:
     """Tell "founded in 1786 and housed here since 1902" from "founded in 1902 and housed here since 1786".
 
@@ -151,19 +156,22 @@ def crosses(claim: Statement, told: Sequence[Statement]) -> bool:
     may be told as one, only numbers tell that.
     """
     common = frozenset(word.stem for word in claim.names) | {"one"}
-    parts = [(at, stems - subject_of(said) - common) for at, said in enumerate(told) for stems in said.clauses.values()]
+    parts = [(at, stems - common) for at, said in enumerate(told) for stems in said.clauses.values()]
     own = [
         (at, stems.difference(*(other for to, (_, other) in enumerate(parts) if to != place)))
         for place, (at, stems) in enumerate(parts)
     ]
+    subjects = [subject_of(said) for said in told]
     marks = frozenset(word.stem for word in claim.numbers)
     for one, other in combinations(claim.clauses.values(), 2):
         for (at, first), (to, second) in permutations(own, 2):
-            if (
-                one & first
-                and (one & second if at == to else one & second & marks)
-                and other & second
-                and (other & first if at == to else other & first & marks)
+            if at == to and one & first and one & second and other & first and other & second:
+                return True
+            if at != to and (
+                one & first - subjects[at]
+                and one & second & marks
+                and other & second - subjects[to]
+                and other & first & marks
             ):
                 return True
     return False

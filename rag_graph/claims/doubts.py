@@ -1,7 +1,7 @@
 """Hard doubts: what no share of common words outvotes, because it makes of the same words another claim."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -170,6 +170,19 @@ def mixes_columns(need: AbstractSet[str], line: Line, row: str) -> bool:
     )
 
 
+def reverses_steps(claim: Statement, picked: Sequence[Line]) -> bool:
+    """Tell "remove the cover, then the fuse" of a numbered list from "the fuse is removed before the cover"."""
+    steps = [line for line in picked if line.is_step]
+    first, second = (
+        max(steps, key=lambda line: len(line.words & part), default=None)
+        for part in (comparable(claim.earlier - claim.later), comparable(claim.later - claim.earlier))
+    )
+    if first is None or second is None or first.passage != second.passage:
+        return False
+    is_told = comparable(claim.earlier) & first.words and comparable(claim.later) & second.words
+    return bool(is_told) and first.start > second.start
+
+
 def adds_item(claim: Statement, known: AbstractSet[str], said: Said) -> bool:
     """Tell "a pump, two hoses, clips and a wrench" from a kit without the wrench: an item of which nothing is there."""
     held = sum(part <= known for part in claim.clauses.values())
@@ -183,6 +196,7 @@ def adds_item(claim: Statement, known: AbstractSet[str], said: Said) -> bool:
         len(part) == words[clause] == 1
         and all(len(stem) >= _KEPT_OF_NAME and stem[:_KEPT_OF_NAME] not in said.letters for stem in part)
         for clause, part in claim.clauses.items()
+        if clause
     )
 
 

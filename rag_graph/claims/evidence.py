@@ -21,9 +21,10 @@ from rag_graph.claims.doubts import (
     lacking_number,
     mixes_columns,
     mixes_keys,
+    reverses_steps,
 )
 from rag_graph.claims.statements import Statement, language_of_text, subject_of, take_apart
-from rag_graph.claims.strength import agrees_in_negation
+from rag_graph.claims.strength import agrees_in_negation, makes_total
 from rag_graph.claims.support import (
     agrees,
     keeps_order,
@@ -296,7 +297,8 @@ class ReadSources:
         above = [_around(self.passages[number]) for number in numbers]
         shown = Said.by([*said, *(taken_apart(text, ENGLISH) for text in above)], "\n".join((*contents, *above)))
         cited = Said.by((), "\n".join((*(self.passages[number].content for number in numbers), *above, self.question)))
-        known = frozenset().union(*(line.said.stems for number in numbers for line in self._lines[number]))
+        cited_lines = [line.said for number in numbers for line in self._lines[number]]
+        known = frozenset().union(*(one.stems for one in cited_lines))
         has_names = claim.language.code != "de"  # where every noun has a capital
         best = max(window.lines, key=lambda line: self._rare(need & line.words))
         return bool(
@@ -319,6 +321,11 @@ class ReadSources:
             or any(moves_number(claim, one) for one in said)
             or any(mixes_columns(need, line, text) for line, text in zip(window.lines, contents, strict=True))
             or (len(claim.stems) <= self._coverage.plain_words and adds_item(claim, known, cited))
+            or (
+                len(claim.stems) <= self._coverage.plain_words
+                and makes_total(claim, frozenset().union(*(one.roots for one in cited_lines)))
+            )
+            or reverses_steps(claim, window.lines)
             or denies_value(claim, contents)
             or (
                 len(claim.stems) <= self._coverage.plain_words
@@ -379,7 +386,12 @@ class ReadSources:
         language = self._languages[number]
         if language is None and language_of_text(words) is ENGLISH:
             language = ENGLISH
-        return taken_apart(words, language) if language else None
+        if language is None:
+            return None
+        claim, own = taken_apart(words, language), language_of_text(words)
+        # A short passage in Portuguese may look Italian, whose "not" is another word.
+        is_other = own is not None and own not in (UNTOLD, ENGLISH, language)
+        return None if is_other and bool(taken_apart(words, own or language).negated) != bool(claim.negated) else claim
 
     def _verbatim(self, number: int, words: str, subject: frozenset[str]) -> Support | None:
         """Find whole sentences of the passage that are these words and no others: a part may lack its "not"."""

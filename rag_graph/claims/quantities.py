@@ -46,8 +46,9 @@ def swaps_numbers(claim: Statement, said: Statement) -> bool:
         rivals = [other for other in said.numbers if other.stem not in beside and _sort(other) == _sort(number)]
         scopes = [near & said.scopes[other.clause] for other in rivals]
         # The word right before a number says most: "built in 1889 and sold in 1995" against "built in 1995".
-        alike = (other.stem for other in rivals if other.unit == number.unit)
-        if _before(claim, number.stem) & (_before(said, *alike) - _before(said, number.stem)):
+        alike = (other.stem for other in rivals if other.unit == number.unit and other.stem != number.stem)
+        others = _before(claim, *(other.stem for other in claim.numbers if other.stem != number.stem))
+        if (_before(claim, number.stem) - others) & (_before(said, *alike) - _before(said, number.stem)):
             return True
         best = max(map(len, own), default=0)
         if any(len(scope) > best or (scope - frozenset().union(*own)) & names for scope in scopes):

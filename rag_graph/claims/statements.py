@@ -76,7 +76,7 @@ MULTIPLIERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 1
 SIGN_BOUNDS = {"<": "less", "≤": "less", ">": "more", "≥": "more"}
 BOUNDS = _table(
     "more: more over above exceeding exceeds least minimum exceeded longer larger greater bigger higher older; less:"
-    " less under below fewer most maximum up within almost nearly shorter smaller lower younger"
+    " less under below fewer most maximum upto within almost nearly shorter smaller lower younger"
 )
 _UNSPACED_SCRIPTS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(
@@ -95,6 +95,8 @@ _URL = re.compile(r"https?://\S+|\]\([^)\]\s]*\)")
 _ISO_DATE = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
 _DECADE = re.compile(r"\b(\d{3}0)['’]?s\b")
 _MINUS = re.compile(r"\b(?:minus|negative) (?=\d)", re.IGNORECASE)
+_UP_TO = re.compile(r"\bup to\b", re.IGNORECASE)
+"""One word, for "closed up 4 %" is no bound."""
 PARTS = ("onethird", "twothirds", "onequarter", "threequarters")
 """Parts of a whole, each as one word: their figures are nobody's number."""
 _PARTS = (
@@ -275,9 +277,10 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
     denied: list[str] = []
     negated = set(_UNSPACED_NEGATION.findall("".join(unspaced)))
     for at, clause in reader.negations.items():
-        after = [word for word in reader.words if word.position > at]
-        # "It was Lind, not Sorel, who described it" denies nothing of the describing.
-        near = [word for word in after if word.clause == clause] or after
+        own = [word for word in reader.words if word.clause == clause]
+        # "It was Lind, not Sorel, who described it" denies nothing of the describing, nor "returns nothing; call it" of
+        # the calling.
+        near = [word for word in own or reader.words if word.position > at]
         behind = [word.stem for word in near][:_NEGATED_WORDS]
         # With nothing behind it, as in German "Er kam nicht", it negates what stands before.
         before = [word.stem for word in reader.words if word.position < at][-1:]
@@ -321,7 +324,7 @@ def _in_one_form(sentence: str, language: Language) -> str:
     text = _ISO_DATE.sub(_written_out, text)
     text = _MONTH_FIRST.sub(r"\2 \1 \3", text)
     text = _DECADE.sub(r"\1 decades", text)
-    text = _MINUS.sub("-", text)
+    text = _UP_TO.sub("upto", _MINUS.sub("-", text))
     for pattern, part in _PARTS:
         text = pattern.sub(part, text)
     if " " in language.groups:
@@ -412,7 +415,8 @@ class _Reader:
             self._opens_clause, self._opens_condition = False, lower in CONDITIONAL
         if lower in language.negations:
             self.negations[self._position] = self._clause
-        if lower in PREPOSITIONS and not is_joined:  # as in "plug-in"
+        # "Faster than in air" is compared with air; the "in" of "plug-in" stands before nothing.
+        if lower in PREPOSITIONS and not is_joined and self._case != "than":
             self._case = lower
         if lower in UNITS and self._measure(UNITS[lower]):
             return
@@ -446,7 +450,7 @@ def _saying_nothing(language: Language) -> frozenset[str]:
 
 _ROMAN = re.compile(r"[IVX]{1,4}")
 _SHARED_CASES = frozenset(("by", "dueto"))
-_SMALL = frozenset(("ones", "unless", "according"))
+_SMALL = frozenset(("upto", "ones", "unless", "according"))
 _APPROXIMATELY = frozenset(("roughly", "approximately", "circa", "approx"))
 """As "about" and "around", which are small words."""
 

@@ -1,6 +1,7 @@
 """What a claim denies, doubts, requires or makes total, and its source does not."""
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from itertools import chain, islice, pairwise
 
@@ -33,6 +34,8 @@ def agrees_in_strength(claim: Statement, said: Statement) -> bool:
     """Refuse a claim that drops a source's doubt, or says "all" or "must" where the source does not."""
     language = said.language
     totals = (claim.roots & _roots(language.totals)) - said.roots
+    if claim.plain & _PERMITS:
+        totals -= _CAUSES
     for alike in _SAME_TOTALS:
         if alike & said.roots:
             totals -= alike
@@ -55,6 +58,8 @@ def agrees_in_strength(claim: Statement, said: Statement) -> bool:
     )
 
 
+_CAUSES = frozenset(map(root, ("cause", "prove")))
+"""What may cause something is not said to cause it."""
 _SAME_TOTALS = tuple(
     frozenset(map(root, alike.split()))
     for alike in ("all any whole entire", "because dueto cause lead result reason consequence contribute", "must shall")
@@ -174,6 +179,20 @@ def widens_condition(claim: Statement, said: Statement) -> bool:
     return "regardless" in claim.plain - said.plain and bool(said.plain & _CONDITIONS)
 
 
+def makes_total(claim: Statement, known: AbstractSet[str]) -> bool:
+    """Whether a claim says "only", "never" or the like, and nothing that is cited has any such word."""
+    numbers = frozenset(number.clause for number in claim.numbers)
+    # "Only four episodes" are no more than few.
+    ours = any(word in _ABSOLUTE and not (word == "only" and clause in numbers) for word, clause in claim.places)
+    return ours and known.isdisjoint(_LIMITING)
+
+
+_ABSOLUTE = frozenset(("only", "solely", "exclusively", "never", "always", "none", "nobody"))
+_LIMITING = frozenset(
+    map(root, (*_ABSOLUTE, "no", "not", "all", "except", "just", "limit", "restrict", "nothing", "without"))
+)
+
+
 def widens_all(claim: Statement, said: Statement) -> bool:
     """Tell "all others get 25 days" from "all employees get 25 days": what is said of all is said of all of these."""
     theirs = [word for behind in _totalled(said, _BEHIND_ALL) for word in behind]
@@ -203,7 +222,23 @@ def changes_duty(claim: Statement, said: Statement) -> bool:
     """Tell "should" and "may" from "must", however the rest is said."""
     ours, theirs = _duties(claim), _duties(said)
     is_stricter = "must" in ours - theirs and bool(theirs)
+    if {_permission(claim), _permission(said)} == {(True, False), (False, True)}:
+        return True
     return is_stricter or ("may" in ours and "must" not in ours and theirs == {"must"})
+
+
+def _permission(statement: Statement) -> tuple[bool, bool]:
+    """Whether it tells of what may be done, and of what may not."""
+    words = ["", *(word for word, _ in statement.places), ""]
+    found = {
+        before != "not" and behind != "not"
+        for before, word, behind in zip(words, words[1:], words[2:], strict=False)
+        if word in _ALLOWING
+    }
+    return True in found, False in found
+
+
+_ALLOWING = frozenset(("may", "can", "allowed", "permitted"))
 
 
 def _duties(statement: Statement) -> frozenset[str]:

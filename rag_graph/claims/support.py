@@ -7,6 +7,7 @@ from rag_graph.claims.choices import (
     has_opposite,
     has_other_affix,
     has_other_month,
+    has_other_numeral,
     has_other_superlative,
     has_other_unit_word,
     replaces_attached,
@@ -19,6 +20,7 @@ from rag_graph.claims.choices import (
 )
 from rag_graph.claims.clauses import (
     beheads,
+    exchanges_clauses,
     gives_deed_to_other,
     leaves_contrast,
     mixes_clauses,
@@ -40,6 +42,7 @@ from rag_graph.claims.roles import (
     moves_subject,
     reverses_order,
     swaps_cases,
+    swaps_compared,
     swaps_roles,
     turns_actor,
 )
@@ -168,6 +171,7 @@ _OPPOSITES = (
     tells_plan_as_done,
     has_other_affix,
     reverses_order,
+    swaps_compared,
     replaces_item,
     pools,
 )
@@ -184,6 +188,7 @@ _DIFFERENCES_IN_ORDER = (
     swaps_numbers,
     swaps_counts,
     swaps_subjects,
+    has_other_numeral,
     mixes_clauses,
 )
 """What may differ though all words of the claim follow one another in the source."""
@@ -197,6 +202,7 @@ _DIFFERENCES_OF_COPIES = (
     swaps_subjects,
     drops_frequency,
     replaces_attached,
+    has_other_numeral,
     replaces_characters,
 )
 """What makes another claim of nearly the same words, in free wording too."""
@@ -214,8 +220,10 @@ _DIFFERENCES = (
     swaps_counts,
     swaps_subjects,
     mixes_clauses,
+    exchanges_clauses,
     replaces_word,
     drops_frequency,
     replaces_attached,
+    has_other_numeral,
     replaces_characters,
 )

@@ -49,10 +49,12 @@ PRONOUNS = _words("it its he his she her they their this these him them")
 RESUMING = _words("it they he she")
 """Those that act, as what a sentence began with does."""
 CONJUNCTIONS = _words("and but while whereas or nor although though which who whose because so")
-LEAD_INS = PREPOSITIONS | _words("when where if unless except because unlike like while although despite as once")
+LEAD_INS = PREPOSITIONS | _words(
+    "when where if unless except because unlike like while although though despite as once"
+)
 """Words that begin a phrase before the subject, as in "In 1889, …"."""
 
-CONDITIONAL = _words("if when unless once where because although except")
+CONDITIONAL = _words("if when unless once where because although though except")
 """Words that begin a clause which goes before what it is a condition of, as in "if it is false, keys are ignored"."""
 
 IRREGULAR: Mapping[str, str] = _table(

@@ -104,6 +104,8 @@ def test_two_sentences_support_a_claim_together_each_by_its_own_span() -> None:
             "Orlan makes pumps and valves. Its sister Besk makes pipes.",
             "Besk makes pumps and valves, and its sister Orlan pipes [1].",
         ),
+        ("1. Switch off the mains.\n2. Remove the cover.", "Remove the cover before the mains is switched off [1]."),
+        ("Members may end the lease in writing.", "The lease may only be ended in writing by the owner [1]."),
         ("The yearly fee was raised by 20 euros in 2021.", "In 2021, the annual fee went up to 20 euros [1]."),
         (
             "XML was added in 3.1 and has been the default since 3.4.",
@@ -125,7 +127,7 @@ def test_a_claim_in_the_same_words_that_says_something_else_is_in_neither_grade(
 
 @pytest.mark.parametrize(
     ("name", "pairs", "least_supported", "most_contradicted"),
-    [("pairs.jsonl", 78, 71, 1), ("kinds.jsonl", 298, 258, 2)],
+    [("pairs.jsonl", 78, 71, 1), ("kinds.jsonl", 338, 289, 6)],
 )
 def test_of_pairs_of_a_paraphrase_and_a_contradiction_nearly_all_are_told_apart(
     name: str, pairs: int, least_supported: int, most_contradicted: int

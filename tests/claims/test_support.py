@@ -200,6 +200,31 @@ RULES = {
         "The course is open to anyone under 18 who can swim.",
         "Anyone aged at least 18 who can swim: the course is open to them.",
     ),
+    "what it is compared with (swaps_compared)": (
+        "Sound travels faster in water than in air, and faster still in steel.",
+        "Sound travels faster in air than in water, and faster still in steel.",
+        "Sound travels faster in water than in air, and still faster in steel.",
+    ),
+    "two that act when the other does (_gives_choice_to_other)": (
+        "The plant closes its leaves at night and opens them when the sun rises.",
+        "At night, the plant opens its leaves, closing them again when the sun rises.",
+        "At night the plant closes its leaves, and it opens them when the sun rises.",
+    ),
+    "clauses that exchange their halves (exchanges_clauses)": (
+        "Editors can publish pages; authors can only save drafts.",
+        "Authors can publish pages, whereas editors can only save drafts.",
+        "Authors can only save drafts, whereas editors can publish pages.",
+    ),
+    "what is forbidden (_permission)": (
+        "A witness may leave the room while the others are heard.",
+        "A witness may not leave the room while the others are heard.",
+        "A witness is allowed to leave the room while the others are heard.",
+    ),
+    "another numeral (has_other_numeral)": (
+        "该桥全长二百米，于一九八五年建成通车。",
+        "该桥于一九五八年建成通车，全长二百米。",
+        "该桥于一九八五年建成通车，全长二百米。",
+    ),
     "other characters in their place (replaces_characters)": (
         "会议定于三月在上海的总部举行。",
         "会议定于三月在北京的总部举行。",
@@ -265,6 +290,7 @@ def test_a_small_sign_that_turns_a_claim_keeps_it_from_being_cited(source: str, 
         ("Bron har inte öppnats av kungen i staden.", "Bron har öppnats av kungen i staden."),
         ("Broen blev ikke åbnet af kongen i byen.", "Broen blev åbnet af kongen i byen."),
         ("Most nie został otwarty w mieście w 1931 roku.", "Most został otwarty w mieście w 1931 roku."),
+        ("A taxa não inclui o almoço e custa dez euros.", "A taxa inclui o almoço e custa dez euros."),
         ("Мост не был открыт в городе в 1931 году.", "Мост был открыт в городе в 1931 году."),
     ],
 )
