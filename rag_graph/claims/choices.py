@@ -330,6 +330,13 @@ def replaces_attached(claim: Statement, said: Statement) -> bool:
     return any(key in theirs and word not in said.stems for key, word in _attached(claim))
 
 
+def exchanges_attached(claim: Statement, said: Statement) -> bool:
+    """Tell "ceded to Sweden and returned to Denmark" from "ceded to Denmark and returned to Sweden"."""
+    ours, theirs = dict(_attached(claim)), dict(_attached(said))
+    moved = {(theirs[key], word) for key, word in ours.items() if theirs.get(key, word) != word}
+    return any((word, other) in moved for other, word in moved)
+
+
 def _attached(statement: Statement) -> Iterator[tuple[tuple[str, str], str]]:
     for before, word in pairwise(statement.words):
         if (

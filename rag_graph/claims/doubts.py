@@ -201,7 +201,7 @@ def adds_item(claim: Statement, known: AbstractSet[str], said: Said) -> bool:
 
 
 _BESIDE_ITEMS = frozenset(("and", "or", "a", "an", "the"))
-_LEAST_HELD = 2
+_LEAST_HELD = 3
 
 
 def denies_value(claim: Statement, contents: Iterable[str]) -> bool:

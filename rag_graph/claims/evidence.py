@@ -46,6 +46,8 @@ _NOTHING_OF_IT = "No passage speaks of this."
 _LEAST_LINES = 8
 """Fewer sentences are too short a window to say that something is nowhere."""
 _LEAST_DENIED = 2
+_LIMITS = frozenset(("until", "only", "unless", "except"))
+"""Of what is so only after something one says as well that it is not so until then."""
 _MOSTLY = 0.6
 _RELATED = 0.35
 """A sentence with less of a claim is about something else, and its opposite words are no opposites of the claim."""
@@ -283,6 +285,7 @@ class ReadSources:
         return any(
             len(claim.clauses) == len(line.said.clauses)
             and self._is_alike(need, line.words, self._coverage.of_denial)
+            and claim.plain & _LIMITS == line.said.plain & _LIMITS
             and not agrees_in_negation(claim, line.said)
             for line in self._lines[number]
         )
@@ -314,6 +317,7 @@ class ReadSources:
             # An item of a list holds little of the claim, and the claim all of it.
             or any(
                 line is not best
+                and len(claim.stems) <= self._coverage.plain_words
                 and self._rare(need & line.words) >= _MOSTLY * self._rare(line.words)
                 and says_opposite(claim, line.said)
                 for line in window.lines

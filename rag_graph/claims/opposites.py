@@ -307,6 +307,7 @@ ALTERNATIVES: tuple[tuple[str, ...], ...] = (
     ("aperto aperta", "chiuso chiusa"),
     ("open geopend", "gesloten"),
     ("aberto aberta", "fechado fechada"),
+    ("vor", "nach"),
     ("mindestens", "höchstens"),
     ("mehr", "weniger"),
     ("immer stets", "nie niemals selten"),

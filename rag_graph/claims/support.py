@@ -4,6 +4,7 @@ from collections.abc import Set as AbstractSet
 
 from rag_graph.claims.choices import (
     drops_rank,
+    exchanges_attached,
     has_opposite,
     has_other_affix,
     has_other_month,
@@ -117,18 +118,18 @@ def moves_number(claim: Statement, said: Statement) -> bool:
         # Of several numbers in free wording each has more words near it than its own.
         or (sum(len(number.stem) > 1 for number in claim.numbers) <= 1 and swaps_numbers(claim, said))
         or swaps_counts(claim, said)
-        or (len(said.words) <= _PLAIN_WORDS and takes_word_before(claim, said))
+        or (max(len(claim.stems), len(said.words) / 2) <= _SHORT_CLAIM and takes_word_before(claim, said))
         or changes_measure(claim, said)
     )
 
 
-_PLAIN_WORDS = 20
-"""In a longer sentence the words before its numbers are put in another order."""
-
-
 def says_opposite(claim: Statement, said: Statement) -> bool:
     """Whether the source has the opposite of a word of the claim in its place."""
-    return any(differs(claim, said) for differs in _OPPOSITES)
+    is_short = len(claim.stems) <= _SHORT_CLAIM
+    return any(differs(claim, said) for differs in ((*_OPPOSITES, *_TURNS) if is_short else _OPPOSITES))
+
+
+_SHORT_CLAIM = 12
 
 
 def keeps_strength(claim: Statement, said: Statement) -> bool:
@@ -157,30 +158,37 @@ _LEAST_KEPT = 0.3
 _OPPOSITES = (
     has_opposite,
     drops_rank,
-    takes_one_of_both,
-    widens_group,
     has_other_superlative,
     has_other_unit_word,
     has_other_month,
     changes_duty,
     widens_condition,
-    widens_all,
     takes_contrasted,
+)
+"""What turns a claim round by a word or two, wherever its words come from."""
+
+
+_TURNS = (
+    takes_one_of_both,
+    widens_group,
+    widens_all,
     denies_more,
     drops_denial,
     tells_plan_as_done,
     has_other_affix,
     reverses_order,
     swaps_compared,
+    exchanges_attached,
     replaces_item,
     pools,
 )
-"""What turns a claim round by a word or two, wherever its words come from."""
+"""What turns a claim that is short, or in a sentence's own words: a longer one has these words of other sentences."""
 
 
 _DIFFERENCES_IN_ORDER = (
     gives_deed_to_other,
     *_OPPOSITES,
+    *_TURNS,
     drops_frequency,
     takes_part_of_other,
     changes_voice,
@@ -196,6 +204,7 @@ _DIFFERENCES_IN_ORDER = (
 
 _DIFFERENCES_OF_COPIES = (
     *_OPPOSITES,
+    *_TURNS,
     takes_part_of_other,
     swaps_numbers,
     swaps_counts,
@@ -211,6 +220,7 @@ _DIFFERENCES_OF_COPIES = (
 _DIFFERENCES = (
     gives_deed_to_other,
     *_OPPOSITES,
+    *_TURNS,
     takes_part_of_other,
     leaves_contrast,
     swaps_roles,

@@ -220,6 +220,11 @@ RULES = {
         "A witness may not leave the room while the others are heard.",
         "A witness is allowed to leave the room while the others are heard.",
     ),
+    "two that went to the other (exchanges_attached)": (
+        "The province was ceded to Sweden in 1648 and returned to Denmark in 1720.",
+        "In 1648 the province was ceded to Denmark; it was returned to Sweden in 1720.",
+        "In 1648 the province was ceded to Sweden; it was returned to Denmark in 1720.",
+    ),
     "another numeral (has_other_numeral)": (
         "该桥全长二百米，于一九八五年建成通车。",
         "该桥于一九五八年建成通车，全长二百米。",
