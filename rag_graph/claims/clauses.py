@@ -145,17 +145,18 @@ def _acts(said: Statement, name: str, deed: str) -> bool:
 
 
 def exchanges_clauses(claim: Statement, said: Statement) -> bool:
-    """As `crosses`, of one sentence."""
-    return crosses(claim, (said,))
+    """As `crosses`, of one sentence in whose words a claim is, and of names too."""
+    return crosses(claim, (said,), names=True)
 
 
-def crosses(claim: Statement, told: Sequence[Statement]) -> bool:
+def crosses(claim: Statement, told: Sequence[Statement], *, names: bool = False) -> bool:
     """Tell "founded in 1786 and housed here since 1902" from "founded in 1902 and housed here since 1786".
 
     Two clauses of the claim that each have words of the same two clauses have exchanged them. Of two sentences, which
     may be told as one, only numbers tell that.
     """
-    common = frozenset(word.stem for word in claim.names) | {"one"}
+    # In free wording two clauses often name the same ones.
+    common = {"one"} if names else {"one", *(word.stem for word in claim.names)}
     parts = [(at, stems - common) for at, said in enumerate(told) for stems in said.clauses.values()]
     own = [
         (at, stems.difference(*(other for to, (_, other) in enumerate(parts) if to != place)))

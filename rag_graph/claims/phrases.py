@@ -13,6 +13,7 @@ _CUT_BY_NOT = (
 """What "n't" has changed in the word before it, or eaten of it."""
 _CLITIC = re.compile(r"(?<=\w) ?['’](?:s|ve|re|ll|d|m)\b(?!['’])", re.IGNORECASE)
 """Endings that would count as words of their own: "Renegades'" has no "s" behind it, and "Montana's" has."""
+_SHORTENED = re.compile("['’]|cannot", re.IGNORECASE)
 _FEW_WORDS = r"\w+(?: \w+){0,2}"
 _A_NUMBER = r"\d+(?:[.,]\d+)*"
 _ABOVE = "older|above|over|up|upwards"
@@ -91,18 +92,24 @@ _SET_ASIDE = re.compile(r"(?:, (?:and |but )?not|\brather than|\binstead of) [`*
 
 def in_one_phrase(text: str) -> str:
     """Bring what may be said in several phrases into one; the result is for comparing, and no English to show."""
-    for pattern, whole in _CUT_BY_NOT:
-        text = pattern.sub(whole, text)
-    text = _CLITIC.sub("", CONTRACTION.sub(" not", text))
+    if _SHORTENED.search(text):
+        for pattern, whole in _CUT_BY_NOT:
+            text = pattern.sub(whole, text)
+        text = _CLITIC.sub("", CONTRACTION.sub(" not", text))
     lower = text.lower()
     for hints, pattern, said in _SAME_SENSE:
         # Most sentences have none of these, and looking for a few letters takes a tenth of the time.
-        if any(hint in lower for hint in hints):
-            text = pattern.sub(said, text)
+        for hint in hints:
+            if hint in lower:
+                text = pattern.sub(said, text)
+                break
     return text
 
 
 def set_aside(text: str) -> frozenset[str]:
     """What a sentence says that it is not about, as the strike in "due to snow, not to a strike"."""
+    lower = text.lower()
+    if "not" not in lower and "rather than" not in lower and "instead of" not in lower:
+        return frozenset()
     told = (word for part in _SET_ASIDE.findall(text) for word in part.lower().split())
     return frozenset(root(word) for word in told if word not in ENGLISH.function_words)

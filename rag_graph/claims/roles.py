@@ -31,11 +31,36 @@ def _shared_words(claim: Statement, said: Statement) -> list[tuple[Word, Word]]:
 
 
 def _stand_apart(claim: Statement, said: Statement, pair: tuple[tuple[Word, Word], tuple[Word, Word]]) -> bool:
-    """Whether two words are of two clauses in both, or a lead-in of one of the two stands between them."""
+    """Whether two words are of two clauses in both, or parted by a lead-in of either, and each has kept its company.
+
+    "Though A failed, B won" is "B won, though A failed", and not "A won, though B failed".
+    """
     (first, first_there), (last, last_there) = pair
-    if first.clause != last.clause and first_there.clause != last_there.clause:
-        return True
-    return _is_led_in(claim, said, first, last) or _is_led_in(said, claim, last_there, first_there)
+    are_apart = first.clause != last.clause and first_there.clause != last_there.clause
+    if not (are_apart or _is_led_in(claim, said, first, last) or _is_led_in(said, claim, last_there, first_there)):
+        return False
+    theirs, rivals = _part(said, first_there), _part(said, last_there)
+    beside, beside_last = _company(claim, first, last), _company(claim, last, first)
+    return len(beside & theirs) >= len(beside & rivals) and len(beside_last & rivals) >= len(beside_last & theirs)
+
+
+def _part(statement: Statement, word: Word) -> frozenset[str]:
+    """The words of its clause, with it in the lead-in or behind that."""
+    is_led_in = word.position <= statement.led_in_to
+    return frozenset(
+        other.stem
+        for other in statement.words
+        if other.clause == word.clause and (other.position <= statement.led_in_to) == is_led_in
+    )
+
+
+def _company(statement: Statement, word: Word, other: Word) -> frozenset[str]:
+    """What stands with a word: its part of the sentence, or its neighbours where the other is of the same part."""
+    part = _part(statement, word)
+    if other.stem in part:
+        at = statement.words.index(word)
+        part = frozenset(near.stem for near in statement.words[max(0, at - 1) : at + 2])
+    return part - {word.stem, other.stem}
 
 
 def _is_led_in(one: Statement, other: Statement, first: Word, last: Word) -> bool:

@@ -95,6 +95,8 @@ _URL = re.compile(r"https?://\S+|\]\([^)\]\s]*\)")
 _ISO_DATE = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
 _DECADE = re.compile(r"\b(\d{3}0)['’]?s\b")
 _MINUS = re.compile(r"\b(?:minus|negative) (?=\d)", re.IGNORECASE)
+_PART = re.compile("third|quarter", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
 _UP_TO = re.compile(r"\bup to\b", re.IGNORECASE)
 """One word, for "closed up 4 %" is no bound."""
 PARTS = ("onethird", "twothirds", "onequarter", "threequarters")
@@ -152,9 +154,8 @@ class Statement:
     """The first word behind each negation."""
     contrasted: frozenset[str] = frozenset()
     """What it sets aside, as the strike in "due to snow, not to a strike"."""
-    earlier: frozenset[str] = frozenset()
-    later: frozenset[str] = frozenset()
-    """The words of what it tells to come first, or to be the cause, and of what it tells to follow."""
+    text: str = ""
+    """In the form in which it was taken apart."""
     unspaced: str = ""
     """Its Chinese, Japanese, Korean, Thai … characters, one after the other."""
 
@@ -178,6 +179,21 @@ class Statement:
     def roots(self) -> frozenset[str]:
         """The stems of all words, small ones too."""
         return frozenset(map(root, self.plain))
+
+    @cached_property
+    def in_order(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The words of what it tells to come first, or to be the cause, and of what it tells to follow."""
+        first, second = (parts_in_order(self.text) if self.language is ENGLISH else None) or ("", "")
+        earlier, later = _stems_in(first), _stems_in(second)
+        return earlier - later, later - earlier
+
+    @property
+    def earlier(self) -> frozenset[str]:
+        return self.in_order[0]
+
+    @property
+    def later(self) -> frozenset[str]:
+        return self.in_order[1]
 
     @cached_property
     def clauses(self) -> dict[int, frozenset[str]]:
@@ -263,7 +279,7 @@ _NEGATED_WORDS = 3
 def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
     """Find the words, numbers, names and negations of one sentence."""
     text = _in_one_form(sentence, language)
-    unspaced = _UNSPACED.findall(text)
+    unspaced = [] if text.isascii() else _UNSPACED.findall(text)
     reader = _Reader(language)
     # Scripts without spaces are compared by pairs of characters; what stands between them is read as words.
     for token in _TOKEN.finditer(_UNSPACED.sub(" ", text) if unspaced else text):
@@ -289,7 +305,6 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
         if language is not ENGLISH:
             # German or Dutch may deny at the end what the clause began with, so all of the clause is denied.
             negated.update(word.stem for word in reader.words if word.clause == clause)
-    earlier, later = _order_told(text) if language is ENGLISH else (frozenset(), frozenset())
     return Statement(
         language=language,
         words=tuple(words),
@@ -300,16 +315,9 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
         led_in_to=reader.led_in_to,
         denied=tuple(denied),
         contrasted=set_aside(text) if language in (ENGLISH, UNTOLD) else frozenset(),
-        earlier=earlier,
-        later=later,
+        text=text,
         unspaced="".join(unspaced),
     )
-
-
-def _order_told(text: str) -> tuple[frozenset[str], frozenset[str]]:
-    first, second = parts_in_order(text) or ("", "")
-    earlier, later = _stems_in(first), _stems_in(second)
-    return earlier - later, later - earlier
 
 
 def _stems_in(text: str) -> frozenset[str]:
@@ -319,14 +327,18 @@ def _stems_in(text: str) -> frozenset[str]:
 
 def _in_one_form(sentence: str, language: Language) -> str:
     """Give what may be written in several ways in one: spellings, contractions, dates, numbers, and small phrases."""
-    text = one_spelling(_NARROW_SPACE_IN_NUMBER.sub("", _URL.sub(" ", sentence)))
+    text = _URL.sub(" ", sentence) if "://" in sentence or "](" in sentence else sentence
+    text = one_spelling(text if text.isascii() else _NARROW_SPACE_IN_NUMBER.sub("", text))
     text = in_one_phrase(text) if language in (ENGLISH, UNTOLD) else CONTRACTION.sub(" not", text)
-    text = _ISO_DATE.sub(_written_out, text)
-    text = _MONTH_FIRST.sub(r"\2 \1 \3", text)
-    text = _DECADE.sub(r"\1 decades", text)
-    text = _UP_TO.sub("upto", _MINUS.sub("-", text))
-    for pattern, part in _PARTS:
-        text = pattern.sub(part, text)
+    if _DIGIT.search(text):
+        text = _ISO_DATE.sub(_written_out, text)
+        text = _MONTH_FIRST.sub(r"\2 \1 \3", text)
+        text = _DECADE.sub(r"\1 decades", text)
+        text = _MINUS.sub("-", text)
+    text = _UP_TO.sub("upto", text)
+    if _PART.search(text):
+        for pattern, part in _PARTS:
+            text = pattern.sub(part, text)
     if " " in language.groups:
         text = _SPACE_IN_NUMBER.sub("", text)
     return text
@@ -358,7 +370,7 @@ class _Reader:
         elif token["number"]:
             self._number(_value(token["number"], self._language))
         elif token["name"]:
-            self._word(token["name"], is_joined=token.string[: token.start()].endswith("-"))
+            self._word(token["name"], is_joined=token.string[token.start() - 1 : token.start()] == "-")
         elif token["sign"] in SIGN_BOUNDS:
             self._bound = SIGN_BOUNDS[token["sign"]]
         elif token["sign"]:

@@ -209,6 +209,7 @@ _DIFFERENCES_OF_COPIES = (
     swaps_numbers,
     swaps_counts,
     swaps_subjects,
+    exchanges_clauses,
     drops_frequency,
     replaces_attached,
     has_other_numeral,

@@ -215,6 +215,16 @@ RULES = {
         "Authors can publish pages, whereas editors can only save drafts.",
         "Authors can only save drafts, whereas editors can publish pages.",
     ),
+    "names that exchange their deeds (exchanges_clauses)": (
+        "Marta Lind was wounded at the bridge, while Olaf Berg escaped through the woods.",
+        "Marta Lind escaped through the woods, while Olaf Berg was wounded at the bridge.",
+        "Olaf Berg escaped through the woods, while Marta Lind was wounded at the bridge.",
+    ),
+    "a condition of the other (_stand_apart)": (
+        "If the primary fails, the standby is promoted within 90 seconds.",
+        "The primary is promoted within 90 seconds if the standby fails.",
+        "The standby is promoted within 90 seconds if the primary fails.",
+    ),
     "what is forbidden (_permission)": (
         "A witness may leave the room while the others are heard.",
         "A witness may not leave the room while the others are heard.",
