@@ -187,7 +187,7 @@ RULES = {
     ),
     "another beginning or ending (has_other_affix)": (
         "Preoperative checks of the heart are done by the ward.",
-        "Postoperative checks of the heart are done by the ward.",
+        "The ward does postoperative checks of the heart.",
         "The ward does preoperative checks of the heart.",
     ),
     "the other way about (takes_contrasted)": (
