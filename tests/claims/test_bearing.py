@@ -91,7 +91,10 @@ def test_two_sentences_support_a_claim_together_each_by_its_own_span() -> None:
         ("Run `lantern init` in the folder of the project.", "Run `lantern start` in the folder of the project [1]."),
         ("The tower was completed in March 1889.", "The tower was completed in March 1889 and painted red [1]."),
         ("Port: 8080\nTransport: TCP\nEncryption: none\nLimit: 90 s", "It uses TCP on port 8080 with encryption [1]."),
-        ("| Site | Least | Most |\n|---|---|---|\n| Ulm | 5 | 9 |\n| Ems | 2 | 7 |", "The most that Ulm has is 5 [1]."),
+        (
+            "| Site | Depth | Width |\n|---|---|---|\n| Ulm | 50 | 90 |\n| Ems | 20 | 70 |",
+            "The site of Ulm has a width of 50 [1].",
+        ),
         (
             "Bring to the exam:\n\n- two pens\n- a calculator without memory",
             "Bring two pens and a calculator with memory [1].",
