@@ -43,6 +43,10 @@ class Line:
     words: frozenset[str]
     context: frozenset[str]
     key: frozenset[str] = frozenset()
+    is_step: bool = False
+    """Whether it is an item of a numbered list."""
+    header: str = ""
+    """The first row of its table, of a row below that."""
     is_denied: bool = False
     """Whether it is an item under a lead-in or heading such as "Not supported:"."""
 
@@ -82,22 +86,35 @@ def lines_of(
     """Give the lines of a passage, each with its context."""
     above = comparable(take_apart(". ".join((*passage.heading, passage.title)), language).stems)
     header: frozenset[str] | None = None
+    first_row = ""
     lead_in: frozenset[str] = frozenset()
     denies = False
     for sentence, said in statements:
         words = comparable(said.stems)
-        is_item = bool(_LIST_MARK.search(passage.content, max(0, sentence.start - 12), sentence.start))
+        mark = _LIST_MARK.search(passage.content, max(0, sentence.start - 12), sentence.start)
+        is_item = mark is not None
         is_row = sentence.kind == "row"
         if not is_row:
-            header = None
+            header, first_row = None, ""
         if sentence.kind == "heading":
             above |= words
         context = above | (header or frozenset()) | (lead_in if is_item else frozenset())
         keyed = _KEY.match(passage.content, sentence.start, sentence.end)
         key = comparable(take_apart(keyed[1], language).stems) if keyed else frozenset()
-        yield Line(passage.number, sentence.start, sentence.end, said, words, context, key, is_item and denies)
+        yield Line(
+            passage.number,
+            sentence.start,
+            sentence.end,
+            said,
+            words,
+            context,
+            key,
+            is_step=mark is not None and mark[0].strip()[:1].isdigit(),
+            header=first_row,
+            is_denied=is_item and denies,
+        )
         if is_row and header is None:
-            header = words
+            header, first_row = words, passage.content[sentence.start : sentence.end]
         if not is_item:
             is_opening = passage.content[sentence.start : sentence.end].rstrip(" *_").endswith((":", "："))
             lead_in = words if is_opening else frozenset()

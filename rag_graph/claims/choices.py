@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from difflib import SequenceMatcher
-from itertools import takewhile
+from functools import lru_cache
+from itertools import groupby, pairwise, takewhile
+from operator import attrgetter
 
 from rag_graph.claims.opposites import ALTERNATIVES, CHOICES
 from rag_graph.claims.statements import MONTHS, UNIT_WORDS, UNITS, Statement, Word
@@ -23,12 +25,45 @@ def has_opposite(claim: Statement, said: Statement) -> bool:
     claimed, told = _chosen(claim), _chosen(said)
     for (row, place), words in claimed.items():
         others = [theirs for (at, other), theirs in told.items() if at == row and other != place]
+        if row == _ORDER and _keeps_order_told(claim, said):
+            continue  # "A before B" is "B after A".
         if not others or any((row, at) in claimed for at in range(len(ALTERNATIVES[row])) if at != place):
             continue
         rest = claim.stems - words
         if _fits(rest, told.get((row, place), frozenset()), said) < max(_fits(rest, other, said) for other in others):
             return True
-    return _chooses_other_more(claim, said) or _is_negated_by_prefix(claim, said)
+    return _gives_choice_to_other(claim, said) or _chooses_other_more(claim, said) or _is_negated_by_prefix(claim, said)
+
+
+_ORDER = next(row for row, alternatives in enumerate(ALTERNATIVES) if "before" in alternatives[0].split())
+
+
+def _keeps_order_told(claim: Statement, said: Statement) -> bool:
+    return (
+        bool(claim.earlier & said.earlier and claim.later & said.later)
+        and claim.earlier.isdisjoint(said.later)
+        and claim.later.isdisjoint(said.earlier)
+    )
+
+
+def _gives_choice_to_other(claim: Statement, said: Statement) -> bool:
+    """Tell "closes at night and opens in the morning" from "opens at night and closes in the morning"."""
+    told = _chosen(said)
+    for stems in claim.clauses.values():
+        chosen = {choice: {word} for word in stems if word in CHOICES for choice in CHOICES[word]}
+        for (row, place), words in chosen.items():
+            others = [theirs for (at, other), theirs in told.items() if at == row and other != place]
+            if (
+                row == _ORDER
+                or not others
+                or (row, place) not in told
+                or any(at == row and to != place for at, to in chosen)
+            ):
+                continue
+            rest = stems - words
+            if _fits(rest, told[row, place], said) + 1 < max(_fits(rest, one, said) for one in others):
+                return True
+    return False
 
 
 def _chooses_other_more(claim: Statement, said: Statement) -> bool:
@@ -54,6 +89,12 @@ def _chosen(statement: Statement) -> dict[tuple[int, int], frozenset[str]]:
             for choice in CHOICES[word]:
                 found[choice] = found.get(choice, frozenset()) | {word}
     return found
+
+
+def takes_one_of_both(claim: Statement, said: Statement) -> bool:
+    """Tell "both candidates" from "one of the candidates"."""
+    is_of_one = any(pair == ("one", "of") for pair in pairwise(word for word, _ in claim.places))
+    return is_of_one and "both" in said.plain - claim.plain and "one" not in said.plain
 
 
 def has_other_unit_word(claim: Statement, said: Statement) -> bool:
@@ -111,7 +152,9 @@ _LEAST_PREFIXED = 5
 
 def _is_negated_by_prefix(claim: Statement, said: Statement) -> bool:
     """Tell "clockwise" from "counterclockwise", "stable" from "unstable" and Czech "vztahuje" from "nevztahuje"."""
-    ours, theirs = claim.stems - said.stems, said.stems - claim.stems
+    if bool(claim.negated) != bool(said.negated):
+        return False  # "Nobody noticed it" is "It went unnoticed".
+    ours, theirs = _forms(claim) - _forms(said), _forms(said) - _forms(claim)
     return any(
         prefix + word in other
         for one, other in ((ours, theirs), (theirs, ours))
@@ -119,6 +162,45 @@ def _is_negated_by_prefix(claim: Statement, said: Statement) -> bool:
         if len(word) >= _LEAST_PREFIXED and word.isalpha()
         for prefix in _NEGATING_PREFIXES
     )
+
+
+def has_other_affix(claim: Statement, said: Statement) -> bool:
+    """Tell "postoperative" from "preoperative", "harmless" from "harmful", and "assignee" from "assignor"."""
+    ours, theirs = ({word.form for word in one.words} for one in (claim, said))
+    return any(_swapped_affixes(word) & (theirs - ours) for word in ours - theirs)
+
+
+@lru_cache(maxsize=4_096)
+def _swapped_affixes(word: str) -> frozenset[str]:
+    """The words that say the contrary of this one by another beginning or ending."""
+    found = {
+        other + word.removeprefix(one)
+        for one, other in _COUNTER_PREFIXES
+        if word.startswith(one) and len(word) >= len(one) + _LEAST_STEM
+    }
+    found |= {
+        word.removesuffix(one) + other
+        for one, other in _COUNTER_SUFFIXES
+        if word.endswith(one) and len(word) >= len(one) + _LEAST_STEM
+    }
+    return frozenset(found)
+
+
+def _both_ways(listed: str) -> tuple[tuple[str, str], ...]:
+    pairs = [tuple(pair.split("/")) for pair in listed.split()]
+    return tuple((one, other) for first, second in pairs for one, other in ((first, second), (second, first)))
+
+
+_LEAST_STEM = 4
+_COUNTER_PREFIXES = _both_ways(
+    "hyper/hypo over/under pre/post intra/inter in/out im/ex in/ex up/down macro/micro mono/poly endo/exo pro/anti"
+)
+_COUNTER_SUFFIXES = _both_ways("less/ful or/ee er/ee ors/ees ers/ees")
+
+
+def _forms(statement: Statement) -> frozenset[str]:
+    """Words as stems and as they stand: the stem of "broken" is that of "break", and "unbroken" has its own."""
+    return statement.stems | frozenset(word.form for word in statement.words)
 
 
 _ORDINALS = frozenset(("second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"))
@@ -136,6 +218,23 @@ def drops_rank(claim: Statement, said: Statement) -> bool:
         for at, (word, _) in enumerate(said.places)
         if (rank := _rank_before(said, at))
     )
+
+
+def widens_group(claim: Statement, said: Statement) -> bool:
+    """Tell "the tallest wooden building" from "the tallest building": a rank holds of those that it is told of."""
+    kinds = {word: behind for word, behind in _ranked(said) if len(behind) > 1 and behind[0] != "ever"}
+    return any(
+        word in kinds and behind[:1] == kinds[word][1:2] and kinds[word][0] not in claim.stems
+        for word, behind in _ranked(claim)
+    )
+
+
+def _ranked(statement: Statement) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each superlative with the two words that follow right behind it."""
+    for word in statement.words:
+        if _SUPERLATIVE.fullmatch(word.form):
+            near = (word.position + 1, word.position + 2)
+            yield word.form, tuple(other.stem for other in statement.words if other.position in near)
 
 
 def _rank_before(said: Statement, at: int) -> frozenset[str]:
@@ -203,6 +302,56 @@ def replaces_word(claim: Statement, said: Statement) -> bool:
     """Tell "300 mg of heparin given" from "300 mg of aspirin given": one unshared word in another's place."""
     replaceable = {(before, after) for word, before, after in _spots(said) if word.stem not in claim.stems}
     return any(word.stem not in said.stems and (before, after) in replaceable for word, before, after in _spots(claim))
+
+
+def replaces_item(claim: Statement, said: Statement) -> bool:
+    """Tell "two hoses, a gauge and clips" from "two hoses, a valve and clips": another item between the same two."""
+    items = {(before, after): item for before, item, after in _items(said)}
+    return any(
+        (before, after) in items and item.isdisjoint(said.stems) and items[before, after].isdisjoint(claim.stems)
+        for before, item, after in _items(claim)
+    )
+
+
+def _items(statement: Statement) -> Iterator[tuple[str, frozenset[str], str]]:
+    """The short clauses between two others, each with the last word before it and the first behind it."""
+    parts = [[word.stem for word in words] for _, words in groupby(statement.words, key=attrgetter("clause"))]
+    for before, item, after in zip(parts, parts[1:], parts[2:], strict=False):
+        if len(item) <= _ITEM_WORDS:
+            yield before[-1], frozenset(item), after[0]
+
+
+_ITEM_WORDS = 2
+
+
+def replaces_attached(claim: Statement, said: Statement) -> bool:
+    """Tell "in trials with mice" from "in trials with patients": another word behind the same word's preposition."""
+    theirs = {key: word for key, word in _attached(said) if word not in claim.stems}
+    return any(key in theirs and word not in said.stems for key, word in _attached(claim))
+
+
+def exchanges_attached(claim: Statement, said: Statement) -> bool:
+    """Tell "ceded to Sweden and returned to Denmark" from "ceded to Denmark and returned to Sweden"."""
+    ours, theirs = dict(_attached(claim)), dict(_attached(said))
+    moved = {(theirs[key], word) for key, word in ours.items() if theirs.get(key, word) != word}
+    return any((word, other) in moved for other, word in moved)
+
+
+def _attached(statement: Statement) -> Iterator[tuple[tuple[str, str], str]]:
+    for before, word in pairwise(statement.words):
+        if (
+            word.case in _ATTACHING
+            and before.case != word.case
+            and word.position - before.position <= _NEAR
+            and not word.is_number
+        ):
+            yield (before.stem, word.case), word.stem
+
+
+_ATTACHING = frozenset(
+    ("with", "of", "from", "to", "for", "by", "without", "against", "in", "on", "at", "during", "among")
+)
+_NEAR = 3
 
 
 # Not hiragana: Japanese endings and particles change from one way of saying a thing to another.

@@ -1,8 +1,10 @@
 """The clauses of a source: what a claim puts together from several of them, or leaves out of one."""
 
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import combinations, pairwise, permutations
 
 from rag_graph.claims.statements import Statement, subject_of
+from rag_graph.text.languages import LEAD_INS
 
 
 def beheads(claim: Statement, said: Statement) -> bool:
@@ -16,13 +18,37 @@ def beheads(claim: Statement, said: Statement) -> bool:
 
 def swaps_subjects(claim: Statement, said: Statement) -> bool:
     """Tell "Alice won gold and Bob won silver" from "Alice won silver": who is named first must be in that clause."""
-    if not claim.words or not claim.words[0].is_name or len(said.scopes) == 1:
+    first = next(iter(claim.words), None)
+    if not first or not first.is_name or first.case in LEAD_INS or len(said.scopes) == 1:
         return False
     subject = subject_of(claim)
-    rest = claim.clauses[claim.words[0].clause] - subject
+    rest = claim.clauses[first.clause] - subject
     fits = {clause: len(rest & stems) for clause, stems in said.clauses.items()}
     best = max(fits.values(), default=0)
     return best > 0 and not any(subject <= said.scopes[clause] for clause, fit in fits.items() if fit == best)
+
+
+def gives_line_of_other(claim: Statement, told: Sequence[Statement]) -> bool:
+    """As `swaps_subjects`, where who is named and what the claim tells of them stand in two sentences, each of one."""
+    names = frozenset(word.stem for word in claim.names)
+    for words in claim.clauses.values():
+        first = next(word for word in claim.words if word.stem in words)
+        if not first.is_name or first.case:
+            continue
+        rest = words - names
+        fits = [len(rest & said.stems) for said in told]
+        best = max(fits, default=0)
+        tellers = [said for said, fit in zip(told, fits, strict=True) if fit == best]
+        if (
+            best >= _LEAST_TOLD
+            and all(subject_of(said) & names and first.stem not in said.stems for said in tellers)
+            and any(first.stem in said.stems for said in told)
+        ):
+            return True
+    return False
+
+
+_LEAST_TOLD = 2
 
 
 def mixes_clauses(claim: Statement, said: Statement) -> bool:
@@ -36,7 +62,7 @@ def mixes_clauses(claim: Statement, said: Statement) -> bool:
             for clause, stems in said.clauses.items()
             if (words & stems) - frozenset().union(*(other for at, other in said.clauses.items() if at != clause))
         ]
-        if len(drawn_on) > 1 and any(words.isdisjoint(said.heads[clause]) for clause in drawn_on):
+        if len(drawn_on) > 1 and any(claim.stems.isdisjoint(said.heads[clause]) for clause in drawn_on):
             return True
     return False
 
@@ -55,7 +81,7 @@ def mixes_subjects(claim: Statement, said: Statement) -> bool:
             if (
                 subject not in said.scopes[clause]
                 and (words & stems) - elsewhere
-                and words.isdisjoint(said.heads[clause])
+                and claim.stems.isdisjoint(said.heads[clause])
             ):
                 return True
     return False
@@ -118,13 +144,49 @@ def _acts(said: Statement, name: str, deed: str) -> bool:
     return any((one.stem, other.stem) == (name, deed) and one.clause == other.clause for one, other in pairwise(words))
 
 
+def exchanges_clauses(claim: Statement, said: Statement) -> bool:
+    """As `crosses`, of one sentence in whose words a claim is, and of names too."""
+    return crosses(claim, (said,), names=True)
+
+
+def crosses(claim: Statement, told: Sequence[Statement], *, names: bool = False) -> bool:
+    """Tell "founded in 1786 and housed here since 1902" from "founded in 1902 and housed here since 1786".
+
+    Two clauses of the claim that each have words of the same two clauses have exchanged them. Of two sentences, which
+    may be told as one, only numbers tell that.
+    """
+    # In free wording two clauses often name the same ones.
+    common = {"one"} if names else {"one", *(word.stem for word in claim.names)}
+    parts = [(at, stems - common) for at, said in enumerate(told) for stems in said.clauses.values()]
+    own = [
+        (at, stems.difference(*(other for to, (_, other) in enumerate(parts) if to != place)))
+        for place, (at, stems) in enumerate(parts)
+    ]
+    subjects = [subject_of(said) for said in told]
+    marks = frozenset(word.stem for word in claim.numbers)
+    for one, other in combinations(claim.clauses.values(), 2):
+        for (at, first), (to, second) in permutations(own, 2):
+            if at == to and one & first and one & second and other & first and other & second:
+                return True
+            if at != to and (
+                one & first - subjects[at]
+                and one & second & marks
+                and other & second - subjects[to]
+                and other & first & marks
+            ):
+                return True
+    return False
+
+
 _CONTRASTS = frozenset(("but", "whereas", "while", "although", "though"))
 
 
 def leaves_contrast(claim: Statement, said: Statement) -> bool:
     """Tell "removes all entries but keeps the statistics" from "removes all entries and the statistics"."""
+    if claim.plain & _CONTRASTS:
+        return False
     for word, clause in said.places:
-        if word in _CONTRASTS and word not in claim.plain and clause in said.clauses:
+        if word in _CONTRASTS and clause in said.clauses:
             elsewhere = frozenset().union(*(other for at, other in said.clauses.items() if at != clause))
             taken = (claim.stems & said.clauses[clause]) - elsewhere
             if taken and claim.stems.isdisjoint(said.heads[clause]) and claim.stems & elsewhere:

@@ -1,12 +1,12 @@
 """Hard doubts: what no share of common words outvotes, because it makes of the same words another claim."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from rag_graph.claims.bearing import Line
-from rag_graph.claims.statements import MONTHS, Statement, Word
+from rag_graph.claims.bearing import Line, comparable
+from rag_graph.claims.statements import MONTHS, Statement, Word, take_apart
 from rag_graph.text.spelling import one_spelling
 from rag_graph.text.terms import fold
 
@@ -151,3 +151,69 @@ def mixes_keys(need: AbstractSet[str], picked: Iterable[Line], lines: Iterable[L
     return bool(others) and any(
         line.passage in passages and line.key and not need.isdisjoint(line.key) for line in lines
     )
+
+
+def mixes_columns(need: AbstractSet[str], line: Line, row: str) -> bool:
+    """Tell the column that a claim names from the one that its value stands in."""
+    if not line.header:
+        return False
+    columns = [
+        (comparable(take_apart(head).stems), comparable(take_apart(cell).stems))
+        for head, cell in zip(line.header.strip("| ").split("|")[1:], row.strip("| ").split("|")[1:], strict=False)
+    ]
+    taken = [head for head, cell in columns if not cell.isdisjoint(need)]
+    named = [cell for head, cell in columns if not head.isdisjoint(need)]
+    return (
+        any(head.isdisjoint(need) for head in taken)
+        and any(cell.isdisjoint(need) for cell in named)
+        and not any(cell.isdisjoint(need) is False for cell in named)
+    )
+
+
+def reverses_steps(claim: Statement, picked: Sequence[Line]) -> bool:
+    """Tell "remove the cover, then the fuse" of a numbered list from "the fuse is removed before the cover"."""
+    steps = [line for line in picked if line.is_step]
+    first, second = (
+        max(steps, key=lambda line: len(line.words & part), default=None)
+        for part in (comparable(claim.earlier - claim.later), comparable(claim.later - claim.earlier))
+    )
+    if first is None or second is None or first.passage != second.passage:
+        return False
+    is_told = comparable(claim.earlier) & first.words and comparable(claim.later) & second.words
+    return bool(is_told) and first.start > second.start
+
+
+def adds_item(claim: Statement, known: AbstractSet[str], said: Said) -> bool:
+    """Tell "a pump, two hoses, clips and a wrench" from a kit without the wrench: an item of which nothing is there."""
+    held = sum(part <= known for part in claim.clauses.values())
+    if held < max(_LEAST_HELD, len(claim.clauses) / 2):
+        return False
+    words = dict.fromkeys(claim.clauses, 0)
+    for word, clause in claim.places:
+        if clause in words and word not in _BESIDE_ITEMS:
+            words[clause] += 1
+    return any(
+        len(part) == words[clause] == 1
+        and all(len(stem) >= _KEPT_OF_NAME and stem[:_KEPT_OF_NAME] not in said.letters for stem in part)
+        for clause, part in claim.clauses.items()
+        if clause
+    )
+
+
+_BESIDE_ITEMS = frozenset(("and", "or", "a", "an", "the"))
+_LEAST_HELD = 3
+
+
+def denies_value(claim: Statement, contents: Iterable[str]) -> bool:
+    """Tell "Encryption: none" from "with encryption": a line that says of its key that there is nothing of it."""
+    return not claim.negated and any(
+        found[2].lower() not in claim.plain and take_apart(found[1]).stems <= claim.stems
+        for content in contents
+        for found in _NO_VALUE.finditer(content)
+    )
+
+
+_NO_VALUE = re.compile(
+    r"^[\s|*`_-]*(\w[^|:\n]{0,40}?)[*`_ ]*[:|][*`_ ]*(none|no|off|false|disabled|never)\b[*`_. |]*$",
+    re.IGNORECASE | re.MULTILINE,
+)

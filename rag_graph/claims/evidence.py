@@ -9,17 +9,22 @@ from functools import lru_cache
 
 from rag_graph.claims.bearing import Line, Window, comparable, lines_of, neighbours_apart, window_of
 from rag_graph.claims.checker import Support
+from rag_graph.claims.clauses import crosses, gives_line_of_other
 from rag_graph.claims.doubts import (
     Said,
     adds_clause,
+    adds_item,
+    denies_value,
     has_other_unit,
     lacking_code,
     lacking_name,
     lacking_number,
+    mixes_columns,
     mixes_keys,
+    reverses_steps,
 )
 from rag_graph.claims.statements import Statement, language_of_text, subject_of, take_apart
-from rag_graph.claims.strength import agrees_in_negation
+from rag_graph.claims.strength import agrees_in_negation, makes_total
 from rag_graph.claims.support import (
     agrees,
     keeps_order,
@@ -41,6 +46,8 @@ _NOTHING_OF_IT = "No passage speaks of this."
 _LEAST_LINES = 8
 """Fewer sentences are too short a window to say that something is nowhere."""
 _LEAST_DENIED = 2
+_LIMITS = frozenset(("until", "only", "unless", "except"))
+"""Of what is so only after something one says as well that it is not so until then."""
 _MOSTLY = 0.6
 _RELATED = 0.35
 """A sentence with less of a claim is about something else, and its opposite words are no opposites of the claim."""
@@ -115,6 +122,7 @@ class ReadSources:
     def __init__(self, passages: Sequence[NumberedPassage], question: str, coverage: Coverage) -> None:
         self._coverage = coverage
         self.question = question
+        self._letters: dict[int, Said] = {}
         self.passages = {passage.number: passage for passage in passages}
         self._languages = {number: language_of_text(passage.content) for number, passage in self.passages.items()}
         known = [language for language in self._languages.values() if language and language is not UNTOLD]
@@ -275,7 +283,10 @@ class ReadSources:
             return False
         need = comparable(claim.stems)
         return any(
-            self._is_alike(need, line.words, self._coverage.of_denial) and not agrees_in_negation(claim, line.said)
+            len(claim.clauses) == len(line.said.clauses)
+            and self._is_alike(need, line.words, self._coverage.of_denial)
+            and claim.plain & _LIMITS == line.said.plain & _LIMITS
+            and not agrees_in_negation(claim, line.said)
             for line in self._lines[number]
         )
 
@@ -285,10 +296,12 @@ class ReadSources:
         """Whether something in the picked sentences speaks against the claim, or what matters most is not in them."""
         said = [line.said for line in window.lines]
         contents = [self.passages[line.passage].content[line.start : line.end] for line in window.lines]
+        short = [one for one in said if len(one.words) <= self._coverage.line_words]
         above = [_around(self.passages[number]) for number in numbers]
         shown = Said.by([*said, *(taken_apart(text, ENGLISH) for text in above)], "\n".join((*contents, *above)))
         cited = Said.by((), "\n".join((*(self.passages[number].content for number in numbers), *above, self.question)))
-        known = frozenset().union(*(line.said.stems for number in numbers for line in self._lines[number]))
+        cited_lines = [line.said for number in numbers for line in self._lines[number]]
+        known = frozenset().union(*(one.stems for one in cited_lines))
         has_names = claim.language.code != "de"  # where every noun has a capital
         best = max(window.lines, key=lambda line: self._rare(need & line.words))
         return bool(
@@ -301,7 +314,27 @@ class ReadSources:
             or (not claim.negated and any(line.is_denied for line in window.lines))
             or mixes_keys(need, window.lines, [line for number in numbers for line in self._lines[number]])
             or (self._rare(need & best.words) >= _RELATED * self._rare(need) and says_opposite(claim, best.said))
+            # An item of a list holds little of the claim, and the claim all of it.
+            or any(
+                line is not best
+                and len(claim.stems) <= self._coverage.plain_words
+                and self._rare(need & line.words) >= _MOSTLY * self._rare(line.words)
+                and says_opposite(claim, line.said)
+                for line in window.lines
+            )
             or any(moves_number(claim, one) for one in said)
+            or any(mixes_columns(need, line, text) for line, text in zip(window.lines, contents, strict=True))
+            or (len(claim.stems) <= self._coverage.plain_words and adds_item(claim, known, cited))
+            or (
+                len(claim.stems) <= self._coverage.plain_words
+                and makes_total(claim, frozenset().union(*(one.roots for one in cited_lines)))
+            )
+            or reverses_steps(claim, window.lines)
+            or denies_value(claim, contents)
+            or (
+                len(claim.stems) <= self._coverage.plain_words
+                and (crosses(claim, short) or gives_line_of_other(*self._named(claim, short)))
+            )
             or (
                 self._rare(need & best.words) >= _MOSTLY * self._rare(need)
                 and not claim.negated
@@ -318,6 +351,10 @@ class ReadSources:
                 for line in window.lines
             )
         )
+
+    def _named(self, claim: Statement, told: Iterable[Statement]) -> tuple[Statement, list[Statement]]:
+        """The claim and what is told, with the capitals that they begin with taken for names' where they may be."""
+        return claim.with_names(self._small_words), [said.with_names(self._small_words) for said in told]
 
     def _is_copy(self, need: frozenset[str], line: Line) -> bool:
         """Whether the claim is too near to the line to differ by chance; a short claim stands with each word."""
@@ -353,7 +390,12 @@ class ReadSources:
         language = self._languages[number]
         if language is None and language_of_text(words) is ENGLISH:
             language = ENGLISH
-        return taken_apart(words, language) if language else None
+        if language is None:
+            return None
+        claim, own = taken_apart(words, language), language_of_text(words)
+        # A short passage in Portuguese may look Italian, whose "not" is another word.
+        is_other = own is not None and own not in (UNTOLD, ENGLISH, language)
+        return None if is_other and bool(taken_apart(words, own or language).negated) != bool(claim.negated) else claim
 
     def _verbatim(self, number: int, words: str, subject: frozenset[str]) -> Support | None:
         """Find whole sentences of the passage that are these words and no others: a part may lack its "not"."""
@@ -382,10 +424,16 @@ class ReadSources:
             Support(number, source.start, source.end, round(covered, 3))
             for source in self._sentences[number]
             if (covered := self._covered(claim, source.said)) >= least
+            and not adds_item(claim, source.said.stems, self._said_in(number))
             and (agrees(claim, source.said) or keeps_order(claim, source.said))
             and not _is_of_other(subject, source.said)
         ]
         return max(found, key=_worth, default=None)
+
+    def _said_in(self, number: int) -> Said:
+        if number not in self._letters:
+            self._letters[number] = Said.by((), self.passages[number].content)
+        return self._letters[number]
 
     def _short_answer(self, number: int, claim: Statement) -> Support | None:
         """Judge an answer too short to stand alone, as in "Paris [1].", together with its question."""

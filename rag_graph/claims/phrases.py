@@ -13,18 +13,38 @@ _CUT_BY_NOT = (
 """What "n't" has changed in the word before it, or eaten of it."""
 _CLITIC = re.compile(r"(?<=\w) ?['’](?:s|ve|re|ll|d|m)\b(?!['’])", re.IGNORECASE)
 """Endings that would count as words of their own: "Renegades'" has no "s" behind it, and "Montana's" has."""
+_SHORTENED = re.compile("['’]|cannot", re.IGNORECASE)
 _FEW_WORDS = r"\w+(?: \w+){0,2}"
+_A_NUMBER = r"\d+(?:[.,]\d+)*"
+_ABOVE = "older|above|over|up|upwards"
+_BELOW = "younger|below|under"
+_STATES = "be|have|live|belong|cost|own|stand|exist|seat|like|need|know|want"
+"""Who is used to do another thing may be a tool."""
 _ENDS = r"\s*(?:[.,;:)]|$|by\b|when\b|if\b|and\b|or\b|with\b)"
 _SAME_SENSE = tuple(
     (hints.split(), re.compile(rf"\b(?:{pattern})(?!\w)", re.IGNORECASE), said)
     for hints, pattern, said in (
         ("least", r"(\w+ \w+) at (?:the )?least(?=\s*(?:[.,;]|$))", r"at least \1"),
         ("most", r"(\w+ \w+) at (?:the )?most(?=\s*(?:[.,;]|$))", r"up to \1"),
-        ("or", r"(\d+(?: \w+){0,2}) or (?:older|more|longer|greater|higher|above|over|later)", r"at least \1"),
-        ("or", r"(\d+(?: \w+){0,2}) or (?:younger|less|fewer|shorter|lower|below|under|earlier)", r"up to \1"),
+        (
+            "or and",
+            rf"({_A_NUMBER}(?: \w+){{0,2}}) (?:or (?:more|longer|greater|higher|later|newer)|(?:or|and) (?:{_ABOVE}))",
+            r"at least \1",
+        ),
+        (
+            "or and",
+            rf"({_A_NUMBER}(?: \w+){{0,2}}) (?:or (?:less|fewer|shorter|lower|earlier)|(?:or|and) (?:{_BELOW}))",
+            r"up to \1",
+        ),
+        ("+", rf"({_A_NUMBER})\+", r"at least \1"),
+        ("version release", rf"(?:version|release)s? ({_A_NUMBER})", r"\1"),
         ("than", r"not? (?:fewer|less|lower|smaller|shorter|earlier|younger) than", "at least"),
         ("than", r"not? (?:more|longer|later|higher|larger|greater|bigger|older) than", "up to"),
         ("most", r"at (?:the )?most", "up to"),
+        # Who may cancel until two days before may do so at least two days before.
+        ("before", r"(?:until|up to|by)(?= \d+ \w+ before)", "at least"),
+        ("maximum", r"(?:with )?a maximum of", "up to"),
+        ("minimum", r"(?:with )?a minimum of", "at least"),
         ("one", r"no one", "nobody"),
         ("turn switch", r"(?:turn|switch)(?:s|ed|es|ing)? on", "enable"),
         ("turn switch", r"(?:turn|switch)(?:s|ed|es|ing)? off", "disable"),
@@ -36,35 +56,60 @@ _SAME_SENSE = tuple(
             "free",
         ),
         ("cent", r"per cent", "percent"),
+        ("other second", r"every (?:other|second)(?= \w)", "alternate"),
         ("every each", r"(?:every|each)(?= (?:minute|hour|day|week|month|year)\b)", "per"),
         ("no", r"(\w+) or no \1", r"\1"),
         ("whether without", r"with or without|whether or not", "whether"),
         ("not", r"(?:need|needs|needed) not|(?:do|does|did) not (?:have|need) to", "not need"),
+        ("no not", r"no longer", "not anymore"),
         ("not", r"(?:is|are|be|was|were) not (?:required|obliged|obligated) to", "not need"),
         ("require oblig", r"(?:is|are|was|were|be) (?:required|obliged|obligated) to", "must"),
-        ("has have", r"(?:has|have) to", "must"),
+        ("has have need", r"(?:has|have|(?<!not )needs?) to", "must"),
+        ("encourage advise urge", r"(?:is|are|was|were|be) (?:encouraged|advised|urged) to", "should"),
         ("permit allow", r"(?:is|are|was|were|be) (?:permitted|allowed) to", "may"),
         ("fail refuse decline", r"(?:fail|fails|failed|refuse|refuses|refused|decline|declines|declined) to", "not"),
+        ("any none no", r"(?:hardly|scarcely|barely) any|(?:almost|virtually|next to|nearly) no(?:ne)?", "hardly any"),
+        ("even matter", r"even(?= (?:if|when|where|after)\b)|no matter", "regardless"),
+        ("irrespective", r"irrespective of", "regardless of"),
+        ("apart aside exception", r"apart from|aside from|with the exception of", "except"),
+        ("read", r"read[- ]only", "readonly"),
+        ("write", r"write[- ]only", "writeonly"),
+        ("used to", rf"used to(?= (?:{_STATES})\b)", "formerly"),
+        ("according", r"according to", "according"),
+        ("because account", r"(?:because|on account) of", "because dueto"),
+        ("due owing thanks", r"(?:due|owing|thanks) to", "dueto"),
+        (" and ", r"(\d+) and (the )?(?=\d+\b)", r"\1 & "),
+        ("replaced", r"replaced with", "replaced by"),
+        ("up", r"(?:go|goes|going|gone|went) up", "rise"),
+        ("down", r"(?:go|goes|going|gone|went) down", "fall"),
+        ("more", r"costs? more(?! than [\d$€£])", "is expensive"),
+        ("less", r"costs? less(?! than [\d$€£])", "is cheap"),
     )
 )
 """Letters that a text must have, what stands there, and what it says: a claim often has the one for the other."""
-_SET_ASIDE = re.compile(r"(?:, (?:and |but )?not|\brather than|\binstead of) (\w+(?: \w+){0,3})", re.IGNORECASE)
+_SET_ASIDE = re.compile(r"(?:, (?:and |but )?not|\brather than|\binstead of) [`*\"]*(\w+(?: \w+){0,3})", re.IGNORECASE)
 
 
 def in_one_phrase(text: str) -> str:
     """Bring what may be said in several phrases into one; the result is for comparing, and no English to show."""
-    for pattern, whole in _CUT_BY_NOT:
-        text = pattern.sub(whole, text)
-    text = _CLITIC.sub("", CONTRACTION.sub(" not", text))
+    if _SHORTENED.search(text):
+        for pattern, whole in _CUT_BY_NOT:
+            text = pattern.sub(whole, text)
+        text = _CLITIC.sub("", CONTRACTION.sub(" not", text))
     lower = text.lower()
     for hints, pattern, said in _SAME_SENSE:
         # Most sentences have none of these, and looking for a few letters takes a tenth of the time.
-        if any(hint in lower for hint in hints):
-            text = pattern.sub(said, text)
+        for hint in hints:
+            if hint in lower:
+                text = pattern.sub(said, text)
+                break
     return text
 
 
 def set_aside(text: str) -> frozenset[str]:
     """What a sentence says that it is not about, as the strike in "due to snow, not to a strike"."""
+    lower = text.lower()
+    if "not" not in lower and "rather than" not in lower and "instead of" not in lower:
+        return frozenset()
     told = (word for part in _SET_ASIDE.findall(text) for word in part.lower().split())
     return frozenset(root(word) for word in told if word not in ENGLISH.function_words)

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from rag_graph.claims.statements import Statement, Word
-from rag_graph.text.languages import ENGLISH
+from rag_graph.text.languages import CONDITIONAL, ENGLISH
 
 _OPPOSITE_CASES = frozenset(
     frozenset(pair.split())
-    for pair in ("from to", "before after", "above below", "over under", "since until", "with without", "from into")
+    for pair in (
+        *("from to", "before after", "above below", "over under", "since until", "since before", "from until"),
+        *("until after", "with without", "from into"),
+    )
 )
 
 
@@ -27,6 +30,47 @@ def _shared_words(claim: Statement, said: Statement) -> list[tuple[Word, Word]]:
     return [(word, there[name]) for name, word in here.items() if name in there]
 
 
+def _stand_apart(claim: Statement, said: Statement, pair: tuple[tuple[Word, Word], tuple[Word, Word]]) -> bool:
+    """Whether two words are of two clauses in both, or parted by a lead-in of either, and each has kept its company.
+
+    "Though A failed, B won" is "B won, though A failed", and not "A won, though B failed".
+    """
+    (first, first_there), (last, last_there) = pair
+    are_apart = first.clause != last.clause and first_there.clause != last_there.clause
+    if not (are_apart or _is_led_in(claim, said, first, last) or _is_led_in(said, claim, last_there, first_there)):
+        return False
+    theirs, rivals = _part(said, first_there), _part(said, last_there)
+    beside, beside_last = _company(claim, first, last), _company(claim, last, first)
+    return len(beside & theirs) >= len(beside & rivals) and len(beside_last & rivals) >= len(beside_last & theirs)
+
+
+def _part(statement: Statement, word: Word) -> frozenset[str]:
+    """The words of its clause, with it in the lead-in or behind that."""
+    is_led_in = word.position <= statement.led_in_to
+    return frozenset(
+        other.stem
+        for other in statement.words
+        if other.clause == word.clause and (other.position <= statement.led_in_to) == is_led_in
+    )
+
+
+def _company(statement: Statement, word: Word, other: Word) -> frozenset[str]:
+    """What stands with a word: its part of the sentence, or its neighbours where the other is of the same part."""
+    part = _part(statement, word)
+    if other.stem in part:
+        at = statement.words.index(word)
+        part = frozenset(near.stem for near in statement.words[max(0, at - 1) : at + 2])
+    return part - {word.stem, other.stem}
+
+
+def _is_led_in(one: Statement, other: Statement, first: Word, last: Word) -> bool:
+    """Whether a condition or circumstance that one tells before the rest, and the other behind it, ends between two."""
+    if not first.position <= one.led_in_to < last.position:
+        return False
+    is_condition = one.opening in CONDITIONAL and not other.led_in_to and not other.plain.isdisjoint(CONDITIONAL)
+    return is_condition or one.opening in _ADJUNCTS
+
+
 def swaps_roles(claim: Statement, said: Statement) -> bool:
     """Tell "A beat B" from "B beat A", "B was beaten by A" and "from B to A"."""
     shared = _shared_words(claim, said)
@@ -38,6 +82,7 @@ def swaps_roles(claim: Statement, said: Statement) -> bool:
         _is_swapped(*first, *last, between)
         for at, first in enumerate(shared)
         for to, last in enumerate(shared[at + 1 :], at + 1)
+        if not _stand_apart(claim, said, (first, last))
         if (between := [other.position for _, other in shared[at + 1 : to]])
     )
 
@@ -51,7 +96,7 @@ def _is_swapped(first: Word, first_there: Word, last: Word, last_there: Word, be
     if any(last_there.position < middle < first_there.position for middle in between):
         return (last.case == "by") == (first_there.case == "by")
     if any(first_there.position < middle < last_there.position for middle in between):
-        return (last.case == "by") != (last_there.case == "by")
+        return (last.case == "by") != (last_there.case == "by") and (first.case == "by") == (first_there.case == "by")
     return False
 
 
@@ -72,6 +117,7 @@ def changes_places(claim: Statement, said: Statement) -> bool:
         and _is_swapped(first, first_there, last, last_there, [other.position for _, other in shared[at + 1 : to]])
         for at, (first, first_there) in enumerate(shared)
         for to, (last, last_there) in enumerate(shared[at + 1 :], at + 1)
+        if not _stand_apart(claim, said, ((first, first_there), (last, last_there)))
     )
 
 
@@ -88,6 +134,26 @@ _DEALT_WITH = frozenset(("to", "from", "against"))
 
 def _may_act(here: Word, there: Word) -> bool:
     return here.case in ("", "by") and there.case in ("", "by") and not here.is_number
+
+
+def reverses_order(claim: Statement, said: Statement) -> bool:
+    """Tell "filled before it is locked" from "locked before it is filled", and a cause from what it led to."""
+    if any(map(str.isdigit, claim.earlier & said.later)) and any(map(str.isdigit, claim.later & said.earlier)):
+        return True
+    return (
+        bool(claim.earlier & said.later and claim.later & said.earlier)
+        and claim.earlier.isdisjoint(said.earlier)
+        and claim.later.isdisjoint(said.later)
+    )
+
+
+def swaps_compared(claim: Statement, said: Statement) -> bool:
+    """Tell "faster in water than in air" from "faster in air than in water"."""
+    ours, theirs = (
+        frozenset(word.stem for word in one.words if word.case == "than" and word.stem != "one")
+        for one in (claim, said)
+    )
+    return bool((ours - theirs) & said.stems) and bool((theirs - ours) & claim.stems)
 
 
 def swaps_cases(claim: Statement, said: Statement) -> bool:
@@ -131,8 +197,10 @@ def moves_subject(claim: Statement, said: Statement) -> bool:
     """Tell "unlike diesel, petrol burns" from "diesel burns": who acts must be there, and act there too."""
     if not claim.words:
         return False
-    return _is_no_actor(claim.words[0], said) or bool(
-        said.words and said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim)
+    return (
+        _is_no_actor(claim.words[0], said)
+        or _is_no_actor(_main_word(claim), said)
+        or bool(said.words and said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim))
     )
 
 
@@ -146,9 +214,27 @@ def turns_actor(claim: Statement, said: Statement) -> bool:
     first = claim.words[0]
     cases = {other.case for other in said.words if other.stem == first.stem}
     is_compared = not first.case and bool(cases) and cases <= _COMPARED
-    return is_compared or (
-        said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim) and not _is_compound(said, claim)
+    return (
+        is_compared
+        or _trades_places(claim, said)
+        or (said.words[0].stem in claim.stems and _is_no_actor(said.words[0], claim) and not _is_compound(said, claim))
     )
+
+
+def _trades_places(claim: Statement, said: Statement) -> bool:
+    """Tell "given to the museum by the widow" from "the museum gave it to the widow"."""
+    main = _main_word(claim)
+    givers = frozenset(word.stem for word in said.words if word.case == "by")
+    return (
+        not main.case
+        and {word.case for word in said.words if word.stem == main.stem} == {"to"}
+        and any(word.stem in givers and word.case not in ("by", "from") for word in claim.words)
+    )
+
+
+def _main_word(statement: Statement) -> Word:
+    """The first word behind a lead-in."""
+    return next((word for word in statement.words if word.position > statement.led_in_to), statement.words[0])
 
 
 def _is_compound(said: Statement, claim: Statement) -> bool:

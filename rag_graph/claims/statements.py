@@ -7,7 +7,18 @@ from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 
 from rag_graph.claims.phrases import CONTRACTION, in_one_phrase, set_aside
-from rag_graph.text.languages import CONJUNCTIONS, ENGLISH, LEAD_INS, PREPOSITIONS, UNTOLD, Language, language_of
+from rag_graph.claims.sequence import parts_in_order
+from rag_graph.text.languages import (
+    CONDITIONAL,
+    CONJUNCTIONS,
+    ENGLISH,
+    LEAD_INS,
+    PREPOSITIONS,
+    RESUMING,
+    UNTOLD,
+    Language,
+    language_of,
+)
 from rag_graph.text.spelling import one_spelling
 from rag_graph.text.terms import root
 
@@ -72,7 +83,7 @@ MULTIPLIERS = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 1
 SIGN_BOUNDS = {"<": "less", "≤": "less", ">": "more", "≥": "more"}
 BOUNDS = _table(
     "more: more over above exceeding exceeds least minimum exceeded longer larger greater bigger higher older; less:"
-    " less under below fewer most maximum up within almost nearly shorter smaller lower younger"
+    " less under below fewer most maximum upto within almost nearly shorter smaller lower younger"
 )
 _UNSPACED_SCRIPTS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _TOKEN = re.compile(
@@ -91,6 +102,10 @@ _URL = re.compile(r"https?://\S+|\]\([^)\]\s]*\)")
 _ISO_DATE = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
 _DECADE = re.compile(r"\b(\d{3}0)['’]?s\b")
 _MINUS = re.compile(r"\b(?:minus|negative) (?=\d)", re.IGNORECASE)
+_PART = re.compile("third|quarter", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
+_UP_TO = re.compile(r"\bup to\b", re.IGNORECASE)
+"""One word, for "closed up 4 %" is no bound."""
 PARTS = ("onethird", "twothirds", "onequarter", "threequarters")
 """Parts of a whole, each as one word: their figures are nobody's number."""
 _PARTS = (
@@ -146,6 +161,8 @@ class Statement:
     """The first word behind each negation."""
     contrasted: frozenset[str] = frozenset()
     """What it sets aside, as the strike in "due to snow, not to a strike"."""
+    text: str = ""
+    """In the form in which it was taken apart."""
     unspaced: str = ""
     """Its Chinese, Japanese, Korean, Thai … characters, one after the other."""
 
@@ -171,6 +188,21 @@ class Statement:
         return frozenset(map(root, self.plain))
 
     @cached_property
+    def in_order(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The words of what it tells to come first, or to be the cause, and of what it tells to follow."""
+        first, second = (parts_in_order(self.text) if self.language is ENGLISH else None) or ("", "")
+        earlier, later = _stems_in(first), _stems_in(second)
+        return earlier - later, later - earlier
+
+    @property
+    def earlier(self) -> frozenset[str]:
+        return self.in_order[0]
+
+    @property
+    def later(self) -> frozenset[str]:
+        return self.in_order[1]
+
+    @cached_property
     def clauses(self) -> dict[int, frozenset[str]]:
         found: dict[int, set[str]] = {}
         for word in self.words:
@@ -179,7 +211,7 @@ class Statement:
 
     @cached_property
     def scopes(self) -> dict[int, frozenset[str]]:
-        """The words of each clause; one without a subject of its own has those that came before it."""
+        """The words of each clause; one without a subject of its own has those that came before it, or that "it" is."""
         subject: frozenset[str] = frozenset()
         found: dict[int, frozenset[str]] = {}
         for clause, stems in self.clauses.items():
@@ -187,6 +219,8 @@ class Statement:
                 word.stem for word in self.words if word.clause == clause and word.is_name and not word.case
             )
             found[clause] = stems if own else stems | subject
+            if clause and any(word in RESUMING and there == clause for word, there in self.places):
+                found[clause] |= subject_of(self)
             subject |= own
         return found
 
@@ -252,7 +286,7 @@ _NEGATED_WORDS = 3
 def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
     """Find the words, numbers, names and negations of one sentence."""
     text = _in_one_form(sentence, language)
-    unspaced = _UNSPACED.findall(text)
+    unspaced = [] if text.isascii() else _UNSPACED.findall(text)
     reader = _Reader(language)
     # Scripts without spaces are compared by pairs of characters; what stands between them is read as words.
     for token in _TOKEN.finditer(_UNSPACED.sub(" ", text) if unspaced else text):
@@ -266,7 +300,11 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
     denied: list[str] = []
     negated = set(_UNSPACED_NEGATION.findall("".join(unspaced)))
     for at, clause in reader.negations.items():
-        behind = [word.stem for word in reader.words if word.position > at][:_NEGATED_WORDS]
+        own = [word for word in reader.words if word.clause == clause]
+        # "It was Lind, not Sorel, who described it" denies nothing of the describing, nor "returns nothing; call it" of
+        # the calling.
+        near = [word for word in own or reader.words if word.position > at]
+        behind = [word.stem for word in near][:_NEGATED_WORDS]
         # With nothing behind it, as in German "Er kam nicht", it negates what stands before.
         before = [word.stem for word in reader.words if word.position < at][-1:]
         negated.update(behind or before or ["not"])
@@ -284,22 +322,32 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
         led_in_to=reader.led_in_to,
         denied=tuple(denied),
         contrasted=set_aside(text) if language in (ENGLISH, UNTOLD) else frozenset(),
+        text=text,
         unspaced="".join(unspaced),
     )
 
 
+def _stems_in(text: str) -> frozenset[str]:
+    nothing = _saying_nothing(ENGLISH)
+    return frozenset(root(word) for word in re.findall(r"\w+", text.lower()) if word not in nothing)
+
+
 def _in_one_form(sentence: str, language: Language) -> str:
     """Give what may be written in several ways in one: spellings, contractions, dates, numbers, and small phrases."""
-    text = one_spelling(_NARROW_SPACE_IN_NUMBER.sub("", _URL.sub(" ", sentence)))
-    if _UNSPACED.search(text):
+    text = _URL.sub(" ", sentence) if "://" in sentence or "](" in sentence else sentence
+    text = one_spelling(text if text.isascii() else _NARROW_SPACE_IN_NUMBER.sub("", text))
+    if not text.isascii() and _UNSPACED.search(text):
         text = _BELOW_ZERO.sub(" -", _HAN_NUMBER.sub(_in_figures, text))
     text = in_one_phrase(text) if language in (ENGLISH, UNTOLD) else CONTRACTION.sub(" not", text)
-    text = _ISO_DATE.sub(_written_out, text)
-    text = _MONTH_FIRST.sub(r"\2 \1 \3", text)
-    text = _DECADE.sub(r"\1 decades", text)
-    text = _MINUS.sub("-", text)
-    for pattern, part in _PARTS:
-        text = pattern.sub(part, text)
+    if _DIGIT.search(text):
+        text = _ISO_DATE.sub(_written_out, text)
+        text = _MONTH_FIRST.sub(r"\2 \1 \3", text)
+        text = _DECADE.sub(r"\1 decades", text)
+        text = _MINUS.sub("-", text)
+    text = _UP_TO.sub("upto", text)
+    if _PART.search(text):
+        for pattern, part in _PARTS:
+            text = pattern.sub(part, text)
     if " " in language.groups:
         text = _SPACE_IN_NUMBER.sub("", text)
     return text
@@ -321,6 +369,8 @@ class _Reader:
         self._currency = ""
         self._position = 0
         self._has_broken = False
+        self._opens_clause = False
+        self._opens_condition = False
 
     def take(self, token: re.Match[str]) -> None:
         self._position += 1
@@ -329,7 +379,7 @@ class _Reader:
         elif token["number"]:
             self._number(_value(token["number"], self._language))
         elif token["name"]:
-            self._word(token["name"])
+            self._word(token["name"], is_joined=token.string[token.start() - 1 : token.start()] == "-")
         elif token["sign"] in SIGN_BOUNDS:
             self._bound = SIGN_BOUNDS[token["sign"]]
         elif token["sign"]:
@@ -337,16 +387,20 @@ class _Reader:
             if not self._measure(unit):
                 self._currency = unit  # "$5": the sign comes first
         else:
-            self._break()
+            self._break(token["break"])
 
-    def _break(self) -> None:
-        """Begin a new clause, unless this one only leads in, as in "In 1889, …"."""
+    def _break(self, mark: str = "") -> None:
+        """Begin a new clause, unless this one only leads in, as in "In 1889, …" and "…; if it is false, …"."""
         is_first = not self._has_broken
         self._has_broken = True
         if is_first and self.places and self.places[0][0] in LEAD_INS:
             self.led_in_to = self._position
+        elif self._opens_condition and mark == ",":
+            self._opens_condition = False
         else:
             self._clause += 1
+            self._opens_condition = False
+            self._opens_clause = True
         self._case = ""
 
     def _number(self, value: str) -> None:
@@ -370,7 +424,7 @@ class _Reader:
         self.words[-1] = replace(number, stem=value, position=self._position, unit=unit or number.unit)
         return True
 
-    def _word(self, word: str) -> None:
+    def _word(self, word: str, *, is_joined: bool = False) -> None:
         lower = word.lower().removesuffix("'s").removesuffix("’s")
         language = self._language
         is_first = not self.places
@@ -378,9 +432,12 @@ class _Reader:
         if lower in CONJUNCTIONS and not is_first:
             self._break()
         self.places.append((lower, self._clause))
+        if self._opens_clause and lower not in CONJUNCTIONS:
+            self._opens_clause, self._opens_condition = False, lower in CONDITIONAL
         if lower in language.negations:
             self.negations[self._position] = self._clause
-        if lower in PREPOSITIONS:
+        # "Faster than in air" is compared with air; the "in" of "plug-in" stands before nothing.
+        if lower in PREPOSITIONS and not is_joined and self._case != "than":
             self._case = lower
         unit = CASED_UNITS.get(word) or UNITS.get(lower)
         if unit and self._measure(unit):
@@ -399,7 +456,7 @@ class _Reader:
             is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
             # A name just behind a name shares its preposition, as in "by Gustave Eiffel's company"; all words do
             # behind "by", as in "by the city council".
-            case = self._case or (before.case if before and (before.is_name or before.case == "by") else "")
+            case = self._case or (before.case if before and (before.is_name or before.case in _SHARED_CASES) else "")
             stem = lower if is_roman else root(lower)
             self._add(Word(stem, self._position, self._clause, case, form=lower, is_name=is_name))
         self._bound = BOUNDS.get(lower, self._bound) if language in (ENGLISH, UNTOLD) else self._bound
@@ -411,10 +468,12 @@ class _Reader:
 
 @cache
 def _saying_nothing(language: Language) -> frozenset[str]:
-    return language.function_words | language.negations | PREPOSITIONS | _APPROXIMATELY
+    return language.function_words | language.negations | PREPOSITIONS | _APPROXIMATELY | _SMALL
 
 
 _LABEL = re.compile(r"[IVX]{1,4}|A")
+_SHARED_CASES = frozenset(("by", "dueto"))
+_SMALL = frozenset(("upto", "ones", "unless", "according"))
 _APPROXIMATELY = frozenset(("roughly", "approximately", "circa", "approx"))
 """As "about" and "around", which are small words."""
 

@@ -4,16 +4,23 @@ from collections.abc import Set as AbstractSet
 
 from rag_graph.claims.choices import (
     drops_rank,
+    exchanges_attached,
     has_opposite,
+    has_other_affix,
     has_other_month,
     has_other_superlative,
     has_other_unit_word,
+    replaces_attached,
     replaces_characters,
+    replaces_item,
     replaces_word,
+    takes_one_of_both,
     takes_word_of_others,
+    widens_group,
 )
 from rag_graph.claims.clauses import (
     beheads,
+    exchanges_clauses,
     gives_deed_to_other,
     leaves_contrast,
     mixes_clauses,
@@ -21,15 +28,36 @@ from rag_graph.claims.clauses import (
     swaps_subjects,
     takes_part_of_other,
 )
-from rag_graph.claims.quantities import holds_numbers, swaps_counts, swaps_numbers
-from rag_graph.claims.roles import changes_places, changes_voice, moves_subject, swaps_cases, swaps_roles, turns_actor
+from rag_graph.claims.quantities import (
+    changes_measure,
+    holds_numbers,
+    pools,
+    swaps_counts,
+    swaps_numbers,
+    takes_word_before,
+)
+from rag_graph.claims.roles import (
+    changes_places,
+    changes_voice,
+    moves_subject,
+    reverses_order,
+    swaps_cases,
+    swaps_compared,
+    swaps_roles,
+    turns_actor,
+)
 from rag_graph.claims.statements import Statement
 from rag_graph.claims.strength import (
     adds_doubt,
     agrees_in_negation,
     agrees_in_strength,
     changes_duty,
+    denies_more,
+    drops_denial,
+    drops_frequency,
     takes_contrasted,
+    tells_plan_as_done,
+    widens_all,
     widens_condition,
 )
 
@@ -89,12 +117,18 @@ def moves_number(claim: Statement, said: Statement) -> bool:
         # Of several numbers in free wording each has more words near it than its own.
         or (sum(len(number.stem) > 1 for number in claim.numbers) <= 1 and swaps_numbers(claim, said))
         or swaps_counts(claim, said)
+        or (max(len(claim.stems), len(said.words) / 2) <= _SHORT_CLAIM and takes_word_before(claim, said))
+        or changes_measure(claim, said)
     )
 
 
 def says_opposite(claim: Statement, said: Statement) -> bool:
     """Whether the source has the opposite of a word of the claim in its place."""
-    return any(differs(claim, said) for differs in _OPPOSITES)
+    is_short = len(claim.stems) <= _SHORT_CLAIM
+    return any(differs(claim, said) for differs in ((*_OPPOSITES, *_TURNS) if is_short else _OPPOSITES))
+
+
+_SHORT_CLAIM = 12
 
 
 def keeps_strength(claim: Statement, said: Statement) -> bool:
@@ -133,14 +167,28 @@ _OPPOSITES = (
 """What turns a claim round by a word or two, wherever its words come from."""
 
 
+_TURNS = (
+    takes_one_of_both,
+    widens_group,
+    widens_all,
+    denies_more,
+    drops_denial,
+    tells_plan_as_done,
+    has_other_affix,
+    reverses_order,
+    swaps_compared,
+    exchanges_attached,
+    replaces_item,
+    pools,
+)
+"""What turns a claim that is short, or in a sentence's own words: a longer one has these words of other sentences."""
+
+
 _DIFFERENCES_IN_ORDER = (
     gives_deed_to_other,
-    has_opposite,
-    drops_rank,
-    has_other_unit_word,
-    has_other_month,
-    changes_duty,
-    takes_contrasted,
+    *_OPPOSITES,
+    *_TURNS,
+    drops_frequency,
     takes_part_of_other,
     changes_voice,
     moves_subject,
@@ -154,10 +202,14 @@ _DIFFERENCES_IN_ORDER = (
 
 _DIFFERENCES_OF_COPIES = (
     *_OPPOSITES,
+    *_TURNS,
     takes_part_of_other,
     swaps_numbers,
     swaps_counts,
     swaps_subjects,
+    exchanges_clauses,
+    drops_frequency,
+    replaces_attached,
     replaces_characters,
 )
 """What makes another claim of nearly the same words, in free wording too."""
@@ -166,6 +218,7 @@ _DIFFERENCES_OF_COPIES = (
 _DIFFERENCES = (
     gives_deed_to_other,
     *_OPPOSITES,
+    *_TURNS,
     takes_part_of_other,
     leaves_contrast,
     swaps_roles,
@@ -175,6 +228,9 @@ _DIFFERENCES = (
     swaps_counts,
     swaps_subjects,
     mixes_clauses,
+    exchanges_clauses,
     replaces_word,
+    drops_frequency,
+    replaces_attached,
     replaces_characters,
 )

@@ -41,13 +41,21 @@ NAME_PARTINGS = _words("the and in on for")
 
 PREPOSITIONS = _words(
     "by from to in into of on onto at for with within than between over under through during since until after"
-    " before above below against towards toward via per without unlike like"
+    " before above below against towards toward via per without unlike like dueto"
 )
+"""The last is what "due to" and its like become before claims are compared."""
 PRONOUNS = _words("it its he his she her they their this these him them")
 """Those that stand for what the sentence before was about; "we" and "you" do not."""
+RESUMING = _words("it they he she")
+"""Those that act, as what a sentence began with does."""
 CONJUNCTIONS = _words("and but while whereas or nor although though which who whose because so")
-LEAD_INS = PREPOSITIONS | _words("when where if because unlike like while although despite as once")
+LEAD_INS = PREPOSITIONS | _words(
+    "when where if unless except because unlike like while although though despite as once"
+)
 """Words that begin a phrase before the subject, as in "In 1889, …"."""
+
+CONDITIONAL = _words("if when unless once where because although though except")
+"""Words that begin a clause which goes before what it is a condition of, as in "if it is false, keys are ignored"."""
 
 IRREGULAR: Mapping[str, str] = _table(
     "win: won winning; build: built building; fall: fell fallen; begin: began begun beginning; write: wrote written"
@@ -71,7 +79,8 @@ IRREGULAR: Mapping[str, str] = _table(
     " eaten; fight: fought; flee: fled; fly: flew flown; forbid: forbade forbidden; forget: forgot forgotten; freeze:"
     " froze frozen; hang: hung; hear: heard; learn: learnt; mean: meant; seek: sought; stick: stuck; tell: told;"
     " understand: understood; withdraw: withdrew withdrawn; go: went gone going; come: came; ride: rode ridden; sing:"
-    " sang sung; sink: sank sunk; sleep: slept; sweep: swept; shoot: shot; shake: shook shaken; arise: arose arisen"
+    " sang sung; sink: sank sunk; sleep: slept; sweep: swept; shoot: shot; shake: shook shaken; arise: arose arisen;"
+    " rebuild: rebuilt rebuilding; license: licence licences licensed"
 )
 """English forms that no stemmer brings together, and words that say the same in another form: all count as one."""
 
@@ -102,13 +111,13 @@ ENGLISH = Language(
     hedges=_words(
         "may might could alleged allege claim suggest propose plan expect deny fail refuse rumour rumor possibly"
         " probably perhaps hypothesize partly partially would should intend estimate believe almost nearly until try"
-        " attempt seek aim hope"
+        " attempt seek aim hope formerly"
     ),
-    conditions=_words("if unless except only false falsely myth wrongly incorrectly allegedly reportedly"),
+    conditions=_words("if unless except only false falsely myth wrongly incorrectly allegedly reportedly alternate"),
     totals=_words(
         "all every always only never none solely entirely most must mandatory guarantee guarantees guaranteed first"
         " last largest smallest biggest highest lowest tallest longest oldest best worst exclusively any anyone"
-        " everyone prove proves proved proven cause causes caused because certainly definitely"
+        " everyone whole entire entirely prove proves proved proven cause causes caused because certainly definitely"
         " undoubtedly surely inevitably"
     ),
     decimal=".",

@@ -90,6 +90,34 @@ def test_two_sentences_support_a_claim_together_each_by_its_own_span() -> None:
         ("Supported:\n\n- PDF\n- EPUB\n\nNot supported:\n\n- XPS\n- DJVU", "XPS and DJVU are supported [1]."),
         ("Run `lantern init` in the folder of the project.", "Run `lantern start` in the folder of the project [1]."),
         ("The tower was completed in March 1889.", "The tower was completed in March 1889 and painted red [1]."),
+        ("Port: 8080\nTransport: TCP\nEncryption: none\nLimit: 90 s", "It uses TCP on port 8080 with encryption [1]."),
+        (
+            "| Site | Depth | Width |\n|---|---|---|\n| Ulm | 50 | 90 |\n| Ems | 20 | 70 |",
+            "The site of Ulm has a width of 50 [1].",
+        ),
+        (
+            "Bring to the exam:\n\n- two pens\n- a calculator without memory",
+            "Bring two pens and a calculator with memory [1].",
+        ),
+        (
+            "It was founded in 1786. It has been in the old mint since 1902.",
+            "Founded in 1902, it has been in the old mint since 1786 [1].",
+        ),
+        (
+            "Orlan makes pumps and valves. Its sister Besk makes pipes.",
+            "Besk makes pumps and valves, and its sister Orlan pipes [1].",
+        ),
+        ("1. Switch off the mains.\n2. Remove the cover.", "Remove the cover before the mains is switched off [1]."),
+        ("Members may end the lease in writing.", "The lease may only be ended in writing by the owner [1]."),
+        ("The yearly fee was raised by 20 euros in 2021.", "In 2021, the annual fee went up to 20 euros [1]."),
+        (
+            "XML was added in 3.1 and has been the default since 3.4.",
+            "XML came in 3.4 and has been the default since 3.1 [1].",
+        ),
+        (
+            "The pump box holds a pump, two hoses and clips.",
+            "The pump box holds a pump, two hoses, clips and a wrench [1].",
+        ),
         (
             "Unlike C3 plants, C4 plants lose little carbon when it is hot.",
             "C3 plants lose little carbon when it is hot [1].",
@@ -102,7 +130,7 @@ def test_a_claim_in_the_same_words_that_says_something_else_is_in_neither_grade(
 
 @pytest.mark.parametrize(
     ("name", "pairs", "least_supported", "most_contradicted"),
-    [("pairs.jsonl", 78, 71, 1), ("kinds.jsonl", 182, 157, 1)],
+    [("pairs.jsonl", 78, 71, 1), ("kinds.jsonl", 368, 310, 6)],
 )
 def test_of_pairs_of_a_paraphrase_and_a_contradiction_nearly_all_are_told_apart(
     name: str, pairs: int, least_supported: int, most_contradicted: int
