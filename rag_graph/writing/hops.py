@@ -94,9 +94,17 @@ def read_two_hops(
             naming = [passage for passage in passages if name <= terms_of(passage)]
             answers = read_answers(following, _with_most(content_terms(following), naming), reader, embedder)
             # What only says again what was asked, or the link, leads nowhere.
-            new = [answer for answer in answers if not content_terms(answer.text) <= asked | name]
+            new = [
+                answer
+                for answer in answers
+                if not (content_terms(answer.text) <= asked | name or _overlap(link, answer))
+            ]
             found += [TwoHops(link, answer) for answer in new[:1]]
     return max(found, key=lambda hops: hops.confidence, default=None)
+
+
+def _overlap(one: Answer, other: Answer) -> bool:
+    return one.passage.number == other.passage.number and one.start < other.end and other.start < one.end
 
 
 def descriptions(question: str) -> list[Description]:
