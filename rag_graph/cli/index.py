@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rag_graph.cli.contract import FAILED
+from rag_graph.display.counting import counted
 from rag_graph.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def remove(
         removed = open_sites(settings, Visit()).drop(index, named) + forget(index, named)
     if not removed:
         raise LibraryError("The library has no document of these files, folders, addresses and ids.")
-    typer.echo(f"{removed} documents removed.", err=True)
+    typer.echo(f"{counted(removed, 'document')} removed.", err=True)
 
 
 def index_with_bar(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rag_graph.cli.contract import FAILED, in_one_line
+from rag_graph.display.counting import counted
 
 if TYPE_CHECKING:
     from rag_graph.index import DocumentEntry, Index
@@ -113,7 +114,7 @@ def export(file: Annotated[Path, typer.Argument(help="The archive to write, such
 
     with _opened() as (_, index):
         copied = export_library(index, file)
-    typer.echo(f"{copied.documents} documents, {copied.passages} passages written.", err=True)
+    typer.echo(f"{counted(copied.documents, 'document')}, {counted(copied.passages, 'passage')} written.", err=True)
 
 
 @library.command("import")
@@ -128,7 +129,9 @@ def import_(
     with _opened() as (_, index):
         copied = import_library(index, file, replace=replace)
     how = ", embedded anew" if copied.embedded else ""
-    typer.echo(f"{copied.documents} documents, {copied.passages} passages taken in{how}.", err=True)
+    typer.echo(
+        f"{counted(copied.documents, 'document')}, {counted(copied.passages, 'passage')} taken in{how}.", err=True
+    )
 
 
 @library.command()

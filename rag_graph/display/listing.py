@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from rag_graph.display.counting import counted
 from rag_graph.index.base import DocumentEntry, IndexedFile
 from rag_graph.text.controls import inert_line
 
@@ -29,8 +30,7 @@ def print_documents(documents: Iterable[DocumentEntry], unread: Sequence[Indexed
         console.print(table)
     for file in unread:
         console.print(Text(inert_line(f"not indexed: {file.uri}: {file.failure}"), style="yellow"), soft_wrap=True)
-    counted = "1 document" if table.row_count == 1 else f"{table.row_count} documents"
-    console.print(f"{counted}.", highlight=False, style="dim")
+    console.print(f"{counted(table.row_count, 'document')}.", highlight=False, style="dim")
 
 
 def print_documents_as_json(documents: Iterable[DocumentEntry]) -> None:
@@ -51,9 +51,11 @@ def print_status(status: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(status) + "\n")
         return
+    held = ", ".join(counted(status[f"{noun}s"], noun) for noun in ("document", "passage"))
+    unread = f"{counted(status['unread'], 'file')} could not be read: rag-graph library names them."
     lines = [
-        f"{status['documents']} documents, {status['passages']} passages, of {status['files']} files.",
-        *([f"{status['unread']} files could not be read: rag-graph library names them."] if status["unread"] else []),
+        f"{held}, of {counted(status['files'], 'file')}.",
+        *([unread] if status["unread"] else []),
         f"Embedded by {status['embedder']}, kept in {status['kept_in']}.",
         *(f"From {root}" for root in status["roots"]),
     ]

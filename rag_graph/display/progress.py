@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from rag_graph.display.counting import counted
 from rag_graph.index.indexing import IndexProgress, IndexReport
 from rag_graph.text.controls import inert_line
 
@@ -87,8 +88,9 @@ def print_report(report: IndexReport, console: Console) -> None:
     """What an indexing run did, a line for each file that it could not read, and how many those are of each kind."""
     rate = report.passages / report.seconds if report.seconds else 0.0
     console.print(
-        f"{report.added} documents added, {report.replaced} replaced, {report.removed} removed, "
-        f"{report.unchanged} unchanged; {report.passages} passages in {report.seconds:.1f} s ({rate:.0f}/s).",
+        f"{counted(report.added, 'document')} added, {report.replaced} replaced, {report.removed} removed, "
+        f"{report.unchanged} unchanged; {counted(report.passages, 'passage')} in {report.seconds:.1f} s "
+        f"({rate:.0f}/s).",
         highlight=False,
     )
     if report.kinds:

@@ -15,7 +15,7 @@ def test_index_reports_what_it_did_and_fails_for_a_file_it_cannot_read(tmp_path:
     done = run("index", str(folder), settings={"RAG_DATA_DIR": str(tmp_path / "library")})
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "1 documents added" in done.stderr
+    assert "1 document added" in done.stderr
     assert "not indexed: documents/broken.pdf: " in done.stderr
     assert "Not indexed: 1 (damaged 1)." in done.stderr
 
@@ -63,14 +63,14 @@ def test_a_page_of_the_web_is_read_when_that_is_allowed_and_the_library_moves_in
         assert (refused.returncode, "no public address; --allow-private" in refused.stderr) == (1, True)
         assert site.asked == []
         done = run("index", url, "--allow-private", settings=home)
-        assert (done.returncode, done.stderr[:17]) == (0, "1 documents added"), done.stderr
+        assert (done.returncode, done.stderr[:16]) == (0, "1 document added"), done.stderr
         site.html("/zebra", "Zebras have black stripes.")
         done = run("library", "sync", "--allow-private", settings=home)
         assert "0 documents added, 1 replaced" in done.stderr
     archive = str(tmp_path / "library.zip")
-    assert run("library", "export", archive, settings=home).stderr == "1 documents, 1 passages written.\n"
-    assert run("library", "import", archive, settings=other).stderr == "1 documents, 1 passages taken in.\n"
+    assert run("library", "export", archive, settings=home).stderr == "1 document, 1 passage written.\n"
+    assert run("library", "import", archive, settings=other).stderr == "1 document, 1 passage taken in.\n"
     assert "--replace" in one_line(run("library", "import", archive, settings=other))
     [entry] = map(json.loads, run("library", "--json", settings=other).stdout.splitlines())
     assert entry["uri"] == url
-    assert run("remove", url, settings=home).stderr == "1 documents removed.\n"
+    assert run("remove", url, settings=home).stderr == "1 document removed.\n"

@@ -21,7 +21,7 @@ def test_a_folder_that_is_gone_can_be_removed_from_the_library(tmp_path: Path) -
     done = run("index", str(folder), settings=settings)
     assert (done.returncode, "rag-graph remove PATH" in one_line(done)) == (2, True)
     done = run("remove", str(folder), settings=settings)
-    assert (done.returncode, one_line(done)) == (0, "1 documents removed.")
+    assert (done.returncode, one_line(done)) == (0, "1 document removed.")
     done = run("remove", str(folder), settings=settings)
     assert (done.returncode, "no document" in one_line(done)) == (2, True)
 
@@ -44,12 +44,12 @@ def test_the_library_is_listed_brought_up_to_date_and_asked_in_part(tmp_path: Pa
     (folder / "broken.pdf").unlink()
     (folder / "horse.md").write_text("# Horses\n\nHorses have manes.\n")
     done = run("library", "sync", settings=settings)
-    assert (done.returncode, done.stderr[:17]) == (0, "1 documents added")
+    assert (done.returncode, done.stderr[:16]) == (0, "1 document added")
     asked = run("ask", "--filter", "uri=notes/zebra*", "What do horses have?", settings=settings)
     assert "manes" not in asked.stdout
     assert "there are: document, line, title, uri" in one_line(run("ask", "--filter", "a=b", "x", settings=settings))
     assert "NAME=VALUE" in one_line(run("ask", "--filter", "a", "x", settings=settings))
-    assert run("remove", entry["id"], settings=settings).stderr == "1 documents removed.\n"
+    assert run("remove", entry["id"], settings=settings).stderr == "1 document removed.\n"
     folder.rename(tmp_path / "elsewhere")
     done = run("library", "sync", settings=settings)
     assert (done.returncode, f"Not there: {folder}" in one_line_of(done.stderr)) == (1, True)
@@ -68,7 +68,7 @@ def test_the_library_is_kept_up_to_date_while_files_change(tmp_path: Path) -> No
             told = iter(watching.stderr or ())
             assert any("Watching" in line for line in told)
             (folder / "horse.md").write_text("# Horses\n\nHorses have manes.\n")
-            assert any("1 documents added" in line for line in told)
+            assert any("1 document added" in line for line in told)
             shutil.rmtree(folder)
             assert any("Not there" in line for line in told)
             folder.mkdir()
