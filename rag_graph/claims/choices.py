@@ -35,6 +35,17 @@ def has_opposite(claim: Statement, said: Statement) -> bool:
     return _gives_choice_to_other(claim, said) or _chooses_other_more(claim, said) or _is_negated_by_prefix(claim, said)
 
 
+def opposed_by(claim: Statement, words: AbstractSet[str]) -> frozenset[str]:
+    """Those of these words that are another choice than one of the claim's."""
+    claimed = _chosen(claim)
+    return frozenset(
+        word
+        for word in words
+        for row, place in CHOICES.get(word, ())
+        if (row, place) not in claimed and any(at == row for at, _ in claimed)
+    )
+
+
 _ORDER = next(row for row, alternatives in enumerate(ALTERNATIVES) if "before" in alternatives[0].split())
 
 

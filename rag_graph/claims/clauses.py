@@ -178,6 +178,28 @@ def crosses(claim: Statement, told: Sequence[Statement], *, names: bool = False)
     return False
 
 
+def exchanges_subjects(claim: Statement, told: Sequence[Statement]) -> bool:
+    """Tell "Ida is the chair. Max is the treasurer." from "Max is the chair and Ida is the treasurer".
+
+    Each of two clauses must have the subject of one sentence alone, and what only the other one says of its own.
+    """
+    for one, other in combinations(told, 2):
+        own, others = one.stems - other.stems, other.stems - one.stems
+        subject, subject_of_other = subject_of(one) & own, subject_of(other) & others
+        said, said_of_other = own - subject, others - subject_of_other
+        if any(
+            first & subject
+            and first & said_of_other
+            and second & subject_of_other
+            and second & said
+            and first.isdisjoint(subject_of_other | said)
+            and second.isdisjoint(subject | said_of_other)
+            for first, second in permutations(claim.clauses.values(), 2)
+        ):
+            return True
+    return False
+
+
 _CONTRASTS = frozenset(("but", "whereas", "while", "although", "though"))
 
 

@@ -28,6 +28,8 @@ class Said:
     numbers: frozenset[str]
     stems: frozenset[str]
     letters: str
+    initials: str
+    """The first letters of the words, of which "CEO" may be made."""
 
     @classmethod
     def by(cls, statements: Iterable[Statement], text: str) -> "Said":
@@ -36,6 +38,7 @@ class Said:
             frozenset(word.stem for said in statements for word in said.numbers) | _numbers_in(text),
             frozenset().union(*(said.stems for said in statements)),
             re.sub(r"[\W_]+", "", fold(one_spelling(text))),
+            "".join(re.findall(r"\b[^\W_]", fold(text))),
         )
 
 
@@ -94,9 +97,10 @@ def lacking_name(claim: Statement, said: Said) -> str:
     for name in claim.names:
         letters = re.sub(r"[\W_]+", "", fold(name.form or name.stem))
         kept = letters[: max(_KEPT_OF_NAME, len(letters) - 3)]
-        # Of initials such as "US" the words may be there.
+        # Of initials such as "CEO" the words may be there; of two letters something always is.
+        is_long = len(letters) > _MOST_INITIALS
         if (
-            len(letters) > _MOST_INITIALS
+            (is_long or (len(letters) == _MOST_INITIALS and letters not in said.initials))
             and letters not in _MONTHS
             and name.stem not in said.stems
             and kept not in said.letters

@@ -9,7 +9,8 @@ from functools import lru_cache
 
 from rag_graph.claims.bearing import Line, Window, comparable, lines_of, neighbours_apart, window_of
 from rag_graph.claims.checker import Support
-from rag_graph.claims.clauses import crosses, gives_line_of_other
+from rag_graph.claims.choices import opposed_by
+from rag_graph.claims.clauses import crosses, exchanges_subjects, gives_line_of_other
 from rag_graph.claims.doubts import (
     Said,
     adds_clause,
@@ -49,6 +50,10 @@ _LEAST_DENIED = 2
 _LIMITS = frozenset(("until", "only", "unless", "except"))
 """Of what is so only after something one says as well that it is not so until then."""
 _MOSTLY = 0.6
+_HALF = 0.5
+_SHORT_LINE = 6
+"""A sentence of so few words says one thing, and an opposite in it is one of the claim, however long that is. On the
+development halves it is asked of no claim of a real model."""
 _RELATED = 0.35
 """A sentence with less of a claim is about something else, and its opposite words are no opposites of the claim."""
 _LEAST_SPELLED = 2
@@ -314,14 +319,7 @@ class ReadSources:
             or (not claim.negated and any(line.is_denied for line in window.lines))
             or mixes_keys(need, window.lines, [line for number in numbers for line in self._lines[number]])
             or (self._rare(need & best.words) >= _RELATED * self._rare(need) and says_opposite(claim, best.said))
-            # An item of a list holds little of the claim, and the claim all of it.
-            or any(
-                line is not best
-                and len(claim.stems) <= self._coverage.plain_words
-                and self._rare(need & line.words) >= _MOSTLY * self._rare(line.words)
-                and says_opposite(claim, line.said)
-                for line in window.lines
-            )
+            or any(line is not best and self._denies_part(claim, need, line) for line in window.lines)
             or any(moves_number(claim, one) for one in said)
             or any(mixes_columns(need, line, text) for line, text in zip(window.lines, contents, strict=True))
             or (len(claim.stems) <= self._coverage.plain_words and adds_item(claim, known, cited))
@@ -335,6 +333,7 @@ class ReadSources:
                 len(claim.stems) <= self._coverage.plain_words
                 and (crosses(claim, short) or gives_line_of_other(*self._named(claim, short)))
             )
+            or exchanges_subjects(claim, short)
             or (
                 self._rare(need & best.words) >= _MOSTLY * self._rare(need)
                 and not claim.negated
@@ -352,6 +351,17 @@ class ReadSources:
             )
         )
 
+    def _denies_part(self, claim: Statement, need: frozenset[str], line: Line) -> bool:
+        """Whether an item of a list or a short sentence that the claim holds half of says otherwise than its part."""
+        is_short, is_plain = len(line.words) <= _SHORT_LINE, len(claim.stems) <= self._coverage.plain_words
+        if not (is_short or is_plain):
+            return False
+        shared, opposed = self._rare(need & line.words), comparable(opposed_by(claim, line.said.stems))
+        if shared >= _HALF * self._rare(line.words - opposed) and says_opposite(claim, line.said):
+            return True
+        is_told = is_short and is_plain and shared >= _HALF * self._rare(line.words)
+        return is_told and not claim.negated and not agrees_in_negation(claim, line.said)
+
     def _named(self, claim: Statement, told: Iterable[Statement]) -> tuple[Statement, list[Statement]]:
         """The claim and what is told, with the capitals that they begin with taken for names' where they may be."""
         return claim.with_names(self._small_words), [said.with_names(self._small_words) for said in told]
@@ -363,8 +373,15 @@ class ReadSources:
         return self._is_alike(need, line.words, self._coverage.of_copy)
 
     def _is_alone(self, need: frozenset[str], line: Line, window: Window) -> bool:
-        """Whether no other picked line says what this one is about, as a key with its default in the next line."""
-        return not any((need - line.all_words) & other.key for other in window.lines if other is not line)
+        """Whether no other picked line says what this one is about, as a key with its default in the next line.
+
+        Or all that this one lacks: then the claim tells two sentences as one. Which number is whose is told by neither.
+        """
+        lacking = need - line.all_words
+        is_part = bool(lacking) and not any(map(str.isdigit, "".join(lacking)))
+        return not any(
+            lacking & other.key or (is_part and lacking <= other.words) for other in window.lines if other is not line
+        )
 
     def _is_alike(self, need: frozenset[str], words: frozenset[str], least: float) -> bool:
         shared = self._rare(need & words)

@@ -173,7 +173,7 @@ ALTERNATIVES: tuple[tuple[str, ...], ...] = (
     ("abundant plentiful", "scarce"),
     ("acute", "chronic"),
     ("acidic", "alkaline"),
-    ("adult", "juvenile"),
+    ("adult", "juvenile child"),
     ("aerobic", "anaerobic"),
     ("alive", "dead"),
     ("amateur", "professional"),
