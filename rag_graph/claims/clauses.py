@@ -1,8 +1,10 @@
 """The clauses of a source: what a claim puts together from several of them, or leaves out of one."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations, pairwise, permutations
 
+from rag_graph.claims.opposites import CHOICES
 from rag_graph.claims.statements import Statement, subject_of
 from rag_graph.text.languages import LEAD_INS
 
@@ -181,23 +183,51 @@ def crosses(claim: Statement, told: Sequence[Statement], *, names: bool = False)
 def exchanges_subjects(claim: Statement, told: Sequence[Statement]) -> bool:
     """Tell "Ida is the chair. Max is the treasurer." from "Max is the chair and Ida is the treasurer".
 
-    Each of two clauses must have the subject of one sentence alone, and what only the other one says of its own.
+    Each of two clauses has the subject of one sentence alone, and what only the other one says of its own: all of that,
+    or a name, a number, a choice or a denial, where the own sentence has another.
     """
-    for one, other in combinations(told, 2):
+    for one, other in combinations(map(_without_names_given, told), 2):
         own, others = one.stems - other.stems, other.stems - one.stems
         subject, subject_of_other = subject_of(one) & own, subject_of(other) & others
         said, said_of_other = own - subject, others - subject_of_other
-        if any(
-            first & subject
-            and first & said_of_other
-            and second & subject_of_other
-            and second & said
-            and first.isdisjoint(subject_of_other | said)
-            and second.isdisjoint(subject | said_of_other)
-            for first, second in permutations(claim.clauses.values(), 2)
-        ):
-            return True
+        rivals = _rivals(one, other, said, said_of_other)
+        for first, second in permutations(claim.clauses.values(), 2):
+            if not (first & subject and second & subject_of_other) or first & subject_of_other or second & subject:
+                continue
+            is_all_exchanged = (
+                first & said_of_other and second & said and not first & said and not second & said_of_other
+            )
+            is_denied = first & claim.negated and other.negated and not (one.negated or second & claim.negated)
+            if (
+                is_all_exchanged
+                or is_denied
+                or any(mine in second - first and theirs in first - second for mine, theirs in rivals)
+            ):
+                return True
     return False
+
+
+def _without_names_given(said: Statement) -> Statement:
+    """Without the names that `Statement.about` set before it: "her brother" is not her."""
+    return replace(said, words=tuple(word for word in said.words if word.position >= 0))
+
+
+def _rivals(
+    one: Statement, other: Statement, said: frozenset[str], said_of_other: frozenset[str]
+) -> list[tuple[str, str]]:
+    """Pairs of words of two sentences that may stand in each other's place: of one sort, or opposites."""
+    return [
+        (mine.stem, theirs.stem)
+        for mine in one.words
+        for theirs in other.words
+        if mine.stem in said
+        and theirs.stem in said_of_other
+        and (
+            (mine.is_name and theirs.is_name)
+            or (mine.is_number and theirs.is_number)
+            or any(row == at for row, _ in CHOICES.get(mine.stem, ()) for at, _ in CHOICES.get(theirs.stem, ()))
+        )
+    ]
 
 
 _CONTRASTS = frozenset(("but", "whereas", "while", "although", "though"))

@@ -340,7 +340,9 @@ class ReadSources:
                 and not agrees_in_negation(claim, best.said)
             )
             or any(
-                self._is_copy(need, line) and self._is_alone(need, line, window) and turns(claim, line.said, known)
+                self._is_copy(need, line)
+                and self._is_alone(claim, need, line, window)
+                and turns(claim, line.said, known)
                 for line in window.lines
             )
             or any(
@@ -372,15 +374,21 @@ class ReadSources:
             return self._rare(need & line.words) >= _MOSTLY * self._rare(need)
         return self._is_alike(need, line.words, self._coverage.of_copy)
 
-    def _is_alone(self, need: frozenset[str], line: Line, window: Window) -> bool:
+    def _is_alone(self, claim: Statement, need: frozenset[str], line: Line, window: Window) -> bool:
         """Whether no other picked line says what this one is about, as a key with its default in the next line.
 
-        Or all that this one lacks: then the claim tells two sentences as one. Which number is whose is told by neither.
+        Or all that this one lacks: then the claim tells two sentences as one, a short claim in a clause for each. Which
+        number is whose is told by neither.
         """
         lacking = need - line.all_words
-        is_part = bool(lacking) and not any(map(str.isdigit, "".join(lacking)))
+        parts = [words for words in map(comparable, claim.clauses.values()) if not words <= line.all_words]
+        is_long = len(claim.stems) > self._coverage.plain_words
+        tells_two = (is_long or len(parts) < len(claim.clauses)) and not any(map(str.isdigit, "".join(lacking)))
+        told = [lacking] if is_long else parts
         return not any(
-            lacking & other.key or (is_part and lacking <= other.words) for other in window.lines if other is not line
+            lacking & other.key or (tells_two and all(words <= other.all_words for words in told))
+            for other in window.lines
+            if other is not line
         )
 
     def _is_alike(self, need: frozenset[str], words: frozenset[str], least: float) -> bool:
@@ -439,8 +447,9 @@ class ReadSources:
         claim = claim.with_names(self._small_words)
         found = [
             Support(number, source.start, source.end, round(covered, 3))
-            for source in self._sentences[number]
+            for at, source in enumerate(self._sentences[number])
             if (covered := self._covered(claim, source.said)) >= least
+            and not exchanges_subjects(claim, [one.said for one in self._sentences[number][max(0, at - 1) : at + 2]])
             and not adds_item(claim, source.said.stems, self._said_in(number))
             and (agrees(claim, source.said) or keeps_order(claim, source.said))
             and not _is_of_other(subject, source.said)

@@ -252,6 +252,8 @@ ALTERNATIVES: tuple[tuple[str, ...], ...] = (
     ("upstairs", "downstairs"),
     ("wholesale", "retail"),
     ("warm", "cool"),
+    ("fix repair mend", "cause provoke"),
+    ("boil melt", "freeze"),
     ("civil", "criminal"),
     ("verbose", "quiet silent"),
     ("vowel", "consonant"),

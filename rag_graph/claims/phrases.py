@@ -50,6 +50,8 @@ _SAME_SENSE = tuple(
         ("turn switch", r"(?:turn|switch)(?:s|ed|es|ing)? off", "disable"),
         ("turn switch", rf"(?:turn|switch)(?:s|ed|es|ing)? ({_FEW_WORDS}) on(?={_ENDS})", r"enable \1"),
         ("turn switch", rf"(?:turn|switch)(?:s|ed|es|ing)? ({_FEW_WORDS}) off(?={_ENDS})", r"disable \1"),
+        ("on", rf"(is|are|was|were|be|stays?|set to) on(?={_ENDS})", r"\1 enabled"),
+        ("off", rf"(is|are|was|were|be|stays?|set to) off(?={_ENDS})", r"\1 disabled"),
         (
             "free charge cost fee",
             r"free of charge|(?:for|at) free|(?:without|at no|for no) (?:charge|cost|fee)",
