@@ -186,11 +186,12 @@ def exchanges_subjects(claim: Statement, told: Sequence[Statement]) -> bool:
     Each of two clauses has the subject of one sentence alone, and what only the other one says of its own: all of that,
     or a name, a number, a choice or a denial, where the own sentence has another.
     """
+    if len(claim.clauses) == 1:
+        return False
     for one, other in combinations(map(_without_names_given, told), 2):
         own, others = one.stems - other.stems, other.stems - one.stems
         subject, subject_of_other = subject_of(one) & own, subject_of(other) & others
         said, said_of_other = own - subject, others - subject_of_other
-        rivals = _rivals(one, other, said, said_of_other)
         for first, second in permutations(claim.clauses.values(), 2):
             if not (first & subject and second & subject_of_other) or first & subject_of_other or second & subject:
                 continue
@@ -201,7 +202,10 @@ def exchanges_subjects(claim: Statement, told: Sequence[Statement]) -> bool:
             if (
                 is_all_exchanged
                 or is_denied
-                or any(mine in second - first and theirs in first - second for mine, theirs in rivals)
+                or any(
+                    mine in second - first and theirs in first - second
+                    for mine, theirs in _rivals(one, other, said, said_of_other)
+                )
             ):
                 return True
     return False
@@ -209,7 +213,8 @@ def exchanges_subjects(claim: Statement, told: Sequence[Statement]) -> bool:
 
 def _without_names_given(said: Statement) -> Statement:
     """Without the names that `Statement.about` set before it: "her brother" is not her."""
-    return replace(said, words=tuple(word for word in said.words if word.position >= 0))
+    own = tuple(word for word in said.words if word.position >= 0)
+    return said if len(own) == len(said.words) else replace(said, words=own)
 
 
 def _rivals(

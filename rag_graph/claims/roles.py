@@ -74,9 +74,7 @@ def _is_led_in(one: Statement, other: Statement, first: Word, last: Word) -> boo
 def swaps_roles(claim: Statement, said: Statement) -> bool:
     """Tell "A beat B" from "B beat A", "B was beaten by A" and "from B to A"."""
     shared = _shared_words(claim, said)
-    if any(frozenset((word.case, other.case)) in _OPPOSITE_CASES for word, other in shared):
-        return True
-    if any(_is_made_actor(word, other, shared, said) for word, other in shared):
+    if _puts_otherwise(shared, said):
         return True
     return any(
         _is_swapped(*first, *last, between)
@@ -84,6 +82,14 @@ def swaps_roles(claim: Statement, said: Statement) -> bool:
         for to, last in enumerate(shared[at + 1 :], at + 1)
         if not _stand_apart(claim, said, (first, last))
         if (between := [other.position for _, other in shared[at + 1 : to]])
+    )
+
+
+def _puts_otherwise(shared: Sequence[tuple[Word, Word]], said: Statement) -> bool:
+    """Whether a word stands behind the opposite preposition, or acts where it was acted on."""
+    return any(
+        frozenset((word.case, other.case)) in _OPPOSITE_CASES or _is_made_actor(word, other, shared, said)
+        for word, other in shared
     )
 
 
@@ -106,9 +112,7 @@ def changes_places(claim: Statement, said: Statement) -> bool:
     In other languages than English the order of words is freer, and only names count.
     """
     shared = _shared_words(claim, said)
-    if any(frozenset((word.case, other.case)) in _OPPOSITE_CASES for word, other in shared):
-        return True
-    if any(_is_made_actor(word, other, shared, said) for word, other in shared):
+    if _puts_otherwise(shared, said):
         return True
     return any(
         _may_act(first, first_there)

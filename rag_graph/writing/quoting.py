@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from langchain_core.runnables import RunnableConfig
 
@@ -113,7 +113,7 @@ class QuotingWriter:
     reader: Reader
     search_embedder: Embedder | None = None
     """The one that searches, where it is another: it may read languages that these two do not."""
-    reviews_freely: bool = True
+    reviews_freely: ClassVar[bool] = True
     """Two hops may lie in the first passages already, and reading them takes longer than a draft may."""
 
     async def write(self, assignment: Assignment, emit: Emit, config: RunnableConfig) -> None:  # noqa: ARG002 - contract
