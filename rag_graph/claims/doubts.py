@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rag_graph.claims.bearing import Line, comparable
 from rag_graph.claims.statements import MONTHS, Statement, Word, take_apart
 from rag_graph.text.spelling import one_spelling
-from rag_graph.text.terms import fold
+from rag_graph.text.terms import fold, fold_text
 
 _COMMON_NUMBERS = frozenset(("0", "1", "2", "0.5"))
 """Said of what a text has without saying the number: "both", "a pair", "one of them"."""
@@ -37,8 +37,8 @@ class Said:
         return cls(
             frozenset(word.stem for said in statements for word in said.numbers) | _numbers_in(text),
             frozenset().union(*(said.stems for said in statements)),
-            re.sub(r"[\W_]+", "", fold(one_spelling(text))),
-            "".join(re.findall(r"\b[^\W_]", fold(text))),
+            re.sub(r"[\W_]+", "", fold_text(one_spelling(text))),
+            "".join(re.findall(r"\b[^\W_]", fold_text(text))),
         )
 
 

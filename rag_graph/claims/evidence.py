@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from rag_graph.claims.bearing import Line, Window, comparable, lines_of, neighbours_apart, window_of
 from rag_graph.claims.checker import Support
@@ -114,11 +114,16 @@ class Coverage:
 DEFAULT_COVERAGE = Coverage()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _SourceSentence:
     start: int
     end: int
     said: Statement
+    content: str
+
+    @cached_property
+    def spelled(self) -> tuple[str, ...]:
+        return spelled(self.content)
 
 
 class ReadSources:
@@ -127,7 +132,7 @@ class ReadSources:
     def __init__(self, passages: Sequence[NumberedPassage], question: str, coverage: Coverage) -> None:
         self._coverage = coverage
         self.question = question
-        self._letters: dict[int, Said] = {}
+        self._told: dict[tuple[int, ...], Said] = {}
         self.passages = {passage.number: passage for passage in passages}
         self._languages = {number: language_of_text(passage.content) for number, passage in self.passages.items()}
         known = [language for language in self._languages.values() if language and language is not UNTOLD]
@@ -251,9 +256,7 @@ class ReadSources:
         claim = self._statement(words, number)
         if claim is None:
             return False
-        passage = self.passages[number]
-        text = "\n".join((passage.content, _around(passage), self.question))
-        return bool(lacking_number(claim, Said.by((one.said for one in self._sentences[number]), text)))
+        return bool(lacking_number(claim, self._told_by([number])))
 
     def held_by(self, numbers: Sequence[int], words: str) -> float:
         """How much of these words those passages hold."""
@@ -304,7 +307,7 @@ class ReadSources:
         short = [one for one in said if len(one.words) <= self._coverage.line_words]
         above = [_around(self.passages[number]) for number in numbers]
         shown = Said.by([*said, *(taken_apart(text, ENGLISH) for text in above)], "\n".join((*contents, *above)))
-        cited = Said.by((), "\n".join((*(self.passages[number].content for number in numbers), *above, self.question)))
+        cited = self._told_by(numbers)
         cited_lines = [line.said for number in numbers for line in self._lines[number]]
         known = frozenset().union(*(one.stems for one in cited_lines))
         has_names = claim.language.code != "de"  # where every noun has a capital
@@ -427,14 +430,13 @@ class ReadSources:
         claim = spelled(words)
         if len(claim) < _LEAST_SPELLED and sum(map(len, claim)) < _LEAST_UNSPACED:
             return None
-        content, sentences = self.passages[number].content, self._sentences[number]
+        sentences = self._sentences[number]
         for first, source in enumerate(sentences):
             at = 0
             for last in sentences[first:]:
-                said = spelled(content[last.start : last.end])
-                if not said or claim[at : at + len(said)] != said:
+                if not last.spelled or claim[at : at + len(last.spelled)] != last.spelled:
                     break
-                at += len(said)
+                at += len(last.spelled)
                 if at == len(claim):
                     return None if _is_of_other(subject, source.said) else Support(number, source.start, last.end, 1.0)
         return None
@@ -450,16 +452,20 @@ class ReadSources:
             for at, source in enumerate(self._sentences[number])
             if (covered := self._covered(claim, source.said)) >= least
             and not exchanges_subjects(claim, [one.said for one in self._sentences[number][max(0, at - 1) : at + 2]])
-            and not adds_item(claim, source.said.stems, self._said_in(number))
+            and not adds_item(claim, source.said.stems, self._told_by([number]))
             and (agrees(claim, source.said) or keeps_order(claim, source.said))
             and not _is_of_other(subject, source.said)
         ]
         return max(found, key=_worth, default=None)
 
-    def _said_in(self, number: int) -> Said:
-        if number not in self._letters:
-            self._letters[number] = Said.by((), self.passages[number].content)
-        return self._letters[number]
+    def _told_by(self, numbers: Sequence[int]) -> Said:
+        """All that these passages tell, with what stands above them and what was asked."""
+        if (told := self._told.get(tuple(numbers))) is None:
+            passages = [self.passages[number] for number in numbers]
+            text = "\n".join((*(passage.content for passage in passages), *map(_around, passages), self.question))
+            said = (one.said for number in numbers for one in self._sentences[number])
+            told = self._told[tuple(numbers)] = Said.by(said, text)
+        return told
 
     def _short_answer(self, number: int, claim: Statement) -> Support | None:
         """Judge an answer too short to stand alone, as in "Paris [1].", together with its question."""
@@ -541,4 +547,4 @@ def _source_sentences(
             statement = statement.about(subject)
         else:
             subject = subject_of(statement)
-        yield _SourceSentence(sentence.start, sentence.end, statement)
+        yield _SourceSentence(sentence.start, sentence.end, statement, passage.content[sentence.start : sentence.end])

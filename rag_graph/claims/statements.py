@@ -256,7 +256,7 @@ class Statement:
         return replace(self, words=(replace(first, is_name=True), *self.words[1:]))
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=256)  # whole passages among them
 def language_of_text(text: str) -> Language | None:
     """The language of a text, as far as it decides what negates; None where that is not known.
 

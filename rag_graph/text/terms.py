@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import filterfalse
 from threading import local
 
 import numpy as np
@@ -181,11 +182,16 @@ def term_counts(items: Sequence[str]) -> dict[int, int]:
 @lru_cache(maxsize=KEPT_WORDS)
 def fold(word: str) -> str:
     """A word without its case and accents."""
-    if word.isascii():
-        return word.lower()
+    return fold_text(word)
+
+
+def fold_text(text: str) -> str:
+    """As `fold`, of whole passages, which are not to be kept: thousands of answers would fill the memory with them."""
+    if text.isascii():
+        return text.lower()
     # Letters with a stroke or a hook are none with an accent to Unicode, so that a table has to know them.
-    decomposed = unicodedata.normalize("NFKD", word.casefold().translate(_UNDECOMPOSED))
-    return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
+    decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_UNDECOMPOSED))
+    return unicodedata.normalize("NFC", "".join(filterfalse(unicodedata.combining, decomposed)))
 
 
 STOP_TERMS = frozenset(term for word in STOP_WORDS for term in stems(word))

@@ -1,6 +1,7 @@
 """The weaker grade, what keeps from it, and what is neither cited nor flagged."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -271,3 +272,22 @@ def test_ligatures_soft_hyphens_and_spellings_of_markers_make_no_other_claim(cla
     cited, flags = judged(claim, "The of\u00adﬁce is on the third ﬂoor of the build\u00ading.")
     assert [citation.grade for citation in cited] == ["quoted"]
     assert not flags
+
+
+def test_the_passages_of_thousands_of_answers_do_not_stay_in_memory() -> None:
+    link_chars, warm, answers = 5_000, 260, 100
+
+    def check(number: int) -> None:
+        link = f"https://example.org/{number:0{link_chars}}"
+        judged("The ferry to Vik leaves at 9 each morning [1].", f"The ferry to Vik leaves at 9 every morning. {link}")
+
+    tracemalloc.start()
+    try:
+        for number in range(warm):  # some hundred of the last passages are kept, taken apart
+            check(number)
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(warm, warm + answers):
+            check(number)
+        assert tracemalloc.get_traced_memory()[0] - before < answers * link_chars / 10
+    finally:
+        tracemalloc.stop()
