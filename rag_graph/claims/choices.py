@@ -27,6 +27,8 @@ def has_opposite(claim: Statement, said: Statement) -> bool:
         others = [theirs for (at, other), theirs in told.items() if at == row and other != place]
         if row == _ORDER and _keeps_order_told(claim, said):
             continue  # "A before B" is "B after A".
+        if row == _LIMIT and len(claim.stems) > _MOST_LIMITED:
+            continue
         if not others or any((row, at) in claimed for at in range(len(ALTERNATIVES[row])) if at != place):
             continue
         rest = claim.stems - words
@@ -47,6 +49,11 @@ def opposed_by(claim: Statement, words: AbstractSet[str]) -> frozenset[str]:
 
 
 _ORDER = next(row for row, alternatives in enumerate(ALTERNATIVES) if "before" in alternatives[0].split())
+
+
+_LIMIT = next(row for row, (one, *_) in enumerate(ALTERNATIVES) if {"all", "any"} <= set(one.split()))
+_MOST_LIMITED = 12
+"""In a longer claim "only" is mostly about something else than "any" is in the source."""
 
 
 def _keeps_order_told(claim: Statement, said: Statement) -> bool:
@@ -82,6 +89,7 @@ def _chooses_other_more(claim: Statement, said: Statement) -> bool:
     ours, theirs = _choice_counts(claim), _choice_counts(said)
     return any(
         count > theirs[row, place]
+        and not (row == _LIMIT and len(claim.stems) > _MOST_LIMITED)
         and any(theirs[row, other] > ours[row, other] for other in range(len(ALTERNATIVES[row])) if other != place)
         for (row, place), count in ours.items()
     )

@@ -27,7 +27,9 @@ def swaps_subjects(claim: Statement, said: Statement) -> bool:
     rest = claim.clauses[first.clause] - subject
     fits = {clause: len(rest & stems) for clause, stems in said.clauses.items()}
     best = max(fits.values(), default=0)
-    return best > 0 and not any(subject <= said.scopes[clause] for clause, fit in fits.items() if fit == best)
+    return best > 0 and not any(
+        subject <= said.scopes[clause] | said.key for clause, fit in fits.items() if fit == best
+    )
 
 
 def gives_line_of_other(claim: Statement, told: Sequence[Statement]) -> bool:
@@ -81,7 +83,7 @@ def mixes_subjects(claim: Statement, said: Statement) -> bool:
         for clause, stems in said.clauses.items():
             elsewhere = frozenset().union(*(other for at, other in said.clauses.items() if at != clause))
             if (
-                subject not in said.scopes[clause]
+                subject not in said.scopes[clause] | said.key
                 and (words & stems) - elsewhere
                 and claim.stems.isdisjoint(said.heads[clause])
             ):

@@ -24,6 +24,7 @@ from rag_graph.claims.doubts import (
     mixes_keys,
     reverses_steps,
 )
+from rag_graph.claims.opposites import CHOICES
 from rag_graph.claims.statements import Statement, language_of_text, subject_of, take_apart
 from rag_graph.claims.strength import agrees_in_negation, makes_total
 from rag_graph.claims.support import (
@@ -321,7 +322,10 @@ class ReadSources:
             or (claim.negated and not any(line.said.negated or line.is_denied for line in window.lines))
             or (not claim.negated and any(line.is_denied for line in window.lines))
             or mixes_keys(need, window.lines, [line for number in numbers for line in self._lines[number]])
-            or (self._rare(need & best.words) >= _RELATED * self._rare(need) and says_opposite(claim, best.said))
+            or (
+                self._rare(need & best.words) >= _RELATED * self._rare(need)
+                and says_opposite(self._left_to(best, claim, window), best.said)
+            )
             or any(line is not best and self._denies_part(claim, need, line) for line in window.lines)
             or any(moves_number(claim, one) for one in said)
             or any(mixes_columns(need, line, text) for line, text in zip(window.lines, contents, strict=True))
@@ -367,6 +371,13 @@ class ReadSources:
         is_told = is_short and is_plain and shared >= _HALF * self._rare(line.words)
         return is_told and not claim.negated and not agrees_in_negation(claim, line.said)
 
+    def _left_to(self, line: Line, claim: Statement, window: Window) -> Statement:
+        """A long claim without the choices that other picked lines make in its words: they are what it has them of."""
+        if len(claim.stems) <= self._coverage.plain_words:
+            return claim
+        others = frozenset().union(*(other.said.stems for other in window.lines if other is not line))
+        return claim.without((claim.stems & CHOICES.keys() & others) - line.said.stems)
+
     def _named(self, claim: Statement, told: Iterable[Statement]) -> tuple[Statement, list[Statement]]:
         """The claim and what is told, with the capitals that they begin with taken for names' where they may be."""
         return claim.with_names(self._small_words), [said.with_names(self._small_words) for said in told]
@@ -380,14 +391,16 @@ class ReadSources:
     def _is_alone(self, claim: Statement, need: frozenset[str], line: Line, window: Window) -> bool:
         """Whether no other picked line says what this one is about, as a key with its default in the next line.
 
-        Or all that this one lacks: then the claim tells two sentences as one, a short claim in a clause for each. Which
-        number is whose is told by neither.
+        Or all that this one lacks: then the claim tells two sentences as one, a short claim in a clause for each. Whose
+        a number is is told by a word that only its own sentence has.
         """
         lacking = need - line.all_words
         parts = [words for words in map(comparable, claim.clauses.values()) if not words <= line.all_words]
-        is_long = len(claim.stems) > self._coverage.plain_words
-        tells_two = (is_long or len(parts) < len(claim.clauses)) and not any(map(str.isdigit, "".join(lacking)))
-        told = [lacking] if is_long else parts
+        if len(claim.stems) > self._coverage.plain_words:
+            tells_two, told = not any(map(_has_digit, lacking)), [lacking]
+        else:
+            tells_two, told = len(parts) < len(claim.clauses), parts
+            tells_two &= all(any(not _has_digit(word) for word in words - line.all_words) for words in parts)
         return not any(
             lacking & other.key or (tells_two and all(words <= other.all_words for words in told))
             for other in window.lines
@@ -499,6 +512,10 @@ class ReadSources:
 def _worth(support: Support) -> tuple[float, int]:
     """The better covered first, then the shorter: a reader finds the words sooner in it."""
     return support.score, support.start - support.end
+
+
+def _has_digit(word: str) -> bool:
+    return any(map(str.isdigit, word))
 
 
 def _around(passage: NumberedPassage) -> str:

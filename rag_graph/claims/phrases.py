@@ -20,6 +20,7 @@ _ABOVE = "older|above|over|up|upwards"
 _BELOW = "younger|below|under"
 _STATES = "be|have|live|belong|cost|own|stand|exist|seat|like|need|know|want"
 """Who is used to do another thing may be a tool."""
+_DONE_BY = "separated|delimited|terminated|defined|generated|supplied|provided|driven|owned|managed|hosted"
 _ENDS = r"\s*(?:[.,;:)]|$|by\b|when\b|if\b|and\b|or\b|with\b)"
 _SAME_SENSE = tuple(
     (hints.split(), re.compile(rf"\b(?:{pattern})(?!\w)", re.IGNORECASE), said)
@@ -82,6 +83,11 @@ _SAME_SENSE = tuple(
         ("due owing thanks", r"(?:due|owing|thanks) to", "dueto"),
         (" and ", r"(\d+) and (the )?(?=\d+\b)", r"\1 & "),
         ("replaced", r"replaced with", "replaced by"),
+        # Who says what is done by default names nobody who does it.
+        ("default", r"by default", "default"),
+        ("get got", r"(?:get|gets|got|getting)(?= \w{2,}ed\b)", "is"),
+        # "Comma-separated" and "user-defined" tell by whom or what, as "separated by commas" does.
+        ("-", rf"(\w{{3,}})-({_DONE_BY})", r"\2 by \1"),
         ("up", r"(?:go|goes|going|gone|went) up", "rise"),
         ("down", r"(?:go|goes|going|gone|went) down", "fall"),
         ("more", r"costs? more(?! than [\d$€£])", "is expensive"),

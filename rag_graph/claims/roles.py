@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from rag_graph.claims.statements import Statement, Word
-from rag_graph.text.languages import CONDITIONAL, ENGLISH
+from rag_graph.text.languages import CONDITIONAL, ENGLISH, PRONOUNS
 
 _OPPOSITE_CASES = frozenset(
     frozenset(pair.split())
@@ -118,10 +118,18 @@ def changes_places(claim: Statement, said: Statement) -> bool:
         _may_act(first, first_there)
         and _may_act(last, last_there)
         and (claim.language is ENGLISH or (first.is_name and last.is_name))
+        and not _is_taken_up(claim, first, last)
         and _is_swapped(first, first_there, last, last_there, [other.position for _, other in shared[at + 1 : to]])
         for at, (first, first_there) in enumerate(shared)
         for to, (last, last_there) in enumerate(shared[at + 1 :], at + 1)
         if not _stand_apart(claim, said, ((first, first_there), (last, last_there)))
+    )
+
+
+def _is_taken_up(claim: Statement, first: Word, last: Word) -> bool:
+    """Whether a later clause may speak of the first word by "it", as in "the lid is hot, since the lamp heats it"."""
+    return first.clause != last.clause and any(
+        word in PRONOUNS and clause == last.clause for word, clause in claim.places
     )
 
 

@@ -86,12 +86,13 @@ BOUNDS = _table(
     " less under below fewer most maximum upto within almost nearly shorter smaller lower younger"
 )
 _UNSPACED_SCRIPTS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_COMMA = re.compile(r",(?! ?\d)")
 _TOKEN = re.compile(
     r"(?P<code>(?<![\w-])(?=[A-Z0-9-]*\d)[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+(?![\w-]))"
     rf"|(?P<number>(?:(?<![^\s(])[-−])?(?:(?<![\w.])|(?<=[{_UNSPACED_SCRIPTS}]))\d+(?:[.,]\d+)*)"
     rf"|(?P<name>[^\W\d_](?:[\w.&]*\w)?)"
     r"|(?P<sign>[%$€£¥<>≤≥]|°[CF]?)"
-    r"|(?P<break>[;:()—–|，；：（）]|,(?! ?\d))"
+    rf"|(?P<break>[;:()—–|，；：（）]|{_COMMA.pattern})"
 )
 _UNSPACED = re.compile(rf"[{_UNSPACED_SCRIPTS}]+")
 _UNSPACED_NEGATION = re.compile(r"[不没沒無无未非别勿莫]|ない|ません|なかった|않|없|아니|안 |못")
@@ -157,6 +158,8 @@ class Statement:
     is_unspaced: bool
     led_in_to: int
     """Where a lead-in such as "In 1889," ends; 0 if there is none."""
+    key: frozenset[str] = frozenset()
+    """The words before a colon or dash that parts the first clause from the rest, which is about them."""
     denied: tuple[str, ...] = ()
     """The first word behind each negation."""
     contrasted: frozenset[str] = frozenset()
@@ -242,6 +245,14 @@ class Statement:
         named = (Word(name, at - len(subject), 0, "", is_name=True) for at, name in enumerate(sorted(subject)))
         return replace(self, words=(*named, *self.words))
 
+    def without(self, stems: AbstractSet[str]) -> "Statement":
+        """The same without these words."""
+        return replace(
+            self,
+            words=tuple(word for word in self.words if word.stem not in stems),
+            places=tuple(place for place in self.places if root(place[0]) not in stems),
+        )
+
     def with_names(self, small_words: AbstractSet[str]) -> "Statement":
         """Take a capital at the beginning for a name's, unless the word is known in small letters."""
         first = next(iter(self.words), None)
@@ -287,9 +298,10 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
     """Find the words, numbers, names and negations of one sentence."""
     text = _in_one_form(sentence, language)
     unspaced = [] if text.isascii() else _UNSPACED.findall(text)
-    reader = _Reader(language)
     # Scripts without spaces are compared by pairs of characters; what stands between them is read as words.
-    for token in _TOKEN.finditer(_UNSPACED.sub(" ", text) if unspaced else text):
+    spaced = _UNSPACED.sub(" ", text) if unspaced else text
+    reader = _Reader(language, spaced)
+    for token in _TOKEN.finditer(spaced):
         reader.take(token)
     words = list(reader.words)
     position = len(words)
@@ -320,6 +332,7 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
         opening=reader.places[0][0] if reader.places else "",
         is_unspaced=sum(map(len, unspaced)) * 2 > len(text),
         led_in_to=reader.led_in_to,
+        key=frozenset(word.stem for word in words if word.position < reader.keyed_to),
         denied=tuple(denied),
         contrasted=set_aside(text) if language in (ENGLISH, UNTOLD) else frozenset(),
         text=text,
@@ -356,13 +369,17 @@ def _in_one_form(sentence: str, language: Language) -> str:
 class _Reader:
     """Reads tokens from left to right."""
 
-    def __init__(self, language: Language) -> None:
+    def __init__(self, language: Language, text: str) -> None:
         self.words: list[Word] = []
         self.places: list[tuple[str, int]] = []
         self.negations: dict[int, int] = {}
         """Where each stands, and in which clause."""
-        self.led_in_to = 0
+        self.led_in_to = self.keyed_to = 0
         self._language = language
+        opening, comma = _WORD.search(text), _COMMA.search(text)
+        # "For functions and methods, …": what leads in goes on to its comma; without one it is none.
+        leads_in = opening is not None and opening[0].lower() in LEAD_INS
+        self._lead_in_ends = comma.start() if comma and leads_in else 0
         self._clause = 0
         self._case = ""
         self._bound = ""
@@ -379,6 +396,8 @@ class _Reader:
         elif token["number"]:
             self._number(_value(token["number"], self._language))
         elif token["name"]:
+            if token["name"].lower() in CONJUNCTIONS and self.places and token.start() > self._lead_in_ends:
+                self._break()
             self._word(token["name"], is_joined=token.string[token.start() - 1 : token.start()] == "-")
         elif token["sign"] in SIGN_BOUNDS:
             self._bound = SIGN_BOUNDS[token["sign"]]
@@ -393,7 +412,9 @@ class _Reader:
         """Begin a new clause, unless this one only leads in, as in "In 1889, …" and "…; if it is false, …"."""
         is_first = not self._has_broken
         self._has_broken = True
-        if is_first and self.places and self.places[0][0] in LEAD_INS:
+        if is_first and mark in _KEY_ENDS:
+            self.keyed_to = self._position
+        if is_first and mark and self.places and self.places[0][0] in LEAD_INS:
             self.led_in_to = self._position
         elif self._opens_condition and mark == ",":
             self._opens_condition = False
@@ -429,8 +450,6 @@ class _Reader:
         language = self._language
         is_first = not self.places
         before = self.words[-1] if self.words and self._position - self.words[-1].position == 1 else None
-        if lower in CONJUNCTIONS and not is_first:
-            self._break()
         self.places.append((lower, self._clause))
         if self._opens_clause and lower not in CONJUNCTIONS:
             self._opens_clause, self._opens_condition = False, lower in CONDITIONAL
@@ -471,6 +490,7 @@ def _saying_nothing(language: Language) -> frozenset[str]:
     return language.function_words | language.negations | PREPOSITIONS | _APPROXIMATELY | _SMALL
 
 
+_KEY_ENDS = frozenset(":：—–|")
 _LABEL = re.compile(r"[IVX]{1,4}|A")
 _SHARED_CASES = frozenset(("by", "dueto"))
 _SMALL = frozenset(("upto", "ones", "unless", "according"))

@@ -49,6 +49,10 @@ def agrees_in_strength(claim: Statement, said: Statement) -> bool:
     held = claim.roots | _PERMITS if claim.plain & _PERMITTING else claim.roots
     if claim.plain & said.plain & _BELIEFS or "according" in claim.plain:
         held |= _BELIEFS
+    if "should" in said.plain:
+        # "Use a key" is "you should use a key".
+        told = {behind for (word, _), (behind, _) in pairwise(said.places) if word == "should"}
+        held |= _SHOULD if told & claim.plain else frozenset()
     closest = max((len(stems & claim.stems) for stems in said.clauses.values()), default=0)
     return not any(
         root(word) in hedges
@@ -92,6 +96,7 @@ _PERMITTING = _PERMITS | frozenset(("allowed", "permitted", "able", "allows", "p
 """What is allowed is told with any of these."""
 
 
+_SHOULD = frozenset(("should",))
 _HEDGED_WORDS = 2
 """So many of the claim's words in the clause of a doubt, or as many as the best clause has, put the claim in doubt."""
 
