@@ -323,7 +323,7 @@ class ReadSources:
             or (not claim.negated and any(line.is_denied for line in window.lines))
             or mixes_keys(need, window.lines, [line for number in numbers for line in self._lines[number]])
             or (
-                self._rare(need & best.words) >= _RELATED * self._rare(need)
+                self._rare(need & best.all_words) >= _RELATED * self._rare(need)
                 and says_opposite(self._left_to(best, claim, window), best.said)
             )
             or any(line is not best and self._denies_part(claim, need, line) for line in window.lines)

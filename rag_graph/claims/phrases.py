@@ -83,6 +83,7 @@ _SAME_SENSE = tuple(
         ("due owing thanks", r"(?:due|owing|thanks) to", "dueto"),
         (" and ", r"(\d+) and (the )?(?=\d+\b)", r"\1 & "),
         ("replaced", r"replaced with", "replaced by"),
+        ("non", r"non ?- ?([a-z]\w*)", r"non\1"),
         # Who says what is done by default names nobody who does it.
         ("default", r"by default", "default"),
         ("get got", r"(?:get|gets|got|getting)(?= \w{2,}ed\b)", "is"),
