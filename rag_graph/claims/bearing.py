@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from rag_graph.claims.statements import Statement, take_apart
+from rag_graph.claims.structure import is_question, mark_before
 from rag_graph.events import NumberedPassage
 from rag_graph.text.languages import Language
 from rag_graph.text.sentences import Sentence
@@ -22,11 +23,12 @@ _LENGTH_POWER = 0.3
 _NEAR = 3
 """So many words further two words of a sentence still belong together."""
 _KEPT_CHARS = 6
-"""So many characters of a stem are compared: "analysis" and "analyze" have one stem no stemmer gives them."""
+"""So many characters of a stem are compared: "analysis" and "analyze" have one stem no stemmer gives them; nothing is
+cut of numbers, nor of names such as "cache_size"."""
 
 Weigh = Callable[[Iterable[str]], float]
-_KEY = re.compile(r"[|*_` ]*([^|:\n]{1,40}?)[*_` ]*(?:\||:\s| [-–—] )")
-_LIST_MARK = re.compile(r"(?:^|\n)[ \t>]*(?:[-*+•–]|\d{1,3}[.)])[ \t]+\Z")
+_KEY = re.compile(r"[|*_` ]*([^|:\n]{1,40}?)[*_` ]*(?:\||:[*_`]*\s| [-–—] )")
+_HEADING_MARK = re.compile(r"(?:^|\n)[ \t>]*(#{1,6})[ \t]+\Z")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +45,20 @@ class Line:
     words: frozenset[str]
     context: frozenset[str]
     key: frozenset[str] = frozenset()
-    is_step: bool = False
-    """Whether it is an item of a numbered list."""
+    step: int = 0
+    """Its number in a list of steps."""
     header: str = ""
     """The first row of its table, of a row below that."""
+    is_row: bool = False
+    is_heading: bool = False
+    under: str = ""
+    """The headings that it stands under, and the lead-in of its list."""
     is_denied: bool = False
     """Whether it is an item under a lead-in or heading such as "Not supported:"."""
+
+    @property
+    def is_header(self) -> bool:
+        return self.is_row and not self.header
 
     @cached_property
     def all_words(self) -> frozenset[str]:
@@ -69,7 +79,7 @@ def comparable(stems: Iterable[str]) -> frozenset[str]:
 
 
 def _kept(stem: str) -> str:
-    return stem if stem[:1].isdigit() else stem[:_KEPT_CHARS]
+    return stem[:_KEPT_CHARS] if stem.isalpha() else stem
 
 
 def neighbours_apart(claim: Statement, said: Statement) -> int:
@@ -84,23 +94,34 @@ def lines_of(
     passage: NumberedPassage, statements: Sequence[tuple[Sentence, Statement]], language: Language
 ) -> Iterator[Line]:
     """Give the lines of a passage, each with its context."""
-    above = comparable(take_apart(". ".join((*passage.heading, passage.title)), language).stems)
+    title = comparable(take_apart(". ".join((*passage.heading, passage.title)), language).stems)
+    headings: list[tuple[int, str, frozenset[str]]] = []
     header: frozenset[str] | None = None
     first_row = ""
-    lead_in: frozenset[str] = frozenset()
+    lead_in, led_in_by = _NOTHING, ""
+    asked = _NOTHING
     denies = False
     for sentence, said in statements:
         words = comparable(said.stems)
-        mark = _LIST_MARK.search(passage.content, max(0, sentence.start - 12), sentence.start)
+        mark = mark_before(passage.content, sentence.start)
         is_item = mark is not None
         is_row = sentence.kind == "row"
         if not is_row:
             header, first_row = None, ""
+        text = passage.content[sentence.start : sentence.end]
         if sentence.kind == "heading":
-            above |= words
-        context = above | (header or frozenset()) | (lead_in if is_item else frozenset())
+            hashes = _HEADING_MARK.search(passage.content, max(0, sentence.start - 12), sentence.start)
+            level = len(hashes[1]) if hashes else 1
+            headings = [*(above for above in headings if above[0] < level), (level, text, words)]
+        if sentence.kind == "heading" or is_question(text):
+            asked = words if is_question(text) else _NOTHING
+        context = title.union(
+            *(above for _, _, above in headings), header or _NOTHING, lead_in if is_item else _NOTHING, asked
+        )
+        if asked is words:
+            continue
         keyed = _KEY.match(passage.content, sentence.start, sentence.end)
-        key = comparable(take_apart(keyed[1], language).stems) if keyed else frozenset()
+        key = comparable(take_apart(keyed[1], language).stems) if keyed else _NOTHING
         yield Line(
             passage.number,
             sentence.start,
@@ -109,16 +130,22 @@ def lines_of(
             words,
             context,
             key,
-            is_step=mark is not None and mark[0].strip()[:1].isdigit(),
+            step=int("".join(filter(str.isdigit, mark[0])) or 0) if mark else 0,
             header=first_row,
+            is_row=is_row,
+            is_heading=sentence.kind == "heading",
+            under="\n".join((*(above for _, above, _ in headings), led_in_by if is_item else "", first_row)),
             is_denied=is_item and denies,
         )
         if is_row and header is None:
-            header, first_row = words, passage.content[sentence.start : sentence.end]
+            header, first_row = words, text
         if not is_item:
-            is_opening = passage.content[sentence.start : sentence.end].rstrip(" *_").endswith((":", "："))
-            lead_in = words if is_opening else frozenset()
+            is_opening = text.rstrip(" *_").endswith((":", "："))
+            lead_in, led_in_by = (words, text) if is_opening else (_NOTHING, "")
             denies = bool(said.negated) and (is_opening or sentence.kind == "heading")
+
+
+_NOTHING: frozenset[str] = frozenset()
 
 
 def window_of(need: frozenset[str], lines: Sequence[Line], weigh: Weigh, *, most: int = MOST_SENTENCES) -> Window:
@@ -130,8 +157,9 @@ def window_of(need: frozenset[str], lines: Sequence[Line], weigh: Weigh, *, most
     left = need
     candidates = [line for line in lines if not need.isdisjoint(line.words)]
 
-    def worth(line: Line) -> float:
-        return weigh(left & line.words) / math.pow(_SHORT_WORDS + len(line.words), _LENGTH_POWER)
+    def worth(line: Line) -> tuple[float, float]:
+        held = weigh(left & line.words) / math.pow(_SHORT_WORDS + len(line.words), _LENGTH_POWER)
+        return held, weigh(need & line.context)  # of items alike the one of the list that is meant
 
     while candidates and left and len(picked) < most:
         best = max(candidates, key=worth)

@@ -22,6 +22,8 @@ def has_opposite(claim: Statement, said: Statement) -> bool:
     The source may have the claim's word too, in another clause. The clause that shares more with the rest of the claim
     is what the claim is about.
     """
+    if denied := frozenset(claim.denied) & CHOICES.keys():
+        claim = claim.without(denied)  # "Not required" is "optional".
     claimed, told = _chosen(claim), _chosen(said)
     for (row, place), words in claimed.items():
         others = [theirs for (at, other), theirs in told.items() if at == row and other != place]

@@ -1,17 +1,24 @@
 """Hard doubts: what no share of common words outvotes, because it makes of the same words another claim."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import combinations
 
 from rag_graph.claims.bearing import Line, comparable
+from rag_graph.claims.opposites import CHOICES
 from rag_graph.claims.statements import MONTHS, Statement, Word, take_apart
 from rag_graph.text.spelling import one_spelling
-from rag_graph.text.terms import fold, fold_text
+from rag_graph.text.terms import fold, fold_text, root
 
 _COMMON_NUMBERS = frozenset(("0", "1", "2", "0.5"))
 """Said of what a text has without saying the number: "both", "a pair", "one of them"."""
+_RANKS = {
+    str(at): root(rank)
+    for at, rank in enumerate("third fourth fifth sixth seventh eighth ninth tenth".split(), 3)  # noqa: SIM905
+}
+"""The fourth day is day 4."""
 _ROUNDED = 0.03
 """A number with fewer digits may be so far from the source's, as in "2.3 million" for 2,314,000."""
 _ABOUT = 0.06
@@ -35,14 +42,14 @@ class Said:
     def by(cls, statements: Iterable[Statement], text: str) -> "Said":
         statements = tuple(statements)
         return cls(
-            frozenset(word.stem for said in statements for word in said.numbers) | _numbers_in(text),
+            frozenset(word.stem for said in statements for word in said.numbers) | numbers_in(text),
             frozenset().union(*(said.stems for said in statements)),
             re.sub(r"[\W_]+", "", fold_text(one_spelling(text))),
             "".join(re.findall(r"\b[^\W_]", fold_text(text))),
         )
 
 
-def _numbers_in(text: str) -> frozenset[str]:
+def numbers_in(text: str) -> frozenset[str]:
     """All that may be read as a number: also "1, 056" of a text cut into words, "1 056", and the 2011 of "2007-11"."""
     closed = _CUT_NUMBER.sub("", text)
     found = _NUMBER.findall(text) + (_NUMBER.findall(closed) if closed != text else [])
@@ -58,7 +65,12 @@ _YEARS = re.compile(r"\b(\d\d)\d\d ?[-–]+ ?(\d\d)\b")
 def lacking_number(claim: Statement, said: Said) -> str:
     """The first number of the claim that nothing says, nor anything that it is rounded from."""
     for number in claim.numbers:
-        if number.stem not in said.numbers and number.stem not in _COMMON_NUMBERS and not _is_rounded(number, said):
+        if (
+            number.stem not in said.numbers
+            and number.stem not in _COMMON_NUMBERS
+            and _RANKS.get(number.stem) not in said.stems
+            and not _is_rounded(number, said)
+        ):
             return number.stem
     return ""
 
@@ -149,42 +161,57 @@ def has_other_unit(claim: Statement, statements: Iterable[Statement]) -> bool:
 
 
 def mixes_keys(need: AbstractSet[str], picked: Iterable[Line], lines: Iterable[Line]) -> bool:
-    """Tell the row or key that a claim names from the one that its value stands in."""
-    others = [line for line in picked if line.key and need.isdisjoint(line.key)]
-    passages = {line.passage for line in others}
-    return bool(others) and any(
-        line.passage in passages and line.key and not need.isdisjoint(line.key) for line in lines
-    )
+    """Tell the row or key that a claim names from the one that its value stands in.
+
+    A claim may tell a second key's value without its key, beside that of the key that it names.
+    """
+    others = {line.passage for line in picked if line.key and need.isdisjoint(line.key) and not line.is_header}
+    named = [line for line in lines if line.passage in others and not need.isdisjoint(line.key)]
+    used = {line.key for line in named if not (line.is_row or need.isdisjoint(line.words - line.key))}
+    return any(line.key not in used for line in named)
 
 
-def mixes_columns(need: AbstractSet[str], line: Line, row: str) -> bool:
-    """Tell the column that a claim names from the one that its value stands in."""
-    if not line.header:
+def reverses_steps(claim: Statement, lines: Sequence[Line]) -> bool:
+    """Tell "remove the cover, then the fuse" from "the fuse is removed before the cover", of steps or of sentences."""
+    earlier, later = (comparable(part) for part in claim.in_order)
+    if not (earlier and later):
         return False
-    columns = [
-        (comparable(take_apart(head).stems), comparable(take_apart(cell).stems))
-        for head, cell in zip(line.header.strip("| ").split("|")[1:], row.strip("| ").split("|")[1:], strict=False)
-    ]
-    taken = [head for head, cell in columns if not cell.isdisjoint(need)]
-    named = [cell for head, cell in columns if not head.isdisjoint(need)]
-    return (
-        any(head.isdisjoint(need) for head in taken)
-        and any(cell.isdisjoint(need) for cell in named)
-        and not any(cell.isdisjoint(need) is False for cell in named)
-    )
+    told = backwards = 0
+    for run in _steps(lines):
+        for first, second in combinations(run, 2):
+            told = max(told, _held(earlier, first, later, second))
+            backwards = max(backwards, _held(earlier, second, later, first))
+    return 0 < backwards >= told
 
 
-def reverses_steps(claim: Statement, picked: Sequence[Line]) -> bool:
-    """Tell "remove the cover, then the fuse" of a numbered list from "the fuse is removed before the cover"."""
-    steps = [line for line in picked if line.is_step]
-    first, second = (
-        max(steps, key=lambda line: len(line.words & part), default=None)
-        for part in (comparable(claim.earlier - claim.later), comparable(claim.later - claim.earlier))
-    )
-    if first is None or second is None or first.passage != second.passage:
-        return False
-    is_told = comparable(claim.earlier) & first.words and comparable(claim.later) & second.words
-    return bool(is_told) and first.start > second.start
+def _steps(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """The lines that tell one thing after the other: a numbered list, or sentences that go on with "then"."""
+    run: list[Line] = []
+    before: Line | None = None
+    for line in lines:
+        if run and (line.passage != run[-1].passage or (0 < line.step <= run[-1].step)):
+            yield run
+            run = []
+        if line.step:
+            run.append(line)
+        elif before and not before.step and line.said.opening in _THEN:
+            run = [*(run or [before]), line]
+        elif run and not run[-1].step:
+            yield run
+            run = []
+        before = line
+    if run:
+        yield run
+
+
+def _held(part: AbstractSet[str], line: Line, other_part: AbstractSet[str], other: Line) -> int:
+    """How much of two parts of a claim two steps hold; 0 if not of both. What is done counts more than to what."""
+    held = [len(words & step.words) for words, step in ((part, line), (other_part, other))]
+    done = sum(comparable([root(step.said.opening)]) <= words for words, step in ((part, line), (other_part, other)))
+    return sum(held) + done if all(held) else 0
+
+
+_THEN = frozenset(("then", "next", "afterwards", "finally", "lastly", "subsequently"))
 
 
 def adds_item(claim: Statement, known: AbstractSet[str], said: Said) -> bool:
@@ -208,16 +235,44 @@ _BESIDE_ITEMS = frozenset(("and", "or", "a", "an", "the"))
 _LEAST_HELD = 3
 
 
+def denies(claim: Statement, line: Line, content: str) -> bool:
+    """Whether a line tells a denial, or in other words what the claim denies: "optional" for what is not required."""
+    if line.said.negated or line.is_denied or _SAYS_NO.search(content):
+        return True
+    denied = claim.negated & CHOICES.keys()
+    return any(
+        at == row and other != place
+        for word in denied
+        for row, place in CHOICES[word]
+        for theirs in line.said.roots & CHOICES.keys()
+        for at, other in CHOICES[theirs]
+    ) or any(
+        f"{prefix}{word}" in form
+        for word in claim.negated
+        for prefix in ("un", "in", "non")
+        for form in line.said.roots
+    )
+
+
+_SAYS_NO = re.compile(
+    r"(?:[|:(=]|\bis|\bto)[\s*`]*(?:no|none|off|false|disabled|never|nothing|excluded|free|[-–—✗])(?=[\s*`]*(?:[|);,]|\.?$))",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
 def denies_value(claim: Statement, contents: Iterable[str]) -> bool:
-    """Tell "Encryption: none" from "with encryption": a line that says of its key that there is nothing of it."""
-    return not claim.negated and any(
-        found[2].lower() not in claim.plain and take_apart(found[1]).stems <= claim.stems
+    """Tell "Encryption: none" from "with encryption", and "sale items are excluded" from what holds of sale items."""
+    return not (claim.negated or claim.roots & _EXCLUDING) and any(
+        (found["none"] or found["out"]).lower() not in claim.plain
+        and take_apart(found["key"] or found["who"]).stems <= claim.stems
         for content in contents
         for found in _NO_VALUE.finditer(content)
     )
 
 
+_EXCLUDING = frozenset(map(root, ("excluded", "exempt", "except", "excluding", "without")))
 _NO_VALUE = re.compile(
-    r"^[\s|*`_-]*(\w[^|:\n]{0,40}?)[*`_ ]*[:|][*`_ ]*(none|no|off|false|disabled|never)\b[*`_. |]*$",
+    r"^[\s|*`_-]*(?P<key>\w[^|:\n]{0,40}?)[*`_ ]*[:|][*`_ ]*(?P<none>none|no|off|false|disabled|never)\b[*`_. |]*$"
+    r"|^[\s*_-]*(?P<who>\w[^|:;,\n]{0,40}?) (?:is|are) (?P<out>excluded|exempt|exempted)\b",
     re.IGNORECASE | re.MULTILINE,
 )

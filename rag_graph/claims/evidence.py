@@ -4,8 +4,9 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from itertools import repeat
 
 from rag_graph.claims.bearing import Line, Window, comparable, lines_of, neighbours_apart, window_of
 from rag_graph.claims.checker import Support
@@ -15,18 +16,21 @@ from rag_graph.claims.doubts import (
     Said,
     adds_clause,
     adds_item,
+    denies,
     denies_value,
     has_other_unit,
     lacking_code,
     lacking_name,
     lacking_number,
-    mixes_columns,
     mixes_keys,
+    numbers_in,
     reverses_steps,
 )
 from rag_graph.claims.opposites import CHOICES
+from rag_graph.claims.records import gives_other_value, records_of
 from rag_graph.claims.statements import Statement, language_of_text, subject_of, take_apart
 from rag_graph.claims.strength import agrees_in_negation, makes_total
+from rag_graph.claims.structure import in_full, is_question
 from rag_graph.claims.support import (
     agrees,
     keeps_order,
@@ -163,6 +167,9 @@ class ReadSources:
             number: tuple(lines_of(self.passages[number], statements, self._languages[number] or ENGLISH))
             for number, statements in taken.items()
         }
+        self._records = {
+            number: tuple(records_of(self.passages[number].content, lines)) for number, lines in self._lines.items()
+        }
         self._compared = frozenset().union(*(line.all_words for lines in self._lines.values() for line in lines))
         holders = Counter(word for lines in self._lines.values() for line in lines for word in line.words)
         self._rarity = {word: 1 / (1 + math.log1p(count)) for word, count in holders.items()}
@@ -181,9 +188,15 @@ class ReadSources:
         """Whether the rules can compare these words with that passage, so that finding nothing means something."""
         theirs, ours = self._languages[number], language_of_text(words)
         if theirs is None or theirs is UNTOLD:
-            return ours is ENGLISH
+            return self._is_english(words)
         # A sentence of names and numbers tells no language of its own.
         return ours is theirs or ours is UNTOLD or (ours is None and self._is_of_their_words(words))
+
+    def _is_english(self, words: str) -> bool:
+        """A claim of few small words is in the language of its question."""
+        own = language_of_text(words)
+        is_untold = own is UNTOLD and words.isascii() and not ENGLISH.function_words.isdisjoint(words.lower().split())
+        return own is ENGLISH or (is_untold and language_of_text(self.question) is ENGLISH)
 
     def _is_of_their_words(self, words: str) -> bool:
         claim = taken_apart(words, self.language)
@@ -307,7 +320,8 @@ class ReadSources:
         contents = [self.passages[line.passage].content[line.start : line.end] for line in window.lines]
         short = [one for one in said if len(one.words) <= self._coverage.line_words]
         above = [_around(self.passages[number]) for number in numbers]
-        shown = Said.by([*said, *(taken_apart(text, ENGLISH) for text in above)], "\n".join((*contents, *above)))
+        around = [*above, *dict.fromkeys(line.under for line in window.lines if line.under)]
+        shown = Said.by([*said, *(taken_apart(text, ENGLISH) for text in around)], "\n".join((*contents, *around)))
         cited = self._told_by(numbers)
         cited_lines = [line.said for number in numbers for line in self._lines[number]]
         known = frozenset().union(*(one.stems for one in cited_lines))
@@ -319,7 +333,7 @@ class ReadSources:
             or has_other_unit(claim, said)
             or lacking_code(words, cited)
             or (len(claim.stems) <= self._coverage.plain_words and adds_clause(claim, cited))
-            or (claim.negated and not any(line.said.negated or line.is_denied for line in window.lines))
+            or (claim.negated and not any(map(denies, repeat(claim), window.lines, contents)))
             or (not claim.negated and any(line.is_denied for line in window.lines))
             or mixes_keys(need, window.lines, [line for number in numbers for line in self._lines[number]])
             or (
@@ -328,14 +342,14 @@ class ReadSources:
             )
             or any(line is not best and self._denies_part(claim, need, line) for line in window.lines)
             or any(moves_number(claim, one) for one in said)
-            or any(mixes_columns(need, line, text) for line, text in zip(window.lines, contents, strict=True))
             or (len(claim.stems) <= self._coverage.plain_words and adds_item(claim, known, cited))
             or (
                 len(claim.stems) <= self._coverage.plain_words
+                and not any(record.is_so is False for number in numbers for record in self._records[number])
                 and makes_total(claim, frozenset().union(*(one.roots for one in cited_lines)))
             )
-            or reverses_steps(claim, window.lines)
             or denies_value(claim, contents)
+            or any(self._says_otherwise(number, claim) for number in numbers)
             or (
                 len(claim.stems) <= self._coverage.plain_words
                 and (crosses(claim, short) or gives_line_of_other(*self._named(claim, short)))
@@ -347,9 +361,10 @@ class ReadSources:
                 and not agrees_in_negation(claim, best.said)
             )
             or any(
-                self._is_copy(need, line)
+                not line.is_row
+                and self._is_copy(need, line)
                 and self._is_alone(claim, need, line, window)
-                and turns(claim, line.said, known)
+                and turns(_without_numbers_above(claim, line), line.said, known)
                 for line in window.lines
             )
             or any(
@@ -359,6 +374,10 @@ class ReadSources:
                 for line in window.lines
             )
         )
+
+    def _says_otherwise(self, number: int, claim: Statement) -> bool:
+        """Whether the order of the steps or the value of a setting in a passage is another one."""
+        return reverses_steps(claim, self._lines[number]) or gives_other_value(claim, self._records[number])
 
     def _denies_part(self, claim: Statement, need: frozenset[str], line: Line) -> bool:
         """Whether an item of a list or a short sentence that the claim holds half of says otherwise than its part."""
@@ -429,7 +448,7 @@ class ReadSources:
         A long passage of few small words, such as a table or code, tells no language: an English claim tells it.
         """
         language = self._languages[number]
-        if language is None and language_of_text(words) is ENGLISH:
+        if language is None and self._is_english(words):
             language = ENGLISH
         if language is None:
             return None
@@ -460,6 +479,8 @@ class ReadSources:
         if not claim.is_unspaced and self._strange(comparable(claim.stems)) > self._coverage.strange_words:
             return None
         claim = claim.with_names(self._small_words)
+        if self._says_otherwise(number, claim):
+            return None
         found = [
             Support(number, source.start, source.end, round(covered, 3))
             for at, source in enumerate(self._sentences[number])
@@ -509,6 +530,14 @@ class ReadSources:
         return sum(self._weights.get(word, self._unknown_weight) for word in stems)
 
 
+def _without_numbers_above(claim: Statement, line: Line) -> Statement:
+    """The claim without the numbers of the heading that the line stands under, as the version of a release note."""
+    above = numbers_in(line.under)
+    if not any(number.stem in above for number in claim.numbers):
+        return claim
+    return replace(claim, words=tuple(word for word in claim.words if not word.is_number or word.stem not in above))
+
+
 def _worth(support: Support) -> tuple[float, int]:
     """The better covered first, then the shorter: a reader finds the words sooner in it."""
     return support.score, support.start - support.end
@@ -550,7 +579,10 @@ def taken_apart(words: str, language: Language) -> Statement:
 @lru_cache(maxsize=256)
 def _take_sentences_apart(content: str, language: Language) -> tuple[tuple[Sentence, Statement], ...]:
     """Keep what was found: the refined answer has most passages of the draft."""
-    return tuple((one, take_apart(content[one.start : one.end], language)) for one in sentences(content))
+    found = sentences(content)
+    if language in (ENGLISH, UNTOLD):
+        return tuple((one, take_apart(words, language)) for one, words in in_full(content, found))
+    return tuple((one, take_apart(content[one.start : one.end], language)) for one in found)
 
 
 def _source_sentences(
@@ -559,6 +591,8 @@ def _source_sentences(
     """Give each sentence with its names told, and with the subject of the last where it begins with a pronoun."""
     subject = take_apart(". ".join((*passage.heading, passage.title))).stems
     for sentence, plain in statements:
+        if is_question(passage.content[sentence.start : sentence.end]):
+            continue
         statement = plain.with_names(small_words)
         if statement.opening in PRONOUNS:
             statement = statement.about(subject)

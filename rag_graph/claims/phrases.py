@@ -22,6 +22,13 @@ _STATES = "be|have|live|belong|cost|own|stand|exist|seat|like|need|know|want"
 """Who is used to do another thing may be a tool."""
 _DONE_BY = "separated|delimited|terminated|defined|generated|supplied|provided|driven|owned|managed|hosted"
 _ENDS = r"\s*(?:[.,;:)]|$|by\b|when\b|if\b|and\b|or\b|with\b)"
+_SO_OFTEN = r"(?:\d+|two|three|four|five|six|ten|once|twice|times|each)"
+_OFTEN = (
+    *(("minute", "minute", "minutely"), ("hour", "hour", "hourly"), ("day dai", "day", "daily")),
+    *(("week", "week", "weekly"), ("month", "month", "monthly"), ("quarter", "quarter", "quarterly")),
+    ("year annual", "year", "yearly|annually"),
+)
+"""Letters that a text must have, a time, and what is done once in it. A capital behind makes a name, as of a paper."""
 _SAME_SENSE = tuple(
     (hints.split(), re.compile(rf"\b(?:{pattern})(?!\w)", re.IGNORECASE), said)
     for hints, pattern, said in (
@@ -60,7 +67,12 @@ _SAME_SENSE = tuple(
         ),
         ("cent", r"per cent", "percent"),
         ("other second", r"every (?:other|second)(?= \w)", "alternate"),
-        ("every each", r"(?:every|each)(?= (?:minute|hour|day|week|month|year)\b)", "per"),
+        ("each every", r"of (?:each|every)(?= (?:day|week|month|quarter|year)\b)", "of the"),
+        *(
+            (hint, rf"(?:every|each|per) {unit}|(?:{often})(?-i:(?! [A-Z]))", f"per{unit}")
+            for hint, unit, often in _OFTEN
+        ),
+        *((unit, rf"({_SO_OFTEN}(?: \w+)?) an? {unit}", rf"\1 per{unit}") for _, unit, _ in _OFTEN),
         ("no", r"(\w+) or no \1", r"\1"),
         ("whether without", r"with or without|whether or not", "whether"),
         ("not", r"(?:need|needs|needed) not|(?:do|does|did) not (?:have|need) to", "not need"),

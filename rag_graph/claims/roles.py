@@ -111,7 +111,7 @@ def changes_places(claim: Statement, said: Statement) -> bool:
 
     In other languages than English the order of words is freer, and only names count.
     """
-    shared = _shared_words(claim, said)
+    shared = [pair for pair in _shared_words(claim, said) if pair[0].stem not in said.label]
     if _puts_otherwise(shared, said):
         return True
     return any(

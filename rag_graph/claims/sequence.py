@@ -3,8 +3,8 @@
 import re
 
 _CONSEQUENT = (
-    r"before|prior to|(?:led|leads?|leading) to|result(?:s|ed|ing)? in|(?:was|were|is|are) followed by|and then|, then"
-    r"|; then|therefore|so that|(?<!be )(?<!is )(?<!are )(?<!was )(?<!were )(?<!been )caus(?:es|ed|e)"
+    r"before|prior to|(?:led|leads?|leading) to|result(?:s|ed|ing)? in|(?:was|were|is|are) followed by|and then"
+    r"|therefore|so that|(?<!be )(?<!is )(?<!are )(?<!was )(?<!were )(?<!been )caus(?:es|ed|e)"
     r"|(?:triggers|triggered|prompts|prompted)"
 )
 _ANTECEDENT = (
@@ -12,7 +12,8 @@ _ANTECEDENT = (
     r"|prompted|preceded) by"
 )
 _MARK = re.compile(
-    rf"(?P<then>(?<![\w-])(?:{_CONSEQUENT})(?!\w))|(?P<since>(?<![\w-])(?:{_ANTECEDENT})(?!\w))", re.IGNORECASE
+    rf"(?P<then>(?:(?<![\w-])(?:{_CONSEQUENT})|[,;] (?:and )?then)(?!\w))|(?P<since>(?<![\w-])(?:{_ANTECEDENT})(?!\w))",
+    re.IGNORECASE,
 )
 _LED_IN = re.compile(r"[^,;]*,")
 

@@ -193,7 +193,7 @@ class Statement:
     @cached_property
     def in_order(self) -> tuple[frozenset[str], frozenset[str]]:
         """The words of what it tells to come first, or to be the cause, and of what it tells to follow."""
-        first, second = (parts_in_order(self.text) if self.language is ENGLISH else None) or ("", "")
+        first, second = (parts_in_order(self.text) if self.language in (ENGLISH, UNTOLD) else None) or ("", "")
         earlier, later = _stems_in(first), _stems_in(second)
         return earlier - later, later - earlier
 
@@ -211,6 +211,11 @@ class Statement:
         for word in self.words:
             found.setdefault(word.clause, set()).add(word.stem)
         return {clause: frozenset(stems) for clause, stems in found.items()}
+
+    @cached_property
+    def label(self) -> frozenset[str]:
+        """The words before the colon that it begins with, as in "Raises: an error": they have no place in an order."""
+        return self.clauses.get(0, frozenset()) if _LABELLED.match(self.text) else frozenset()
 
     @cached_property
     def scopes(self) -> dict[int, frozenset[str]]:
@@ -491,6 +496,7 @@ def _saying_nothing(language: Language) -> frozenset[str]:
 
 
 _KEY_ENDS = frozenset(":：—–|")
+_LABELLED = re.compile(r"[^:;,.()|]{1,40}:[*_`]*\s")
 _LABEL = re.compile(r"[IVX]{1,4}|A")
 _SHARED_CASES = frozenset(("by", "dueto"))
 _SMALL = frozenset(("upto", "ones", "unless", "according"))

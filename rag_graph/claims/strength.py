@@ -176,7 +176,8 @@ def takes_contrasted(claim: Statement, said: Statement) -> bool:
     if claim.contrasted:
         ours, theirs = claim.stems - claim.contrasted, said.stems - said.contrasted
         return bool(claim.contrasted & theirs) and bool(said.contrasted & ours)
-    return not claim.negated and bool(claim.stems & said.contrasted)
+    taken = (word for word in claim.words if word.stem in said.contrasted)
+    return not claim.negated and any(word.case != "from" for word in taken)  # "50 instead of 20" is "from 20 to 50"
 
 
 def widens_condition(claim: Statement, said: Statement) -> bool:

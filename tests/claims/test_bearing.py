@@ -42,6 +42,14 @@ def judged(answer: str, *sources: str, question: str = "What about it?") -> tupl
             "The board met on 2 May 2019 in Graz. It chose Anna Berger as its chair for three years.",
             "In Graz, on May 2, 2019, the board chose Anna Berger as chair [1].",
         ),
+        ("## 3.1\n\n### Added\n\n- A map of the site\n- Fonts", "Version 3.1 added a map of the site [1]."),
+        ("**Are bicycles allowed?**\n\nNo, except folding ones.", "Bicycles are not allowed, except folding ones [1]."),
+        ("How long is the film?\n\n90 minutes.", "The film is 90 minutes long [1]."),
+        ("Bring to the hut:\n\n- a map\n- a stove (optional)", "To the hut, a stove is not required [1]."),
+        (
+            "### attempts\n\nHow often a message is sent again.\n\n- Default: 4\n- Variable: `POST_ATTEMPTS`",
+            "By default a message is sent again 4 times, which `POST_ATTEMPTS` changes [1].",
+        ),
         ("The city council approved the new bridge.", "Yes, the new bridge was approved by the city council [1]."),
     ],
 )
@@ -68,6 +76,26 @@ def test_two_sentences_support_a_claim_together_each_by_its_own_span() -> None:
     ("source", "claim"),
     [
         ("| Model | Weight |\n|---|---|\n| A10 | 12 kg |\n| B20 | 15 kg |", "The A10 weighs 15 kg [1]."),
+        ("`dry_run` - Whether files are left alone. Default: false.", "Files are left alone by default [1]."),
+        ("`wait` - Seconds to wait for a lock. Default: 40.", "`wait` for a lock defaults to 40 minutes [1]."),
+        (
+            "Limits of the free plan:\n\n- Boards: 3\n\nLimits of the team plan:\n\n- Boards: 30",
+            "The free plan allows 30 boards [1].",
+        ),
+        (
+            "| Plan | Backup | Phone |\n|---|---|---|\n| Home | no | yes |\n| Work | yes | yes |",
+            "The Home plan has a backup [1].",
+        ),
+        ("1. Drain the tank.\n2. Loosen the bolts.\n3. Lift the lid.", "Lift the lid, then loosen the bolts [1]."),
+        ("Fold the paper in two. Then cut the corners.", "Cut the corners before you fold the paper [1]."),
+        ("### Removed\n\n- The old editor\n\n### Added\n\n- A spell check", "The old editor was added [1]."),
+        ("The fee is charged every quarter by the bank.", "The fee is charged every month by the bank [1]."),
+        (
+            "Guests use the pool until nine. Day visitors are excluded.",
+            "Day visitors use the pool until nine [1].",
+        ),
+        ("Bring to the hut:\n\n- a map\n- a stove (optional)", "A stove is required at the hut [1]."),
+        ("**Are bicycles allowed?**\n\nNo, except folding ones.", "Bicycles are allowed [1]."),
         ("- Oak: 40 years\n- Pine: 25 years\n- Ash: 30 years", "Ash grows for 25 years [1]."),
         ("The tower is 330 metres tall. Its base measures 125 metres.", "The tower is 125 metres tall [1]."),
         ("The tank holds at most 50 litres of diesel oil.", "The tank holds at most 50 gallons of diesel oil [1]."),
@@ -131,7 +159,7 @@ def test_a_claim_in_the_same_words_that_says_something_else_is_in_neither_grade(
 
 @pytest.mark.parametrize(
     ("name", "pairs", "least_supported", "most_contradicted"),
-    [("pairs.jsonl", 78, 71, 1), ("kinds.jsonl", 414, 354, 10)],
+    [("pairs.jsonl", 78, 71, 1), ("kinds.jsonl", 490, 418, 12)],
 )
 def test_of_pairs_of_a_paraphrase_and_a_contradiction_nearly_all_are_told_apart(
     name: str, pairs: int, least_supported: int, most_contradicted: int
