@@ -10,7 +10,9 @@ from itertools import groupby, pairwise, takewhile
 from operator import attrgetter
 
 from rag_graph.claims.opposites import ALTERNATIVES, CHOICES
-from rag_graph.claims.statements import MONTHS, UNIT_WORDS, UNITS, Statement, Word
+from rag_graph.claims.statements import UNIT_WORDS, UNITS, Statement, Word
+from rag_graph.text.glossary import MONTHS
+from rag_graph.text.languages import ENGLISH
 from rag_graph.text.terms import root
 
 UNIT_ROOTS = frozenset(map(root, " ".join(UNITS).split()))
@@ -27,7 +29,7 @@ def has_opposite(claim: Statement, said: Statement) -> bool:
     claimed, told = _chosen(claim), _chosen(said)
     for (row, place), words in claimed.items():
         others = [theirs for (at, other), theirs in told.items() if at == row and other != place]
-        if row == _ORDER and _keeps_order_told(claim, said):
+        if row == _ORDER and keeps_order_told(claim, said):
             continue  # "A before B" is "B after A".
         if row == _LIMIT and len(claim.stems) > _MOST_LIMITED:
             continue
@@ -58,7 +60,8 @@ _MOST_LIMITED = 12
 """In a longer claim "only" is mostly about something else than "any" is in the source."""
 
 
-def _keeps_order_told(claim: Statement, said: Statement) -> bool:
+def keeps_order_told(claim: Statement, said: Statement) -> bool:
+    """Whether "A before B" is told as "B after A"."""
     return (
         bool(claim.earlier & said.earlier and claim.later & said.later)
         and claim.earlier.isdisjoint(said.later)
@@ -89,9 +92,11 @@ def _gives_choice_to_other(claim: Statement, said: Statement) -> bool:
 def _chooses_other_more(claim: Statement, said: Statement) -> bool:
     """Tell "a higher value gets more than a lower" from "a higher value gets less", which have words of both sides."""
     ours, theirs = _choice_counts(claim), _choice_counts(said)
+    is_order_kept = keeps_order_told(claim, said)
     return any(
         count > theirs[row, place]
         and not (row == _LIMIT and len(claim.stems) > _MOST_LIMITED)
+        and not (row == _ORDER and is_order_kept)
         and any(theirs[row, other] > ours[row, other] for other in range(len(ALTERNATIVES[row])) if other != place)
         for (row, place), count in ours.items()
     )
@@ -135,10 +140,13 @@ def has_other_month(claim: Statement, said: Statement) -> bool:
 
 
 def _months(statement: Statement) -> frozenset[str]:
-    return frozenset(word.form for word in statement.names if word.form in _MONTH_NAMES)
+    # Only its capital tells the month from "may".
+    words = statement.names if statement.language is ENGLISH else statement.words
+    names = _MONTHS.get(statement.language.code, _MONTHS["en"])
+    return frozenset(word.form for word in words if word.form in names)
 
 
-_MONTH_NAMES = frozenset(month.lower() for month in MONTHS)
+_MONTHS = {code: frozenset(name.lower() for name in names) for code, names in MONTHS.items()}
 
 
 _NONE: frozenset[str] = frozenset()
@@ -304,18 +312,32 @@ def has_other_superlative(claim: Statement, said: Statement) -> bool:
 
 
 def takes_word_of_others(claim: Statement, said: Statement, known: AbstractSet[str]) -> bool:
-    """As `replaces_word`, but for the word behind the first, mostly a verb, of which another may say the same.
+    """As `replaces_word`, but for the word behind the first or a verb, of which another may say the same.
 
     Unless the sources have that other word elsewhere, or it is a name.
     """
-    behind_first = claim.words[1].stem if len(claim.words) > 1 else ""
+    verbs = frozenset(word.stem for word in claim.words[1:2]) | (_verbs(claim) if _verbs(said) else frozenset())
     replaceable = {(before, after): word for word, before, after in _spots(said) if word.stem not in claim.stems}
     return any(
         word.stem not in said.stems
         and CHOICES.get(word.stem, ()) != CHOICES.get(replaceable[before, after].stem)
-        and (word.stem != behind_first or word.stem in known or word.is_name or replaceable[before, after].is_name)
+        and (word.stem not in verbs or word.stem in known or word.is_name or replaceable[before, after].is_name)
         for word, before, after in _spots(claim)
         if (before, after) in replaceable
+    )
+
+
+def _verbs(statement: Statement) -> frozenset[str]:
+    """What is likely a verb: right behind another word, before a small one, as in "the night bus leaves the port"."""
+    return frozenset(
+        word.stem
+        for before, word, behind in zip(
+            statement.words, statement.words[1:], (*statement.words[2:], None), strict=False
+        )
+        if word.position - before.position == 1
+        and not before.is_number
+        and not word.case
+        and (behind is None or behind.position - word.position > 1)
     )
 
 

@@ -6,7 +6,7 @@ from itertools import combinations, pairwise, permutations
 
 from rag_graph.claims.opposites import CHOICES
 from rag_graph.claims.statements import Statement, subject_of
-from rag_graph.text.languages import LEAD_INS
+from rag_graph.text.languages import LEAD_INS, VERB_SECOND
 
 
 def beheads(claim: Statement, said: Statement) -> bool:
@@ -34,7 +34,7 @@ def swaps_subjects(claim: Statement, said: Statement) -> bool:
 
 def gives_line_of_other(claim: Statement, told: Sequence[Statement]) -> bool:
     """As `swaps_subjects`, where who is named and what the claim tells of them stand in two sentences, each of one."""
-    names = frozenset(word.stem for word in claim.names)
+    names = frozenset(word.stem for word in claim.names if word.case != "by")  # who acts may be named behind it
     for words in claim.clauses.values():
         first = next(word for word in claim.words if word.stem in words)
         if not first.is_name or first.case:
@@ -76,6 +76,10 @@ def mixes_subjects(claim: Statement, said: Statement) -> bool:
 
     That other clause has a subject of its own, which the claim lacks.
     """
+    first: dict[int, str] = {}
+    for word in said.words:
+        first.setdefault(word.clause, word.case)
+    led_in = {clause for clause, case in first.items() if case}  # "…, from 41 to 45 percent" goes on with what was told
     for words in claim.clauses.values():
         subject = next(word.stem for word in claim.words if word.stem in words)
         if not any(subject in stems for stems in said.clauses.values()):
@@ -84,6 +88,7 @@ def mixes_subjects(claim: Statement, said: Statement) -> bool:
             elsewhere = frozenset().union(*(other for at, other in said.clauses.items() if at != clause))
             if (
                 subject not in said.scopes[clause] | said.key
+                and clause not in led_in
                 and (words & stems) - elsewhere
                 and claim.stems.isdisjoint(said.heads[clause])
             ):
@@ -131,7 +136,7 @@ def gives_deed_to_other(claim: Statement, said: Statement) -> bool:
         is_earlier = any(rest and rest <= said.clauses[clause] for clause in said.clauses if clause < home)
         if is_earlier and len(said.clauses[home]) > 1 and rest.isdisjoint(said.clauses[home]):
             return True
-    return any(
+    return claim.language.code not in VERB_SECOND and any(
         word.is_name
         and word.stem in heads
         and heads[word.stem].is_name

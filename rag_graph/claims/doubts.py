@@ -8,7 +8,8 @@ from itertools import combinations
 
 from rag_graph.claims.bearing import Line, comparable
 from rag_graph.claims.opposites import CHOICES
-from rag_graph.claims.statements import MONTHS, Statement, Word, take_apart
+from rag_graph.claims.statements import Statement, Word, take_apart
+from rag_graph.text.glossary import MONTHS
 from rag_graph.text.spelling import one_spelling
 from rag_graph.text.terms import fold, fold_text, root
 
@@ -24,7 +25,7 @@ _ROUNDED = 0.03
 _ABOUT = 0.06
 _KEPT_OF_NAME = 4
 _MOST_INITIALS = 3
-_MONTHS = frozenset(month.lower() for month in MONTHS)
+_MONTHS = frozenset(month.lower() for month in MONTHS["en"])
 """Pages often tell dates in figures."""
 
 

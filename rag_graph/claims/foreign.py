@@ -19,7 +19,6 @@ opcional facoltativo facoltativa optioneel dobrowolne необязательно
 aktiviert eingeschaltet activé activée activado activada ativado ativada attivato attivata ingeschakeld włączone
 включено включён | deaktiviert ausgeschaltet désactivé désactivée desactivado desactivada desativado desativada
 disattivato disattivata uitgeschakeld wyłączone выключено выключен отключено;
-mindestens wenigstens mínimo minimo minst mindst минимум | höchstens máximo massimo hooguit högst højst максимум;
 linke linken gauche izquierda esquerda sinistra vänster venstre слева
 | rechte rechten droite derecha direita destra höger справа;
 vormittags morgens matin mañana manhã mattina утра | nachmittags abends soir tarde noche noite вечера;
@@ -28,44 +27,24 @@ gewinn bénéfice ganancia lucro guadagno winst прибыль | verlust perte p
 angenommen genehmigt bewilligt approuvé aprobó aprobado aprovou approvato goedgekeurd одобрил одобрена | abgelehnt
 verworfen rejeté refusé rechazó rechazado rejeitou respinto afgewezen отклонил отклонена;
 erfolgreich réussi exitoso riuscito geslaagd успешно | erfolglos gescheitert échoué fracasado fallito mislukt;
-zwei | drei | vier | fünf | sechs | sieben | acht | neun | zehn | elf | zwölf;
-deux | trois | quatre | cinq | sept | huit | neuf | dix | onze | douze;
-dos | tres | cuatro | cinco | seis | siete | ocho | nueve | diez | doce;
-due | tre | quattro | cinque | sei | sette | otto | nove | dieci | dodici;
-twee | drie | vier | vijf | zes | zeven | acht | negen | tien | twaalf;
-dois duas | três | quatro | cinco | seis | sete | oito | nove | dez | doze;
 montag | dienstag | mittwoch | donnerstag | freitag | samstag | sonntag;
 lundi | mardi | mercredi | jeudi | vendredi | samedi | dimanche;
 lunes | martes | miércoles | jueves | viernes | sábado | domingo;
 lunedì | martedì | mercoledì | giovedì | venerdì | sabato | domenica;
-vor | nach;
-mehr | weniger;
-immer stets | nie niemals selten;
-alle jeder jede jedes | einige manche wenige;
-muss müssen | darf dürfen kann können;
 mieter | vermieter;
 käufer | verkäufer;
 arbeitgeber | arbeitnehmer;
 kostenlos | kostenpflichtig;
 täglich | wöchentlich | monatlich | jährlich;
 links | rechts;
-toujours | jamais | parfois;
-avant | après;
 locataire | bailleur propriétaire;
 acheteur | vendeur;
 gratuit gratuite | payant payante;
-doit doivent | peut peuvent;
-siempre | nunca;
-antes | después;
 arrendador | arrendatario inquilino;
 comprador | vendedor;
-debe deben | puede pueden;
-sempre | mai;
-prima | dopo;
-deve devono | può possono;
 locatore | conduttore
 """
-"""Hardly a word of them is an English one, or another language's for something else."""
+"""Hardly a word of them is an English one, or another language's for something else. Small ones are in `glossary`."""
 
 FOREIGN_ALTERNATIVES = tuple(tuple(" ".join(side.split()) for side in row.split("|")) for row in _CHOICES.split(";"))
 """Each row is one choice, each side of it those that say the same."""

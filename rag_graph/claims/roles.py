@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from rag_graph.claims.statements import Statement, Word
-from rag_graph.text.languages import CONDITIONAL, ENGLISH, PRONOUNS
+from rag_graph.text.languages import CONDITIONAL, ORDERED, PRONOUNS, VERB_SECOND
 
 _OPPOSITE_CASES = frozenset(
     frozenset(pair.split())
@@ -81,7 +81,7 @@ def swaps_roles(claim: Statement, said: Statement) -> bool:
         for at, first in enumerate(shared)
         for to, last in enumerate(shared[at + 1 :], at + 1)
         if not _stand_apart(claim, said, (first, last))
-        if (between := [other.position for _, other in shared[at + 1 : to]])
+        if (between := _between(shared, at, to, claim.language.code))
     )
 
 
@@ -109,7 +109,7 @@ def _is_swapped(first: Word, first_there: Word, last: Word, last_there: Word, be
 def changes_places(claim: Statement, said: Statement) -> bool:
     """As `swaps_roles`, only of words that act or are acted on in both: "in version 3" may become the subject.
 
-    In other languages than English the order of words is freer, and only names count.
+    In languages such as German the order of words is freer, and only names count.
     """
     shared = [pair for pair in _shared_words(claim, said) if pair[0].stem not in said.label]
     if _puts_otherwise(shared, said):
@@ -117,9 +117,9 @@ def changes_places(claim: Statement, said: Statement) -> bool:
     return any(
         _may_act(first, first_there)
         and _may_act(last, last_there)
-        and (claim.language is ENGLISH or (first.is_name and last.is_name))
+        and (claim.language.code in ORDERED or (first.is_name and last.is_name))
         and not _is_taken_up(claim, first, last)
-        and _is_swapped(first, first_there, last, last_there, [other.position for _, other in shared[at + 1 : to]])
+        and _is_swapped(first, first_there, last, last_there, _between(shared, at, to, claim.language.code))
         for at, (first, first_there) in enumerate(shared)
         for to, (last, last_there) in enumerate(shared[at + 1 :], at + 1)
         if not _stand_apart(claim, said, ((first, first_there), (last, last_there)))
@@ -131,6 +131,14 @@ def _is_taken_up(claim: Statement, first: Word, last: Word) -> bool:
     return first.clause != last.clause and any(
         word in PRONOUNS and clause == last.clause for word, clause in claim.places
     )
+
+
+def _between(shared: Sequence[tuple[Word, Word]], at: int, to: int, code: str) -> list[int]:
+    """Where those that stand between two words stand in the source.
+
+    In German and its like the verb may come before both, as in "Im Mai lobte Ida Max" for "Ida lobte Max".
+    """
+    return [other.position for _, other in shared[(0 if code in VERB_SECOND else at + 1) : to]]
 
 
 def _is_made_actor(word: Word, other: Word, shared: Sequence[tuple[Word, Word]], said: Statement) -> bool:

@@ -7,7 +7,9 @@ from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 
 from rag_graph.claims.phrases import CONTRACTION, in_one_phrase, set_aside
+from rag_graph.claims.scales import in_one_scale
 from rag_graph.claims.sequence import parts_in_order
+from rag_graph.text.glossary import MONTHS, in_english_words
 from rag_graph.text.languages import (
     CONDITIONAL,
     CONJUNCTIONS,
@@ -55,7 +57,8 @@ UNITS = _table(
     " milliamperes milliamp milliamps; ka: ka; mv: mv millivolt millivolts; kv: kv"
     " kilovolt kilovolts; μa: μa; μv: μv; μm: μm micron microns micrometre micrometres micrometer micrometers; nm: nm"
     " nanometre nanometres nanometer nanometers; ω: ω ohm ohms; kω: kω; mω: mω; pf: pf; nf: nf; μf: μf; db: db decibel"
-    " decibels; rpm: rpm; kpa: kpa; mpa: mpa; hpa: hpa; mbar: mbar; mmol: mmol; mol: mol; kwh: kwh; mwh: mwh"
+    " decibels; rpm: rpm; kpa: kpa; mpa: mpa; hpa: hpa; mbar: mbar; mmol: mmol; mol: mol; kwh: kwh; mwh: mwh;"
+    " perminute: perminute; perhour: perhour; perday: perday; perweek: perweek; permonth: permonth; peryear: peryear"
 )
 CASED_UNITS = {"A": "a", "mW": "milliwatt", "MW": "mw"}
 """Units that only their capitals tell from a word, or from one another."""
@@ -89,7 +92,7 @@ _UNSPACED_SCRIPTS = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400
 _COMMA = re.compile(r",(?! ?\d)")
 _TOKEN = re.compile(
     r"(?P<code>(?<![\w-])(?=[A-Z0-9-]*\d)[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+(?![\w-]))"
-    rf"|(?P<number>(?:(?<![^\s(])[-−])?(?:(?<![\w.])|(?<=[{_UNSPACED_SCRIPTS}]))\d+(?:[.,]\d+)*)"
+    rf"|(?P<number>(?:(?<![^\s(])[-−])?(?:(?<![\w.])|(?<=[{_UNSPACED_SCRIPTS}]))\d+(?::[0-5]\d\b|(?:[.,]\d+)*))"
     rf"|(?P<name>[^\W\d_](?:[\w.&]*\w)?)"
     r"|(?P<sign>[%$€£¥<>≤≥]|°[CF]?)"
     rf"|(?P<break>[;:()—–|，；：（）]|{_COMMA.pattern})"
@@ -100,9 +103,14 @@ _COVERED_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 """Chinese, Japanese and Korean, whose negations are known; those of Thai, Lao, Khmer and Burmese are not."""
 _URL = re.compile(r"https?://\S+|\]\([^)\]\s]*\)")
 """A link's target ends at a bracket too, or a row of openings would be read to its end from each of them."""
-_ISO_DATE = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b")
 _DECADE = re.compile(r"\b(\d{3}0)['’]?s\b")
 _MINUS = re.compile(r"\b(?:minus|negative) (?=\d)", re.IGNORECASE)
+_HOW_OFTEN = re.compile("once|twice|thrice|times?", re.IGNORECASE)
+_FREQUENCY = re.compile(
+    r"\b(once|twice|thrice|\w+ times?) (?:(?:a|an|per|each|every) )?"
+    r"(?:(minute|hour|day|week|month|year)|(hourly|daily|weekly|monthly|yearly|annually))\b",
+    re.IGNORECASE,
+)
 _PART = re.compile("third|quarter", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
 _UP_TO = re.compile(r"\bup to\b", re.IGNORECASE)
@@ -115,11 +123,9 @@ _PARTS = (
     (re.compile(r"\b(?:one|a)[ -]quarter\b", re.IGNORECASE), PARTS[2]),
     (re.compile(r"\bthree[ -]quarters\b", re.IGNORECASE), PARTS[3]),
 )
-MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July", "August"),
-    *("September", "October", "November", "December"),
+_MONTH_FIRST = re.compile(
+    rf"\b({'|'.join(MONTHS['en'])}) (\d{{1,2}})(?:st|nd|rd|th)?\b ?,?( \d{{4}})?\b", re.IGNORECASE
 )
-_MONTH_FIRST = re.compile(rf"\b({'|'.join(MONTHS)}) (\d{{1,2}})(?:st|nd|rd|th)?\b ?,?( \d{{4}})?\b", re.IGNORECASE)
 _NARROW_SPACE_IN_NUMBER = re.compile(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))")
 _SPACE_IN_NUMBER = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
 _WORD = re.compile(r"[^\W\d_](?:[\w.&]*\w)?")
@@ -193,8 +199,8 @@ class Statement:
     @cached_property
     def in_order(self) -> tuple[frozenset[str], frozenset[str]]:
         """The words of what it tells to come first, or to be the cause, and of what it tells to follow."""
-        first, second = (parts_in_order(self.text) if self.language in (ENGLISH, UNTOLD) else None) or ("", "")
-        earlier, later = _stems_in(first), _stems_in(second)
+        first, second = parts_in_order(self.text) or ("", "")
+        earlier, later = _stems_in(first, self.language), _stems_in(second, self.language)
         return earlier - later, later - earlier
 
     @property
@@ -345,8 +351,8 @@ def take_apart(sentence: str, language: Language = ENGLISH) -> Statement:
     )
 
 
-def _stems_in(text: str) -> frozenset[str]:
-    nothing = _saying_nothing(ENGLISH)
+def _stems_in(text: str, language: Language) -> frozenset[str]:
+    nothing = _saying_nothing(language)
     return frozenset(root(word) for word in re.findall(r"\w+", text.lower()) if word not in nothing)
 
 
@@ -355,13 +361,18 @@ def _in_one_form(sentence: str, language: Language) -> str:
     text = _URL.sub(" ", sentence) if "://" in sentence or "](" in sentence else sentence
     text = one_spelling(text if text.isascii() else _NARROW_SPACE_IN_NUMBER.sub("", text))
     if not text.isascii() and _UNSPACED.search(text):
+        for pattern, one in _UNSPACED_SAME:
+            text = pattern.sub(one, text)
         text = _BELOW_ZERO.sub(" -", _HAN_NUMBER.sub(_in_figures, text))
-    text = in_one_phrase(text) if language in (ENGLISH, UNTOLD) else CONTRACTION.sub(" not", text)
     if _DIGIT.search(text):
-        text = _ISO_DATE.sub(_written_out, text)
+        text = in_one_scale(text, language)
+    text = in_one_phrase(in_english_words(text, language.code))
+    if _DIGIT.search(text):
         text = _MONTH_FIRST.sub(r"\2 \1 \3", text)
         text = _DECADE.sub(r"\1 decades", text)
         text = _MINUS.sub("-", text)
+    if _HOW_OFTEN.search(text):
+        text = _FREQUENCY.sub(_per_period, text)
     text = _UP_TO.sub("upto", text)
     if _PART.search(text):
         for pattern, part in _PARTS:
@@ -458,20 +469,20 @@ class _Reader:
         self.places.append((lower, self._clause))
         if self._opens_clause and lower not in CONJUNCTIONS:
             self._opens_clause, self._opens_condition = False, lower in CONDITIONAL
-        if lower in language.negations:
+        if lower in language.negations or word in ENGLISH.negations:
             self.negations[self._position] = self._clause
         # "Faster than in air" is compared with air; the "in" of "plug-in" stands before nothing.
         if lower in PREPOSITIONS and not is_joined and self._case != "than":
-            self._case = lower
+            # Spanish "antes de" is "before".
+            self._case = self._case if lower == "of" and self._case else lower
         unit = CASED_UNITS.get(word) or UNITS.get(lower)
         if unit and self._measure(unit):
             return
-        if language in (ENGLISH, UNTOLD):
-            if lower in MULTIPLIERS and self._measure("", times=MULTIPLIERS[lower]):
-                return
-            if lower in NUMBER_WORDS:
-                self._number(NUMBER_WORDS[lower])
-                return
+        if lower in MULTIPLIERS and self._measure("", times=MULTIPLIERS[lower]):
+            return
+        if lower in NUMBER_WORDS and language in (ENGLISH, UNTOLD):
+            self._number(NUMBER_WORDS[lower])
+            return
         # "I" behind a word that says something is a number, as in "Type I"; elsewhere it is who speaks.
         # The same goes for "A", as in "Class A".
         is_roman = before is not None and _LABEL.fullmatch(word) is not None
@@ -480,10 +491,20 @@ class _Reader:
             is_name = (word[0].isupper() and not is_first) or word[1:] != word[1:].lower() or not word.isalpha()
             # A name just behind a name shares its preposition, as in "by Gustave Eiffel's company"; all words do
             # behind "by", as in "by the city council".
-            case = self._case or (before.case if before and (before.is_name or before.case in _SHARED_CASES) else "")
+            # In German every noun has a capital, and a verb behind one is none. "By 4 points" tells no actor.
+            is_shared = (
+                before is not None
+                and not (before.unit and before.case == "by")
+                and (
+                    (before.is_name != is_name or is_name)
+                    if language.code == "de" and is_name
+                    else (before.is_name and language.code != "de") or is_roman or before.case in _SHARED_CASES
+                )
+            )
+            case = self._case or (before.case if before and is_shared else "")
             stem = lower if is_roman else root(lower)
             self._add(Word(stem, self._position, self._clause, case, form=lower, is_name=is_name))
-        self._bound = BOUNDS.get(lower, self._bound) if language in (ENGLISH, UNTOLD) else self._bound
+        self._bound = BOUNDS.get(lower, self._bound)
 
     def _add(self, word: Word) -> None:
         self.words.append(word)
@@ -492,7 +513,8 @@ class _Reader:
 
 @cache
 def _saying_nothing(language: Language) -> frozenset[str]:
-    return language.function_words | language.negations | PREPOSITIONS | _APPROXIMATELY | _SMALL
+    small = language.function_words | language.negations | ENGLISH.function_words | ENGLISH.negations
+    return small | PREPOSITIONS | _APPROXIMATELY | _SMALL
 
 
 _KEY_ENDS = frozenset(":：—–|")
@@ -504,6 +526,17 @@ _APPROXIMATELY = frozenset(("roughly", "approximately", "circa", "approx"))
 """As "about" and "around", which are small words."""
 
 
+_UNSPACED_SAME = tuple(
+    (re.compile(words), words.partition("|")[0])
+    for words in (
+        "所有|全体|全體|全部|一切",
+        "部分|一些|有些|某些",
+        "必须|必須|须要|应当",
+        "すべての|全ての|あらゆる",
+        "모든|모두",
+    )
+)
+"""What says the same in scripts without spaces, where another word is another claim."""
 _BELOW_ZERO = re.compile(r"(?:零下|氷点下|マイナス|영하|负|負) ?(?=\d)")
 _HAN_DIGITS = {
     char: value
@@ -532,8 +565,23 @@ def _in_figures(number: re.Match[str]) -> str:
     return str(value + last)
 
 
-def _written_out(date: re.Match[str]) -> str:
-    return f"{int(date[3])} {MONTHS[int(date[2]) - 1]} {date[1]}"
+def _per_period(told: re.Match[str]) -> str:
+    """How often as a number with a unit, and the words that others may use for it."""
+    times = told[1].split()[0].lower()
+    period = told[2] or _PERIOD_OF[told[3].lower()]
+    # "Twice" stays, for it is the opposite of "once" where a claim takes no number so exactly.
+    return f"{'twice ' if times == 'twice' else ''}{_TIMES.get(times, times)} per{period} {period}"
+
+
+_TIMES = {"once": "1", "twice": "2", "thrice": "3"}
+_PERIOD_OF = {
+    "hourly": "hour",
+    "daily": "day",
+    "weekly": "week",
+    "monthly": "month",
+    "yearly": "year",
+    "annually": "year",
+}
 
 
 def _is_plain(value: str) -> bool:

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
 from itertools import chain, islice, pairwise
 
 from rag_graph.claims.statements import Statement
-from rag_graph.text.languages import ENGLISH
+from rag_graph.text.languages import CONDITIONS, ENGLISH, HEDGES, TOTALS
 from rag_graph.text.terms import root
 
 
@@ -25,15 +24,12 @@ def agrees_in_negation(claim: Statement, said: Statement) -> bool:
     return not (said.negated & claim.stems)
 
 
-@lru_cache(maxsize=64)
-def _roots(words: frozenset[str]) -> frozenset[str]:
-    return frozenset(map(root, words))
+_HEDGES, _TOTALS = frozenset(map(root, HEDGES)), frozenset(map(root, TOTALS))
 
 
 def agrees_in_strength(claim: Statement, said: Statement) -> bool:
     """Refuse a claim that drops a source's doubt, or says "all" or "must" where the source does not."""
-    language = said.language
-    totals = (claim.roots & _roots(language.totals)) - said.roots
+    totals = (claim.roots & _TOTALS) - said.roots
     if claim.plain & _PERMITS:
         totals -= _CAUSES
     for alike in _SAME_TOTALS:
@@ -42,20 +38,23 @@ def agrees_in_strength(claim: Statement, said: Statement) -> bool:
     held = claim.plain | frozenset().union(*(_HELD_BY[word] for word in claim.plain & _HELD_BY.keys()))
     if said.plain >= _TRUTH:
         held |= _TRUTH
-    if totals or (said.plain & language.conditions) - held:
+    if totals or (said.plain & CONDITIONS) - held:
         return False
     # A doubt counts where the claim comes from: in "It may rain, and the hall holds 300." the hall is not in doubt.
-    hedges = _roots(language.hedges)
     held = claim.roots | _PERMITS if claim.plain & _PERMITTING else claim.roots
-    if claim.plain & said.plain & _BELIEFS or "according" in claim.plain:
+    if claim.roots & _BELIEFS or "according" in claim.plain:
         held |= _BELIEFS
     if "should" in said.plain:
         # "Use a key" is "you should use a key".
         told = {behind for (word, _), (behind, _) in pairwise(said.places) if word == "should"}
         held |= _SHOULD if told & claim.plain else frozenset()
+    if claim.roots & _INTENTS:
+        held |= _INTENTS
+    if claim.negated and claim.plain & _NEEDED:
+        held |= _PERMITS
     closest = max((len(stems & claim.stems) for stems in said.clauses.values()), default=0)
     return not any(
-        root(word) in hedges
+        root(word) in _HEDGES
         and root(word) not in held
         and len(said.clauses.get(clause, frozenset()) & claim.stems) >= min(closest, _HEDGED_WORDS)
         for word, clause in said.places
@@ -79,7 +78,7 @@ _HELD_BY = {
     word: frozenset((condition,))
     for condition, words in (
         ("if", "when whenever where once provided providing"),
-        ("only", "solely exclusively just sole limited restricted alone"),
+        ("only", "solely exclusively just sole limited restricted alone reserved"),
         ("except", "excluding excluded exception"),
     )
     for word in words.split()
@@ -87,12 +86,39 @@ _HELD_BY = {
 """Words that say a condition as well as the one of the source."""
 
 
-_BELIEFS = frozenset(map(root, ("may", "might", "could", "possibly", "perhaps", "suggest", "believe", "estimate")))
+_BELIEFS = frozenset(
+    root(word)
+    for word in (
+        *(
+            "may",
+            "might",
+            "could",
+            "would",
+            "possibly",
+            "perhaps",
+            "probably",
+            "suggest",
+            "believe",
+            "estimate",
+            "alleged",
+        ),
+        *("hypothesize", "presume"),
+    )
+)
 """Who says "may" of what somebody believes, or "according to" whom, leaves it in doubt."""
+_INTENTS = frozenset(
+    map(
+        root,
+        ("plan", "intend", "expect", "aim", "propose", "hope", "seek", "should", "would", "scheduled", "due", "will"),
+    )
+)
+"""What is meant to be is told with any of these."""
+_NEEDED = frozenset(("need", "needed", "required", "necessary", "obligatory", "compulsory", "mandatory"))
+"""What is not needed may be left."""
 
 
 _PERMITS = frozenset(("can", "may", root("possible")))
-_PERMITTING = _PERMITS | frozenset(("allowed", "permitted", "able", "allows", "permits", "lets"))
+_PERMITTING = _PERMITS | frozenset(("allowed", "permitted", "able", "allows", "permits", "lets", "reserved"))
 """What is allowed is told with any of these."""
 
 
@@ -182,7 +208,13 @@ def takes_contrasted(claim: Statement, said: Statement) -> bool:
 
 def widens_condition(claim: Statement, said: Statement) -> bool:
     """Tell "even if it is late" from "if it is in time": what holds only under a condition does not hold regardless."""
-    return "regardless" in claim.plain - said.plain and bool(said.plain & _CONDITIONS)
+    added = claim.plain - said.plain
+    if added & _WIDENING and "only" in said.plain - claim.plain:
+        return True
+    return "regardless" in added and bool(said.plain & _CONDITIONS)
+
+
+_WIDENING = frozenset(("also", "even"))
 
 
 def makes_total(claim: Statement, known: AbstractSet[str]) -> bool:
@@ -236,8 +268,10 @@ def changes_duty(claim: Statement, said: Statement) -> bool:
 def _permission(statement: Statement) -> tuple[bool, bool]:
     """Whether it tells of what may be done, and of what may not."""
     words = ["", *(word for word, _ in statement.places), ""]
+    # Elsewhere than in English the two may stand far apart, as in German "darf der Akku nicht".
+    is_denied = bool(statement.negated) and statement.language is not ENGLISH
     found = {
-        before != "not" and behind != "not"
+        not is_denied and before != "not" and behind != "not"
         for before, word, behind in zip(words, words[1:], words[2:], strict=False)
         if word in _ALLOWING
     }
@@ -261,6 +295,9 @@ _DUTIES = {
 def adds_doubt(claim: Statement, said: Statement) -> bool:
     """Whether a claim has a doubt that its source has not."""
     permitted = _PERMITS if said.plain & _PERMITS else frozenset()
+    for alike in (_BELIEFS, _INTENTS):
+        if said.roots & alike:
+            permitted |= alike
     if _duties(said):
         permitted |= frozenset(("should",))
-    return bool((claim.roots - said.roots - permitted) & _roots(claim.language.hedges))
+    return bool((claim.roots - said.roots - permitted) & _HEDGES)

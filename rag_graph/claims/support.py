@@ -10,6 +10,7 @@ from rag_graph.claims.choices import (
     has_other_month,
     has_other_superlative,
     has_other_unit_word,
+    keeps_order_told,
     replaces_attached,
     replaces_characters,
     replaces_item,
@@ -98,13 +99,12 @@ def turns(claim: Statement, said: Statement, known: AbstractSet[str]) -> bool:
 def misquotes(claim: Statement, said: Statement, known: AbstractSet[str]) -> bool:
     """Whether a claim that takes its words from a sentence puts them together otherwise, however much it leaves out."""
     return (
-        changes_places(claim, said)
+        (not keeps_order_told(claim, said) and (changes_places(claim, said) or turns_actor(claim, said)))
         or swaps_cases(claim, said)
         or mixes_subjects(claim, said)
         or gives_deed_to_other(claim, said)
         or leaves_contrast(claim, said)
         or takes_word_of_others(claim, said, known)
-        or turns_actor(claim, said)
     )
 
 

@@ -18,13 +18,14 @@ from langchain_core.runnables import RunnableConfig
 from rag_graph.claims import cited_numbers
 from rag_graph.claims.conflicts import Said, conflicts, opposes
 from rag_graph.claims.ledger import claim_spans, entries
-from rag_graph.claims.statements import MONTHS, MULTIPLIERS, NUMBER_WORDS
+from rag_graph.claims.statements import MULTIPLIERS, NUMBER_WORDS
 from rag_graph.claims.wording import is_refusal
 from rag_graph.errors import ModelError
 from rag_graph.events import ClaimStated, NumberedPassage, Quoted, SourceConflict
 from rag_graph.graph.step import Step
 from rag_graph.retrieval.quotes import content_terms
 from rag_graph.text.controls import inert_line
+from rag_graph.text.glossary import MONTHS
 from rag_graph.text.sentences import sentences
 from rag_graph.text.terms import phrase_name, title_name, words
 from rag_graph.transcript import Written
@@ -58,7 +59,7 @@ _YES_OR_NO = re.compile(
 )
 _DATE = (
     r"\d|centur|(?:mon|tues|wednes|thurs|fri|satur|sun)day|\b(?:noon|midnight|dawn|sunrise|sunset|today|tomorrow"
-    rf"|spring|summer|autumn|winter|{'|'.join(MONTHS)})\b"
+    rf"|spring|summer|autumn|winter|{'|'.join(MONTHS['en'])})\b"
 )
 _OCCASION = r"\b(?:when|whenever|if|after|before|until|once|during|while|since|as soon|upon|every|each|always|never)\b"
 _AMOUNT = rf"\d|\b(?:{'|'.join((*NUMBER_WORDS, *MULTIPLIERS))}|one|dozen|no|none|all|several|many|few|half)\b"

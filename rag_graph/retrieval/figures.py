@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rag_graph.claims.statements import MONTHS, UNITS
+from rag_graph.claims.statements import UNITS
+from rag_graph.text.glossary import MONTHS
 from rag_graph.text.terms import fold, stem, stems
 
 _MONTH_NAMES: Sequence[Sequence[str]] = tuple(
     zip(
-        [month.casefold() for month in MONTHS],
+        [month.casefold() for month in MONTHS["en"]],
         "januar februar marz april mai juni juli august september oktober november dezember".split(),  # noqa: SIM905
         "janvier fevrier mars avril mai juin juillet aout septembre octobre novembre decembre".split(),  # noqa: SIM905
         "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre".split(),  # noqa: SIM905

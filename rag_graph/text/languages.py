@@ -87,18 +87,15 @@ IRREGULAR: Mapping[str, str] = _table(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Language:
-    """What tells a language, and its words that turn a statement round, weaken it, restrict it, or make it total.
+    """What tells a language, and its words that turn a statement round.
 
-    `groups` are the characters that part thousands; `decimal` is the one before the fraction.
+    `groups` are the characters that part thousands. What else its small words say is told by those of English, by
+    `glossary`.
     """
 
     code: str
     function_words: frozenset[str]
     negations: frozenset[str]
-    hedges: frozenset[str]
-    conditions: frozenset[str]
-    totals: frozenset[str]
-    decimal: str = ","
     groups: str = ""
 
 
@@ -108,21 +105,24 @@ ENGLISH = Language(
     negations=_words(
         "not no never none neither nor without cannot non nobody nothing nowhere hardly barely scarcely isn"
     ),
-    hedges=_words(
-        "may might could alleged allege claim suggest propose plan expect deny fail refuse rumour rumor possibly"
-        " probably perhaps hypothesize partly partially would should intend estimate believe almost nearly until try"
-        " attempt seek aim hope formerly"
-    ),
-    conditions=_words("if unless except only false falsely myth wrongly incorrectly allegedly reportedly alternate"),
-    totals=_words(
-        "all every always only never none solely entirely most must mandatory guarantee guarantees guaranteed first"
-        " last largest smallest biggest highest lowest tallest longest oldest best worst exclusively any anyone"
-        " everyone whole entire entirely prove proves proved proven cause causes caused because certainly definitely"
-        " undoubtedly surely inevitably"
-    ),
-    decimal=".",
     groups=",",
 )
+
+HEDGES = _words(
+    "may might could alleged allege claim suggest propose plan expect deny fail refuse rumour rumor possibly"
+    " probably perhaps hypothesize partly partially would should intend estimate believe almost nearly until try"
+    " attempt seek aim hope formerly presume"
+)
+"""Words that put in doubt what is said, or tell that it is not so yet."""
+CONDITIONS = _words("if unless except only false falsely myth wrongly incorrectly allegedly reportedly alternate")
+"""Words that restrict what is said, or say that it is wrong."""
+TOTALS = _words(
+    "all every always only never none solely entirely most must mandatory guarantee guarantees guaranteed first"
+    " last largest smallest biggest highest lowest tallest longest oldest best worst exclusively any anyone"
+    " everyone whole entire entirely prove proves proved proven cause causes caused because certainly definitely"
+    " undoubtedly surely inevitably"
+)
+"""Words that make what is said total."""
 
 _NORDIC_NEGATIONS = _words(
     "ikke ikkje inte ej icke aldrig aldri ingen inget inga intet ingenting utan uden uten varken"
@@ -143,12 +143,6 @@ _OTHERS = (
             "nicht nichts kein keine keinen keinem keiner keines nie niemals niemand niemanden nirgends nirgendwo weder"
             " ohne kaum"
         ),
-        _words(
-            "möglicherweise vielleicht wahrscheinlich vermutlich angeblich womöglich könnte könnten dürfte dürften soll"
-            " sollen sollte sollten würde würden mag mögen fast beinahe teilweise voraussichtlich geplant mutmaßlich"
-        ),
-        _words("nur lediglich ausschließlich bloß wenn falls sofern außer ausgenommen fälschlich irrtümlich"),
-        _words("alle alles jeder jede jedes immer stets sämtliche ausnahmslos nur ausschließlich erste letzte größte"),
         groups=".",
     ),
     Language(
@@ -159,12 +153,6 @@ _OTHERS = (
             " leur leurs plus très aussi comme entre depuis jusqu après avant chaque tous toutes à y"
         ),
         _words("ne n pas jamais rien aucun aucune nul nulle ni sans non guère nullement"),
-        _words(
-            "peut peuvent probablement possiblement éventuellement pourrait pourraient devrait devraient"
-            " serait seraient presque partiellement prétendument vraisemblablement semble semblent"
-        ),
-        _words("seulement uniquement exclusivement si sauf excepté hormis faussement"),
-        _words("tous toutes tout toujours chaque uniquement exclusivement premier première dernier dernière"),
         groups=" ",
     ),
     Language(
@@ -175,12 +163,6 @@ _OTHERS = (
             " hasta sobre este esta estos estas cada todo todos"
         ),
         _words("no nunca jamás nada nadie ningún ninguna ninguno ningunos ni sin tampoco apenas"),
-        _words(
-            "quizás quizá posiblemente probablement probablemente puede pueden podría podrían debería deberían sería"
-            " serían casi parcialmente supuestamente presuntamente parece parecen"
-        ),
-        _words("solo sólo solamente únicamente exclusivamente si salvo excepto menos falsamente"),
-        _words("todo todos toda todas siempre cada únicamente exclusivamente primer primero primera último última"),
         groups=". ",
     ),
     Language(
@@ -191,12 +173,6 @@ _OTHERS = (
             " sua suoi che come più anche quando dove tra fra su sul sulla questo questa ogni ne"
         ),
         _words("non mai nulla niente nessun nessuno nessuna né senza neanche nemmeno neppure"),
-        _words(
-            "forse probabilmente possibilmente può possono potrebbe potrebbero dovrebbe dovrebbero sarebbe sarebbero"
-            " quasi parzialmente presumibilmente sembra sembrano"
-        ),
-        _words("solo soltanto solamente unicamente esclusivamente se salvo tranne eccetto falsamente"),
-        _words("tutto tutti tutta tutte sempre ogni unicamente esclusivamente primo prima ultimo ultima"),
         groups=".",
     ),
     Language(
@@ -207,12 +183,6 @@ _OTHERS = (
             " este esta cada todo pelo pela"
         ),
         _words("não nunca jamais nada ninguém nenhum nenhuma nem sem tampouco"),
-        _words(
-            "talvez provavelmente possivelmente pode podem poderia poderiam deveria deveriam seria seriam quase"
-            " parcialmente supostamente alegadamente parece parecem"
-        ),
-        _words("só somente apenas unicamente exclusivamente se salvo exceto falsamente"),
-        _words("todo todos toda todas sempre cada unicamente exclusivamente primeiro primeira último última"),
         groups=". ",
     ),
     Language(
@@ -223,9 +193,6 @@ _OTHERS = (
             " te wel nu"
         ),
         _words("niet niets geen nooit niemand nergens noch zonder evenmin nauwelijks"),
-        _words("misschien mogelijk waarschijnlijk vermoedelijk zou zouden mag mogen bijna gedeeltelijk schijnt lijkt"),
-        _words("alleen slechts enkel uitsluitend als mits tenzij behalve"),
-        _words("alle alles altijd elk elke ieder iedere uitsluitend eerste laatste"),
         groups=".",
     ),
     Language(
@@ -235,9 +202,6 @@ _OTHERS = (
             " att de sig sin sitt sina han hon vi jag ni även när där mellan efter under över vid"
         ),
         _NORDIC_NEGATIONS,
-        _words("kanske möjligen troligen sannolikt förmodligen skulle torde kunde nästan delvis påstås verkar"),
-        _words("bara endast enbart uteslutande om förutom utom såvida"),
-        _words("alla allt alltid varje enbart uteslutande första sista"),
         groups=" ",
     ),
     Language(
@@ -247,9 +211,6 @@ _OTHERS = (
             " at de sig sin sit sine han hun vi jeg også når hvor mellem efter under over ved der"
         ),
         _NORDIC_NEGATIONS,
-        _words("måske muligvis sandsynligvis formentlig skulle ville kunne næsten delvis angiveligt synes"),
-        _words("kun blot udelukkende hvis medmindre undtagen bortset"),
-        _words("alle alt altid hver hvert udelukkende første sidste"),
         groups=".",
     ),
     Language(
@@ -259,9 +220,6 @@ _OTHERS = (
             " at de seg sin sitt sine han hun vi jeg også når hvor mellom etter under over ved der"
         ),
         _NORDIC_NEGATIONS,
-        _words("kanskje muligens sannsynligvis trolig skulle ville kunne nesten delvis angivelig synes"),
-        _words("bare kun utelukkende hvis dersom medmindre unntatt bortsett"),
-        _words("alle alt alltid hver hvert utelukkende første siste"),
         groups=" .",
     ),
     Language(
@@ -271,9 +229,6 @@ _OTHERS = (
             " tej tym być ma mają musi przy pod nad który która które jego jej ich także już czy został została"
         ),
         _words("nie nigdy nikt nic żaden żadna żadne żadnych żadnej ani bez"),
-        _words("może mogą mógłby mogłaby mogłoby chyba prawdopodobnie przypuszczalnie rzekomo prawie częściowo"),
-        _words("tylko jedynie wyłącznie jeśli jeżeli chyba oprócz poza błędnie"),
-        _words("wszyscy wszystkie wszystko zawsze każdy każda każde wyłącznie pierwszy pierwsza ostatni ostatnia"),
         groups=" ",
     ),
     Language(
@@ -283,9 +238,6 @@ _OTHERS = (
             " их он она они мы я вы при также под над между после который которая которые должен был"
         ),
         _words("не ни нет никогда никто ничего ничто никакой никаких нельзя без едва нигде"),
-        _words("возможно вероятно может могут мог могла могли бы якобы почти частично предположительно наверное"),
-        _words("только лишь исключительно если кроме ошибочно"),
-        _words("все всё всегда каждый каждая каждое исключительно первый первая последний последняя"),
         groups=" ",
     ),
     Language(
@@ -295,14 +247,16 @@ _OTHERS = (
             " при також під над між після який яка які"
         ),
         _words("не ні немає ніколи ніхто нічого ніщо жоден жодна жодного без"),
-        _words("можливо ймовірно може можуть міг могла могли б нібито майже частково"),
-        _words("тільки лише виключно якщо крім помилково"),
-        _words("всі усі все завжди кожен кожна кожне виключно перший перша останній остання"),
         groups=" ",
     ),
 )
 LANGUAGES: Mapping[str, Language] = {language.code: language for language in (ENGLISH, *_OTHERS)}
 """The languages in which a statement can be told from its contrary by its words."""
+
+VERB_SECOND = frozenset(("de", "nl", "sv", "da", "nb"))
+"""Languages whose verb may stand before who acts, as in "Im Mai lobte Ida Max"."""
+ORDERED = frozenset(("en", "fr", "es", "it", "pt"))
+"""Languages in which the order of words tells who acts."""
 
 NAMES: Mapping[str, str] = {
     "en": "English",
@@ -356,9 +310,6 @@ UNTOLD = Language(
     STOP_WORDS,
     negations=frozenset().union(*(language.negations for language in LANGUAGES.values()))
     | _words("nu nici nem ei ekki ne nije nisu tidak bukan mitte nav nėra"),
-    hedges=frozenset().union(*(language.hedges for language in LANGUAGES.values())),
-    conditions=frozenset().union(*(language.conditions for language in LANGUAGES.values())),
-    totals=frozenset().union(*(language.totals for language in LANGUAGES.values())),
 )
 """Of a text too short to tell: English most likely, so its words are read as such, but any language's "not" is one."""
 
