@@ -61,12 +61,17 @@ _MOST_LIMITED = 12
 
 
 def keeps_order_told(claim: Statement, said: Statement) -> bool:
-    """Whether "A before B" is told as "B after A"."""
+    """Whether what comes first comes first in both, in whichever order they tell it."""
     return (
         bool(claim.earlier & said.earlier and claim.later & said.later)
         and claim.earlier.isdisjoint(said.later)
         and claim.later.isdisjoint(said.earlier)
     )
+
+
+def tells_order_backwards(claim: Statement, said: Statement) -> bool:
+    """Whether "A before B" is told as "B after A", which puts all that acts in another's place."""
+    return keeps_order_told(claim, said) and not claim.plain & said.plain & {"before", "after"}
 
 
 def _gives_choice_to_other(claim: Statement, said: Statement) -> bool:

@@ -10,13 +10,13 @@ from rag_graph.claims.choices import (
     has_other_month,
     has_other_superlative,
     has_other_unit_word,
-    keeps_order_told,
     replaces_attached,
     replaces_characters,
     replaces_item,
     replaces_word,
     takes_one_of_both,
     takes_word_of_others,
+    tells_order_backwards,
     widens_group,
 )
 from rag_graph.claims.clauses import (
@@ -99,7 +99,7 @@ def turns(claim: Statement, said: Statement, known: AbstractSet[str]) -> bool:
 def misquotes(claim: Statement, said: Statement, known: AbstractSet[str]) -> bool:
     """Whether a claim that takes its words from a sentence puts them together otherwise, however much it leaves out."""
     return (
-        (not keeps_order_told(claim, said) and (changes_places(claim, said) or turns_actor(claim, said)))
+        (not tells_order_backwards(claim, said) and (changes_places(claim, said) or turns_actor(claim, said)))
         or swaps_cases(claim, said)
         or mixes_subjects(claim, said)
         or gives_deed_to_other(claim, said)
