@@ -127,9 +127,9 @@ class QuotingWriter:
         if finding.sure:
             await page.answers(finding.sure)
         elif finding.possible and finding.possible[0].confidence >= NAMED:
-            await page.possibly(finding.possible)
+            await page.possibly(finding.possible[0], finding.quotes)
         elif finding.possible:
-            await page.says([_quote_of(answer) for answer in finding.possible])
+            await page.says(finding.quotes)
         elif finding.bearing:
             await page.says(finding.bearing)
         else:
@@ -197,7 +197,7 @@ class QuotingWriter:
         possible = tuple([answer for answer in answers if answer.confidence >= POSSIBLE][:2])
         if several and (listed := self._listed(question, passages)):
             return _Finding(bearing=listed)
-        return _Finding(possible=possible)
+        return _Finding(possible=possible, quotes=two_quotes(question, passages, possible) if possible else ())
 
     def _listed(self, question: str, passages: Sequence[NumberedPassage]) -> tuple[Quote, ...]:
         """The best sentence or list that names several, where the passages bear on the question."""
@@ -239,9 +239,32 @@ class _Finding:
 
     sure: tuple[Answer, ...] = ()
     possible: tuple[Answer, ...] = ()
+    quotes: tuple[Quote, ...] = ()
+    """What is quoted for a possible answer."""
     bearing: tuple[Quote, ...] = ()
     unread: str = ""
     """The language of the question where the reader does not read it."""
+
+
+def two_quotes(question: str, passages: Sequence[NumberedPassage], answers: Sequence[Answer]) -> tuple[Quote, ...]:
+    """The sentences of the two likeliest answers, the better one first.
+
+    A second answer that is hardly possible, or of the same sentence, gives way to the sentence that has the most of the
+    question's words beside the first. On 687 look-ups of the development half whose answer a passage holds the two had
+    it of 92.7 %, and 88.4 % with whatever the second answer was; by meaning as well they had it no more often.
+    """
+    quotes = [_quote_of(answer) for answer in answers[:1]]
+    quotes += [
+        quote
+        for quote in (_quote_of(answer) for answer in answers[1:2] if answer.confidence >= POSSIBLE)
+        if not _overlap(quote, quotes[0])
+    ]
+    if len(quotes) > 1:
+        return tuple(quotes)
+    beside = QuoteChoice(question, passages).best(
+        lambda quote: _reads_well(quote) and not any(_overlap(quote, other) for other in quotes)
+    )
+    return (*quotes, *beside)[:2]
 
 
 def _above(passage: NumberedPassage) -> tuple[str, ...]:
@@ -319,9 +342,9 @@ class _Page:
             at += len(name) + len(", " if answer is not answers[-2:][0] else " and ")
         await self._quotes(map(_quote_of, answers))
 
-    async def possibly(self, answers: Sequence[Answer]) -> None:
-        await self._write(f"{_POSSIBLE}{answers[0].text}{_NOT_SURE}.")
-        await self._quotes(map(_quote_of, answers))
+    async def possibly(self, answer: Answer, quotes: Sequence[Quote]) -> None:
+        await self._write(f"{_POSSIBLE}{answer.text}{_NOT_SURE}.")
+        await self._quotes(quotes)
 
     async def leads(self, hops: TwoHops) -> None:
         """An answer in two hops, with what is quoted for each."""
@@ -395,6 +418,10 @@ def _distinct(excerpts: Iterable[Excerpt]) -> list[Excerpt]:
 
 def _lies_in(one: Quote, other: Quote) -> bool:
     return one.passage.number == other.passage.number and other.start <= one.start and one.end <= other.end
+
+
+def _overlap(one: Quote, other: Quote) -> bool:
+    return one.passage.number == other.passage.number and one.start < other.end and other.start < one.end
 
 
 def _quote_of(answer: Answer) -> Quote:
