@@ -19,6 +19,7 @@ from rag_graph.retrieval.quotes import content_terms, is_header
 from rag_graph.text.markup import blanked, document_sentences, unmarked
 from rag_graph.text.sentences import Sentence
 from rag_graph.text.terms import compounds, words
+from rag_graph.writing.naming import told_otherwise
 
 LIKELIEST: Final = 2
 """So many spans are weighed, those with the greatest margins: embedding their sentences takes time."""
@@ -67,11 +68,13 @@ _COUNTED: Final = re.compile(
 )
 """A number or what says as much; one within a name, as in "HTTP/1.1" or "gpt-4", counts nothing."""
 
-_TECHNICAL: Final = re.compile(r"`|\w_\w|(?<!\S)--\w|\w\(\)|::")
+_TECHNICAL: Final = re.compile(r"`[^`\n]+`|\w_\w|(?<!\S)--\w|\w\(\)|::")
 _KEYED: Final = re.compile(r"[*_`]{0,3}[^\W_][\w ./()-]{0,38}[*_`]{0,3}:[*_`]{0,3}\s")
 _KEY_PARTED: Final = re.compile(r"[:|]")
 _NAMING_TERMS: Final = 2
 _DIGIT: Final = re.compile(r"\d")
+_OWNING: Final = re.compile(r"['’]s$")
+_DASHES: Final = str.maketrans("‐‑–—", "----")
 _AROUND: Final = "?!.,;:()[]{}\"'“”‘’«»`*"
 
 WEIGHTS: Final = (-3.85, 0.95, 2.52, 0.73, 0.77, 0.54, 0.46, 1.38, -1.46, 0.01, 0.0, 0.54)
@@ -213,6 +216,7 @@ def sentence_of(content: str, start: int, end: int) -> Sentence:
 class Asked:
     """The words of a question that say something, by what they are."""
 
+    question: str
     terms: frozenset[str]
     names: frozenset[str]
     numbers: tuple[str, ...]
@@ -227,9 +231,10 @@ class Asked:
         names = [
             word for place, word in enumerate(found) if (place and any(map(str.isupper, word))) or _DIGIT.search(word)
         ]
-        numbers = [word.strip(_AROUND) for word in question.split() if _DIGIT.search(word)]
+        numbers = [_OWNING.sub("", word.strip(_AROUND)) for word in question.split() if _DIGIT.search(word)]
         sort = _SORT.search(question)
         return cls(
+            question,
             content_terms(question),
             content_terms(" ".join(names)),
             tuple(map(_even, numbers)),
@@ -242,8 +247,10 @@ class Asked:
 
         Of such passages 12 % of the answers were right on the development half, of all 34 %.
         """
-        said = _even(f"{_about(passage)}\n{passage.content}")
-        return bool(self.names - terms_of(passage)) or any(not _stands_in(number, said) for number in self.numbers)
+        text = f"{_about(passage)}\n{passage.content}"
+        said = _even(text)
+        lacking = {*(self.names - terms_of(passage)), *(it for it in self.numbers if not _stands_in(it, said))}
+        return bool(lacking) and not lacking <= told_otherwise(self.question, text)
 
     def is_of_another_row(self, content: str, span: Span) -> bool:
         """Whether a span is in one row or keyed line, and what the question names in another one only.
@@ -307,8 +314,8 @@ def _within_row(span: Span, content: str) -> Span:
 
 
 def _even(text: str) -> str:
-    """Without case, and without the signs that part thousands."""
-    return re.sub(r"(?<=\d)[,\u2009\u202f](?=\d{3}\b)", "", text.casefold())
+    """Without case, without the signs that part thousands, and with one sign for all dashes."""
+    return re.sub(r"(?<=\d)[,\u2009\u202f](?=\d{3}\b)", "", text.casefold().translate(_DASHES))
 
 
 def _stands_in(number: str, text: str) -> bool:
