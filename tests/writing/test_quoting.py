@@ -307,3 +307,26 @@ def test_beside_the_likeliest_answer_the_sentence_with_most_of_the_question_is_q
     one, two = two_quotes("Who got fresh water from the sea?", [notes], [met, also])
     assert one.quote == "Ida Roth and Kurt Meer met in Graz."
     assert two.quote.startswith("Olaf Brandt")
+
+
+PACKING = passage(
+    1,
+    "Summer camp",
+    "The camp is in July.\n\nPlease pack the following:\n\n- a sleeping bag\n- rubber boots\n- a towel",
+)
+
+
+async def test_a_list_is_named_whole_and_shown_with_what_leads_in_to_it(writer: QuotingWriter, page: Page) -> None:
+    answer = await written(writer, page, asked("What should I bring along to the camp?", PACKING, RIVER))
+    assert short_answer(answer.content) == "a sleeping bag, rubber boots and a towel"
+    assert "> “Please pack the following:\n> - a sleeping bag\n> - rubber boots\n> - a towel” [1]" in answer.content
+
+
+@pytest.mark.parametrize(
+    ("question", "is_named"), [("height of the iron tower in metres?", True), ("iron tower vs river", False)]
+)
+async def test_key_words_are_looked_up_as_a_question_is(
+    writer: QuotingWriter, page: Page, question: str, is_named: bool
+) -> None:
+    answer = await written(writer, page, asked(question, HEIGHT, RIVER))
+    assert short_answer(answer.content).startswith("330") is is_named
