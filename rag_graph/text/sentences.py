@@ -191,11 +191,13 @@ ASIDE: Final = re.compile(
 """Directives that hold prose, see https://mystmd.org/guide/directives and https://sphinx-design.readthedocs.io."""
 _DEEPEST = 16
 _MARKUP = (
-    r":{3,}[^\n]*|(?:!!!|\?\?\?\+?)[ ][^\n]*|\(\S{1,80}\)=|\.\.[ ](?:[\w:-]{1,40}::|_[^\n]{1,80}:"
+    r":{3,}[^\n]*|/{3,}(?:[ \t]*\w+(?:[ \t]*\|[^\n]*)?)?|(?:!!!|\?\?\?\+?)[ ][^\n]*|\(\S{1,80}\)="
+    r"|\.\.[ ](?:[\w:-]{1,40}::|_[^\n]{1,80}:"
     r"|(?:code|code-block|sourcecode|highlight|include|literalinclude|image|figure|raw|auto\w{1,20}|module)::[^\n]*)"
 )
-"""Lines that are not to be read: of MyST, Docusaurus and Pandoc, of Material for MkDocs, of reStructuredText."""
-_MARKUP_SIGNS = (":::", "!!! ", "??? ", "???+ ", ".. ")
+"""Lines that are not to be read: of MyST, Docusaurus and Pandoc, of Material for MkDocs and its blocks, of
+reStructuredText."""
+_MARKUP_SIGNS = (":::", "///", "!!! ", "??? ", "???+ ", ".. ")
 _MARKUP_LINE = re.compile(rf"(?:{_MARKUP})[ \t\r]*$", re.MULTILINE)
 _SILENT = re.compile(rf"[-=*_|:\s]+|(?:{_MARKUP})\s*")
 
@@ -205,7 +207,7 @@ _BLOCK = re.compile(rf"\s*{_MARKS}{_KINDS}")
 _BLOCK_AFTER_TEXT = re.compile(rf"[ \t]*(?:\n\s*{_MARKS}{_KINDS})?")
 _INDENT = re.compile(r"[ \t\r]*")
 _BLOCK_START = re.compile(
-    r"[-*+•–][ \t]|\d{1,3}[.)][ \t]|#{1,6}[ \t]|>|\||`{3}|~{3}|:{3}|!{3}[ ]|\?{3}|\.\.[ ]|\(\S{1,80}\)=|"
+    r"[-*+•–][ \t]|\d{1,3}[.)][ \t]|#{1,6}[ \t]|>|\||`{3}|~{3}|:{3}|/{3}|!{3}[ ]|\?{3}|\.\.[ ]|\(\S{1,80}\)=|"
     r"(?:-{3}|={3}|\*{3}|_{3})[-=*_]*\s*$",
     re.MULTILINE,
 )

@@ -16,6 +16,7 @@ MOST_ITEMS: Final = 12
 
 _MARK: Final = re.compile(r"(?:^|\n)[ \t>]*(?:[-*+•–]|\d{1,3}[.)]|#\.)[ \t]+$")
 """Of an item of a list, right before it."""
+_MARKED: Final = re.compile(r"(?:^|\n)[ \t>]*(?:[-*+•–]|\d{1,3}[.)]|#\.)[ \t]")
 _LEADS_IN: Final = (":", "...", "…")
 _ITEM_ENDS: Final = re.compile(r"\n[ \t\r]*\n|\n(?=[ \t>]*(?:[-*+•–]|\d{1,3}[.)]|#\.)[ \t])")
 
@@ -55,6 +56,41 @@ def excerpt(quote: Quote, *, with_example: bool = False) -> Excerpt:
         return Excerpt(quote, _shown(quote))
     said = tuple(_line(content, start, end) for start, end in items)
     return Excerpt(replace(quote, end=items[-1][1]), _line(content, quote.start, quote.end), said)
+
+
+def lead_in(quote: Quote) -> Quote:
+    """The sentence that leads in to the list that a quote is an item of, to be shown with all of it; or the quote."""
+    content = quote.passage.content
+    items = list_around(content, quote.start)
+    before = [item for item in document_sentences(content) if items and item.end <= items[0][0]]
+    if not before or before[-1].kind != "prose" or not content[: before[-1].end].rstrip(" *_`\n").endswith(_LEADS_IN):
+        return quote
+    led = replace(quote, start=before[-1].start, end=before[-1].end)
+    return led if excerpt(led).quote.end >= quote.end else quote
+
+
+def list_around(content: str, at: int) -> list[tuple[int, int]]:
+    """The items of the list on lines of their own that a place is in; none where it is in none."""
+    if not _MARKED.search(content):
+        return []
+    found: list[tuple[int, int]] = []
+    for item in document_sentences(content):
+        if found and item.start < found[-1][1]:
+            continue
+        is_next = bool(found) and not content[found[-1][1] : item.start].strip(" \t\r\n>-*+•–.)0123456789")
+        if not _MARK.search(content[: item.start]):
+            if found and found[-1][1] > at:
+                break
+            found = []
+            continue
+        ends = _ITEM_ENDS.search(content, item.start)
+        end = len(content[: ends.start() if ends else len(content)].rstrip())
+        if not is_next and found:
+            if found[-1][1] > at:
+                break
+            found = []
+        found.append((item.start, end))
+    return found if found and found[0][0] <= at < found[-1][1] and len(found) <= MOST_ITEMS else []
 
 
 def with_antecedent(quote: Quote) -> Quote:

@@ -1,15 +1,22 @@
-"""What a sentence names beside an answer: the other items of its list, and things in code that may be meant as well."""
+"""What stands beside an answer: the other items of its list, other counts, and names in code that may be meant."""
 
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from rag_graph.claims.statements import NUMBER_WORDS
 from rag_graph.retrieval.quotes import content_terms
+from rag_graph.text.sentences import Sentence
+from rag_graph.writing.excerpts import list_around
 from rag_graph.writing.reading import Answer
 
 _CODE = r"(?::[\w:.+-]+:|\{[\w:.+-]+\})?`+[~!]?[^`\n]{1,60}`+"
 _NAME = r"[A-Z0-9][\w.+#-]*(?:\s[A-Z0-9][\w.+#-]*){0,3}(?<![.])"
 _WORD = r"[^\W\d_][\w+-]*"
+_COUNT = rf"(?:\d[\d.,]*|one|{'|'.join(NUMBER_WORDS)})"
+_PHRASE = rf"(?:the|an?|his|her|its|their|our|some|all|{_COUNT})\s[\w'’-]+(?:\s(?!and\b|or\b)[\w'’-]+){{0,2}}"
+"""What a sentence counts up in several words each, as "the old weir, three mills and eleven houses"."""
+_BEFORE_PHRASES = re.compile(rf"\b(?:the|an?|his|her|its|their|our|some|all|{_COUNT})\s+$", re.IGNORECASE)
 _AND = r"(?:\s*\([^()]{0,60}\))?(?:\s*,\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+)"
 _ENDS = re.compile(r"\s*(?:[.,;:!?)]|\n\n|$|(?:as|at|by|for|from|in|on|to|with)\b)")
 """What may stand behind a list of plain words; behind "reads and writes" stands what both are done to."""
@@ -23,6 +30,8 @@ def listed_with(answer: Answer) -> list[Answer]:
     if re.search(_AND + r"\S", said):
         return [answer]
     item = _CODE if "`" in said else _NAME if said[:1].isupper() or said[:1].isdigit() else _WORD
+    if item == _WORD and (_BEFORE_PHRASES.search(content[:start]) or re.fullmatch(_PHRASE, said)):
+        item = _PHRASE
     before, after = [], []
     at = start
     while found := re.search(rf"(?<![\w`])({item}){_AND}$", content[answer.sentence.start : at]):
@@ -33,10 +42,51 @@ def listed_with(answer: Answer) -> list[Answer]:
         at = found.end(1)
         after.append(found.span(1))
     first, last = (before[-1] if before else (start, end))[0], (after[-1] if after else (start, end))[1]
-    is_list = re.search(r"\s(?:and|or)\s", content[first:last]) and (item != _WORD or _ENDS.match(content, last))
+    is_plain = item in (_WORD, _PHRASE)
+    is_list = re.search(r"\s(?:and|or)\s", content[first:last]) and (not is_plain or _ENDS.match(content, last))
     if not is_list:
         return [answer]
     return [*(_at(answer, span) for span in reversed(before)), answer, *(_at(answer, span) for span in after)]
+
+
+def whole_list(answer: Answer, question: str) -> list[Answer]:
+    """The items of the list on lines of their own that an answer stands in; none where the question is about one item.
+
+    That is where an item has a word of the question: who asks what has to be packed means all that the list leads in
+    to, who asks what takes batteries the one item that says so.
+    """
+    content = answer.passage.content
+    items = list_around(content, answer.start)
+    asked = content_terms(question)
+    if len(items) < LEAST_ITEMS or any(asked & content_terms(content[start:end]) for start, end in items):
+        return []
+    return [replace(answer, start=start, end=end, sentence=Sentence(start, end)) for start, end in items]
+
+
+def counted(answer: Answer, question: str) -> list[Answer] | None:
+    """Each of the counts that are asked for in "how many mills and houses", as "three mills"; None where but one is.
+
+    Empty where the answer's sentence does not hold them all.
+    """
+    asked = _ASKS_FOR_COUNTS.search(question)
+    if asked is None:
+        return None
+    held = answer.sentence
+    found: list[Answer] = []
+    for noun in map(content_terms, asked.groups()):
+        for match in _COUNTED_NOUN.finditer(answer.passage.content, held.start, held.end):
+            ends = [word.end() for word in re.finditer(r"[\w'’-]+", match[1]) if content_terms(word[0]) == noun]
+            if ends:
+                found.append(replace(answer, start=match.start(), end=match.start(1) + ends[0]))
+                break
+    return found if len(found) == len(asked.groups()) else []
+
+
+LEAST_ITEMS = 2
+_COUNTED_NOUN = re.compile(
+    rf"\b{_COUNT}\s((?!{_COUNT}\b)[\w'’-]+(?:\s(?!(?:and|or|{_COUNT})\b)[\w'’-]+){{0,2}})", re.IGNORECASE
+)
+_ASKS_FOR_COUNTS = re.compile(r"\bhow\s+many\s+([\w'’-]+)\s+and\s+(?:how\s+many\s+)?([\w'’-]+)", re.IGNORECASE)
 
 
 def names_alike(answer: Answer, question: str) -> bool:

@@ -21,9 +21,9 @@ from rag_graph.text.contractions import with_apostrophes
 from rag_graph.text.markup import unmarked
 from rag_graph.writing.bearing import BEARS, bearing
 from rag_graph.writing.contract import Assignment, Verdict
-from rag_graph.writing.excerpts import Excerpt, excerpt, with_antecedent
+from rag_graph.writing.excerpts import Excerpt, excerpt, lead_in, with_antecedent
 from rag_graph.writing.hops import TwoHops, read_two_hops
-from rag_graph.writing.lists import listed_with, names_alike
+from rag_graph.writing.lists import counted, listed_with, names_alike, whole_list
 from rag_graph.writing.reading import Answer, read_answers
 
 SURE: Final = 0.76
@@ -97,6 +97,19 @@ _ASKS_FOR_SEVERAL = re.compile(
     re.IGNORECASE,
 )
 """A noun in the plural, told from a verb's ending by what follows: "which shells does", not "which option enables"."""
+_ASKS_IN_WORDS = re.compile(
+    r"\b(?:how|why|vs|versus|compared?|comparison|differences?)\b|^\W*(?:please\s+)?(?:explain|describe|summari[sz]e|tell"
+    r"|show|list|give|find|outline|discuss|define|write|help)\b",
+    re.IGNORECASE,
+)
+"""For a way, a reason, a comparison or an account, for which no short span is the answer."""
+LEAST_KEY_WORDS: Final = 2
+"""One word names a subject, and asks for nothing of it."""
+_ASKS_OPENLY = re.compile(
+    r"\W*what\s+(?:all\s+|else\s+)?(?:did|does|do|should|shall|must|can|could|will|would|may|might|has|have|had|to)\b",
+    re.IGNORECASE,
+)
+"""For whatever there is, which may be several: "what did the flood destroy"."""
 _SEVERAL = re.compile(r"\w\W?,\s[^,;:.]{1,40},?\s(?:and|or|&)\s\W?\w")
 """A list in a sentence: A, B and C."""
 
@@ -125,11 +138,11 @@ class QuotingWriter:
             return
         finding = await asyncio.to_thread(self._find, assignment)
         if finding.sure:
-            await page.answers(finding.sure)
+            await page.answers(finding.sure, finding.quotes)
         elif finding.possible and finding.possible[0].confidence >= NAMED:
-            await page.possibly(finding.possible)
+            await page.possibly(finding.possible, finding.quotes)
         elif finding.possible:
-            await page.says([_quote_of(answer) for answer in finding.possible])
+            await page.says(finding.quotes)
         elif finding.bearing:
             await page.says(finding.bearing)
         else:
@@ -184,20 +197,40 @@ class QuotingWriter:
         said_of = _ASKS_WHAT_IS_SAID.search(question)
         if said_of:
             return _Finding(bearing=self._said_of(said_of["subject"], passages))
-        if not _asks_for_a_span(question):
-            choice = self._choice(question, passages)
-            return _Finding(bearing=choice.best(_reads_well) if bearing(question, passages, choice) >= BEARS else ())
+        if _asks_for_a_span(question):
+            return self._read(question, passages)
+        if _is_key_words(question):
+            finding = self._read(question, passages)
+            if finding.sure or (finding.possible and finding.possible[0].confidence >= NAMED):
+                return finding
+        choice = self._choice(question, passages)
+        return _Finding(bearing=choice.best(_reads_well) if bearing(question, passages, choice) >= BEARS else ())
+
+    def _read(self, question: str, passages: Sequence[NumberedPassage]) -> "_Finding":
+        """What the reader finds for a question that a span answers, or several."""
         answers = read_answers(question, passages, self.reader, self.embedder)
         several = bool(_ASKS_FOR_SEVERAL.search(question))
+        openly = _ASKS_OPENLY.match(question) is not None
+        if (several or openly) and answers and (whole := tuple(whole_list(answers[0], question))):
+            quotes = (lead_in(_quote_of(whole[0])),)
+            if answers[0].confidence >= SURE:
+                return _Finding(sure=whole, quotes=quotes)
+            if answers[0].confidence >= NAMED:
+                return _Finding(possible=whole, quotes=quotes)
         sure = [answer for answer in answers if answer.confidence >= SURE]
         if sure and several:
             return _Finding(sure=tuple(_together(sure)[:MOST_ITEMS]))
-        if sure and not names_alike(sure[0], question):
-            return _Finding(sure=tuple(sure[:1]))
-        possible = tuple([answer for answer in answers if answer.confidence >= POSSIBLE][:2])
+        counts = counted(sure[0], question) if sure else None
+        if counts:
+            return _Finding(sure=tuple(counts))
+        if sure and counts is None and not names_alike(sure[0], question):
+            return _Finding(sure=tuple(listed_with(sure[0]) if openly else sure[:1]))
+        possible = [answer for answer in answers if answer.confidence >= POSSIBLE][:2]
         if several and (listed := self._listed(question, passages)):
             return _Finding(bearing=listed)
-        return _Finding(possible=possible)
+        return _Finding(
+            possible=tuple(possible[:1]), quotes=two_quotes(question, passages, possible) if possible else ()
+        )
 
     def _listed(self, question: str, passages: Sequence[NumberedPassage]) -> tuple[Quote, ...]:
         """The best sentence or list that names several, where the passages bear on the question."""
@@ -239,9 +272,32 @@ class _Finding:
 
     sure: tuple[Answer, ...] = ()
     possible: tuple[Answer, ...] = ()
+    quotes: tuple[Quote, ...] = ()
+    """What is quoted for them, where it is not the sentence of each."""
     bearing: tuple[Quote, ...] = ()
     unread: str = ""
     """The language of the question where the reader does not read it."""
+
+
+def two_quotes(question: str, passages: Sequence[NumberedPassage], answers: Sequence[Answer]) -> tuple[Quote, ...]:
+    """The sentences of the two likeliest answers, the better one first.
+
+    A second answer that is hardly possible, or of the same sentence, gives way to the sentence that has the most of the
+    question's words beside the first. On 687 look-ups of the development half whose answer a passage holds the two had
+    it of 92.7 %, and 88.4 % with whatever the second answer was; by meaning as well they had it no more often.
+    """
+    quotes = [_quote_of(answer) for answer in answers[:1]]
+    quotes += [
+        quote
+        for quote in (_quote_of(answer) for answer in answers[1:2] if answer.confidence >= POSSIBLE)
+        if not _overlap(quote, quotes[0])
+    ]
+    if len(quotes) > 1:
+        return tuple(quotes)
+    beside = QuoteChoice(question, passages).best(
+        lambda quote: _reads_well(quote) and not any(_overlap(quote, other) for other in quotes)
+    )
+    return (*quotes, *beside)[:2]
 
 
 def _above(passage: NumberedPassage) -> tuple[str, ...]:
@@ -270,6 +326,16 @@ def _asks_for_a_span(question: str) -> bool:
     if _ASKS_YES_OR_NO.match(question) or _ASKS_WHAT_IS_SAID.search(question):
         return False
     return _ASKS_FOR_A_SPAN.search(question) is not None
+
+
+def _is_key_words(question: str) -> bool:
+    """Whether a question only names what it is after, as "camp fee for siblings?" typed into a search box.
+
+    Of 700 look-ups of the development half 29 are such: of the 4 that have a sure answer all were right, of the 5 that
+    have a possible one that is named 3; of the same asked without an answer none had either.
+    """
+    is_asked = _ASKS_YES_OR_NO.match(question) or _ASKS_IN_WORDS.search(question)
+    return not is_asked and len(content_terms(question)) >= LEAST_KEY_WORDS
 
 
 def _reads_well(quote: Quote) -> bool:
@@ -306,22 +372,20 @@ class _Page:
         self._emit = emit
         self._length = 0
 
-    async def answers(self, answers: Sequence[Answer]) -> None:
-        first = answers[0]
-        marker = first.passage.number
+    async def answers(self, answers: Sequence[Answer], quotes: Sequence[Quote]) -> None:
+        marker = answers[0].passage.number
         names = [answer.text for answer in answers]
-        named = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-        await self._write(f"{named}{_READ_FROM}[{marker}]:")
+        await self._write(f"{_named(answers)}{_READ_FROM}[{marker}]:")
         at = 0
         for answer, name in zip(answers, names, strict=True):
             end = at + len(name) if len(answers) > 1 else self._length - 1
             await self._emit(self._citation(_quote_of(answer), at, end))
             at += len(name) + len(", " if answer is not answers[-2:][0] else " and ")
-        await self._quotes(map(_quote_of, answers))
+        await self._quotes(quotes or map(_quote_of, answers))
 
-    async def possibly(self, answers: Sequence[Answer]) -> None:
-        await self._write(f"{_POSSIBLE}{answers[0].text}{_NOT_SURE}.")
-        await self._quotes(map(_quote_of, answers))
+    async def possibly(self, answers: Sequence[Answer], quotes: Sequence[Quote]) -> None:
+        await self._write(f"{_POSSIBLE}{_named(answers)}{_NOT_SURE}.")
+        await self._quotes(quotes)
 
     async def leads(self, hops: TwoHops) -> None:
         """An answer in two hops, with what is quoted for each."""
@@ -395,6 +459,15 @@ def _distinct(excerpts: Iterable[Excerpt]) -> list[Excerpt]:
 
 def _lies_in(one: Quote, other: Quote) -> bool:
     return one.passage.number == other.passage.number and other.start <= one.start and one.end <= other.end
+
+
+def _named(answers: Sequence[Answer]) -> str:
+    names = [answer.text for answer in answers]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _overlap(one: Quote, other: Quote) -> bool:
+    return one.passage.number == other.passage.number and one.start < other.end and other.start < one.end
 
 
 def _quote_of(answer: Answer) -> Quote:

@@ -12,13 +12,15 @@ from functools import lru_cache
 from math import exp
 from typing import Final
 
+from rag_graph.claims.statements import NUMBER_WORDS
 from rag_graph.events import NumberedPassage
 from rag_graph.models.embeddings import Embedder
 from rag_graph.models.reading import ReadablePassage, Reader, Span
 from rag_graph.retrieval.quotes import content_terms, is_header
 from rag_graph.text.markup import blanked, document_sentences, unmarked
 from rag_graph.text.sentences import Sentence
-from rag_graph.text.terms import compounds, words
+from rag_graph.text.terms import compounds, stems, words
+from rag_graph.writing.naming import told_otherwise
 
 LIKELIEST: Final = 2
 """So many spans are weighed, those with the greatest margins: embedding their sentences takes time."""
@@ -34,7 +36,8 @@ MOST_OF_REPEATED: Final = 0.3
 """So sure at most of an answer that only says words of the question: of seven on look-ups two were right."""
 
 MOST_OF_UNCOUNTED: Final = 0.4
-"""So sure at most of an answer to "how many" that is no number, such as "HTTP/1.1": of 3 on look-ups none was right."""
+"""So sure at most of an answer to "how many" that is no number, such as "HTTP/1.1": of 3 on look-ups none was right.
+And of one to "how much" and the like that is two."""
 
 LEAST_NEAR: Final = 0.7
 """In a text about programs an answer is sure only where its own sentence, title and heading hold so many of the words
@@ -59,6 +62,9 @@ BESIDE: Final = 3
 """So many words before and behind an answer are beside it: of 2, 3, 4 and 5 the last told less."""
 
 _ASKS_FOR_A_NUMBER: Final = re.compile(r"\bhow\s+many\b", re.IGNORECASE)
+_ASKS_HOW_MUCH: Final = re.compile(r"\bhow\s+(?!many\b)\w+", re.IGNORECASE)
+_TWO_FIGURES: Final = re.compile(r"(?<!\w)\d\S*(?:\s+[^\W\d]+){2,},?\s+(?:and|but|or)\s+(?:\w+\s+){0,2}\d")
+"""As "8 euros for adults and 5 euros", of which one is asked for; "3 hours and 20 minutes" is one."""
 _COUNTED: Final = re.compile(
     r"(?<![\w/.-])\d|\b(?:no|none|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty"
     r"|thirty|forty|fifty|sixty|seventy|eighty|ninety|dozens?|hundreds?|thousands?|millions?|billions?|trillions?|half"
@@ -67,11 +73,18 @@ _COUNTED: Final = re.compile(
 )
 """A number or what says as much; one within a name, as in "HTTP/1.1" or "gpt-4", counts nothing."""
 
-_TECHNICAL: Final = re.compile(r"`|\w_\w|(?<!\S)--\w|\w\(\)|::")
+_ASKS_FOR_A_FIGURE: Final = re.compile(r"\b(?:how|number|amount|percentage|share)\b", re.IGNORECASE)
+_NUMBER_ONLY: Final = re.compile(rf"\d+|one|several|many|few|{'|'.join(NUMBER_WORDS)}", re.IGNORECASE)
+_REFERENCE: Final = re.compile(r"\[\d{1,3}\]")
+_NEAR_CHARS: Final = 40
+_NEXT_ITEM: Final = re.compile(r"\s*\n[ \t>]*(?:[-*+•–]|\d{1,3}[.)])[ \t]")
+_TECHNICAL: Final = re.compile(r"`[^`\n]+`|\w_\w|(?<!\S)--\w|\w\(\)|::")
 _KEYED: Final = re.compile(r"[*_`]{0,3}[^\W_][\w ./()-]{0,38}[*_`]{0,3}:[*_`]{0,3}\s")
 _KEY_PARTED: Final = re.compile(r"[:|]")
 _NAMING_TERMS: Final = 2
 _DIGIT: Final = re.compile(r"\d")
+_OWNING: Final = re.compile(r"['’]s$")
+_DASHES: Final = str.maketrans("‐‑–—", "----")
 _AROUND: Final = "?!.,;:()[]{}\"'“”‘’«»`*"
 
 WEIGHTS: Final = (-3.85, 0.95, 2.52, 0.73, 0.77, 0.54, 0.46, 1.38, -1.46, 0.01, 0.0, 0.54)
@@ -139,10 +152,9 @@ def read_answers(
 ) -> list[Answer]:
     """The likeliest answers in the passages, the surest first. Blocks while the models read."""
     spans = reader.read(question, [ReadablePassage(_about(passage), blanked(passage.content)) for passage in passages])
-    spans = [span for span in spans if re.search(r"\w", span.text)]  # not the mark of a heading
     asked = Asked.of(question)
     spans = [_within_row(span, passages[span.passage].content) for span in spans]
-    spans = [span for span in spans if not asked.is_of_another_row(passages[span.passage].content, span)]
+    spans = [span for span in spans if asked.may_mean(passages[span.passage].content, span)]
     if not spans:
         return []
     likeliest = spans[:LIKELIEST]
@@ -158,7 +170,10 @@ def read_answers(
         passage = passages[span.passage]
         signs = _signs(span, spans, passage, sentence, asked, close, margin)
         most = _most(passage, sentence, signs, asked)
-        if _ASKS_FOR_A_NUMBER.search(question) and not _COUNTED.search(passage.content, span.start, span.end):
+        is_of_two = _ASKS_HOW_MUCH.search(question) and _TWO_FIGURES.search(passage.content, span.start, span.end)
+        if is_of_two or (
+            _ASKS_FOR_A_NUMBER.search(question) and not _COUNTED.search(passage.content, span.start, span.end)
+        ):
             most = min(most, MOST_OF_UNCOUNTED)
         found.append(Answer(passage, span.start, span.end, sentence, signs, most))
     return sorted(found, key=lambda answer: -answer.confidence)
@@ -213,6 +228,7 @@ def sentence_of(content: str, start: int, end: int) -> Sentence:
 class Asked:
     """The words of a question that say something, by what they are."""
 
+    question: str
     terms: frozenset[str]
     names: frozenset[str]
     numbers: tuple[str, ...]
@@ -227,9 +243,10 @@ class Asked:
         names = [
             word for place, word in enumerate(found) if (place and any(map(str.isupper, word))) or _DIGIT.search(word)
         ]
-        numbers = [word.strip(_AROUND) for word in question.split() if _DIGIT.search(word)]
+        numbers = [_OWNING.sub("", word.strip(_AROUND)) for word in question.split() if _DIGIT.search(word)]
         sort = _SORT.search(question)
         return cls(
+            question,
             content_terms(question),
             content_terms(" ".join(names)),
             tuple(map(_even, numbers)),
@@ -242,8 +259,24 @@ class Asked:
 
         Of such passages 12 % of the answers were right on the development half, of all 34 %.
         """
-        said = _even(f"{_about(passage)}\n{passage.content}")
-        return bool(self.names - terms_of(passage)) or any(not _stands_in(number, said) for number in self.numbers)
+        text = f"{_about(passage)}\n{passage.content}"
+        said = _even(text)
+        lacking = {*(self.names - terms_of(passage)), *(it for it in self.numbers if not _stands_in(it, said))}
+        return bool(lacking) and not lacking <= told_otherwise(self.question, text)
+
+    def may_mean(self, content: str, span: Span) -> bool:
+        """Whether a span says something, of the row that was asked for, and does not only count what is asked for."""
+        # The mark of a heading says nothing; a number in brackets is that of a note or a source.
+        if not re.search(r"\w", span.text) or _REFERENCE.fullmatch(content, span.start, span.end):
+            return False
+        return not self._only_counts(content, span) and not self.is_of_another_row(content, span)
+
+    def _only_counts(self, content: str, span: Span) -> bool:
+        """Whether a span is "three" of "three states" where the question is "which states"."""
+        if not _NUMBER_ONLY.fullmatch(content, span.start, span.end) or _ASKS_FOR_A_FIGURE.search(self.question):
+            return False
+        behind = next(words(content[span.end : span.end + _NEAR_CHARS]), None)
+        return behind is not None and not self.sort.isdisjoint(stems(behind[0]))
 
     def is_of_another_row(self, content: str, span: Span) -> bool:
         """Whether a span is in one row or keyed line, and what the question names in another one only.
@@ -299,16 +332,17 @@ def _is_in_header(content: str, span: Span) -> bool:
 
 
 def _within_row(span: Span, content: str) -> Span:
-    """A span that goes on into the next row or keyed line, as far as its own."""
+    """A span that goes on into the next row, keyed line or item of a list, as far as its own."""
     if "\n" not in content[span.start : span.end]:
         return span
     ends = [row.end for row in _rows(content) if row.start <= span.start < row.end < span.end]
-    return replace(span, end=ends[0], text=content[span.start : ends[0]]) if ends else span
+    ends += [match.start() for match in [_NEXT_ITEM.search(content, span.start, span.end)] if match]
+    return replace(span, end=min(ends), text=content[span.start : min(ends)]) if ends else span
 
 
 def _even(text: str) -> str:
-    """Without case, and without the signs that part thousands."""
-    return re.sub(r"(?<=\d)[,\u2009\u202f](?=\d{3}\b)", "", text.casefold())
+    """Without case, without the signs that part thousands, and with one sign for all dashes."""
+    return re.sub(r"(?<=\d)[,\u2009\u202f](?=\d{3}\b)", "", text.casefold().translate(_DASHES))
 
 
 def _stands_in(number: str, text: str) -> bool:

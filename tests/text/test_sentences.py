@@ -153,3 +153,8 @@ def test_lines_that_each_begin_with_a_key_are_sentences_of_their_own() -> None:
         "Restart (seconds): 30",
         "It is written in the\nform: a key and a value.",
     ]
+
+
+def test_the_marks_of_blocks_are_no_sentences() -> None:
+    text = "/// tab | Python 3.8+ non-Annotated\n\nUse it here.\n\n///\n\n//// note\nRead me.\n////\n"
+    assert [text[start:end] for start, end in sentence_spans(text)] == ["Use it here.", "Read me."]

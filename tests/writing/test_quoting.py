@@ -1,14 +1,19 @@
 """The writer without a language model, with the real embedder and the real reader."""
 
+from dataclasses import replace
+
 import pytest
 from anyio import fail_after
 from langchain_core.runnables import RunnableConfig
 
 from rag_graph.claims.ledger import state_claims
 from rag_graph.events import Citation, NumberedPassage
+from rag_graph.models.local.embedder import LocalEmbedder
+from rag_graph.models.local.reader import LocalReader
 from rag_graph.transcript import Written
 from rag_graph.writing.contract import Assignment, Verdict
-from rag_graph.writing.quoting import NO_ANSWER, QuotingWriter, short_answer
+from rag_graph.writing.quoting import NO_ANSWER, QuotingWriter, short_answer, two_quotes
+from rag_graph.writing.reading import Answer, read_answers
 from tests.writing.conftest import Page
 
 pytestmark = pytest.mark.anyio
@@ -291,3 +296,37 @@ async def test_the_score_of_a_citation_is_the_confidence(writer: QuotingWriter, 
 
 def test_the_short_answer_of_another_writer_is_its_text() -> None:
     assert short_answer("The tower is tall [1]. It is iron [2].") == "The tower is tall. It is iron."
+
+
+def test_beside_the_likeliest_answer_the_sentence_with_most_of_the_question_is_quoted() -> None:
+    content = "Ida Roth and Kurt Meer met in Graz. Rain fell that day. Olaf Brandt distilled fresh water from the sea."
+    notes = passage(1, "Notes", content)
+    found = read_answers("Who met in Graz?", [notes], LocalReader(), LocalEmbedder())
+    met = Answer(notes, 0, 8, found[0].sentence, found[0].signs, 1.0)
+    also = replace(met, start=13, end=22)
+    one, two = two_quotes("Who got fresh water from the sea?", [notes], [met, also])
+    assert one.quote == "Ida Roth and Kurt Meer met in Graz."
+    assert two.quote.startswith("Olaf Brandt")
+
+
+PACKING = passage(
+    1,
+    "Summer camp",
+    "The camp is in July.\n\nPlease pack the following:\n\n- a sleeping bag\n- rubber boots\n- a towel",
+)
+
+
+async def test_a_list_is_named_whole_and_shown_with_what_leads_in_to_it(writer: QuotingWriter, page: Page) -> None:
+    answer = await written(writer, page, asked("What should I bring along to the camp?", PACKING, RIVER))
+    assert short_answer(answer.content) == "a sleeping bag, rubber boots and a towel"
+    assert "> “Please pack the following:\n> - a sleeping bag\n> - rubber boots\n> - a towel” [1]" in answer.content
+
+
+@pytest.mark.parametrize(
+    ("question", "is_named"), [("height of the iron tower in metres?", True), ("iron tower vs river", False)]
+)
+async def test_key_words_are_looked_up_as_a_question_is(
+    writer: QuotingWriter, page: Page, question: str, is_named: bool
+) -> None:
+    answer = await written(writer, page, asked(question, HEIGHT, RIVER))
+    assert short_answer(answer.content).startswith("330") is is_named

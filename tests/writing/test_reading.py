@@ -79,3 +79,27 @@ def test_an_answer_stands_in_the_row_that_the_question_names_and_in_no_other(que
         assert answer in held
         assert held.count(":") <= 1
     assert found or question.startswith(("Which fault", "What is the log"))  # the reader likes nothing of that row
+
+
+@pytest.mark.parametrize(
+    ("question", "said", "never"),
+    [
+        ("Which states can a job have?", "Three states are possible for a job: waiting, running and done.", "Three"),
+        ("What is the number of the draft?", "What is [2] in the draft is [2] in the refinement.", "[2]"),
+    ],
+)
+def test_what_only_counts_or_points_to_a_source_is_no_answer(question: str, said: str, never: str) -> None:
+    found = read_answers(question, [passage(1, "Notes", said)], READER, EMBEDDER)
+    assert never not in [answer.text for answer in found]
+
+
+def test_an_answer_ends_with_its_item_of_a_list() -> None:
+    content = "Please pack the following:\n\n- a warm sleeping bag\n- rain jacket and rubber boots\n- a towel"
+    for answer in read_answers("What should I bring?", [passage(1, "Camp", content)], READER, EMBEDDER):
+        assert "\n-" not in content[answer.start : answer.end]
+
+
+def test_two_amounts_are_no_sure_answer_to_how_much() -> None:
+    said = "The fee is 310 euros for the first child and 260 euros for each sibling."
+    for answer in read_answers("how much is the fee for a sibling", [passage(1, "Camp", said)], READER, EMBEDDER):
+        assert answer.confidence <= MOST_OF_UNCOUNTED or answer.text.count("euros") == 1
