@@ -36,9 +36,10 @@ _NOON = re.compile(r"\b(at|by|until|till|before|after|from|to|between|and) (?:(n
 _NOON_HOUR = 12
 _DEGREES = r"degrees?|Grad|degrés|grados|gradi|graus|graden|grader|stopni\w*|градус\w*"
 _BELOW_ZERO = re.compile(
-    rf"(\d+(?:[.,]\d+)?(?: ?(?:{_DEGREES}|°C?))?(?: Celsius)?) (?:below (?:zero|freezing)|unter null|sous zéro"
-    r"|bajo cero"
-    r"|sotto (?:lo )?zero|abaixo de zero|onder nul|under noll|under null|poniżej zera|ниже нуля|нижче нуля)\b",
+    # From the first figure on only: from each of a long row of them, all the others would be read again.
+    rf"(?<![\d.,])(\d+(?:[.,]\d+)?(?: ?(?:{_DEGREES}|°C?))?(?: Celsius)?)"
+    r" (?:below (?:zero|freezing)|unter null|sous zéro|bajo cero|sotto (?:lo )?zero|abaixo de zero|onder nul"
+    r"|under noll|under null|poniżej zera|ниже нуля|нижче нуля)\b",
     re.IGNORECASE,
 )
 _MINUS = re.compile(
