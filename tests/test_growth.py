@@ -19,7 +19,7 @@ from rag_graph.claims import cite
 from rag_graph.claims.ledger import state_claims, tell_fates
 from rag_graph.claims.markers import MarkerScanner
 from rag_graph.claims.parser import ClaimParser
-from rag_graph.claims.statements import take_apart
+from rag_graph.claims.statements import language_of_text, take_apart
 from rag_graph.documents import Passage
 from rag_graph.errors import DocumentUnreadable
 from rag_graph.events import NumberedPassage
@@ -31,6 +31,7 @@ from rag_graph.models.thinking import ThinkingFilter
 from rag_graph.research.plan import read_plan
 from rag_graph.retrieval.entities import analyse
 from rag_graph.retrieval.quotes import best_quotes
+from rag_graph.text.languages import ENGLISH
 from rag_graph.text.markup import document_sentences, unmarked
 from rag_graph.text.sentences import SentenceStream, sentences
 from rag_graph.text.terms import terms
@@ -175,6 +176,11 @@ def keep_ledger(text: str) -> None:
     tell_fates(before, after, 2)
 
 
+CLAIMS = (
+    "Slice the potato before you peel it [1]. The retries are -5 by default [1]. The size of a box is -5 [1]."
+    " It was removed, and gloves are required [1]."
+)
+GERMAN = language_of_text("Der Hund darf am Montag nicht in den Garten.") or ENGLISH
 A_SOURCE = "The tower was built by the company of Gustave Eiffel. It is 330 metres tall and has 1,665 steps."
 
 PARSERS: Mapping[str, Callable[[str], object]] = {
@@ -182,6 +188,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "claims": parse_claims,
     "claims at once": lambda text: (parser := ClaimParser({1})).feed(text) + parser.finish(),
     "citing": lambda text: cite(text, [cited(A_SOURCE)], question="Who built the tower?"),
+    "sources": lambda text: cite(CLAIMS, [cited(text)], question="How is it made?"),
     "ledger": keep_ledger,
     "sentences": sentences,
     "sentences in pieces": stream_sentences,
@@ -190,6 +197,7 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "chunks": lambda text: list(chunk(text)),
     "entities": lambda text: analyse(passage(text), Empty(), weights={"word": 1.0}),
     "statements": take_apart,
+    "statements in German": lambda text: take_apart(text, GERMAN),
     "markup": unmarked,
     "sentences of a document": document_sentences,
     "quotes": lambda text: best_quotes("Who built the tower?", [cited(text)]),
@@ -198,6 +206,19 @@ PARSERS: Mapping[str, Callable[[str], object]] = {
     "tables in a source": lambda text: [with_rows(text, kind) for kind in (".rst", ".md", ".adoc", ".org", ".tex")],
 }
 
+
+STRUCTURED = (
+    "1. Peel the potato.\n2. Slice it and peel it.\n",
+    "Then slice the potato and peel it. ",
+    "retries: 3\n",
+    "`retries` - How often it is tried. Default: 3.\n\n",
+    "- Gloves (optional)\n",
+    "| box | size | 3 |\n|---|---|---|\n| box | 4 | 5 |\n",
+    "### Removed\n\n- a box\n",
+    "Are gloves required? No.\n\n",
+    "Kein Hund darf um 21:30 Uhr in den Garten. ",
+)
+"""What a check of claims reads by its structure."""
 
 CACHES: Any = [
     found
@@ -229,6 +250,11 @@ def large_enough(parse: Callable[[str], object], unit: str) -> int:
 @pytest.mark.parametrize("parse", PARSERS.values(), ids=PARSERS)
 def test_work_grows_as_the_text_does(parse: Callable[[str], object], unit: str) -> None:
     check_growth(parse, unit)
+
+
+@pytest.mark.parametrize("unit", STRUCTURED, ids=lambda unit: unit.split()[0])
+def test_work_grows_as_the_source_of_a_claim_does(unit: str) -> None:
+    check_growth(PARSERS["sources"], unit)
 
 
 def check_growth(parse: Callable[[str], object], unit: str) -> None:

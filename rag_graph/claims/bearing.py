@@ -27,7 +27,7 @@ _KEPT_CHARS = 6
 cut of numbers, nor of names such as "cache_size"."""
 
 Weigh = Callable[[Iterable[str]], float]
-_KEY = re.compile(r"[|*_` ]*([^|:\n]{1,40}?)[*_` ]*(?:\||:[*_`]*\s| [-–—] )")
+_KEY = re.compile(r"[|*_` ]*+([^|:\n]{1,40}?)[*_` ]*(?:\||:[*_`]*\s| [-–—] )")
 _HEADING_MARK = re.compile(r"(?:^|\n)[ \t>]*(#{1,6})[ \t]+\Z")
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from itertools import combinations
 
 from rag_graph.claims.bearing import Line, comparable
 from rag_graph.claims.opposites import CHOICES
@@ -179,10 +178,23 @@ def reverses_steps(claim: Statement, lines: Sequence[Line]) -> bool:
         return False
     told = backwards = 0
     for run in _steps(lines):
-        for first, second in combinations(run, 2):
-            told = max(told, _held(earlier, first, later, second))
-            backwards = max(backwards, _held(earlier, second, later, first))
+        held = [(_held(earlier, line), _held(later, line)) for line in run]
+        told = max(told, _most_in_order(held))
+        backwards = max(backwards, _most_in_order([(second, first) for first, second in held]))
     return 0 < backwards >= told
+
+
+def _most_in_order(held: Iterable[tuple[int, int]]) -> int:
+    """The most that a step and a later one hold, the one of the first part and the other of the second; 0 if none do.
+
+    In one go over the steps: a passage of a user's own may have thousands, and pairs of them as many millions.
+    """
+    most = first_held = 0
+    for first, second in held:
+        if first_held and second:
+            most = max(most, first_held + second)
+        first_held = max(first_held, first)
+    return most
 
 
 def _steps(lines: Iterable[Line]) -> Iterator[list[Line]]:
@@ -205,11 +217,10 @@ def _steps(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield run
 
 
-def _held(part: AbstractSet[str], line: Line, other_part: AbstractSet[str], other: Line) -> int:
-    """How much of two parts of a claim two steps hold; 0 if not of both. What is done counts more than to what."""
-    held = [len(words & step.words) for words, step in ((part, line), (other_part, other))]
-    done = sum(comparable([root(step.said.opening)]) <= words for words, step in ((part, line), (other_part, other)))
-    return sum(held) + done if all(held) else 0
+def _held(part: AbstractSet[str], line: Line) -> int:
+    """How much of a part of a claim a step holds. What is done counts more than to what."""
+    held = len(part & line.words)
+    return held + (comparable([root(line.said.opening)]) <= part) if held else 0
 
 
 _THEN = frozenset(("then", "next", "afterwards", "finally", "lastly", "subsequently"))

@@ -465,7 +465,7 @@ class ReadSources:
         sentences = self._sentences[number]
         for first, source in enumerate(sentences):
             at = 0
-            for last in sentences[first:]:
+            for last in (sentences[place] for place in range(first, len(sentences))):
                 if not last.spelled or claim[at : at + len(last.spelled)] != last.spelled:
                     break
                 at += len(last.spelled)

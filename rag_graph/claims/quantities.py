@@ -69,7 +69,7 @@ def _before(statement: Statement, *numbers: str) -> frozenset[str]:
         and number.stem in numbers
         and not word.is_number
         and number.clause in (word.clause, *unjoined)
-        and word.stem not in statement.label
+        and word.stem not in statement.key
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,13 +15,15 @@ from rag_graph.text.terms import root
 _NOTHING: frozenset[str] = frozenset()
 _DUTY, _DEFAULT = comparable([root("required")]), comparable([root("default")])
 _ENTRY = re.compile(
-    r"[\s*_]*(?P<name>`[^`\n]+`|--?\w[\w-]*|\*\*[^*:\n]+\*\*)[*_]*"
-    r"(?P<flags> ?\([^()\n]*\))?[*_]*(?P<rest>\s*(?::|=>|[-–—](?=\s)|\n|\Z).*)",
+    r"[\s*_]*(?P<name>`[^`\n]+`|--?\w[\w-]*|\*\*[^*:\n]+\*\*)[*_]*+"
+    r"(?P<flags> ?\([^()\n]*\))?[*_]*+(?P<rest>\s*(?::|=>|[-–—](?=\s)|\n|\Z).*)",
     re.DOTALL,
 )
 """What opens with a name in code or in bold letters, and goes on to say what that is."""
 _FLAGGED = re.compile(r"(?P<name>[^()\n]{2,60}?) ?\((?P<flags>[^()\n]*\b(?:optional|required)\b[^()\n]*)\)[.;,]?")
-_KEYED = re.compile(r"[#\s]*[*_`]*(?P<key>[^\W\d][^:=|\n.]{0,40}?)[*_`]*(?::[*_`]*\s|\s=\s)\s*(?P<value>\S[^\n]{0,80})")
+_KEYED = re.compile(
+    r"[#\s]*+[*_`]*+(?P<key>[^\W\d][^:=|\n.]{0,40}?)[*_`]*(?::[*_`]*\s|\s=\s)\s*(?P<value>\S[^\n]{0,80})"
+)
 _BY_DEFAULT = re.compile(
     r"\b(?:(?:the )?default(?:s| value)?(?: is| to|:)*:?|by default,?)[\s`\"'*:]*(?P<value>[^\s,;)`\"'*]+(?<![.,:]))",
     re.IGNORECASE,
@@ -204,7 +207,10 @@ def gives_other_value(claim: Statement, records: Sequence[Record]) -> bool:
     if not records:
         return False
     whole = comparable(_with_parts(claim.stems))
-    unnamed = [record for record in records if not record.attribute <= whole]
+    beside: dict[tuple[frozenset[str], frozenset[str]], set[str]] = {}
+    for record in records:
+        if not record.attribute <= whole:
+            beside.setdefault((record.names, record.about), set()).update(record.words)
     for part in _parts(claim):
         told = [record for record in records if part.names(record.attribute)]
         attributes = {record.attribute for record in told}
@@ -213,14 +219,13 @@ def gives_other_value(claim: Statement, records: Sequence[Record]) -> bool:
                 continue  # "Child seat" is not what "Seats" counts.
             alike = [record for record in told if record.attribute == attribute]
             meant = _meant(alike, part.stems) or _meant(alike, whole)
-            if meant and all(_differs(part, record, [*alike, *_beside(record, unnamed)]) for record in meant):
+            # Only what the part says: all values of a long table, taken up for each of its rows, would take minutes.
+            values = (part.stems | part.numbers) & frozenset().union(*(record.words for record in alike))
+            if meant and all(
+                _differs(part, record, values | beside.get((record.names, record.about), _NOTHING)) for record in meant
+            ):
                 return True
     return False
-
-
-def _beside(record: Record, records: Iterable[Record]) -> Iterator[Record]:
-    """The other attributes of the same thing."""
-    return (other for other in records if (other.names, other.about) == (record.names, record.about))
 
 
 def _parts(claim: Statement) -> Iterator[_Part]:
@@ -250,9 +255,9 @@ def _fit(record: Record, names: frozenset[str], words: frozenset[str]) -> float:
     return max(len(told & words) / len(told) if told else 0.0 for told in (names, record.about))
 
 
-def _differs(part: _Part, record: Record, beside: Iterable[Record]) -> bool:
-    """Whether a clause that names the attribute gives it another value, such as one of what stands beside it."""
-    others = frozenset().union(*(other.words for other in beside), record.choices) - record.words - record.names
+def _differs(part: _Part, record: Record, values: AbstractSet[str]) -> bool:
+    """Whether a clause that names the attribute gives it another value, such as one of those beside it."""
+    others = (values | record.choices) - record.words - record.names
     if record.is_so is not None:
         is_open = not _LEAVING_OPEN.isdisjoint(part.plain)
         return not part.numbers.isdisjoint(others) or (part.is_so != record.is_so and not is_open)

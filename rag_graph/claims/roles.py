@@ -111,7 +111,7 @@ def changes_places(claim: Statement, said: Statement) -> bool:
 
     In languages such as German the order of words is freer, and only names count.
     """
-    shared = [pair for pair in _shared_words(claim, said) if pair[0].stem not in said.label]
+    shared = [pair for pair in _shared_words(claim, said) if pair[0].stem not in said.key]
     if _puts_otherwise(shared, said):
         return True
     return any(

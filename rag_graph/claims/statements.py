@@ -219,11 +219,6 @@ class Statement:
         return {clause: frozenset(stems) for clause, stems in found.items()}
 
     @cached_property
-    def label(self) -> frozenset[str]:
-        """The words before the colon that it begins with, as in "Raises: an error": they have no place in an order."""
-        return self.clauses.get(0, frozenset()) if _LABELLED.match(self.text) else frozenset()
-
-    @cached_property
     def scopes(self) -> dict[int, frozenset[str]]:
         """The words of each clause; one without a subject of its own has those that came before it, or that "it" is."""
         subject: frozenset[str] = frozenset()
@@ -495,11 +490,7 @@ class _Reader:
             is_shared = (
                 before is not None
                 and not (before.unit and before.case == "by")
-                and (
-                    (before.is_name != is_name or is_name)
-                    if language.code == "de" and is_name
-                    else (before.is_name and language.code != "de") or is_roman or before.case in _SHARED_CASES
-                )
+                and (is_roman or before.case in _SHARED_CASES or (is_name if language.code == "de" else before.is_name))
             )
             case = self._case or (before.case if before and is_shared else "")
             stem = lower if is_roman else root(lower)
@@ -518,7 +509,6 @@ def _saying_nothing(language: Language) -> frozenset[str]:
 
 
 _KEY_ENDS = frozenset(":：—–|")
-_LABELLED = re.compile(r"[^:;,.()|]{1,40}:[*_`]*\s")
 _LABEL = re.compile(r"[IVX]{1,4}|A")
 _SHARED_CASES = frozenset(("by", "dueto"))
 _SMALL = frozenset(("upto", "ones", "unless", "according"))

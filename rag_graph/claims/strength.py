@@ -87,22 +87,12 @@ _HELD_BY = {
 
 
 _BELIEFS = frozenset(
-    root(word)
-    for word in (
-        *(
-            "may",
-            "might",
-            "could",
-            "would",
-            "possibly",
-            "perhaps",
-            "probably",
-            "suggest",
-            "believe",
-            "estimate",
-            "alleged",
+    map(
+        root,
+        (
+            *("may", "might", "could", "would", "possibly", "perhaps", "probably", "suggest", "believe", "estimate"),
+            *("alleged", "hypothesize", "presume"),
         ),
-        *("hypothesize", "presume"),
     )
 )
 """Who says "may" of what somebody believes, or "according to" whom, leaves it in doubt."""

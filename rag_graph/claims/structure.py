@@ -4,21 +4,22 @@ import re
 from collections.abc import Iterable
 
 from rag_graph.claims.opposites import CHOICES
-from rag_graph.text.languages import ENGLISH
+from rag_graph.text.languages import ENGLISH, PREPOSITIONS
 from rag_graph.text.sentences import Sentence
 from rag_graph.text.terms import root
 
 LIST_MARK = re.compile(r"(?:^|\n)[ \t>]*(?:[-*+•–]|\d{1,3}[.)])[ \t]+\Z")
 _ANSWER = re.compile(
-    r"[\s*_>]*(?:(?:A|Answer)[.:][\s*_]*)?(?:(?P<no>no|never)|yes|always)\b[*_]*(?:[,.;:!–—-]|\Z)", re.IGNORECASE
+    r"[\s*_>]*+(?:(?:A|Answer)[.:][\s*_]*)?(?:(?P<no>no|never)|yes|always)\b[*_]*(?:[,.;:!–—-]|\Z)", re.IGNORECASE
 )
-_ASKED = re.compile(r"[\s*_>#]*(?:Q[.:]\s*)?(?P<words>[^?]*)\?[\s*_]*")
+_ASKED = re.compile(r"[\s*_>#]*+(?:Q[.:]\s*)?(?P<words>[^?]*)\?[\s*_]*")
 _NO_CELL = re.compile(r"(?<=\|)\s*(?:no|none|not|never)\s*(?=\|)", re.IGNORECASE)
 """A cell that denies what stands above it, and nothing of the cells beside it."""
 _MODAL = re.compile(r"(?:can|may|must|shall|should|could|will|would)\b", re.IGNORECASE)
 _SAID_OF_IT = re.compile(r"\b(?=\w+ed\b|possible|available|free\b)", re.IGNORECASE)
 _SHORT_ANSWER = 4
 """An answer of so few words says nothing without its question, as in "How long is it kept? 90 days."."""
+_FRAGMENT = re.compile(rf"[\s*_>]*+(?:\d|(?:an?|the|{'|'.join(sorted(PREPOSITIONS))})\s)", re.IGNORECASE)
 _LONGEST_HEADING = 2
 """A longer heading tells what its items are about, and not what became of them, as "Removed" does."""
 
@@ -48,7 +49,8 @@ def in_full(content: str, found: Iterable[Sentence]) -> list[tuple[Sentence, str
             text = f"{text.rstrip(' .;')}; {choice.strip(' *_:')}"
         told.append((sentence, text))
         answer = _ANSWER.match(text)
-        is_short = len(text.split()) <= _SHORT_ANSWER
+        # "Is the door shut? Start the press." goes on behind the question, and does not answer it.
+        is_short = len(text.split()) <= _SHORT_ANSWER and _FRAGMENT.match(text)
         asked = len(told) > 1 and (answer or is_short) and _ASKED.fullmatch(content, told[-2][0].start, told[-2][0].end)
         if asked:
             rest = text[answer.end() :] if answer else text

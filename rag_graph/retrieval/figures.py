@@ -9,13 +9,7 @@ from rag_graph.text.glossary import MONTHS
 from rag_graph.text.terms import fold, stem, stems
 
 _MONTH_NAMES: Sequence[Sequence[str]] = tuple(
-    zip(
-        [month.casefold() for month in MONTHS["en"]],
-        "januar februar marz april mai juni juli august september oktober november dezember".split(),  # noqa: SIM905
-        "janvier fevrier mars avril mai juin juillet aout septembre octobre novembre decembre".split(),  # noqa: SIM905
-        "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre".split(),  # noqa: SIM905
-        strict=True,
-    )
+    zip(*([fold(month) for month in MONTHS[code]] for code in ("en", "de", "fr", "es")), strict=True)
 )
 """Of each month its names in English, German, French and Spanish, without accents, as words are compared."""
 _SHORT_CHARS = 3

@@ -378,10 +378,11 @@ def in_english_words(text: str, code: str) -> str:
         is_passive = not _PASSIVE[code].isdisjoint(_WORD.findall(text.lower()))
         text = _WORD.sub(lambda found: ("by" if is_passive else "of") if found[0] in agents else found[0], text)
 
+    first = len(text) - len(text.lstrip())
+
     def told(found: re.Match[str]) -> str:
         # In German a capital may make another word of it.
-        word = found[0].lower() if not text[: found.start()].strip() else found[0]
-        return says.get(word, found[0])
+        return says.get(found[0].lower() if found.start() == first else found[0], found[0])
 
     text = _WORD.sub(told, text)
     return _FREQUENCY.sub(

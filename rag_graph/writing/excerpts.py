@@ -16,6 +16,8 @@ MOST_ITEMS: Final = 12
 
 _MARK: Final = re.compile(r"(?:^|\n)[ \t>]*(?:[-*+•–]|\d{1,3}[.)]|#\.)[ \t]+$")
 """Of an item of a list, right before it."""
+_MARK_CHARS: Final = 24
+"""So far before an item its mark is looked for: a long list would else be read again for each of its items."""
 _MARKED: Final = re.compile(r"(?:^|\n)[ \t>]*(?:[-*+•–]|\d{1,3}[.)]|#\.)[ \t]")
 _LEADS_IN: Final = (":", "...", "…")
 _ITEM_ENDS: Final = re.compile(r"\n[ \t\r]*\n|\n(?=[ \t>]*(?:[-*+•–]|\d{1,3}[.)]|#\.)[ \t])")
@@ -78,7 +80,7 @@ def list_around(content: str, at: int) -> list[tuple[int, int]]:
         if found and item.start < found[-1][1]:
             continue
         is_next = bool(found) and not content[found[-1][1] : item.start].strip(" \t\r\n>-*+•–.)0123456789")
-        if not _MARK.search(content[: item.start]):
+        if not _MARK.search(content, max(0, item.start - _MARK_CHARS), item.start):
             if found and found[-1][1] > at:
                 break
             found = []

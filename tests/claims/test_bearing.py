@@ -50,6 +50,8 @@ def judged(answer: str, *sources: str, question: str = "What about it?") -> tupl
             "### attempts\n\nHow often a message is sent again.\n\n- Default: 4\n- Variable: `POST_ATTEMPTS`",
             "By default a message is sent again 4 times, which `POST_ATTEMPTS` changes [1].",
         ),
+        ("Ask: is the lid closed? Then switch on the lamp.", "Then switch on the lamp [1]."),
+        ("Who pays for the lamp? The tenant.", "The tenant pays for the lamp [1]."),
         ("The city council approved the new bridge.", "Yes, the new bridge was approved by the city council [1]."),
     ],
 )

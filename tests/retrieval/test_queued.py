@@ -122,6 +122,7 @@ async def test_questions_that_cannot_be_embedded_together_are_embedded_alone(hel
 async def test_what_nobody_waits_for_is_not_searched(held: Held) -> None:
     async with asking(held, "given up", "tower") as (given_up, tower):
         given_up.cancel()
+        await asyncio.wait([given_up])  # only then does the search know
     assert [question for question, _ in held.searched] == ["first", "tower"]
     assert len(tower.result()) == 3
 
